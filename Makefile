@@ -1,0 +1,39 @@
+# demo: one style from its teacher to a stylized video and a report.   test: check, then all tests.
+# figures: measure every row of the README's table here.               check: lint, format, types.
+# Each makes .venv by itself when it is missing or pyproject.toml has changed.
+# Another Python: `make test PYTHON=python3.12`. A CUDA build of torch: `make test CONSTRAINTS=`.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+# Without a GPU, torch stays at the version for which a CPU build is offered.
+CONSTRAINTS ?= $(if $(shell command -v nvidia-smi 2>/dev/null),,constraints-cpu.txt)
+# The TensorRT-for-RTX compiler needs no GPU, but exists for this platform only.
+EXTRAS ?= all$(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),$(comma)rtx)
+comma := ,
+STAMP := .venv/installed-$(firstword $(shell cat pyproject.toml constraints-cpu.txt Makefile | cksum))
+
+.PHONY: demo test check figures
+
+demo: $(STAMP)
+	$(BIN)/python -m stylepress.benchmarks.demo
+
+figures: $(STAMP)
+	$(BIN)/python -m stylepress.benchmarks.figures
+
+test: check
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(STAMP):
+	@echo "Installing into .venv; the first time this takes a few minutes."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
+	  { echo "$(PYTHON) cannot make a .venv. Install its venv package (python3-venv)."; exit 1; }
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' 'setuptools>=77'
+	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS)]' --group dev $(CONSTRAINTS:%=--constraint %)
+	@rm -f .venv/installed-*
+	@touch $@

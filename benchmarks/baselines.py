@@ -1,0 +1,140 @@
+"""What a user has without us: the teacher in PyTorch, in ONNX Runtime, and quantized to INT8."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from stylepress.artifact import Artifact
+from stylepress.benchmarks.report import Model
+from stylepress.benchmarks.systems import Contender, Field, Pixels, Run, bundle_model
+from stylepress.compress.int8 import Int8Options
+from stylepress.export.bundle import (
+    ExportOptions,
+    QuantizeOptions,
+    quantize_bundle,
+    write_bundle,
+)
+from stylepress.export.frame_graph import FrameGraph, ImageRange
+from stylepress.progress import Progress
+from stylepress.runtime.bundle import load_bundle
+from stylepress.train.checkpoint import LoadedNetwork, load_teacher, save_checkpoint
+
+CALIBRATION = 6
+"""Photos for the teacher's INT8: it is a baseline for speed, and InstanceNorm adapts to each."""
+CHECKED_AT = ((256, 256),)
+
+
+class Teacher:
+    """A teacher's checkpoint, and its frame graph as float and as INT8 bundles below ``work``."""
+
+    def __init__(
+        self, source: Path, work: Path, *, frames: Sequence[Pixels], progress: Progress
+    ) -> None:
+        self.network = load_teacher(source)
+        self.checkpoint = self._artifact(source, work)
+        self.frames, self.work, self.progress = frames, work, progress
+        self.name = self.network.name
+        self.float_bundle = load_bundle(self._exported().folder)
+
+    def models(self, size: tuple[int, int]) -> tuple[Model, Model]:
+        """Describe the float teacher and its INT8 form; sizes and digest are the checkpoint's."""
+        bundle = bundle_model(self.float_bundle, "teacher", size, f"{self.name} teacher fp32")
+        plain = bundle.model_copy(
+            update={
+                "digest": self.checkpoint.digest,
+                "parent": self.checkpoint.parent,
+                "size_bytes": self.checkpoint.size_bytes,
+                "weights_bytes": self.checkpoint.files["weights.safetensors"].size_bytes,
+            }
+        )
+        int8 = load_bundle(self.quantized().folder)
+        return plain, bundle_model(int8, "teacher", size, f"{self.name} teacher int8")
+
+    def enter(self, field: Field, size: tuple[int, int]) -> None:
+        """Add the three baselines: torch eager, float in ONNX Runtime, INT8 in OpenVINO.
+
+        Where a backend is missing, the others stand in for it.
+        """
+        plain, int8 = self.models(size)
+        threads = field.options.all_threads
+        facts: dict[str, str | int] = {
+            "backend": "torch eager",
+            "version": torch.__version__,
+            "precision": "f32",
+            "threads": threads,
+        }
+        run = eager(self.network, threads)
+        field.add(Contender(plain, "torch eager", run, facts, baseline=True))
+        ort = [name for name in field.backends if name == "onnxruntime"]
+        field.enter(plain, self.float_bundle, ort, baseline=True)
+        openvino = [name for name in field.backends if name == "openvino"]
+        field.enter(int8, load_bundle(self.quantized().folder), openvino or ort, baseline=True)
+
+    def quantized(self) -> Artifact:
+        """Return the INT8 bundle, made at the first call."""
+        folder = self.work / "teacher.int8"
+        if folder.is_dir():
+            return Artifact.load(folder)
+        return quantize_bundle(
+            self.float_bundle.artifact,
+            folder,
+            frames=self.frames[:CALIBRATION],
+            # All convolutions, also the 9x9 ones at the ends: the fastest INT8 there is of it.
+            options=QuantizeOptions(
+                int8=Int8Options(keep_float="none"), min_psnr_db=0, compare_sizes=CHECKED_AT
+            ),
+            progress=self.progress,
+        )
+
+    def _exported(self) -> Artifact:
+        return write_bundle(
+            self.checkpoint,
+            frame_graph(self.network),
+            self.work / "teacher.float",
+            name=self.name,
+            frames=self.frames[:1],
+            options=ExportOptions(verify_sizes=CHECKED_AT),
+            progress=self.progress,
+        )
+
+    def _artifact(self, source: Path, work: Path) -> Artifact:
+        if source.is_dir():
+            return Artifact.load(source)
+        return save_checkpoint(
+            self.network.module,
+            work / "teacher",
+            family=self.network.family,
+            config=self.network.config,
+            spec=self.network.image,
+            made_by={"step": "load", "file": source.name},
+            name=self.network.name,
+            parent=self.network.digest,
+        )
+
+
+def frame_graph(network: LoadedNetwork) -> FrameGraph:
+    """Wrap a loaded network into the frame contract."""
+    image = network.image
+    return FrameGraph(network.module, ImageRange(image.low, image.high), least=image.least)
+
+
+def eager(network: LoadedNetwork, threads: int) -> Run:
+    """Return PyTorch eager as its users run it: float32 NCHW, no gradient, ``threads`` threads."""
+    graph = frame_graph(replace(network))
+    torch.set_num_threads(threads)
+
+    def run(frame: Pixels) -> Pixels:
+        with torch.inference_mode():
+            image = torch.from_numpy(frame).permute(0, 3, 1, 2).float().contiguous()
+            drawn = graph.out_of_range(graph.network(graph.into_range(image)))
+            height, width = frame.shape[1:3]
+            levels = drawn[..., :height, :width].round().clamp(0, 255).to(torch.uint8)
+            made: Pixels = np.ascontiguousarray(levels.permute(0, 2, 3, 1).numpy())
+        return made
+
+    return run

@@ -1,0 +1,151 @@
+"""Latency of several systems, measured in turns so that a drifting machine is fair to all.
+
+The harness knows two callables: one that runs a system on a sample, one that gives the next
+sample. What it costs by itself is measured with the null backend, as one more system.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from stylepress.benchmarks.interval import Ratio, paired_ratio
+from stylepress.errors import RecipeError
+from stylepress.progress import Progress
+
+LEAST_SAMPLES = {0.5: 1, 0.9: 64, 0.95: 130, 0.99: 662}
+"""Fewest samples for a percentile that holds with 99 % confidence (LoadGen's early stopping)."""
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """One thing to measure: a name, and how to run it on a sample."""
+
+    name: str
+    run: Callable[[Any], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long to measure.
+
+    In each of ``rounds`` every system has one turn, of at least ``turn_s`` seconds or
+    ``most_calls`` calls, whichever is less, and at least one call. Each is run ``warm_up`` times
+    before the first round.
+    """
+
+    rounds: int = 10
+    turn_s: float = 0.2
+    most_calls: int = 64
+    warm_up: int = 2
+
+    def __post_init__(self) -> None:
+        if self.rounds < 1 or self.most_calls < 1 or self.turn_s < 0 or self.warm_up < 0:
+            raise RecipeError(
+                f"A measurement of {self.rounds} rounds, {self.turn_s} s and {self.most_calls} "
+                f"calls a turn measures nothing. Ask for one of each at least."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What one system took: milliseconds of every call, by round."""
+
+    name: str
+    rounds_ms: tuple[tuple[float, ...], ...]
+
+    @property
+    def round_medians_ms(self) -> tuple[float, ...]:
+        """The median of each round: what ratios are taken of."""
+        return tuple(median(calls) for calls in self.rounds_ms)
+
+    @property
+    def median_ms(self) -> float:
+        """The median of the round medians."""
+        return median(self.round_medians_ms)
+
+    @property
+    def calls(self) -> int:
+        """How many calls were timed."""
+        return sum(map(len, self.rounds_ms))
+
+    def percentile_ms(self, share: float) -> float | None:
+        """Return a percentile of all calls, or None when there are too few for it.
+
+        ``share`` is 0.5, 0.9, 0.95 or 0.99.
+        """
+        every = sorted(call for calls in self.rounds_ms for call in calls)
+        if len(every) < LEAST_SAMPLES[share]:
+            return None
+        return every[min(len(every) - 1, int(share * len(every)))]
+
+
+def measure(
+    systems: Sequence[System],
+    next_sample: Callable[[], Any],
+    *,
+    plan: Plan,
+    progress: Progress,
+    clock: Callable[[], float] = perf_counter,
+) -> tuple[Timing, ...]:
+    """Time all systems in turns, the order reversed from round to round (ABC, CBA, ABC, ...).
+
+    A turn begins with an untimed call, which wakes sleeping threads and fills the caches that the
+    system before has emptied; a system that needs longer than a turn for one call is spared it.
+    """
+    expected = {system.name: 0.0 for system in systems}
+    if len(expected) != len(systems):
+        names = ", ".join(system.name for system in systems)
+        raise RecipeError(f"Two systems have one name among {names}. Name each differently.")
+    for system in systems:
+        for _ in range(plan.warm_up):
+            expected[system.name] = _call_s(system, next_sample(), clock)
+    taken: dict[str, list[tuple[float, ...]]] = {system.name: [] for system in systems}
+    progress.start(f"Measuring {len(systems)} systems in turns", plan.rounds * len(systems))
+    for number in range(plan.rounds):
+        for system in systems if number % 2 == 0 else reversed(systems):
+            if expected[system.name] < plan.turn_s:
+                system.run(next_sample())
+            calls = _turn(system, next_sample, plan=plan, clock=clock)
+            expected[system.name] = min(calls)
+            taken[system.name].append(tuple(1e3 * call for call in calls))
+            progress.advance(note=system.name)
+    progress.finish()
+    return tuple(Timing(name, tuple(rounds)) for name, rounds in taken.items())
+
+
+def speedup(fast: Timing, slow: Timing) -> Ratio:
+    """How many times as long ``slow`` takes, paired by round.
+
+    Raises:
+        RecipeError: the two were not measured in the same rounds.
+    """
+    if len(fast.rounds_ms) != len(slow.rounds_ms):
+        raise RecipeError(
+            f"{fast.name} has {len(fast.rounds_ms)} rounds and {slow.name} "
+            f"{len(slow.rounds_ms)}. Measure both in one run."
+        )
+    return paired_ratio(fast.round_medians_ms, slow.round_medians_ms)
+
+
+def _turn(
+    system: System,
+    next_sample: Callable[[], Any],
+    *,
+    plan: Plan,
+    clock: Callable[[], float],
+) -> list[float]:
+    """Seconds of each timed call of one turn; getting the sample is not in it."""
+    calls: list[float] = []
+    while not calls or (sum(calls) < plan.turn_s and len(calls) < plan.most_calls):
+        calls.append(_call_s(system, next_sample(), clock))
+    return calls
+
+
+def _call_s(system: System, sample: Any, clock: Callable[[], float]) -> float:
+    began = clock()
+    system.run(sample)
+    return clock() - began

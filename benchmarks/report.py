@@ -1,0 +1,273 @@
+"""The report: measurements of one or more bundles on one machine, with the machine in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from stylepress.benchmarks.interval import Ratio, paired_ratio
+from stylepress.benchmarks.latency import Timing
+from stylepress.benchmarks.machine import Machine
+from stylepress.errors import ArtifactError
+
+SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_URL = "https://json-schema.org/draft/2020-12/schema"
+LIMIT_BYTES = 64 << 20
+FLUCTUATION = 0.25
+"""Spread (IQR) of the rounds over their median, above which a time is called unstable."""
+FOREIGN_LOAD = 0.25
+"""Load average a core before measuring, above which the machine is called busy."""
+
+Role = Literal["teacher", "student", "bundle"]
+Column = Literal["content", "teacher", "student", "bundle", "difference"]
+
+
+class Part(BaseModel):
+    """What all parts of a report have in common: no unknown key, nothing changed in place."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
+
+
+class FileFact(Part):
+    """Name and SHA-256 of an input file."""
+
+    name: str
+    sha256: str
+
+
+class Scenario(Part):
+    """What was run: two reports with different scenarios are not compared.
+
+    ``single stream``: one frame after the other, uint8 in and out, each call timed alone.
+    """
+
+    name: Literal["single stream"] = "single stream"
+    height: int
+    width: int
+    batch: Literal[1] = 1
+    threads: int
+    rounds: int
+    turn_s: float
+    warm_up: int
+    photos: tuple[FileFact, ...]
+    style: FileFact | None
+
+
+class Model(Part):
+    """One model that was measured.
+
+    ``macs`` are multiply-accumulates of the convolutions for one frame of the scenario, None when
+    nobody counted them. ``weights_bytes`` is the file with the weights, ``size_bytes`` all files.
+    """
+
+    name: str
+    role: Role
+    family: str
+    precision: str
+    digest: str
+    parent: str | None
+    size_bytes: int
+    weights_bytes: int
+    parameters: int | None = None
+    macs: int | None = None
+
+
+class Latency(Part):
+    """Milliseconds of every call, by round, of one model in one backend.
+
+    ``p90_ms`` is None below 64 calls. ``baseline`` says that this is what is compared with.
+    """
+
+    name: str
+    model: str | None
+    backend: str
+    facts: dict[str, str | int]
+    baseline: bool
+    rounds_ms: tuple[tuple[float, ...], ...]
+    median_ms: float
+    p90_ms: float | None
+
+    @property
+    def timing(self) -> Timing:
+        """The samples as the harness gave them."""
+        return Timing(self.name, self.rounds_ms)
+
+
+class Speedup(Part):
+    """How many times as long ``baseline`` takes as ``system``; 95 % interval, paired by round."""
+
+    system: str
+    baseline: str
+    ratio: float
+    low: float | None
+    high: float | None
+    rounds: int
+
+
+class Quality(Part):
+    """Quality of one model on one photo.
+
+    ``psnr_db`` and ``ssim`` are against the picture of ``reference``; None when there is none, and
+    ``psnr_db`` is None too when ``identical``. ``style_distance`` needs a style picture.
+    """
+
+    model: str
+    photo: str
+    reference: str | None
+    style_distance: float | None
+    content_distance: float
+    grid_energy: float
+    psnr_db: float | None
+    ssim: float | None
+    identical: bool = False
+
+
+class Consistency(Part):
+    """Warping error of stylized frames along an exactly known motion, and of the frames put in."""
+
+    model: str
+    warp_error: float
+    input_warp_error: float
+
+
+class Skipped(Part):
+    """Something that was not measured, and why."""
+
+    what: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One picture for the page: JPEG bytes and its size."""
+
+    photo: str
+    column: Column
+    title: str
+    jpeg: bytes
+    height: int
+    width: int
+
+
+class Report(Part):
+    """Everything one run of ``stylepress bench`` found out."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    tool: str
+    created: str
+    scenario: Scenario
+    machine: Machine
+    models: tuple[Model, ...]
+    latencies: tuple[Latency, ...]
+    speedups: tuple[Speedup, ...]
+    qualities: tuple[Quality, ...]
+    consistencies: tuple[Consistency, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    gallery: tuple[Shown, ...] = Field(default=(), exclude=True)
+
+    def model(self, name: str) -> Model:
+        """Return the model of that name."""
+        return next(model for model in self.models if model.name == name)
+
+    def of_role(self, role: Role) -> tuple[Model, ...]:
+        """Return the models that play a role."""
+        return tuple(model for model in self.models if model.role == role)
+
+    def best(self, model: str) -> Latency | None:
+        """Return the latency of a model in the backend that is fastest for it."""
+        own = [latency for latency in self.latencies if latency.model == model]
+        return min(own, key=lambda latency: latency.median_ms, default=None)
+
+    def doubts(self) -> tuple[str, ...]:
+        """Return what speaks against trusting the times."""
+        return tuple(self._doubts())
+
+    def _doubts(self) -> Iterator[str]:
+        load, cores = self.machine.load_average, self.machine.cores
+        if load is not None and cores and load / cores > FOREIGN_LOAD:
+            yield f"the machine was busy before: load average {load:.1f} on {cores} cores"
+        for latency in self.latencies:
+            medians = sorted(latency.timing.round_medians_ms)
+            spread = medians[3 * len(medians) // 4] - medians[len(medians) // 4]
+            if latency.model and spread > FLUCTUATION * latency.median_ms:
+                yield (
+                    f"{latency.name} is unstable: half of its rounds lie "
+                    f"{spread / latency.median_ms:.0%} apart"
+                )
+
+
+def speedups(latencies: Sequence[Latency]) -> tuple[Speedup, ...]:
+    """Compare the bundles, each in its fastest backend, with every baseline."""
+    fastest: dict[str, Latency] = {}
+    for latency in latencies:
+        if latency.model and not latency.baseline:
+            known = fastest.setdefault(latency.model, latency)
+            if latency.median_ms < known.median_ms:
+                fastest[latency.model] = latency
+    return tuple(
+        _speedup(latency, slow)
+        for latency in fastest.values()
+        for slow in latencies
+        if slow.baseline
+    )
+
+
+def _speedup(fast: Latency, slow: Latency) -> Speedup:
+    ratio: Ratio = paired_ratio(fast.timing.round_medians_ms, slow.timing.round_medians_ms)
+    return Speedup(
+        system=fast.name,
+        baseline=slow.name,
+        ratio=ratio.value,
+        low=ratio.low,
+        high=ratio.high,
+        rounds=ratio.count,
+    )
+
+
+def mean_of(qualities: Sequence[Quality], model: str, measure: str) -> float | None:
+    """Mean of one measure of a model over photos; None where no photo has it."""
+    values = [getattr(one, measure) for one in qualities if one.model == model]
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def report_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of ``report.json``."""
+    schema = Report.model_json_schema(mode="serialization")
+    return {"$schema": SCHEMA_URL, "title": "stylepress report", **schema}
+
+
+def read_report(path: Path) -> Report:
+    """Read a ``report.json``; it has no pictures.
+
+    Raises:
+        ArtifactError: missing, no report, or of another schema version.
+    """
+    try:
+        if path.stat().st_size > LIMIT_BYTES:
+            raise ValueError(f"larger than {LIMIT_BYTES >> 20} MiB")
+        record = json.loads(path.read_text(encoding="utf-8"))
+        version = record["schema_version"]
+        if version != SCHEMA_VERSION:
+            raise ValueError(f"schema version {version}, this stylepress reads {SCHEMA_VERSION}")
+        return Report.model_validate(record)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ArtifactError(
+            f"{path} is no stylepress report: {place}: {first['msg']}. "
+            f"Write it again with `stylepress bench`."
+        ) from error
+    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ArtifactError(
+            f"{path} cannot be read as a report ({type(error).__name__}: {error}). "
+            f"Write one with `stylepress bench BUNDLE --out DIR`."
+        ) from error
+
+
+ROLES: tuple[Role, ...] = get_args(Role)

@@ -1,0 +1,139 @@
+"""What can be put side by side: a model in a backend, from uint8 frames to uint8 frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stylepress.artifact import Artifact
+from stylepress.benchmarks.report import Model, Role, Skipped
+from stylepress.errors import BackendError, FrameError
+from stylepress.runtime.backends import BACKENDS, EngineOptions, missing, open_engine
+from stylepress.runtime.bundle import Bundle, load_bundle
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Pixels = NDArray[np.uint8]
+Run = Callable[[Pixels], Pixels]
+
+NULL = "null"
+MACS_SIZE = 512 * 512
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One model in one backend. ``run`` maps (1, H, W, 3) uint8 to the same shape."""
+
+    model: Model | None
+    backend: str
+    run: Run
+    facts: Mapping[str, str | int]
+    baseline: bool = False
+
+    @property
+    def name(self) -> str:
+        """What the report calls it."""
+        return f"{self.model.name} · {self.backend}" if self.model else f"harness · {self.backend}"
+
+
+class Field:
+    """The contenders of one measurement; a context manager that closes their engines."""
+
+    def __init__(self, options: EngineOptions, backends: Sequence[str] | None = None) -> None:
+        self.options = options
+        self.contenders: list[Contender] = []
+        self.skipped: list[Skipped] = []
+        self._close: list[Callable[[], None]] = []
+        absent = missing()
+        wanted = backends or [name for name in BACKENDS if name != NULL]
+        self.skipped += [Skipped(what=name, why=absent[name]) for name in wanted if name in absent]
+        self.backends = tuple(name for name in wanted if name not in absent)
+        if not self.backends:
+            raise BackendError(
+                f"None of {', '.join(wanted)} can run here. See `stylepress doctor`."
+            )
+
+    def enter(self, model: Model, bundle: Bundle, backends: Sequence[str], *, baseline: bool) -> None:
+        """Open a bundle in each backend; one that cannot load it is noted."""
+        for backend in backends:
+            try:
+                engine = open_engine(bundle, backend, options=self.options)
+            except (BackendError, FrameError) as error:
+                self.skipped.append(Skipped(what=f"{model.name} · {backend}", why=str(error)))
+                continue
+            self._close.append(engine.close)
+            facts = dict(engine.describe())
+            self.contenders.append(Contender(model, backend, engine.run, facts, baseline))
+
+    def enter_null(self, bundle: Bundle) -> None:
+        """Open the backend that copies the frame: what it takes is what the harness costs."""
+        engine = open_engine(bundle, NULL, options=self.options)
+        self._close.append(engine.close)
+        self.contenders.append(Contender(None, NULL, engine.run, dict(engine.describe())))
+
+    def add(self, contender: Contender) -> None:
+        """Add one that was made elsewhere."""
+        self.contenders.append(contender)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for close in self._close:
+            close()
+
+
+def bundle_model(bundle: Bundle, role: Role, size: tuple[int, int], name: str) -> Model:
+    """Describe a bundle for the report; the MACs are those at 512x512, scaled by the area."""
+    artifact, made_by, numbers = bundle.artifact, bundle.artifact.made_by, bundle.artifact.numbers
+    macs, parameters = numbers.get("macs_512"), numbers.get("params")
+    return Model(
+        name=name,
+        role=role,
+        family=str(made_by.get("family", "unknown")),
+        precision=precision(artifact),
+        digest=artifact.digest,
+        parent=artifact.parent,
+        size_bytes=artifact.size_bytes,
+        weights_bytes=bundle.onnx_path.stat().st_size,
+        parameters=None if parameters is None else round(parameters),
+        macs=None if macs is None else round(macs * size[0] * size[1] / MACS_SIZE),
+    )
+
+
+def precision(artifact: Artifact) -> str:
+    """Return what the manifest says of the precision: fp32, int8, ..."""
+    return str(artifact.made_by.get("precision", "unknown"))
+
+
+def named(folders: Sequence[Path], names: set[str]) -> Iterator[tuple[Bundle, str]]:
+    """Load bundles, and give each a name that no other has: ``glass int8``, ``glass int8 2``."""
+    for folder in folders:
+        bundle = load_bundle(folder)
+        first = f"{bundle.artifact.name} {precision(bundle.artifact)}"
+        name, number = first, 1
+        while name in names:
+            number += 1
+            name = f"{first} {number}"
+        names.add(name)
+        yield bundle, name
+
+
+@contextmanager
+def cycling(frames: Sequence[Pixels]) -> Iterator[Callable[[], Pixels]]:
+    """Give the frames in turn, for ever; each a writable copy nobody else holds."""
+    place = iter(range(1 << 62))
+    yield lambda: frames[next(place) % len(frames)]

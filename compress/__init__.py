@@ -1,0 +1,1 @@
+"""Students: distil, fold, quantize."""

@@ -1,0 +1,72 @@
+"""The second stage: a student distilled from a teacher's checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stylepress.artifact import Artifact
+from stylepress.compress.distil import DistilOptions, Teacher, distil, save_student
+from stylepress.compress.student import PRESETS
+from stylepress.recipe import DistilStep, Recipe
+from stylepress.train.board import open_board
+from stylepress.train.checkpoint import load_teacher
+from stylepress.train.loop import LoopOptions, Run, fast_precision, joined_team
+from stylepress.train.photos import Photos
+from stylepress.train.stage import style_pixels
+from stylepress.work import Work
+
+
+def distil_stage(recipe: Recipe, teacher: Artifact, folder: Path, work: Work) -> Artifact:
+    """Distil the recipe's student from ``teacher`` and save it, folded, in ``folder``.
+
+    Only the first process of a torchrun team writes.
+
+    Raises:
+        TrainingError: the loss stopped being finite.
+        FrameError: no photos.
+    """
+    loaded = load_teacher(teacher.folder)
+    style = style_pixels(recipe.style) if recipe.style is not None else None
+    photos = Photos.below(recipe.photos, work.progress)
+    options = distil_options(recipe.student.distil, seed=recipe.seed)
+    with joined_team(work.environ) as team:
+        board = open_board(work.board, team, work.progress)
+        run = Run(work.folder, work.progress, resume=work.resume, team=team, board=board)
+        net, loss = distil(
+            Teacher(loaded.module, loaded.image, style),
+            photos,
+            PRESETS[recipe.student.preset],
+            options,
+            run,
+        )
+        if team.rank != 0:
+            raise SystemExit(0)  # the first process carries on alone
+        return save_student(
+            net, folder, name=recipe.name, options=options, parent=teacher.digest, loss=loss
+        )
+
+
+def distil_options(step: DistilStep, *, seed: int) -> DistilOptions:
+    """Return what a recipe's ``distil`` section asks for."""
+    return DistilOptions(
+        loop=LoopOptions(
+            steps=step.steps,
+            batch=step.batch,
+            learning_rate=step.learning_rate,
+            seed=seed,
+            save_every=step.save_every,
+            sample_every=step.sample_every,
+            precision=fast_precision(),
+        ),
+        crop_px=step.crop_px,
+        pool=step.pool,
+        pool_px=step.pool_px,
+        frame_weight=step.frame_weight,
+        style_weight=step.style_weight,
+        to_style=step.to_style,
+        feature_weight=step.feature_weight,
+        taps=step.taps,
+        noise_weight=step.noise_weight,
+        noise_level=step.noise_level,
+        freeze_norm_share=step.freeze_norm_share,
+    )

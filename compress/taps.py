@@ -1,0 +1,88 @@
+"""Feature taps: the student's trunk learns to predict what named teacher layers hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from stylepress.compress.student import Student
+from stylepress.errors import RecipeError
+
+
+class Taps(nn.Module):
+    """One 1x1 adapter from the last trunk layer of the student to each tapped teacher layer.
+
+    A forward pass gives the guesses for the student's latest one, ``of_teacher`` what was there
+    to be guessed (GAN Compression, arXiv 2003.08936, section 3.2).
+    """
+
+    def __init__(self, teacher: nn.Module, student: Student, names: tuple[str, ...]) -> None:
+        super().__init__()
+        known = dict(teacher.named_modules())
+        for name in names:
+            if name not in known or not name:
+                near = ", ".join(sorted(k for k in known if k and "." not in k)[:12])
+                raise RecipeError(
+                    f"The teacher has no layer {name!r} to tap. Name some of: {near}."
+                )
+        self._layers = [known[name] for name in names]
+        self._trunk = [student.trunk]
+        self._mine: list[Tensor] = []
+        widths = [_width(layer, name) for layer, name in zip(self._layers, names, strict=True)]
+        self.adapters = nn.ModuleList(nn.Conv2d(student.size.width, width, 1) for width in widths)
+        student.trunk.register_forward_hook(self._note)
+
+    def forward(self) -> list[Tensor]:
+        """Return the guesses made from the student's latest forward pass."""
+        return [adapter(self._mine[-1]) for adapter in self.adapters]
+
+    def of_teacher(self, teacher: Callable[[Tensor], Tensor], content: Tensor) -> list[Tensor]:
+        """Run the teacher on ``content`` and return what its tapped layers hold."""
+        seen: list[Tensor] = []
+        hooks = [
+            layer.register_forward_hook(lambda _m, _i, output: seen.append(output.detach()))
+            for layer in self._layers
+        ]
+        try:
+            teacher(content)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return seen
+
+    def _note(self, _module: nn.Module, _inputs: tuple[Any, ...], output: Tensor) -> None:
+        self._mine = [output]
+
+
+def feature_distance(guesses: list[Tensor], seen: list[Tensor]) -> Tensor:
+    """Mean squared error in units of each teacher layer's variance, at the smaller of the sizes.
+
+    So one weight serves layers of any scale. Guesses may hold more samples than were seen.
+    """
+    terms: list[Tensor] = []
+    for guess, goal in zip(guesses, seen, strict=True):
+        mine, theirs = _same_size(guess[: len(goal)].float(), goal.float())
+        terms.append(F.mse_loss(mine, theirs) / theirs.var().clamp_min(1e-6))
+    return torch.stack(terms).mean()
+
+
+def _same_size(one: Tensor, two: Tensor) -> tuple[Tensor, Tensor]:
+    height = min(one.shape[-2], two.shape[-2])
+    width = min(one.shape[-1], two.shape[-1])
+    return F.adaptive_avg_pool2d(one, (height, width)), F.adaptive_avg_pool2d(two, (height, width))
+
+
+def _width(layer: nn.Module, name: str) -> int:
+    """Output channels of a layer, read from its last parameterised part."""
+    for part in reversed(list(layer.modules())):
+        weight = getattr(part, "weight", None)
+        if isinstance(weight, Tensor):
+            return weight.shape[0]
+    raise RecipeError(
+        f"The teacher's layer {name!r} has no weights, so its width is unknown. Tap the "
+        f"convolution, norm or block before it."
+    )

@@ -1,0 +1,216 @@
+"""A frame graph as one ONNX file: closed, checked, and the same bytes for the same network."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import onnx
+import onnx.inliner
+import torch
+
+import stylepress
+from stylepress.errors import ExportError
+from stylepress.export.frame_graph import FrameGraph
+from stylepress.replace import replacing_file
+
+OPSET_LEAST = 18  # what PyTorch delivers when it is asked for less
+TALKATIVE = ("torch.onnx", "torch.export", "torch.fx", "onnxscript", "onnx_ir")
+LEFTOVERS = frozenset({"Identity", "Dropout"})
+"""Operators of a training run, or of nothing at all, that a deployed graph has no use for."""
+
+
+def export_onnx(graph: FrameGraph, path: Path, *, opset: int = 18) -> onnx.ModelProto:
+    """Write ``onnx_model(graph)`` to ``path``, weights included, and return it.
+
+    Raises:
+        ExportError: as ``onnx_model``.
+        OutputError: ``path`` cannot be written.
+    """
+    model = onnx_model(graph, opset=opset)
+    with replacing_file(path) as beside:
+        beside.write_bytes(serialized(model))
+    return model
+
+
+def onnx_model(graph: FrameGraph, *, opset: int = 18) -> onnx.ModelProto:
+    """Translate ``graph``: the same network gives the same bytes, on any machine.
+
+    Inputs ``frame`` and ``strength``, output ``frame_out``, with free dimensions ``batch``,
+    ``height`` and ``width``. Convolutions are named as in the network's own module tree.
+
+    Raises:
+        ExportError: PyTorch or the ONNX checker refuses the network, or what came out is not
+            what was asked for.
+    """
+    if opset < OPSET_LEAST:
+        raise ExportError(
+            f"PyTorch writes opset {OPSET_LEAST} or later, not {opset}. "
+            f"Ask for opset {OPSET_LEAST}."
+        )
+    model = _closed(_traced(graph, opset))
+    check_onnx(model, opset=opset)
+    return model
+
+
+def serialized(model: onnx.ModelProto) -> bytes:
+    """Return the bytes of a model: the same for equal models."""
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data
+
+
+def _traced(graph: FrameGraph, opset: int) -> onnx.ModelProto:
+    """Trace and translate. An odd, oblong example of two frames keeps every dimension free."""
+    side = max(graph.least, 32)
+    dim = torch.export.Dim
+    batch, height, width = (
+        dim("batch"),
+        dim("height", min=graph.least),
+        dim("width", min=graph.least),
+    )
+    example = (torch.zeros(2, side + 3, side + 17, 3, dtype=torch.uint8), torch.ones(2))
+    was_training = graph.training
+    try:
+        with _quiet(), torch.no_grad():
+            program = torch.onnx.export(
+                graph.eval(),
+                example,
+                dynamo=True,
+                opset_version=opset,
+                input_names=["frame", "strength"],
+                output_names=["frame_out"],
+                dynamic_shapes={"frame": {0: batch, 1: height, 2: width}, "strength": {0: batch}},
+                verbose=False,
+            )
+            if program is None:
+                raise TypeError("no program came out")
+            model: onnx.ModelProto = program.model_proto
+            return model
+    except Exception as error:  # PyTorch raises nearly anything here
+        raise ExportError(
+            f"PyTorch cannot export {type(graph.network).__name__} ({_reason(error)}). "
+            f"Its forward must be tensor operations that follow any height and width, "
+            f"without Python decisions on what the tensors hold."
+        ) from error
+    finally:
+        graph.train(was_training)
+
+
+def _reason(error: BaseException) -> str:
+    """Return the first line that says something, of the error that all began with."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:200] if lines else 'no reason given'}"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep PyTorch's exporter from talking to the user; what matters is raised."""
+    loggers = [logging.getLogger(name) for name in TALKATIVE]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL + 1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _closed(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model with its ports named, and without traces of the machine that made it."""
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    if made.functions:
+        made = onnx.inliner.inline_local_functions(made)
+    _name_layers(made)
+    made.ir_version = onnx.helper.find_min_ir_version_for(list(made.opset_import))
+    made.producer_name, made.producer_version = "stylepress", stylepress.__version__
+    for part in (made, made.graph, *made.graph.node, *made.graph.initializer):
+        part.ClearField("doc_string")
+        part.ClearField("metadata_props")
+    del made.graph.value_info[:]
+    made.graph.name = "frame_graph"
+    for port, names in zip(
+        (*made.graph.input, *made.graph.output),
+        (("batch", "height", "width"), ("batch",), ("batch", "height", "width")),
+        strict=True,
+    ):
+        port.ClearField("doc_string")
+        port.ClearField("metadata_props")
+        for dim, name in zip(port.type.tensor_type.shape.dim, names, strict=False):
+            if not dim.HasField("dim_value"):
+                dim.dim_param = name
+    return made
+
+
+def _name_layers(model: onnx.ModelProto) -> None:
+    """Call each convolution what PyTorch calls it, so that messages and options can name it."""
+    taken = {node.name for node in model.graph.node}
+    for node in model.graph.node:
+        if node.op_type in ("Conv", "ConvTranspose"):
+            name = node.input[1].removeprefix("network.").removesuffix(".weight")
+            if name not in taken:
+                node.name = name
+                taken.add(name)
+
+
+def check_onnx(model: onnx.ModelProto, *, opset: int) -> None:
+    """Check that a model is a frame graph that every backend takes.
+
+    Raises:
+        ExportError: another opset than ``opset``, an operator that is no ONNX, a fixed dimension,
+            weights outside the file, training leftovers, or ends that are no Cast.
+    """
+    opsets = {entry.domain: entry.version for entry in model.opset_import}
+    foreign = sorted(
+        {node.op_type for node in model.graph.node if node.domain not in ("", "ai.onnx")}
+    )
+    if opsets.get("") != opset or foreign:
+        raise ExportError(
+            f"The ONNX file has opset {opsets.get('')} and foreign operators {foreign or 'none'}, "
+            f"but opset {opset} without any was asked for. Ask for the opset it has, or take the "
+            f"foreign operators out of the network."
+        )
+    for port in (*model.graph.input, *model.graph.output):
+        dims = port.type.tensor_type.shape.dim
+        fixed = [dim.dim_value for dim in dims[:3] if dim.HasField("dim_value")]
+        if fixed:
+            raise ExportError(
+                f"{port.name!r} came out with the fixed dimension {fixed[0]}, so other sizes would "
+                f"fail. Take whatever depends on the size out of the network's forward."
+            )
+    if any(tensor.data_location for tensor in model.graph.initializer):
+        raise ExportError("The weights came out in a second file. Export a network below 2 GB.")
+    _check_nodes(model)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExportError(
+            f"The ONNX checker refuses the model ({_reason(error)}). "
+            f"Try another opset, or report the network."
+        ) from error
+
+
+def _check_nodes(model: onnx.ModelProto) -> None:
+    nodes = model.graph.node
+    idle = sorted({node.op_type for node in nodes if node.op_type in LEFTOVERS or _trains(node)})
+    first = {node.op_type for node in nodes if "frame" in node.input} - {"Shape"}
+    last = {node.op_type for node in nodes if "frame_out" in node.output}
+    if idle or first != {"Cast"} or last != {"Cast"}:
+        raise ExportError(
+            f"The graph begins with {'/'.join(sorted(first)) or 'nothing'}, ends with "
+            f"{'/'.join(sorted(last)) or 'nothing'} and holds {'/'.join(idle) or 'no'} leftovers of "
+            f"training, where it should begin and end with Cast and hold none. "
+            f"Put the network into eval mode and export it again."
+        )
+
+
+def _trains(node: onnx.NodeProto) -> bool:
+    return any(entry.name == "training_mode" and entry.i for entry in node.attribute)

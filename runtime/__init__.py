@@ -1,0 +1,1 @@
+"""From a bundle to frames on this device; never imports torch."""

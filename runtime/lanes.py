@@ -1,0 +1,135 @@
+"""Frames through an engine: several at once, in order, never more than a few in memory."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from stylepress.errors import VerificationError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from stylepress.runtime.backends import Engine
+
+    Pixels = NDArray[np.uint8]
+
+Taken = TypeVar("Taken")
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """Where time is read from: seconds that passed, and seconds of processor that were used."""
+
+    wall: Callable[[], float] = time.perf_counter
+    processor: Callable[[], float] = time.process_time
+
+
+class Stages:
+    """Sum up how long threads are inside each stage, in seconds of wall time."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """Take the clock to read."""
+        self.spent_s: dict[str, float] = {}
+        self._clock = clock
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def inside(self, stage: str) -> Iterator[None]:
+        """Count the time of the block; blocks of several threads add up."""
+        begun = self._clock()
+        try:
+            yield
+        finally:
+            took = self._clock() - begun
+            with self._lock:
+                self.spent_s[stage] = self.spent_s.get(stage, 0.0) + took
+
+
+class Styling:
+    """An engine with the strength that was asked for, taking one frame of any size at a time."""
+
+    def __init__(self, engine: Engine, *, strength: float = 1.0, least: int = 1) -> None:
+        """Take the engine, how much of the style to apply (0..1), and its smallest side in px."""
+        self.engine = engine
+        self.strength = strength
+        self.least = least
+
+    def __call__(self, frame: Pixels) -> Pixels:
+        """Return the stylized frame: (H, W, 3) uint8 RGB in and out, any H and W from 1.
+
+        A frame smaller than the engine takes is continued by its edge pixels, and cut again.
+        """
+        height, width = frame.shape[:2]
+        batch = np.ascontiguousarray(padded(frame, self.least))[None]
+        made = self.engine.run(batch, self.strength)
+        if made.shape != batch.shape or made.dtype != np.uint8:
+            raise VerificationError(
+                f"The engine made {made.dtype} {made.shape} of a uint8 {batch.shape} frame. "
+                f"Build the bundle again with `stylepress build`."
+            )
+        return made[0, :height, :width]
+
+
+def padded(frame: Pixels, least: int, *, multiple: int = 1) -> Pixels:
+    """Continue the right and lower edge until both sides are ``least`` and a ``multiple``.
+
+    >>> padded(np.zeros((5, 1, 3), np.uint8), 4, multiple=2).shape
+    (6, 4, 3)
+    """
+    height, width = frame.shape[:2]
+    down, right = (-(-max(side, least) // multiple) * multiple - side for side in (height, width))
+    if not down and not right:
+        return frame
+    return np.pad(frame, ((0, down), (0, right), (0, 0)), mode="edge")
+
+
+@contextmanager
+def ordered(
+    source: Iterator[Taken], work: Callable[[Taken], Made], *, workers: int, ahead: int
+) -> Iterator[Iterator[Made]]:
+    """Yield ``work(item)`` of every item, in the order of ``source``, made by several threads.
+
+    ``source`` is read in a thread of its own, at most ``ahead`` items before the one that is
+    taken. The first exception of ``source`` or ``work`` is raised in its place in the order.
+    Leaving the block ends every thread, also when items are left over.
+    """
+    line: queue.SimpleQueue[Future[Made] | None] = queue.SimpleQueue()
+    room = threading.Semaphore(ahead)
+    left = threading.Event()
+
+    def read() -> None:
+        try:
+            for item in source:
+                room.acquire()
+                if left.is_set():
+                    return
+                line.put(pool.submit(work, item))
+        finally:
+            line.put(None)
+
+    def results() -> Iterator[Made]:
+        while (future := line.get()) is not None:
+            yield future.result()
+            room.release()
+        reading.result()
+
+    # One more thread than workers: the reader is the first to be submitted, and stays.
+    with ThreadPoolExecutor(workers + 1, thread_name_prefix="stylepress-lane") as pool:
+        reading = pool.submit(read)
+        try:
+            yield results()
+        finally:
+            left.set()
+            room.release()
+            wait([reading])
+            pool.shutdown(wait=True, cancel_futures=True)

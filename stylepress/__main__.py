@@ -1,0 +1,23 @@
+"""The command ``stylepress``: answers --version at once, hands everything else to cli.py."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given in (["--version"], ["-V"]):
+        from stylepress import __version__
+
+        sys.stdout.write(f"stylepress {__version__}\n")
+        return 0
+    from stylepress.cli import run
+
+    return run(given)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

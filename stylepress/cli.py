@@ -1,0 +1,185 @@
+"""The command line: which commands there are, and what becomes of their errors."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+
+from stylepress import __version__, commands_build, commands_look, commands_run
+from stylepress.errors import StylepressError
+from stylepress.options import terminal
+from stylepress.terminal import Terminal
+
+USAGE, INTERRUPTED, BAD_INPUT, BUG = 64, 130, 2, 1
+TRACEBACK = "--traceback"
+
+app = typer.Typer(
+    name="stylepress",
+    help="From a PyTorch stylization model to a small, fast engine, with the cost measured.",
+    epilog="Exit codes: 0 fine, 1 it failed, 2 bad input, 3 inconclusive, 64 wrong usage.",
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+targets = typer.Typer(help="Look at device profiles: list, show, detect.", no_args_is_help=False)
+styles = typer.Typer(help="Draw style pictures by arithmetic: list, draw.", no_args_is_help=False)
+
+MAKE, USE, LOOK = "Make a model", "Use it", "Look at things"
+app.command("build", rich_help_panel=MAKE)(commands_build.build)
+app.command("train", rich_help_panel=MAKE)(commands_build.train)
+app.command("compress", rich_help_panel=MAKE)(commands_build.compress)
+app.command("export", rich_help_panel=MAKE)(commands_build.export)
+app.command("run", rich_help_panel=USE)(commands_run.run)
+app.command("bench", rich_help_panel=USE)(commands_run.bench)
+app.command("compare", rich_help_panel=USE)(commands_run.compare)
+app.command("inspect", rich_help_panel=LOOK)(commands_look.inspect)
+app.command("doctor", rich_help_panel=LOOK)(commands_look.doctor)
+app.command("schema", rich_help_panel=LOOK)(commands_look.schema)
+app.add_typer(targets, name="targets", rich_help_panel=LOOK)
+app.add_typer(styles, name="styles", rich_help_panel=LOOK)
+targets.command("list")(commands_look.targets_list)
+targets.command("show")(commands_look.targets_show)
+targets.command("detect")(commands_look.targets_detect)
+styles.command("list")(commands_look.styles_list)
+styles.command("draw")(commands_look.styles_draw)
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and leave, whatever else was asked for."""
+    if wanted:
+        terminal().show(f"stylepress {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", "-V", is_eager=True, callback=show_version, help="Print the version."
+        ),
+    ] = False,
+    trace: Annotated[
+        bool,
+        typer.Option(TRACEBACK, help="Show where in the code an error came from; works anywhere."),
+    ] = False,
+) -> None:
+    """From a PyTorch stylization model to a small, fast engine, with the cost measured."""
+
+
+@targets.callback(invoke_without_command=True)
+def targets_root(context: typer.Context) -> None:
+    """Look at device profiles; alone it lists them."""
+    if context.invoked_subcommand is None:
+        commands_look.targets_list()
+
+
+@styles.callback(invoke_without_command=True)
+def styles_root(context: typer.Context) -> None:
+    """Draw style pictures by arithmetic; alone it lists the patterns."""
+    if context.invoked_subcommand is None:
+        commands_look.styles_list()
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; return 0, 1, 2, 3, 64 for wrong usage, or 130 when interrupted."""
+    given, trace = _without_traceback_flag(list(arguments))
+    trace = trace or os.environ.get("STYLEPRESS_TRACEBACK", "") not in ("", "0")
+    try:
+        with _terminated_as_interrupted():
+            code = app(args=given or ["--help"], prog_name="stylepress", standalone_mode=False)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last place to tell it
+        if trace:
+            traceback.print_exc()
+        return _told(error, terminal())
+    except SystemExit as error:  # typer's answer to a closed pipe
+        return error.code if isinstance(error.code, int) else BUG
+    if not given:
+        return USAGE
+    if code == INTERRUPTED:
+        return _told(KeyboardInterrupt(), terminal())
+    return code if isinstance(code, int) else 0
+
+
+def _told(error: BaseException, screen: Terminal) -> int:
+    """Tell an error to the user; return the exit code."""
+    if isinstance(error, StylepressError):
+        screen.error(str(error))
+        return error.exit_code
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        screen.warn("interrupted.")
+        return INTERRUPTED
+    if isinstance(error, _usage_error()):
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "stylepress"
+        screen.error(f"{error.format_message().rstrip('.')}. Try `{command} --help`.")
+        return USAGE
+    if isinstance(error, ModuleNotFoundError) and (mend := _missing_module(error)):
+        screen.error(mend)
+        return BAD_INPUT
+    if isinstance(error, BrokenPipeError):
+        _close_stdout()
+        return BUG
+    if isinstance(error, OSError) and error.errno:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        mend = "Free some space." if full else "Check the path and its permissions."
+        place = f"{error.filename}: " if error.filename else ""
+        screen.error(f"{place}{error.strerror}. {mend}")
+        return BAD_INPUT
+    screen.error(
+        f"{type(error).__name__}: {error} "
+        f"This is a bug in stylepress; run again with {TRACEBACK} and report what it prints."
+    )
+    return BUG
+
+
+def _missing_module(error: ModuleNotFoundError) -> str:
+    from stylepress.doctor import extra_for, install
+
+    extra = extra_for(error.name or "")
+    return f"The package {error.name} is not installed. Run `{install(extra)}`." if extra else ""
+
+
+def _usage_error() -> Any:
+    # Typer 0.2x carries its own copy of click, older ones import it: ask typer for the class.
+    return next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+
+def _without_traceback_flag(arguments: list[str]) -> tuple[list[str], bool]:
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    kept = [argument for argument in arguments[:end] if argument != TRACEBACK]
+    return kept + arguments[end:], len(kept) < end
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Make SIGTERM do what Ctrl-C does, also where Ctrl-C waits for the end of a step."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if not callable(signal.getsignal(signal.SIGINT)):
+            raise KeyboardInterrupt  # started with `&` by a script, Ctrl-C is ignored
+        signal.raise_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _close_stdout() -> None:
+    # Python would complain once more when it flushes at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

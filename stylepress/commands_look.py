@@ -1,0 +1,186 @@
+"""Commands that look and change nothing: doctor, inspect, targets, schema; and styles draw."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from stylepress.errors import OutputError
+from stylepress.options import Json, terminal
+from stylepress.terminal import table
+
+Drawn = Annotated[str, typer.Argument(metavar="NAME", help="Pattern: glass, strokes or woodcut.")]
+
+
+def doctor(json: Json = False) -> None:
+    """Say what can run on this machine, and what to install for the rest.
+
+    Exit code 1 when no engine can run here.
+
+    [bold]Example[/bold]
+
+      stylepress doctor
+    """
+    from stylepress.doctor import examine
+
+    health = examine()
+    screen = terminal()
+    if json:
+        screen.show_json(health.record())
+    else:
+        screen.show(facts(health.machine) + "\n")
+        screen.show(table(["package", "version"], list(health.base.items())) + "\n")
+        screen.show(
+            table(
+                ["backend", "runs here"],
+                [[name, reason or "yes"] for name, reason in health.backends.items()],
+            )
+            + "\n"
+        )
+        rows = [[part.name, part.purpose, part.mend or "installed"] for part in health.parts]
+        screen.show(table(["extra", "for", "state"], rows))
+    if not health.able:
+        screen.error("No engine can run here. Run `pip install stylepress` again.")
+        raise typer.Exit(1)
+
+
+def inspect(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="Artifact folder or file.")],
+    json: Json = False,
+) -> None:
+    """Say what a checkpoint, a bundle or an ONNX file is, in one screen.
+
+    Nothing in the file is executed.
+
+    [bold]Examples[/bold]
+
+      stylepress inspect candy.pth
+      stylepress inspect runs/candy/bundle
+    """
+    from stylepress.inspection import inspect as look
+
+    found = look(path)
+    terminal().show_json(found) if json else terminal().show(facts({"file": path, **found}))
+
+
+def targets_list(json: Json = False) -> None:
+    """List the device profiles that ship."""
+    from stylepress.targets.target import load_target, names
+
+    every = [load_target(name) for name in names()]
+    if json:
+        terminal().show_json([target.model_dump(mode="json") for target in every])
+        return
+    rows = [[one.name, ", ".join(one.engines), one.title] for one in every]
+    terminal().show(table(["name", "engines", "what it is"], rows))
+
+
+def targets_show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name, or a .yaml file.")],
+    json: Json = False,
+) -> None:
+    """Show one device profile, and which of its engines are installed here."""
+    from stylepress.targets.target import how_to_install, installed, load_target
+
+    target = load_target(name)
+    values = target.model_dump(mode="json", exclude_none=True)
+    if json:
+        terminal().show_json(values)
+        return
+    values["engines"] = [
+        f"{engine}: installed" if installed(engine) else f"{engine}: {how_to_install(engine)}"
+        for engine in target.engines
+    ]
+    terminal().show(facts(values))
+
+
+def targets_detect(json: Json = False) -> None:
+    """Name the device profile of this machine."""
+    from stylepress.targets.target import detect
+
+    name = detect(platform.machine())
+    terminal().show_json({"target": name}) if json else terminal().show(name)
+
+
+def schema(
+    document: Annotated[
+        Literal["recipe", "target"], typer.Argument(help="Which file: recipe or target.")
+    ],
+) -> None:
+    """Print the JSON Schema of a file that users write, for editors.
+
+    [bold]Example[/bold]
+
+      stylepress schema recipe > recipe.schema.json
+    """
+    from stylepress.document import Section, document_schema
+    from stylepress.recipe import Recipe
+    from stylepress.targets.target import Target
+
+    models: dict[str, type[Section]] = {"recipe": Recipe, "target": Target}
+    terminal().show_json(document_schema(models[document]))
+
+
+def styles_draw(
+    name: Drawn,
+    output: Annotated[Path, typer.Argument(metavar="PICTURE", help="Where to write, e.g. a.png.")],
+    seed: Annotated[int, typer.Option(min=0, help="Another seed draws another picture.")] = 0,
+    size: Annotated[int, typer.Option(metavar="PX", help="Side, pixels: 32 to 4096.")] = 768,
+) -> None:
+    """Draw a style picture by arithmetic, free of anybody's rights.
+
+    [bold]Example[/bold]
+
+      stylepress styles draw glass glass.png --seed 3
+    """
+    from PIL import Image
+
+    from stylepress.replace import replacing_file
+    from stylepress.train.patterns import draw
+
+    picture = Image.fromarray(draw(name, seed=seed, size=size))
+    if output.suffix.lower() not in Image.registered_extensions():
+        raise OutputError(
+            f"{output} has no ending that a picture format has. Name it .png, .jpg or .webp."
+        )
+    with replacing_file(output) as beside:
+        picture.save(beside)
+    terminal().say(f"Wrote {output}, {size}x{size} pixels.")
+
+
+def styles_list() -> None:
+    """List the patterns that can be drawn."""
+    from stylepress.train.patterns import PATTERNS
+
+    first = {name: (draw.__doc__ or "").splitlines()[0] for name, draw in PATTERNS.items()}
+    terminal().show(table(["name", "what it is"], list(first.items())))
+
+
+def facts(values: Mapping[str, Any]) -> str:
+    """Lay facts out one a line; the items of a list or mapping stand below each other.
+
+    >>> print(facts({"what": "weights", "inputs": ["a", "b"], "numbers": {"ms": 2.5}}))
+    what     weights
+    inputs   a
+             b
+    numbers  ms: 2.5
+    """
+    width = max(map(len, values), default=0)
+    lines = []
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            value = [f"{key}: {_short(item)}" for key, item in value.items()]
+        items = value if isinstance(value, list | tuple) else [_short(value)]
+        for index, item in enumerate(items or ["none"]):
+            lines.append(f"{name if index == 0 else '':{width}}  {item}")
+    return "\n".join(lines)
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return "none"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,138 @@
+"""Commands that use bundles: run, bench, compare."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stylepress.options import Json, Quiet, TargetName, terminal, user_cache
+from stylepress.terminal import duration
+
+INTERRUPTED = 130
+MEGAPIXEL = 1_000_000
+BackendName = Annotated[
+    str | None,
+    typer.Option(
+        "--backend", "-b", metavar="NAME", help="Engine; default: the fastest here, by measurement."
+    ),
+]
+
+
+def run(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder that build wrote.")],
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="Picture, folder or video.")],
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Where the result goes.")],
+    strength: Annotated[float, typer.Option("--strength", "-s", help="How much style, 0..1.")] = 1,
+    backend: BackendName = None,
+    lanes: Annotated[
+        int | None, typer.Option(metavar="N", help="Frames at once; default: one a core.")
+    ] = None,
+    crf: Annotated[
+        int, typer.Option(min=1, max=51, help="Quality of a video; lower is better and larger.")
+    ] = 20,
+    preset: Annotated[
+        str, typer.Option(help="x264's trade of time for size, ultrafast to veryslow.")
+    ] = "superfast",
+    limit_megapixels: Annotated[
+        float, typer.Option(metavar="MP", help="Refuse larger pictures before decoding them.")
+    ] = 100,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace output that exists already.")
+    ] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Stylize a picture, a folder of pictures, or a video with its sound.
+
+    Ctrl-C keeps what is finished by then: pictures, or a playable part of the video.
+
+    [bold]Examples[/bold]
+
+      stylepress run runs/candy/bundle cat.jpg cat-candy.jpg
+      stylepress run runs/candy/bundle clip.mp4 clip-candy.mp4 --strength 0.8
+      stylepress run runs/candy/bundle holiday/ holiday-candy/
+    """
+    from stylepress.runtime.bundle import load_bundle
+    from stylepress.runtime.stylize import StylizeOptions, stylize
+
+    options = StylizeOptions(
+        strength=strength,
+        backend=backend,
+        lanes=lanes,
+        limit_pixels=round(limit_megapixels * MEGAPIXEL),
+        overwrite=overwrite,
+        crf=crf,
+        preset=preset,
+        cache=user_cache(),
+    )
+    with terminal(quiet=quiet) as screen:
+        done = stylize(load_bundle(bundle), source, output, options=options, progress=screen)
+    if json:
+        screen.show_json(asdict(done) | {"fps": done.fps})
+    elif done.target is not None:
+        what = "frames" if done.kind == "video" else "pictures"
+        rate = f", {done.fps:.1f} {what}/s" if done.written > 1 else ""
+        skipped = f", {done.skipped} skipped" if done.skipped else ""
+        screen.show(
+            f"{done.target}: {done.written} {what} in {duration(done.seconds)}{rate}{skipped}"
+        )
+    if done.stopped:
+        raise typer.Exit(INTERRUPTED)
+
+
+def bench(
+    bundles: Annotated[list[Path], typer.Argument(metavar="BUNDLE...", help="Bundles to measure.")],
+    teacher: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Checkpoint to compare speed and pictures with."),
+    ] = None,
+    photos: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Photos the training did not see.")
+    ] = None,
+    size: Annotated[str, typer.Option(metavar="HxW", help="Frame size.")] = "512x512",
+    target: TargetName = None,
+    json: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the report for programs.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write one page with pictures.")
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option("--markdown", metavar="FILE", help="Write the tables.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Measure bundles on this machine: speed, size and pictures, side by side.
+
+    [bold]Examples[/bold]
+
+      stylepress bench runs/candy/bundle
+      stylepress bench runs/*/bundle --teacher candy.pth --photos held-out/ --html report.html
+    """
+
+
+def compare(
+    base: Annotated[Path, typer.Argument(metavar="BASE", help="The older report.json.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="The newer report.json.")],
+    max_regression: Annotated[
+        float, typer.Option(metavar="PERCENT", help="What is worse by more than this is too much.")
+    ] = 5,
+    json: Json = False,
+) -> None:
+    """Compare two reports of the same machine.
+
+    Exit code 0 when nothing got worse, 1 on a regression, 2 when they cannot be compared,
+    3 when the measurements are too noisy to tell.
+
+    [bold]Example[/bold]
+
+      stylepress compare base.json new.json
+    """
+    from stylepress.benchmarks.compare import compare_files
+
+    found = compare_files(base, new, max_regression_percent=max_regression)
+    terminal().show_json(found.record()) if json else terminal().show(found.summary().rstrip())
+    raise typer.Exit(found.exit_code)

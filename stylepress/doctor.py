@@ -1,0 +1,142 @@
+"""What can run on this machine, and what to install for the rest."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from importlib.util import find_spec
+from typing import Any
+
+import stylepress
+
+EXTRAS: Mapping[str, tuple[str, ...]] = {
+    "video": ("av",),
+    "openvino": ("openvino",),
+    "train": ("torch", "safetensors", "tensorboard"),
+    "compress": ("torch", "safetensors", "tensorboard", "onnx"),
+    "export": ("torch", "safetensors", "tensorboard", "onnx", "onnxscript"),
+    "bench": ("scipy",),
+    "rtx": ("tensorrt_rtx",),
+}
+"""The modules that each extra of stylepress brings."""
+PURPOSES: Mapping[str, str] = {
+    "video": "read and write videos",
+    "openvino": "the fastest engine on x86 processors",
+    "train": "train teachers, load checkpoints",
+    "compress": "distil and quantize",
+    "export": "write bundles",
+    "bench": "quality metrics in reports",
+    "rtx": "compile for desktop RTX cards",
+}
+DISTRIBUTIONS: Mapping[str, str] = {"tensorrt_rtx": "tensorrt-rtx"}
+"""Where a module's distribution has another name."""
+BASE = ("numpy", "onnxruntime", "PIL", "pydantic", "yaml", "typer", "rich")
+BASE_DISTRIBUTIONS: Mapping[str, str] = {"PIL": "pillow", "yaml": "PyYAML"}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One optional part of stylepress: what it is for, what it lacks, how to get that."""
+
+    name: str
+    purpose: str
+    versions: Mapping[str, str]
+    lacks: tuple[str, ...]
+
+    @property
+    def mend(self) -> str:
+        """The command that installs what is lacking; empty when nothing is."""
+        return install(self.name) if self.lacks else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What ``stylepress doctor`` tells."""
+
+    machine: Mapping[str, Any]
+    base: Mapping[str, str]
+    parts: tuple[Part, ...]
+    backends: Mapping[str, str]
+
+    @property
+    def able(self) -> bool:
+        """Say whether some engine that really computes can run here."""
+        return any(not reason for name, reason in self.backends.items() if name != "null")
+
+    def record(self) -> dict[str, Any]:
+        """Return it for programs."""
+        return {
+            "machine": dict(self.machine),
+            "packages": dict(self.base),
+            "extras": {
+                part.name: {
+                    "purpose": part.purpose,
+                    "versions": dict(part.versions),
+                    "lacks": list(part.lacks),
+                    "mend": part.mend,
+                }
+                for part in self.parts
+            },
+            "backends": {
+                name: {"runs": not reason, "reason": reason}
+                for name, reason in self.backends.items()
+            },
+        }
+
+
+def examine() -> Health:
+    """Look at this Python, this machine, and every optional part. Imports no engine's package."""
+    from stylepress.runtime.backends import BACKENDS, missing, usable_cores
+    from stylepress.targets.target import detect
+
+    reasons = missing()
+    machine = {
+        "stylepress": stylepress.__version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processor": platform.machine(),
+        "cores": usable_cores(),
+        "target": detect(platform.machine()),
+    }
+    parts = []
+    for name, modules in EXTRAS.items():
+        versions = {module: version(module) for module in modules if find_spec(module)}
+        lacks = tuple(module for module in modules if module not in versions)
+        parts.append(Part(name, PURPOSES[name], versions, lacks))
+    return Health(
+        machine=machine,
+        base={module: version(module) for module in BASE if find_spec(module)},
+        parts=tuple(parts),
+        backends={name: reasons.get(name, "") for name in BACKENDS},
+    )
+
+
+def version(module: str) -> str:
+    """Return the version of an installed module without importing it; '?' when it has none."""
+    name = DISTRIBUTIONS.get(module) or BASE_DISTRIBUTIONS.get(module) or module
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "?"
+
+
+def install(extra: str) -> str:
+    """Return the command that installs an extra.
+
+    >>> install("video")
+    "pip install 'stylepress[video]'"
+    """
+    return f"pip install 'stylepress[{extra}]'"
+
+
+def extra_for(module: str) -> str | None:
+    """Return the smallest extra that brings a module, or None.
+
+    >>> extra_for("onnx"), extra_for("os")
+    ('compress', None)
+    """
+    top = module.partition(".")[0]
+    extras = [name for name, modules in EXTRAS.items() if top in modules]
+    return min(extras, key=lambda name: len(EXTRAS[name]), default=None)

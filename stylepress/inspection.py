@@ -1,0 +1,147 @@
+"""Any file or folder that passes through stylepress: what it is, in one screen."""
+
+from __future__ import annotations
+
+import json
+import struct
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from stylepress.artifact import MANIFEST, Artifact, TensorSpec, file_digest
+from stylepress.errors import ArtifactError, CheckpointError, FrameError, InputError
+
+HEAD_BYTES = 16
+HEADER_LIMIT_BYTES = 16 << 20
+
+
+def inspect(path: Path) -> dict[str, Any]:
+    """Return what is known about an artifact, a weights file or an ONNX file, in reading order.
+
+    Raises:
+        InputError: nothing stylepress knows, or damaged.
+    """
+    if path.is_dir():
+        return _artifact(path)
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except OSError as error:
+        raise FrameError(
+            f"{path} cannot be read ({error.strerror}). Check the path and its permissions."
+        ) from error
+    if path.name == MANIFEST:
+        return _artifact(path.parent)
+    if head.startswith((b"PK\x03\x04", b"\x80")) or head[8:9] == b"{":
+        return _weights(path)
+    try:
+        return _onnx(path)
+    except ArtifactError as error:
+        raise InputError(
+            f"{path} is neither an artifact, nor weights, nor ONNX: it begins with {head!r}. "
+            f"Name a folder that stylepress wrote, a .pth, a .safetensors or an .onnx file."
+        ) from error
+
+
+def _artifact(folder: Path) -> dict[str, Any]:
+    artifact = Artifact.load(folder)
+    facts: dict[str, Any] = {
+        "what": f"{artifact.kind} {artifact.name!r}, whole",
+        "digest": artifact.digest,
+        "size": f"{size(artifact.size_bytes)} in {len(artifact.files)} files",
+    }
+    if artifact.kind == "checkpoint":
+        facts.update(_network(artifact))
+    if artifact.kind == "bundle":
+        facts["opset"] = _opset(artifact)
+    facts["inputs"] = [tensor(spec) for spec in artifact.inputs]
+    facts["outputs"] = [tensor(spec) for spec in artifact.outputs]
+    facts["made by"] = dict(artifact.made_by)
+    facts["made from"] = artifact.parent
+    facts["numbers"] = dict(artifact.numbers)
+    return facts
+
+
+def _network(artifact: Artifact) -> dict[str, Any]:
+    with artifact.path("weights.safetensors").open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(min(length, HEADER_LIMIT_BYTES)))
+    shapes = [entry["shape"] for name, entry in header.items() if name != "__metadata__"]
+    return {
+        "network": json.loads(artifact.path("network.json").read_text(encoding="utf-8")),
+        "parameters": sum(prod(shape) for shape in shapes),
+    }
+
+
+def _weights(path: Path) -> dict[str, Any]:
+    from stylepress.train.families import recognise, some
+    from stylepress.train.state import read_state
+
+    state = read_state(path)
+    facts: dict[str, Any] = {
+        "what": "weights, no code in them, all finite",
+        "digest": file_digest(path),
+        "size": size(path.stat().st_size),
+        "parameters": sum(value.numel() for value in state.values()),
+        "tensors": len(state),
+        "keys": some(state, most=6),
+    }
+    try:
+        family, config, _ = recognise(state, path)
+    except CheckpointError as error:
+        return facts | {"family": "unknown", "note": str(error)}
+    return facts | {
+        "family": f"{family.name}: {family.title}",
+        "network": config,
+        "inputs": [tensor(family.image)],
+    }
+
+
+def _onnx(path: Path) -> dict[str, Any]:
+    from stylepress.runtime.onnx_scan import SIZE_LIMIT_BYTES, Port, scan
+
+    if path.stat().st_size > SIZE_LIMIT_BYTES:
+        raise ArtifactError(f"{path} is too large for ONNX. Name another file.")
+
+    def port(one: Port) -> str:
+        shape = "any shape" if one.shape is None else f"[{', '.join(map(str, one.shape))}]"
+        return f"{one.name}: {one.dtype} {shape}"
+
+    found = scan(path.read_bytes())
+    return {
+        "what": "ONNX model, not a bundle",
+        "digest": file_digest(path),
+        "size": size(path.stat().st_size),
+        "opset": dict(found.opsets),
+        "inputs": [port(one) for one in found.inputs],
+        "outputs": [port(one) for one in found.outputs],
+        "outside data": list(found.outside) or "none",
+    }
+
+
+def _opset(bundle: Artifact) -> dict[str, int]:
+    from stylepress.runtime.bundle import MODEL
+    from stylepress.runtime.onnx_scan import scan
+
+    return dict(scan(bundle.path(MODEL).read_bytes()).opsets)
+
+
+def tensor(spec: TensorSpec) -> str:
+    """Describe an input or output in one line."""
+    shape = ", ".join(map(str, spec.shape))
+    text = f"{spec.name}: {spec.dtype} [{shape}], {spec.low:g} to {spec.high:g}"
+    text += f", sides from {spec.least}" if spec.least > 1 else ""
+    return text + (f", default {spec.default:g}" if spec.default is not None else "")
+
+
+def size(count: int) -> str:
+    """Write a number of bytes as people say it.
+
+    >>> size(900), size(352_000), size(6_730_000)
+    ('900 bytes', '352 kB', '6.73 MB')
+    """
+    if count < 1000:
+        return f"{count} bytes"
+    if count < 1_000_000:
+        return f"{count / 1000:.3g} kB"
+    return f"{count / 1_000_000:.3g} MB" if count < 10**9 else f"{count / 10**9:.3g} GB"

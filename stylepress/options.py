@@ -1,0 +1,51 @@
+"""What several commands share: their options, and the terminal they speak through."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stylepress.cache import Cache, cache_folder
+from stylepress.terminal import Terminal
+
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Say nothing but warnings, errors and results.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+TargetName = Annotated[
+    str | None,
+    typer.Option(
+        "--target", "-t", metavar="NAME", help="Device profile; see `stylepress targets`."
+    ),
+]
+Fresh = Annotated[
+    bool, typer.Option("--no-cache", help="Build every step again, and keep nothing for later.")
+]
+
+
+def terminal(*, quiet: bool = False) -> Terminal:
+    """Return the terminal of this process."""
+    return Terminal.of(sys.stdout, sys.stderr, os.environ, quiet=quiet)
+
+
+def build_cache(*, fresh: bool) -> Cache | None:
+    """Return the user's build cache, or None when it is not wanted."""
+    return None if fresh else Cache(user_cache())
+
+
+def user_cache() -> Path:
+    """Return the folder of built artifacts, compiled engines and measured choices."""
+    return cache_folder(os.environ, home())
+
+
+def home() -> Path:
+    """Return the user's folder; in a container the user may have none."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path(tempfile.gettempdir())

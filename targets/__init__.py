@@ -1,0 +1,1 @@
+"""Device profiles: what a device is, and what runs on it."""

@@ -1,0 +1,109 @@
+"""The harness is fair, keeps its samples, and costs little."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import pytest
+
+from stylepress.benchmarks.latency import Plan, System, Timing, measure, speedup
+from stylepress.errors import RecipeError
+from stylepress.progress import Silent
+
+
+class Clockwork:
+    """A clock that only the systems move; ``drift`` makes everything slower with time."""
+
+    def __init__(self, drift: float = 0.0) -> None:
+        self.now, self.drift = 0.0, drift
+        self.log: list[str] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def system(self, name: str, seconds: float) -> System:
+        def run(sample: object) -> None:
+            self.log.append(name)
+            self.now += seconds * (1 + self.drift * self.now)
+
+        return System(name, run)
+
+
+def run(clock: Clockwork, *systems: System, plan: Plan) -> tuple[Timing, ...]:
+    return measure(systems, count().__next__, plan=plan, progress=Silent(), clock=clock)
+
+
+def test_a_known_latency_is_measured_exactly() -> None:
+    clock = Clockwork()
+    (timing,) = run(clock, clock.system("a", 1 / 256), plan=Plan(rounds=3, turn_s=1 / 64))
+    assert timing.median_ms == 1000 / 256
+    assert timing.calls == 12
+
+
+def test_the_order_turns_round_from_round_to_round() -> None:
+    clock = Clockwork()
+    plan = Plan(rounds=4, turn_s=0, warm_up=0)
+    run(clock, clock.system("a", 1), clock.system("b", 1), plan=plan)
+    assert "".join(clock.log) == "abbaabba"
+
+
+def test_drift_does_not_favour_either_side() -> None:
+    clock = Clockwork(drift=0.02)
+    plan = Plan(rounds=10, turn_s=0.05)
+    slow, fast = run(clock, clock.system("slow", 0.2), clock.system("fast", 0.1), plan=plan)
+    ratio = speedup(fast, slow)
+    assert slow.rounds_ms[-1][0] > 1.05 * slow.rounds_ms[0][0]
+    assert ratio.value == pytest.approx(2, rel=0.01)
+    assert ratio.low is not None
+
+
+def test_a_fast_system_begins_each_turn_with_an_untimed_call_and_a_slow_one_does_not() -> None:
+    clock = Clockwork()
+    plan = Plan(rounds=5, turn_s=0.5, most_calls=2, warm_up=1)
+    run(clock, clock.system("fast", 0.001), clock.system("slow", 1), plan=plan)
+    assert (clock.log.count("fast"), clock.log.count("slow")) == (1 + 5 * 3, 1 + 5)
+
+
+def test_every_sample_is_a_fresh_one() -> None:
+    seen: list[int] = []
+    measure(
+        [System("a", seen.append)],
+        count().__next__,
+        plan=Plan(rounds=2, turn_s=10, most_calls=3),
+        progress=Silent(),
+    )
+    assert seen == list(range(2 + 2 * 4))
+
+
+def test_percentiles_need_enough_calls() -> None:
+    few = Timing("a", (tuple(range(1, 64)),))
+    enough = Timing("a", (tuple(range(1, 65)),))
+    assert few.percentile_ms(0.9) is None
+    assert enough.percentile_ms(0.9) == 58
+    assert enough.percentile_ms(0.99) is None
+
+
+def test_the_harness_itself_takes_less_than_a_twentieth_of_a_millisecond() -> None:
+    (timing,) = measure(
+        [System("nothing", lambda sample: None)],
+        count().__next__,
+        plan=Plan(rounds=5),
+        progress=Silent(),
+    )
+    assert timing.median_ms < 0.05
+
+
+def test_two_systems_of_one_name_are_refused() -> None:
+    clock = Clockwork()
+    with pytest.raises(RecipeError, match="Name each differently"):
+        run(clock, clock.system("a", 1), clock.system("a", 1), plan=Plan(rounds=1))
+
+
+def test_a_plan_that_measures_nothing_is_refused() -> None:
+    with pytest.raises(RecipeError, match="measures nothing"):
+        Plan(rounds=0)
+
+
+def test_timings_of_different_runs_are_not_paired() -> None:
+    with pytest.raises(RecipeError, match="in one run"):
+        speedup(Timing("a", ((1.0,),)), Timing("b", ((1.0,), (1.0,))))

@@ -1,0 +1,93 @@
+"""The machine record says what is there, and why something is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stylepress.benchmarks.machine import ADVISORY, Machine, record_machine
+
+
+def tree(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return root
+
+
+@pytest.fixture
+def linux(tmp_path: Path) -> Path:
+    return tree(
+        tmp_path,
+        {
+            "proc/cpuinfo": "processor : 0\nmodel name\t: Fast 9000\nflags\t\t: fpu avx2 avx512_vnni\n",
+            "proc/meminfo": "MemTotal:       16777216 kB\nMemAvailable:    8388608 kB\n",
+            "proc/loadavg": "0.25 0.5 0.75 1/100 1\n",
+            "proc/self/cgroup": "0::/work/job\n",
+            "sys/fs/cgroup/work/job/cpu.max": "max 100000\n",
+            "sys/fs/cgroup/work/cpu.max": "150000 100000\n",
+            "sys/devices/system/cpu/cpu0/topology/thread_siblings_list": "0-1\n",
+            "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor": "performance\n",
+            "sys/devices/system/cpu/cpufreq/boost": "1\n",
+        },
+    )
+
+
+def test_linux_files_become_facts(linux: Path) -> None:
+    machine = record_machine({"OMP_NUM_THREADS": "2", "HOME": "/root"}, root=linux)
+    assert (machine.cpu, machine.flags) == ("Fast 9000", ("avx2", "avx512_vnni"))
+    assert (machine.memory_gib, machine.memory_free_gib) == (16, 8)
+    assert (machine.governor, machine.turbo, machine.threads_per_core) == ("performance", True, 2)
+    assert machine.thread_variables == {"OMP_NUM_THREADS": "2"}
+
+
+def test_the_nearest_group_that_sets_a_limit_decides(linux: Path) -> None:
+    assert record_machine({}, root=linux).quota_cores == 1.5
+
+
+def test_what_cannot_be_read_is_none_with_a_reason(tmp_path: Path) -> None:
+    machine = record_machine({}, root=tmp_path)
+    unknown = ["cpu", "flags", "governor", "turbo", "memory_gib", "quota_cores", "load_average"]
+    assert [getattr(machine, name) for name in unknown] == [None] * len(unknown)
+    assert set(unknown) <= set(machine.missing)
+    assert all(machine.missing.values())
+
+
+def test_a_board_that_names_itself_is_called_that(tmp_path: Path) -> None:
+    root = tree(tmp_path, {"proc/device-tree/model": "NVIDIA Jetson Orin Nano\0"})
+    assert record_machine({}, root=root).cpu == "NVIDIA Jetson Orin Nano"
+
+
+def test_the_old_control_groups_are_read_too(tmp_path: Path) -> None:
+    root = tree(
+        tmp_path,
+        {
+            "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "200000",
+            "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
+        },
+    )
+    assert record_machine({}, root=root).quota_cores == 2
+
+
+def test_this_machine_can_be_recorded_and_read_back() -> None:
+    machine = record_machine({})
+    assert Machine.model_validate_json(machine.model_dump_json()) == machine
+    assert machine.packages["numpy"]
+
+
+def test_what_is_advisory_does_not_gate(linux: Path) -> None:
+    before = record_machine({}, root=linux)
+    (linux / "proc/loadavg").write_text("7.5 0 0 1/1 1")
+    after = record_machine({}, root=linux)
+    assert before.load_average != after.load_average
+    assert before.gating() == after.gating()
+    assert not ADVISORY & set(before.gating())
+
+
+def test_a_package_version_gates(linux: Path) -> None:
+    before = record_machine({}, root=linux)
+    after = before.model_copy(update={"packages": {**before.packages, "openvino": "0.0"}})
+    differing = {k for k, v in before.gating().items() if after.gating()[k] != v}
+    assert differing == {"packages.openvino"}

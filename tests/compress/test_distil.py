@@ -1,0 +1,153 @@
+"""Distillation: the student comes nearer to its teacher, whatever the teacher is."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from stylepress.artifact import Artifact, TensorSpec
+from stylepress.compress.distil import (
+    DistilOptions,
+    Pool,
+    Teacher,
+    distil,
+    frame_distance,
+    save_student,
+)
+from stylepress.compress.student import StudentSize, student_from
+from stylepress.errors import CheckpointError, RecipeError
+from stylepress.progress import Silent
+from stylepress.train.checkpoint import read_checkpoint
+from stylepress.train.loop import STATE, LoopOptions, Run
+from stylepress.train.photos import Photos
+
+UNIT = TensorSpec("image", ("batch", 3, "height", "width"), "float32", -1.0, 1.0)
+SIZE = StudentSize(width=8, blocks=1, half=8)
+
+
+class Negative(nn.Module):
+    """A teacher in [-1, 1] that turns a picture into its negative, with a layer to tap."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flip = nn.Conv2d(3, 3, 1)
+        nn.init.zeros_(self.flip.weight)
+        nn.init.zeros_(self.flip.bias)  # type: ignore[arg-type]
+        self.flip.weight.data[range(3), range(3)] = -1
+
+    def forward(self, image: Tensor) -> Tensor:
+        result: Tensor = self.flip(image)
+        return result
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Photos:
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for index in range(3):
+        coarse = Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8))
+        coarse.resize((96, 96), Image.Resampling.BICUBIC).save(folder / f"{index}.png")
+    return Photos.below(folder, Silent())
+
+
+def options(steps: int = 60, **changes: float | tuple[str, ...]) -> DistilOptions:
+    loop = LoopOptions(steps, batch=2, learning_rate=0.01, seed=3, save_every=10)
+    settings = {"crop_px": 64, "pool": 4, "pool_px": 72, **changes}
+    return DistilOptions(loop=loop, **settings)  # type: ignore[arg-type]
+
+
+def test_a_student_learns_what_its_teacher_does(tmp_path: Path, photos: Photos) -> None:
+    teacher = Teacher(Negative(), UNIT)
+    image = photos.crop(torch.Generator().manual_seed(9), 64)[None]
+
+    def gap(steps: int) -> float:
+        run = Run(tmp_path / str(steps), Silent())
+        student, _ = distil(teacher, photos, SIZE, options(steps), run)
+        with torch.no_grad():
+            return float(frame_distance((student(image * 255 - 128) + 128) / 255, 1 - image))
+
+    assert gap(120) < 0.6 * gap(2)
+
+
+def test_a_resumed_distillation_ends_where_the_undisturbed_one_ends(
+    tmp_path: Path, photos: Photos
+) -> None:
+    teacher = Teacher(Negative(), UNIT)
+    whole, _ = distil(teacher, photos, SIZE, options(20), Run(tmp_path / "a", Silent()))
+
+    class Stop(Exception):
+        pass
+
+    class Cut(Silent):
+        steps = 0
+
+        def advance(self, steps: int = 1, note: str = "") -> None:
+            self.steps += steps
+            if self.steps == 14:
+                raise Stop
+
+    with pytest.raises(Stop):
+        distil(teacher, photos, SIZE, options(20), Run(tmp_path / "b", Cut()))
+    assert (tmp_path / "b" / STATE).exists()
+    again = Run(tmp_path / "b", Silent(), resume=True)
+    resumed, _ = distil(teacher, photos, SIZE, options(20), again)
+    for key, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[key])
+
+
+def test_the_teacher_draws_each_picture_of_the_pool_once(photos: Photos) -> None:
+    module = Negative()
+    calls: list[int] = []
+    module.register_forward_hook(lambda _m, _i, output: calls.append(len(output)))
+    pool = Pool(Teacher(module, UNIT), photos, options(), seed=1)
+    for seed in range(40):
+        pool.batch([torch.Generator().manual_seed(seed)])
+    assert sum(calls) == 4
+
+
+def test_a_pair_shows_the_same_place(photos: Photos) -> None:
+    pool = Pool(Teacher(Negative(), UNIT), photos, options(), seed=1)
+    content, target = pool.batch([torch.Generator().manual_seed(n) for n in range(3)])
+    assert content.shape == (3, 3, 64, 64)
+    assert torch.allclose(content, 1 - target, atol=1.01 / 255)
+
+
+def test_a_tapped_layer_is_learnt_too(tmp_path: Path, photos: Photos) -> None:
+    seen: list[dict[str, float]] = []
+
+    class Board:
+        def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None:
+            seen.append({tag: scalar_value})
+
+        def add_image(self, tag: str, img_tensor: Tensor, global_step: int) -> None:
+            assert img_tensor.shape == (3, 64, 128)
+
+    chosen = options(30, feature_weight=1.0, taps=("flip",))
+    run = Run(tmp_path / "taps", Silent(), board=Board())
+    distil(Teacher(Negative(), UNIT), photos, SIZE, chosen, run)
+    features = [row["loss/features"] for row in seen if "loss/features" in row]
+    assert np.mean(features[-5:]) < np.mean(features[:5])
+
+
+def test_a_tap_that_is_not_there_names_what_is(tmp_path: Path, photos: Photos) -> None:
+    chosen = options(2, feature_weight=1.0, taps=("nowhere",))
+    with pytest.raises(RecipeError, match="'nowhere'.*flip"):
+        distil(Teacher(Negative(), UNIT), photos, SIZE, chosen, Run(tmp_path, Silent()))
+
+
+def test_a_saved_student_comes_back_equal(tmp_path: Path, photos: Photos) -> None:
+    run = Run(tmp_path / "run", Silent())
+    net, loss = distil(Teacher(Negative(), UNIT), photos, SIZE, options(4), run)
+    save_student(net, tmp_path / "s", name="s", options=options(4), parent="x", loss=loss)
+    artifact = Artifact.load(tmp_path / "s")
+    family, config, state = read_checkpoint(artifact)
+    assert family == "student"
+    again = student_from(config, state)
+    image = torch.rand(1, 3, 20, 20)
+    assert torch.equal(again(image), net(image))
+    with pytest.raises(CheckpointError, match="does not fit"):
+        student_from({**config, "width": 16}, state)

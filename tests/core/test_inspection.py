@@ -1,0 +1,138 @@
+"""`inspect` and `doctor`: what they say of things known, unknown, damaged and missing."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from stylepress.artifact import Artifact, TensorSpec
+from stylepress.doctor import BASE, EXTRAS, PURPOSES, examine, extra_for
+from stylepress.errors import ArtifactError, CheckpointError, InputError
+from stylepress.inspection import inspect, size
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_any_artifact_is_told_with_what_it_takes_and_how_it_came_to_be(tmp_path: Path) -> None:
+    frame = TensorSpec("frame", ("batch", "height", "width", 3), "uint8", 0, 255, least=16)
+    Artifact.create(
+        tmp_path / "e",
+        lambda folder: (folder / "plan").touch(),
+        kind="engine",
+        name="glass",
+        inputs=(frame,),
+        made_by={"step": "test"},
+        parent="f" * 64,
+        numbers={"ms": 2.5},
+    )
+    told = inspect(tmp_path / "e")
+    assert told["what"] == "engine 'glass', whole"
+    assert told["inputs"] == ["frame: uint8 [batch, height, width, 3], 0 to 255, sides from 16"]
+    assert (told["made from"], told["numbers"]) == ("f" * 64, {"ms": 2.5})
+    assert inspect(tmp_path / "e" / "manifest.json") == told
+    (tmp_path / "e" / "plan").write_text("changed")
+    with pytest.raises(ArtifactError, match="manifest expects"):
+        inspect(tmp_path / "e")
+
+
+def test_a_public_checkpoint_is_recognised(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from stylepress.train.transformer import TransformerNet
+
+    net = TransformerNet(width=8, blocks=1)
+    torch.save(net.state_dict(), tmp_path / "candy.pth")
+    told = inspect(tmp_path / "candy.pth")
+    assert told["network"] == {"width": 8, "blocks": 1}
+    assert told["parameters"] == sum(p.numel() for p in net.parameters())
+
+
+def test_weights_of_an_unknown_family_are_still_described(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    torch.save({"a.weight": torch.zeros(2, 3)}, tmp_path / "a.pth")
+    told = inspect(tmp_path / "a.pth")
+    assert (told["family"], told["parameters"], told["keys"]) == ("unknown", 6, "a.weight")
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    torch.save({"a.weight": torch.full((2,), float("nan"))}, tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match="NaN"):
+        inspect(tmp_path / "a.pth")
+
+
+def test_an_onnx_file_tells_its_opset_and_its_ports(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    port = onnx.helper.make_tensor_value_info
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Relu", ["x"], ["y"])],
+        "g",
+        [port("x", 1, ["batch", 3])],
+        [port("y", 1, ["batch", 3])],
+    )
+    opset = [onnx.helper.make_opsetid("", 18)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset), tmp_path / "m.onnx")
+    told = inspect(tmp_path / "m.onnx")
+    assert told["opset"] == {"": 18}
+    assert (told["inputs"], told["outputs"]) == (
+        ["x: float32 [batch, 3]"],
+        ["y: float32 [batch, 3]"],
+    )
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"GIF89a", b"name: glass\n", b"\x89PNG\r\n\x1a\n" + b"\0" * 40]
+)
+def test_anything_else_is_refused_with_what_it_begins_with(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "x").write_bytes(data)
+    with pytest.raises(InputError, match="neither an artifact, nor weights, nor ONNX"):
+        inspect(tmp_path / "x")
+
+
+def test_a_missing_file_and_a_plain_folder_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        inspect(tmp_path / "x")
+    with pytest.raises(ArtifactError, match="no stylepress artifact"):
+        inspect(tmp_path)
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 bytes"), (1000, "1 kB"), (2 * 10**9, "2 GB")])
+def test_sizes_at_the_edges(count: int, text: str) -> None:
+    assert size(count) == text
+
+
+def test_the_doctor_knows_the_extras_of_the_package() -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    section = text.partition("[project.optional-dependencies]")[2].partition("\n[")[0]
+    extras = set(re.findall(r"^(\w+) = ", section, re.MULTILINE))
+    assert set(EXTRAS) == set(PURPOSES) == extras - {"all"}
+    assert len(BASE) == text.partition("\ndependencies = [")[2].partition("]")[0].count('"') // 2
+
+
+def test_the_doctor_says_what_runs_here_in_a_form_that_programs_read() -> None:
+    health = examine()
+    assert health.able
+    assert health.backends["onnxruntime"] == ""
+    assert json.loads(json.dumps(health.record()))["backends"]["null"]["runs"] is True
+
+
+def test_what_is_not_installed_is_told_with_the_command_that_brings_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("stylepress.doctor.find_spec", lambda module: None)
+    parts = {part.name: part for part in examine().parts}
+    assert parts["video"].lacks == ("av",)
+    assert parts["video"].mend == "pip install 'stylepress[video]'"
+
+
+@pytest.mark.parametrize(("module", "extra"), [("torch", "train"), ("av.video", "video")])
+def test_a_module_belongs_to_the_smallest_extra_that_brings_it(module: str, extra: str) -> None:
+    assert extra_for(module) == extra
+
+
+def test_the_doctor_loads_no_training_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert examine().able

@@ -1,0 +1,1 @@
+"""Teachers: networks, losses, photos, training loops, checkpoints."""

@@ -1,0 +1,185 @@
+"""The network families whose weights are known by their keys and shapes, and how each is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from stylepress.artifact import TensorSpec
+from stylepress.errors import CheckpointError
+from stylepress.train.transformer import LEAST_SIDE, TransformerNet
+
+Config = dict[str, Any]
+State = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One kind of network: how its weights are recognised, and what its images look like.
+
+    ``marks`` are keys that its weights always have. ``measure`` reads the config from the shapes;
+    it is handed weights that have all marks, and nothing else is sure about them. ``allowed``
+    names every key of a config with the values it may take, ``usual`` is the config of the
+    published weights, ``build(**config)`` makes the network.
+    """
+
+    name: str
+    title: str
+    marks: tuple[str, ...]
+    measure: Callable[[State], Config]
+    allowed: Mapping[str, range | tuple[str, ...]]
+    usual: Mapping[str, Any]
+    build: Callable[..., nn.Module]
+    image: TensorSpec
+
+    def check(self, config: Mapping[str, Any], source: object) -> None:
+        """Refuse a config with a key too many, a key too few, or a value out of bounds.
+
+        Raises:
+            CheckpointError: naming ``source``, the key, and what it may be.
+        """
+        if set(config) != set(self.allowed):
+            raise CheckpointError(
+                f"{source} gives {some(config)} for a {self.name} network, which is described by "
+                f"{some(self.allowed)}. Save it again with this version of stylepress."
+            )
+        for key, values in self.allowed.items():
+            seen = config[key]
+            if isinstance(values, range):
+                fits, bounds = type(seen) is int, f"{values[0]} to {values[-1]}"
+            else:
+                fits, bounds = isinstance(seen, str), " or ".join(values)
+            if not fits or seen not in values:
+                raise CheckpointError(
+                    f"{source} says {key} {str(seen)[:40]!r} for a {self.name} network, which "
+                    f"may be {bounds}. Train a network inside these bounds."
+                )
+
+    def network(self, config: Mapping[str, Any], state: State, source: object) -> nn.Module:
+        """Build the network on the CPU and give it ``state``, which must fit key for key.
+
+        Raises:
+            CheckpointError: a key too many or too few, or a tensor of another shape.
+        """
+        self.check(config, source)
+        with torch.device("meta"):
+            expected = self.build(**config).state_dict()
+        self._fit(state, expected, source)
+        with torch.random.fork_rng(devices=[]):
+            module = self.build(**config)
+        module.load_state_dict(dict(state))
+        return module
+
+    def _fit(self, state: State, expected: State, source: object) -> None:
+        lacking = [key for key in expected if key not in state]
+        beyond = [key for key in state if key not in expected]
+        if lacking or beyond:
+            faults = [f"lacks {some(lacking)}"] if lacking else []
+            faults += [f"has {some(beyond)} beyond it"] if beyond else []
+            raise CheckpointError(
+                f"{source} looks like {self.title} but {' and '.join(faults)}. "
+                f"Save the whole state_dict of that network, and nothing else, into the file."
+            )
+        for key, tensor in expected.items():
+            seen, wanted = tuple(state[key].shape), tuple(tensor.shape)
+            if seen != wanted:
+                raise CheckpointError(
+                    f"{source} looks like {self.title} but layer {key} has shape {seen} where "
+                    f"{wanted} is expected. Load the file into the network it was saved from, "
+                    f"and save that network's state_dict."
+                )
+            if state[key].is_floating_point() != tensor.is_floating_point():
+                raise CheckpointError(
+                    f"{source} holds {state[key].dtype} numbers in layer {key} where "
+                    f"{tensor.dtype} is expected. Save the weights as float32."
+                )
+
+
+def _measure_transformer(state: State) -> Config:
+    blocks = 0
+    while f"res{blocks + 1}.conv1.conv2d.weight" in state:
+        blocks += 1
+    return {"width": int(state["conv1.conv2d.weight"].shape[:1].numel()), "blocks": blocks}
+
+
+TRANSFORMER = Family(
+    name="transformer",
+    title="fast style transfer (pytorch/examples)",
+    marks=("conv1.conv2d.weight", "deconv3.conv2d.weight"),
+    measure=_measure_transformer,
+    allowed={"width": range(1, 1025), "blocks": range(65)},
+    usual={"width": 32, "blocks": 5},
+    build=TransformerNet,
+    image=TensorSpec(
+        "image", ("batch", 3, "height", "width"), "float32", 0.0, 255.0, least=LEAST_SIDE
+    ),
+)
+
+FAMILIES: Mapping[str, Family] = {family.name: family for family in (TRANSFORMER,)}
+"""Every family that ``load_teacher`` recognises; a later room may hand it more."""
+
+
+def recognise(
+    state: State, source: object, families: Mapping[str, Family] = FAMILIES
+) -> tuple[Family, Config, dict[str, Tensor]]:
+    """Tell the family and the config of some weights from their keys and shapes alone.
+
+    Weights kept under one more prefix (``generator.``, ``net.``, beside a discriminator or a loss
+    network) are found too. Returns the family, its config, and its own weights.
+
+    Raises:
+        CheckpointError: no family, naming the keys seen, the families known and the nearest one.
+    """
+    for family in families.values():
+        first = family.marks[0]
+        prefixes = {key[: -len(first)] for key in state if f".{key}".endswith(f".{first}")}
+        whole = {
+            prefix for prefix in prefixes if all(prefix + mark in state for mark in family.marks)
+        }
+        if len(whole) > 1:
+            raise CheckpointError(
+                f"{source} holds {len(whole)} networks of the family {family.name}, under "
+                f"{some(sorted(whole))}. Save the one that is wanted into a file of its own."
+            )
+        for prefix in whole:
+            own = {key[len(prefix) :]: state[key] for key in state if key.startswith(prefix)}
+            config = family.measure(own)
+            family.check(config, source)
+            return family, config, own
+    raise CheckpointError(_unknown(state, source, families))
+
+
+def _unknown(state: State, source: object, families: Mapping[str, Family]) -> str:
+    layouts = {}
+    for family in families.values():
+        with torch.device("meta"):
+            layouts[family.name] = family.build(**family.usual).state_dict().keys()
+    shares = {
+        name: len(state.keys() & keys) / len(keys | state.keys()) for name, keys in layouts.items()
+    }
+    nearest = max(shares, key=lambda name: shares[name])
+    known = ", ".join(f"{family.name} ({family.title})" for family in families.values())
+    lacking = [key for key in layouts[nearest] if key not in state]
+    beyond = [key for key in state if key not in layouts[nearest]]
+    return (
+        f"{source} holds the weights of no known family: its keys are {some(state)}; known are "
+        f"{known}; the nearest, {nearest}, has {some(lacking)} that are not there, and knows "
+        f"nothing of {some(beyond)}. Convert the weights to a known layout, or train a style with "
+        f"`stylepress train`."
+    )
+
+
+def some(names: Iterable[object], most: int = 4) -> str:
+    """List a few names, made safe to show, and how many there are.
+
+    >>> some(["a", "b"]), some("abcdef", most=2)
+    ('a, b', 'a, b, ... (6 in all)')
+    """
+    every = [str(name) for name in names]
+    shown = [(name if name.isprintable() else ascii(name))[:80] for name in every[:most]]
+    more = f", ... ({len(every)} in all)" if len(every) > most else ""
+    return (", ".join(shown) + more) or "nothing"

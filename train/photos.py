@@ -1,0 +1,155 @@
+"""A folder of photos, and the crops that training draws from it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from stylepress.errors import FrameError
+from stylepress.progress import Progress
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+LIMIT_PIXELS = 100_000_000
+KEPT_BYTES = 256 << 20
+ZOOM = (1.1, 2.8)
+"""The short side of a photo, in crops: a crop has the scale of the frames that will be shown."""
+
+
+@dataclass
+class Photos:
+    """The readable photos below a folder, decoded when they are asked for.
+
+    A file that cannot be read is warned about once, counted in ``bad`` and passed over.
+    """
+
+    paths: list[Path]
+    progress: Progress
+    bad: set[Path] = field(default_factory=set)
+    _kept: OrderedDict[Path, Image.Image] = field(default_factory=OrderedDict)
+    _kept_bytes: int = 0
+
+    @classmethod
+    def below(cls, folder: Path, progress: Progress) -> Photos:
+        """List the photos below ``folder``, in name order.
+
+        Raises:
+            FrameError: no such folder, or no file in it that looks like a photo.
+        """
+        if not folder.is_dir():
+            raise FrameError(
+                f"{folder} is no folder of photos. Name a folder that holds "
+                f"{', '.join(sorted(s[1:] for s in SUFFIXES))} files."
+            )
+        paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        if not paths:
+            raise FrameError(
+                f"{folder} holds no photos. Put {', '.join(sorted(s[1:] for s in SUFFIXES))} "
+                f"files into it; a dozen varied ones are enough to begin."
+            )
+        return cls(paths, progress)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def at(self, index: int) -> Image.Image:
+        """Return photo ``index`` (modulo the count) as RGB, or the next one that can be read.
+
+        Raises:
+            FrameError: not one of the files can be read.
+        """
+        for offset in range(len(self.paths)):
+            path = self.paths[(index + offset) % len(self.paths)]
+            if path in self.bad:
+                continue
+            image = self._read(path)
+            if image is not None:
+                return image
+        raise FrameError(
+            f"None of the {len(self.paths)} photos in {self.paths[0].parent} can be read. "
+            f"Open one in an image viewer; copy the folder again if that fails."
+        )
+
+    def frames(self, limit: int, *, most_side: int = 640) -> Iterator[NDArray[np.uint8]]:
+        """Yield up to ``limit`` photos as (1, H, W, 3) uint8 frames, none larger than a side."""
+        for index in range(min(limit, len(self.paths))):
+            image = self.at(index).copy()
+            image.thumbnail((most_side, most_side), Image.Resampling.LANCZOS)
+            yield np.asarray(image, np.uint8)[None]
+
+    def crop(self, draw: torch.Generator, side: int, *, zoom: tuple[float, float] = ZOOM) -> Tensor:
+        """Draw one augmented square crop: (3, side, side) float32 in [0, 1].
+
+        Photo, scale, place, mirroring and colours all come from ``draw``, so a seed is a crop.
+        """
+        photo = self.at(int(torch.randint(len(self.paths), (1,), generator=draw)))
+        random = torch.rand(10, generator=draw).tolist()
+        short = side * (zoom[0] + (zoom[1] - zoom[0]) * random[0])
+        window = min(photo.size) * side / short
+        left, top = (photo.width - window) * random[1], (photo.height - window) * random[2]
+        box = (left, top, left + window, top + window)
+        square = photo.resize((side, side), Image.Resampling.BICUBIC, box=box)
+        pixels = torch.from_numpy(np.asarray(square, np.float32) / 255).permute(2, 0, 1)
+        if random[3] < 0.5:
+            pixels = pixels.flip(2)
+        return _jitter(pixels, random[4:]).contiguous()
+
+    def _read(self, path: Path) -> Image.Image | None:
+        if path in self._kept:
+            self._kept.move_to_end(path)
+            return self._kept[path]
+        try:
+            with Image.open(path) as file:
+                if file.width * file.height > LIMIT_PIXELS:
+                    raise ValueError(f"{file.width}x{file.height} is over 100 megapixels")
+                image = ImageOps.exif_transpose(file).convert("RGB")
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            self.bad.add(path)
+            self.progress.warn(f"{path.name} cannot be read ({error}); it is left out.")
+            return None
+        self._keep(path, image)
+        return image
+
+    def _keep(self, path: Path, image: Image.Image) -> None:
+        self._kept[path] = image
+        self._kept_bytes += 3 * image.width * image.height
+        while self._kept_bytes > KEPT_BYTES and len(self._kept) > 1:
+            _, old = self._kept.popitem(last=False)
+            self._kept_bytes -= 3 * old.width * old.height
+
+
+def _jitter(pixels: Tensor, random: list[float]) -> Tensor:
+    """Vary exposure, contrast, saturation and white balance of one crop in [0, 1]."""
+    grey = pixels.mean(0, keepdim=True)
+    pixels = grey + (pixels - grey) * (0.3 + 1.1 * random[0])
+    balance = torch.tensor([0.9 + 0.2 * r for r in random[1:4]]).view(3, 1, 1)
+    pixels = (pixels * balance).clamp(1e-4, 1) ** (0.7 + 0.7 * random[4])
+    return ((pixels - 0.5) * (0.75 + 0.45 * random[5]) + 0.5).clamp(0, 1)
+
+
+def read_style(path: Path) -> Tensor:
+    """Read a style picture: (3, H, W) float32 in [0, 1].
+
+    Raises:
+        FrameError: it cannot be read, or is smaller than 64 px on a side.
+    """
+    try:
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file).convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise FrameError(
+            f"The style picture {path} cannot be read ({error}). Name a PNG or JPEG file."
+        ) from error
+    if min(image.size) < 64:
+        raise FrameError(
+            f"The style picture {path} is {image.width}x{image.height} px. "
+            f"Take one of at least 64 px a side; 512 or more shows the strokes."
+        )
+    return torch.from_numpy(np.asarray(image, np.float32) / 255).permute(2, 0, 1).contiguous()
