@@ -88,7 +88,7 @@ def record_machine(environment: Mapping[str, str], *, root: Path = Path("/")) ->
         try:
             return read()
         except (OSError, LookupError, ValueError) as error:
-            missing[name] = f"{type(error).__name__}: {error}".replace(str(root), "/")
+            missing[name] = _reason(error, root)
             return None
 
     return Machine(
@@ -185,6 +185,12 @@ class _Files:
             if key.strip() in names and value.strip():
                 return value.strip()
         raise LookupError(f"/proc/cpuinfo has no {' or '.join(names)}")
+
+
+def _reason(error: Exception, root: Path) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"/{Path(error.filename).relative_to(root)}: {error.strerror}"
+    return str(error.args[0]) if error.args else type(error).__name__
 
 
 def _text(path: Path) -> str:

@@ -61,7 +61,9 @@ class Field:
                 f"None of {', '.join(wanted)} can run here. See `stylepress doctor`."
             )
 
-    def enter(self, model: Model, bundle: Bundle, backends: Sequence[str], *, baseline: bool) -> None:
+    def enter(
+        self, model: Model, bundle: Bundle, backends: Sequence[str], *, baseline: bool
+    ) -> None:
         """Open a bundle in each backend; one that cannot load it is noted."""
         for backend in backends:
             try:

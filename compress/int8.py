@@ -77,13 +77,13 @@ def quantize_int8(
     seen, photos = observe(model, tensors, frames, progress=progress)
     steps: dict[str, float] = {}
     for name in tensors:
-        limit = seen[name].histogram.limit(options.calibration, percentile=options.percentile)
-        if limit < np.finfo(np.float32).tiny * CODES:
+        step = seen[name].step(options.calibration, percentile=options.percentile)
+        if step < np.finfo(np.float32).tiny:
             progress.warn(
                 f"Tensor {name!r} was 0 on all {photos} photos, so its INT8 range is a guess of 1."
             )
-            limit = 1.0
-        steps[name] = float(np.float32(limit / CODES))
+            step = float(np.float32(1 / CODES))
+        steps[name] = step
     made = _Rewrite(model, steps, seen if options.correct_bias else {}).run(
         {node.name for node in chosen}
     )

@@ -135,16 +135,16 @@ def write_picture(path: Path, picture: Picture) -> tuple[str, ...]:
             noted.append(f"{kind} holds no transparency, so it was laid on white")
     if picture.exif and kind in WITH_EXIF:
         options = {**options, "exif": picture.exif}
+    encoded = io.BytesIO()
+    try:
+        image.save(encoded, format=kind, **options)
+    except (OSError, ValueError, OverflowError, struct.error) as error:
+        raise FrameError(
+            f"{path} cannot hold a picture of {image.width}x{image.height} pixels "
+            f"({_first_line(error)}). Choose another format, e.g. {path.with_suffix('.png')}."
+        ) from error
     with replacing_file(path) as beside:
-        try:
-            image.save(beside, format=kind, **options)
-        except (OSError, ValueError, OverflowError, struct.error) as error:
-            if isinstance(error, OSError) and error.errno:
-                raise
-            raise FrameError(
-                f"{path} cannot hold a picture of {image.width}x{image.height} pixels "
-                f"({_first_line(error)}). Choose another format, e.g. {path.with_suffix('.png')}."
-            ) from error
+        beside.write_bytes(encoded.getbuffer())
     return tuple(noted)
 
 

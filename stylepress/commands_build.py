@@ -53,8 +53,8 @@ def build(
 
     [bold]Examples[/bold]
 
-      stylepress build candy.pth --photos photos/ --out runs/candy
-      stylepress build recipes/glass.yaml --target x86-cpu
+    $ stylepress build candy.pth --photos photos/ --out runs/candy
+    $ stylepress build recipes/glass.yaml --target x86-cpu
     """
     from stylepress.build import BuildOptions
     from stylepress.build import build as make
@@ -88,8 +88,8 @@ def train(
 
     [bold]Examples[/bold]
 
-      stylepress train recipes/glass.yaml --out runs/glass
-      torchrun --nproc-per-node 2 -m stylepress train recipes/glass.yaml
+    $ stylepress train recipes/glass.yaml --out runs/glass
+    $ torchrun --nproc-per-node 2 -m stylepress train recipes/glass.yaml
     """
     _stage(recipe, "train", out=out, resume=resume, no_cache=no_cache, quiet=quiet)
 
@@ -107,7 +107,7 @@ def compress(
 
     [bold]Example[/bold]
 
-      stylepress compress recipes/glass.yaml --out runs/glass
+    $ stylepress compress recipes/glass.yaml --out runs/glass
     """
     _stage(recipe, "compress", out=out, resume=resume, no_cache=no_cache, quiet=quiet)
 
@@ -125,7 +125,7 @@ def export(
 
     [bold]Example[/bold]
 
-      stylepress export recipes/glass.yaml --out runs/glass
+    $ stylepress export recipes/glass.yaml --out runs/glass
     """
     _stage(recipe, "export", out=out, resume=resume, no_cache=no_cache, quiet=quiet)
 

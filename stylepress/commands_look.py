@@ -23,7 +23,7 @@ def doctor(json: Json = False) -> None:
 
     [bold]Example[/bold]
 
-      stylepress doctor
+    $ stylepress doctor
     """
     from stylepress.doctor import examine
 
@@ -58,8 +58,8 @@ def inspect(
 
     [bold]Examples[/bold]
 
-      stylepress inspect candy.pth
-      stylepress inspect runs/candy/bundle
+    $ stylepress inspect candy.pth
+    $ stylepress inspect runs/candy/bundle
     """
     from stylepress.inspection import inspect as look
 
@@ -107,16 +107,19 @@ def targets_detect(json: Json = False) -> None:
 
 
 def schema(
-    document: Annotated[
-        Literal["recipe", "target"], typer.Argument(help="Which file: recipe or target.")
-    ],
+    document: Annotated[Literal["recipe", "target", "report"], typer.Argument(help="Which file.")],
 ) -> None:
-    """Print the JSON Schema of a file that users write, for editors.
+    """Print the JSON Schema of a recipe, a target or a report, for editors and programs.
 
     [bold]Example[/bold]
 
-      stylepress schema recipe > recipe.schema.json
+    $ stylepress schema recipe > recipe.schema.json
     """
+    if document == "report":
+        from stylepress.benchmarks.report import report_schema
+
+        terminal().show_json(report_schema())
+        return
     from stylepress.document import Section, document_schema
     from stylepress.recipe import Recipe
     from stylepress.targets.target import Target
@@ -135,7 +138,7 @@ def styles_draw(
 
     [bold]Example[/bold]
 
-      stylepress styles draw glass glass.png --seed 3
+    $ stylepress styles draw glass glass.png --seed 3
     """
     from PIL import Image
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import asdict
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stylepress.errors import BackendError
 from stylepress.options import Json, Quiet, TargetName, terminal, user_cache
 from stylepress.terminal import duration
 
+if TYPE_CHECKING:
+    from stylepress.targets.target import Target
+
 INTERRUPTED = 130
+USUAL_SIZE = (512, 512)
 MEGAPIXEL = 1_000_000
 BackendName = Annotated[
     str | None,
@@ -51,9 +59,9 @@ def run(
 
     [bold]Examples[/bold]
 
-      stylepress run runs/candy/bundle cat.jpg cat-candy.jpg
-      stylepress run runs/candy/bundle clip.mp4 clip-candy.mp4 --strength 0.8
-      stylepress run runs/candy/bundle holiday/ holiday-candy/
+    $ stylepress run runs/candy/bundle cat.jpg cat-candy.jpg
+    $ stylepress run runs/candy/bundle clip.mp4 clip-candy.mp4 --strength 0.8
+    $ stylepress run runs/candy/bundle holiday/ holiday-candy/
     """
     from stylepress.runtime.bundle import load_bundle
     from stylepress.runtime.stylize import StylizeOptions, stylize
@@ -73,7 +81,7 @@ def run(
     if json:
         screen.show_json(asdict(done) | {"fps": done.fps})
     elif done.target is not None:
-        what = "frames" if done.kind == "video" else "pictures"
+        what = ("frame" if done.kind == "video" else "picture") + "s" * (done.written != 1)
         rate = f", {done.fps:.1f} {what}/s" if done.written > 1 else ""
         skipped = f", {done.skipped} skipped" if done.skipped else ""
         screen.show(
@@ -86,22 +94,32 @@ def run(
 def bench(
     bundles: Annotated[list[Path], typer.Argument(metavar="BUNDLE...", help="Bundles to measure.")],
     teacher: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Checkpoint to compare speed and pictures with."),
+        Path | None, typer.Option(metavar="FILE", help="Checkpoint to measure beside them.")
+    ] = None,
+    student: Annotated[
+        Path | None, typer.Option(metavar="BUNDLE", help="The float bundle of the student.")
     ] = None,
     photos: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Photos the training did not see.")
+        Path | None, typer.Option(metavar="DIR", help="Photos that no training saw.")
     ] = None,
-    size: Annotated[str, typer.Option(metavar="HxW", help="Frame size.")] = "512x512",
+    style: Annotated[
+        Path | None, typer.Option(metavar="IMG", help="Style picture, for the style distance.")
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="WxH", help="Frame size; default the target's, 512x512.")
+    ] = None,
     target: TargetName = None,
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", help="Default: as many as there are cores.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write all three forms here.")
+    ] = None,
     json: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the report for programs.")
     ] = None,
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write one page with pictures.")
-    ] = None,
-    markdown: Annotated[
-        Path | None, typer.Option("--markdown", metavar="FILE", help="Write the tables.")
     ] = None,
     quiet: Quiet = False,
 ) -> None:
@@ -109,9 +127,70 @@ def bench(
 
     [bold]Examples[/bold]
 
-      stylepress bench runs/candy/bundle
-      stylepress bench runs/*/bundle --teacher candy.pth --photos held-out/ --html report.html
+    $ stylepress bench runs/candy/bundle
+    $ stylepress bench runs/candy/bundle --teacher candy.pth --photos held-out --out report
     """
+    from stylepress.targets.target import load_target
+
+    profile = load_target(target) if target else None
+    frame = frame_size(size) if size else profile.size if profile else USUAL_SIZE
+    backends = _backends(profile) if profile else None
+
+    from stylepress.benchmarks.bench import BenchOptions, write_html, write_json, write_report
+    from stylepress.benchmarks.bench import bench as measure
+    from stylepress.benchmarks.summary import summary
+
+    options = BenchOptions(
+        size=frame,
+        threads=threads,
+        backends=backends,
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        environ=os.environ,
+    )
+    with terminal(quiet=quiet) as screen:
+        report = measure(
+            bundles,
+            teacher=teacher,
+            student=student,
+            photos=photos,
+            style=style,
+            options=options,
+            progress=screen,
+        )
+    if json is not None:
+        write_json(report, json)
+    if html is not None:
+        write_html(report, html)
+    written = [path for path in (json, html) if path is not None]
+    written += write_report(report, out) if out is not None else ()
+    screen.show(summary(report).rstrip())
+    for path in written:
+        screen.say(f"Wrote {path}")
+
+
+def _backends(target: Target) -> tuple[str, ...]:
+    """Return the target's engines that this machine can measure."""
+    from stylepress.runtime.backends import BACKENDS
+    from stylepress.targets.target import usable_engines
+
+    backends = tuple(engine for engine in usable_engines(target) if engine in BACKENDS)
+    if not backends:
+        raise BackendError(
+            f"Target {target.name!r} is only compiled for, not run. Measure another --target."
+        )
+    return backends
+
+
+def frame_size(text: str) -> tuple[int, int]:
+    """Read a frame size as users write it, width first; return (height, width).
+
+    >>> frame_size("1280x720")
+    (720, 1280)
+    """
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is no frame size. Write it as 1280x720.")
+    return int(match[2]), int(match[1])
 
 
 def compare(
@@ -122,14 +201,14 @@ def compare(
     ] = 5,
     json: Json = False,
 ) -> None:
-    """Compare two reports of the same machine.
+    """Compare two reports of the same machine, and fail on a real regression.
 
-    Exit code 0 when nothing got worse, 1 on a regression, 2 when they cannot be compared,
-    3 when the measurements are too noisy to tell.
+    Exit code 0: nothing got worse; 1: a regression; 2: they cannot be compared;
+    3: the measurements are too noisy to tell.
 
     [bold]Example[/bold]
 
-      stylepress compare base.json new.json
+    $ stylepress compare base.json new.json
     """
     from stylepress.benchmarks.compare import compare_files
 

@@ -29,8 +29,9 @@ Fresh = Annotated[
 
 
 def terminal(*, quiet: bool = False) -> Terminal:
-    """Return the terminal of this process."""
-    return Terminal.of(sys.stdout, sys.stderr, os.environ, quiet=quiet)
+    """Return the terminal of this process; of several under torchrun only the first speaks."""
+    first = os.environ.get("RANK", "0") == "0"
+    return Terminal.of(sys.stdout, sys.stderr, os.environ, quiet=quiet or not first)
 
 
 def build_cache(*, fresh: bool) -> Cache | None:

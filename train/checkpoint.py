@@ -148,7 +148,7 @@ def read_checkpoint(artifact: Artifact) -> tuple[str, dict[str, Any], dict[str, 
     if family in FAMILIES:
         FAMILIES[family].check(config, place)
     weights = artifact.path(WEIGHTS)
-    state = read_safetensors(weights)
+    state = {key: plain(key, one, weights) for key, one in read_safetensors(weights).items()}
     refuse_not_finite(state, weights)
     return family, config, state
 

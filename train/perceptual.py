@@ -128,6 +128,8 @@ class PerceptualLoss(nn.Module):
     ) -> None:
         """Keep the Gram matrices of ``style``, (3, H, W) float32 RGB in [0, 1].
 
+        The picture is taken whole: hand it over at the size whose brush strokes are wanted.
+
         Raises:
             FrameError: the style picture is smaller than 16 pixels.
         """

@@ -21,6 +21,9 @@ LIMIT_PIXELS = 100_000_000
 KEPT_BYTES = 256 << 20
 ZOOM = (1.1, 2.8)
 """The short side of a photo, in crops: a crop has the scale of the frames that will be shown."""
+NEGATIVE, DISCS = 0.15, 0.5
+"""Shares of crops that are turned into negatives, and that get a flat disc. A few photos hold few
+large white, black or saturated areas, and a network paints what it has not seen in odd colours."""
 
 
 @dataclass
@@ -87,10 +90,11 @@ class Photos:
     def crop(self, draw: torch.Generator, side: int, *, zoom: tuple[float, float] = ZOOM) -> Tensor:
         """Draw one augmented square crop: (3, side, side) float32 in [0, 1].
 
-        Photo, scale, place, mirroring and colours all come from ``draw``, so a seed is a crop.
+        Photo, scale, place, mirroring, colours and the discs laid on it all come from ``draw``,
+        so a seed is a crop.
         """
         photo = self.at(int(torch.randint(len(self.paths), (1,), generator=draw)))
-        random = torch.rand(10, generator=draw).tolist()
+        random = torch.rand(12, generator=draw).tolist()
         short = side * (zoom[0] + (zoom[1] - zoom[0]) * random[0])
         window = min(photo.size) * side / short
         left, top = (photo.width - window) * random[1], (photo.height - window) * random[2]
@@ -99,7 +103,12 @@ class Photos:
         pixels = torch.from_numpy(np.asarray(square, np.float32) / 255).permute(2, 0, 1)
         if random[3] < 0.5:
             pixels = pixels.flip(2)
-        return _jitter(pixels, random[4:]).contiguous()
+        pixels = _jitter(pixels, random[4:])
+        if random[10] < NEGATIVE:
+            pixels = 1 - pixels
+        if random[11] < DISCS:
+            pixels = _with_disc(pixels, draw)
+        return pixels.contiguous()
 
     def _read(self, path: Path) -> Image.Image | None:
         if path in self._kept:
@@ -132,6 +141,19 @@ def _jitter(pixels: Tensor, random: list[float]) -> Tensor:
     balance = torch.tensor([0.9 + 0.2 * r for r in random[1:4]]).view(3, 1, 1)
     pixels = (pixels * balance).clamp(1e-4, 1) ** (0.7 + 0.7 * random[4])
     return ((pixels - 0.5) * (0.75 + 0.45 * random[5]) + 0.5).clamp(0, 1)
+
+
+def _with_disc(pixels: Tensor, draw: torch.Generator) -> Tensor:
+    """Lay a disc of one colour, often white or black, on a (3, side, side) crop."""
+    side = pixels.shape[-1]
+    x, y, radius, kind = torch.rand(4, generator=draw).tolist()
+    colour = torch.rand(3, 1, 1, generator=draw)
+    if kind < 0.5:
+        colour = torch.full((3, 1, 1), float(kind < 0.3))
+    across = torch.arange(side) - x * side
+    down = (torch.arange(side) - y * side)[:, None]
+    inside = across**2 + down**2 < (side * (0.08 + 0.25 * radius)) ** 2
+    return torch.where(inside, colour, pixels)
 
 
 def read_style(path: Path) -> Tensor:

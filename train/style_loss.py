@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -17,7 +18,7 @@ from torch.nn import functional as F
 PATCH = 7
 LEVELS = 5
 PROJECTIONS = 64
-MOST_PATCHES = 100
+MOST_PATCHES = 80
 WINDOW = 31
 LUMA = (0.299, 0.587, 0.114)
 
@@ -61,7 +62,7 @@ def sliced_wasserstein(output: Tensor, style: Tensor, generator: torch.Generator
     """Distance between the patches of each (N, 3, H, W) output and a (1 or N, 3, h, w) style.
 
     Five average-pool levels, 64 unit projections of 7x7x3 patches a level, mean |sorted - sorted|,
-    level l weighted 1 + l / 4. A level takes about 100x100 patches at most, on a grid of random
+    level l weighted 1 + l / 4. A level takes about 80x80 patches at most, on a grid of random
     phase: the sort is most of the cost, and more patches hardly change the distribution.
     Differentiable in ``output``.
     """
@@ -123,7 +124,20 @@ def _projected(image: Tensor, filters: Tensor, stride: int, generator: torch.Gen
     """Sorted projections of all patches: (N, 64, patches)."""
     phase = torch.randint(stride, (2,), generator=generator).tolist()
     values = F.conv2d(image[..., phase[0] :, phase[1] :], filters, stride=stride)
-    return values.flatten(2).sort(dim=2).values
+    return _ordered(values.flatten(2))
+
+
+def _ordered(values: Tensor) -> Tensor:
+    """Sort the last dimension, differentiably.
+
+    On the CPU through NumPy, whose vectorised sort took 0.2 to 0.5 of the time of torch's.
+    """
+    if values.device.type != "cpu":
+        return values.sort(dim=-1).values
+    plain = values.detach().numpy()
+    if not values.requires_grad:
+        return torch.from_numpy(np.sort(plain, axis=-1))
+    return values.gather(-1, torch.from_numpy(np.argsort(plain, axis=-1)))
 
 
 def _as_many(ordered: Tensor, count: int) -> Tensor:

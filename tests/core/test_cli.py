@@ -71,6 +71,7 @@ def test_every_command_has_a_help_with_an_example(command: str, capsys: Capture)
         (["inspect"], "Missing argument 'FILE'"),
         (["inspect", "x", "--jsn"], "No such option"),
         (["schema", "recipes"], "'recipes' is not one of"),
+        (["bench", "a", "--size", "12"], "'12' is no frame size."),
         (["styles", "draw", "glass", "a.png", "--seed", "-1"], "Invalid value for '--seed'"),
     ],
 )
@@ -167,6 +168,7 @@ def test_a_reader_that_goes_away_is_no_bug() -> None:
         ["targets", "detect", "--json"],
         ["schema", "recipe"],
         ["schema", "target"],
+        ["schema", "report"],
     ],
 )
 def test_what_is_for_programs_is_json_and_nothing_else(

@@ -129,7 +129,7 @@ def test_five_problems_are_told_at_once_in_the_order_of_the_file(load: Any) -> N
         ("name: !!int " + "9" * 5000, "not valid YAML"),
         ("3: x", "the key 3 is not a word"),
         ("? [a, b]\n: x", "is not a word"),
-        ("[" * 5000, "not valid YAML"),
+        ("- " * 5000, "not valid YAML"),
         ("a: &a [*a]", "not valid YAML"),
         (b"\xff\xfe\x00", "not UTF-8"),
         (b'name: "a\x00"', "not valid YAML"),

@@ -1,0 +1,68 @@
+"""Style sheet and script of the report's page."""
+
+STYLE = """
+:root { color-scheme: light dark;
+  --paper: #fbfaf8; --ink: #1d1c1a; --soft: #6b6862; --line: #dedad2; --card: #fff;
+  --own: #0a7d5a; --base: #b9b3a7; --null: #dcd7cd; --warn: #fff3d6; }
+@media (prefers-color-scheme: dark) { :root {
+  --paper: #171614; --ink: #ece9e3; --soft: #a19c92; --line: #3a3731; --card: #201e1b;
+  --own: #3fc194; --base: #6f6a60; --null: #4a463f; --warn: #3b3018; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--paper); color: var(--ink);
+  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
+main { max-width: 1120px; margin: 0 auto; padding: 24px 20px 60px; }
+h1 { font-size: clamp(1.35rem, 4vw, 2.1rem); line-height: 1.2; margin: 0 0 4px;
+  text-wrap: balance; }
+h2 { font-size: 1.2rem; margin: 40px 0 12px; }
+h3 { font-size: 1rem; margin: 24px 0 8px; }
+p, footer { color: var(--soft); font-size: .9rem; margin: 8px 0; }
+footer { margin-top: 48px; border-top: 1px solid var(--line); padding-top: 12px; }
+.doubt { background: var(--warn); border-radius: 8px; padding: 10px 16px; margin: 16px 0;
+  font-size: .9rem; }
+.doubt ul { margin: 4px 0; padding-left: 20px; }
+.cards { display: grid; gap: 12px; margin-top: 24px;
+  grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); }
+.cards div { background: var(--card); border: 1px solid var(--line); border-radius: 10px;
+  padding: 12px 14px; font-size: .8rem; color: var(--soft); overflow-wrap: anywhere; }
+.cards b { display: block; font-size: 1.45rem; color: var(--ink); line-height: 1.25;
+  font-variant-numeric: tabular-nums; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-size: .86rem; }
+th, td { text-align: left; padding: 6px 14px 6px 0; border-bottom: 1px solid var(--line);
+  vertical-align: top; font-variant-numeric: tabular-nums; white-space: nowrap; }
+td:last-child { white-space: normal; min-width: 8em; }
+th { color: var(--soft); font-weight: 500; white-space: nowrap; }
+svg text { font-size: 13px; fill: var(--ink); }
+svg .value { fill: var(--soft); }
+svg .own { fill: var(--own); } svg .baseline { fill: var(--base); } svg .null { fill: var(--null); }
+svg line { stroke: var(--ink); stroke-width: 1.5; opacity: .55; }
+img { display: block; max-width: 100%; height: auto; border-radius: 6px; }
+.pictures { display: grid; gap: 12px; grid-template-columns: repeat(auto-fill, minmax(160px, 1fr)); }
+@media (min-width: 700px) {
+  .pictures { grid-template-columns: repeat(auto-fill, minmax(250px, 1fr)); } }
+figure { margin: 0; } figure img { width: 100%; cursor: zoom-in; }
+figure.large { grid-column: 1 / -1; } figure.large img { width: auto; cursor: zoom-out; } figcaption { font-size: .8rem; color: var(--soft); padding-top: 4px; }
+.slider { position: relative; width: fit-content; max-width: 100%; overflow: hidden;
+  border-radius: 8px; line-height: 0; }
+.slider img { border-radius: 0; }
+.slider .after { position: absolute; inset: 0; width: 100%; height: 100%;
+  clip-path: inset(0 0 0 var(--cut)); }
+.slider::after { content: ""; position: absolute; top: 0; bottom: 0; left: var(--cut); width: 2px;
+  margin-left: -1px; background: #fff; box-shadow: 0 0 4px rgba(0, 0, 0, .6);
+  pointer-events: none; }
+.slider input { position: absolute; inset: 0; width: 100%; height: 100%; margin: 0; opacity: 0;
+  cursor: ew-resize; touch-action: pan-y; }
+.slider:focus-within { outline: 3px solid var(--own); outline-offset: 2px; }
+"""
+
+SCRIPT = """
+for (const slider of document.querySelectorAll('.slider')) {
+  const input = slider.querySelector('input');
+  const cut = () => slider.style.setProperty('--cut', input.value + '%');
+  input.addEventListener('input', cut);
+  cut();
+}
+for (const figure of document.querySelectorAll('figure')) {
+  figure.addEventListener('click', () => figure.classList.toggle('large'));
+}
+"""

@@ -1,0 +1,111 @@
+"""One small real measurement, shared: a narrow teacher, its float and INT8 bundles, two photos."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from stylepress.artifact import TensorSpec
+from stylepress.benchmarks.baselines import Teacher
+from stylepress.benchmarks.bench import BenchOptions, bench
+from stylepress.benchmarks.latency import Plan
+from stylepress.benchmarks.photos import Photo, read_photos
+from stylepress.benchmarks.report import Report
+from stylepress.progress import Silent
+from stylepress.train.checkpoint import save_checkpoint
+from stylepress.train.transformer import LEAST_SIDE, TransformerNet
+
+SIZE = (96, 128)
+PLAN = Plan(rounds=6, turn_s=0.01, most_calls=4, warm_up=1)
+
+
+@dataclass(frozen=True)
+class Style:
+    """The folders of one small style."""
+
+    teacher: Path
+    student: Path
+    bundle: Path
+    photos: Path
+    picture: Path
+
+
+@pytest.fixture(scope="session")
+def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    for seed, name in enumerate(("hill.png", "lake.png")):
+        small = np.random.default_rng(seed).integers(0, 256, (9, 12, 3), np.uint8)
+        Image.fromarray(small).resize((160, 120), Image.Resampling.BICUBIC).save(folder / name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def photos(photo_folder: Path) -> Sequence[Photo]:
+    return read_photos(photo_folder, SIZE, limit=2, progress=Silent())
+
+
+@pytest.fixture(scope="session")
+def style(
+    tmp_path_factory: pytest.TempPathFactory, photo_folder: Path, photos: Sequence[Photo]
+) -> Style:
+    folder = tmp_path_factory.mktemp("style")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = TransformerNet(width=4, blocks=1).eval()
+        # Untrained, it would draw black: give its pictures contrast around grey.
+        with torch.no_grad():
+            network.deconv3.conv2d.weight.mul_(60)
+            network.deconv3.conv2d.bias.fill_(128)  # type: ignore[union-attr]
+    save_checkpoint(
+        network,
+        folder / "teacher",
+        family="transformer",
+        config={"width": 4, "blocks": 1},
+        spec=TensorSpec(
+            "image", ("batch", 3, "height", "width"), "float32", 0, 255, least=LEAST_SIDE
+        ),
+        made_by={"step": "train"},
+        name="dots",
+    )
+    frames = [photo.frame for photo in photos]
+    made = Teacher(folder / "teacher", folder, frames=frames, progress=Silent())
+    noise = np.random.default_rng(9).integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(noise).save(folder / "dots.png")
+    return Style(
+        teacher=folder / "teacher",
+        student=made.float_bundle.artifact.folder,
+        bundle=made.quantized().folder,
+        photos=photo_folder,
+        picture=folder / "dots.png",
+    )
+
+
+@pytest.fixture(scope="session")
+def options() -> BenchOptions:
+    return BenchOptions(
+        size=SIZE,
+        plan=PLAN,
+        clip_frames=3,
+        shown=1,
+        created="2026-01-02T03:04:05+00:00",
+        environ={"OMP_NUM_THREADS": "2"},
+    )
+
+
+@pytest.fixture(scope="session")
+def report(style: Style, options: BenchOptions) -> Report:
+    return bench(
+        [style.bundle],
+        teacher=style.teacher,
+        student=style.student,
+        photos=style.photos,
+        style=style.picture,
+        options=options,
+        progress=Silent(),
+    )

@@ -1,0 +1,139 @@
+"""A measurement holds everything that was handed in, beside its baselines."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from stylepress.benchmarks.bench import BenchOptions, bench, write_report
+from stylepress.benchmarks.report import Report, mean_of, read_report
+from stylepress.errors import FrameError, RecipeError
+from stylepress.progress import Silent
+from stylepress.runtime.backends import missing
+
+if TYPE_CHECKING:
+    from conftest import Style
+
+
+def test_every_model_runs_in_its_backends_beside_the_three_baselines(report: Report) -> None:
+    names = {latency.name: latency.baseline for latency in report.latencies}
+    assert names["dots teacher fp32 · torch eager"]
+    assert names["dots teacher fp32 · onnxruntime"]
+    assert not names["dots fp32 · onnxruntime"]
+    assert not names["dots int8 · onnxruntime"]
+    assert sum(names.values()) == 3
+    if "openvino" not in missing():
+        assert names["dots teacher int8 · openvino"]
+        assert not names["dots int8 · openvino"]
+
+
+def test_the_harness_measures_itself(report: Report) -> None:
+    null = next(latency for latency in report.latencies if latency.backend == "null")
+    assert null.model is None
+    assert null.median_ms < min(each.median_ms for each in report.latencies if each.model)
+
+
+def test_every_bundle_is_compared_with_every_baseline(report: Report) -> None:
+    pairs = {(each.system.split(" · ")[0], each.baseline) for each in report.speedups}
+    assert {system for system, _ in pairs} == {"dots fp32", "dots int8"}
+    assert len(pairs) == 6
+    assert all(each.low is not None and each.low <= each.ratio for each in report.speedups)
+
+
+def test_the_float_student_equals_the_teacher_it_was_exported_from(report: Report) -> None:
+    """The conftest's student is the teacher's own export: one level of rounding at most."""
+    psnr = mean_of(report.qualities, "dots fp32", "psnr_db")
+    assert psnr is None or psnr > 48
+
+
+def test_int8_is_judged_against_the_float_student(report: Report) -> None:
+    own = [one for one in report.qualities if one.model == "dots int8"]
+    assert {one.reference for one in own} == {"dots fp32"}
+    assert all(one.psnr_db is not None and 10 < one.psnr_db < 48 for one in own)
+    assert all(one.style_distance is not None for one in own)
+
+
+def test_the_size_of_the_teacher_is_that_of_its_checkpoint(report: Report, style: Style) -> None:
+    teacher = report.model("dots teacher fp32")
+    assert teacher.weights_bytes == (style.teacher / "weights.safetensors").stat().st_size
+
+
+def test_consistency_of_a_stylized_clip_is_above_the_floor_of_the_clip(report: Report) -> None:
+    assert {one.model for one in report.consistencies} >= {"dots fp32", "dots int8"}
+    assert all(one.input_warp_error < 1e-2 for one in report.consistencies)
+
+
+def test_a_report_written_is_the_report_read(report: Report, tmp_path: Path) -> None:
+    json, markdown, html = write_report(report, tmp_path / "out")
+    assert read_report(json) == report.model_copy(update={"gallery": ()})
+    assert "dots int8" in markdown.read_text(encoding="utf-8")
+    assert html.stat().st_size > 10_000
+
+
+def test_a_bundle_alone_is_measured_on_its_golden_pictures(
+    style: Style, options: BenchOptions
+) -> None:
+    alone = bench(
+        [style.bundle],
+        teacher=None,
+        student=None,
+        photos=None,
+        style=None,
+        options=replace(options, backends=("onnxruntime",)),
+        progress=Silent(),
+    )
+    assert [latency.backend for latency in alone.latencies] == ["onnxruntime", "null"]
+    assert alone.speedups == ()
+    assert {photo.name for photo in alone.scenario.photos} == {"golden 0", "golden 1", "golden 2"}
+    assert [each.what for each in alone.skipped] == ["consistency of video"]
+
+
+def test_two_bundles_of_one_name_are_told_apart(style: Style, options: BenchOptions) -> None:
+    twice = bench(
+        [style.bundle, style.bundle],
+        teacher=None,
+        student=None,
+        photos=style.photos,
+        style=None,
+        options=replace(options, backends=("onnxruntime",), clip_frames=0),
+        progress=Silent(),
+    )
+    assert [model.name for model in twice.models] == ["dots int8", "dots int8 2"]
+    psnr = [one.psnr_db for one in twice.qualities]
+    assert psnr == [None] * len(psnr)
+
+
+def test_a_folder_without_photos_is_refused(
+    style: Style, options: BenchOptions, tmp_path: Path
+) -> None:
+    with pytest.raises(FrameError, match="holds no photo"):
+        bench(
+            [style.bundle],
+            teacher=None,
+            student=None,
+            photos=tmp_path,
+            style=None,
+            options=options,
+            progress=Silent(),
+        )
+
+
+def test_nothing_to_measure_is_refused(options: BenchOptions) -> None:
+    with pytest.raises(RecipeError, match="no bundle"):
+        bench(
+            [],
+            teacher=None,
+            student=None,
+            photos=None,
+            style=None,
+            options=options,
+            progress=Silent(),
+        )
+
+
+def test_frames_too_small_to_judge_are_refused() -> None:
+    with pytest.raises(RecipeError, match="64x64"):
+        BenchOptions(size=(32, 512))

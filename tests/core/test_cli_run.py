@@ -1,0 +1,176 @@
+"""`stylepress run`, `inspect` on a real bundle: a frame graph that darkens by half."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stylepress.__main__ import main
+from stylepress.artifact import Artifact, TensorSpec
+
+onnx = pytest.importorskip("onnx")
+Capture = pytest.CaptureFixture[str]
+SHAPE: tuple[int | str, ...] = ("batch", "height", "width", 3)
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("STYLEPRESS_CACHE", str(tmp_path / "cache"))
+    frame, dark = np.full((1, 8, 8, 3), 200, np.uint8), np.full((1, 8, 8, 3), 100, np.uint8)
+
+    def fill(folder: Path) -> None:
+        onnx.save(_darkening(), folder / "model.onnx")
+        (folder / "golden").mkdir()
+        Image.fromarray(frame[0]).save(folder / "golden" / "0.in.png")
+        Image.fromarray(dark[0]).save(folder / "golden" / "0.out.png")
+
+    Artifact.create(
+        tmp_path / "bundle",
+        fill,
+        kind="bundle",
+        name="dark",
+        inputs=(
+            TensorSpec("frame", SHAPE, "uint8", 0, 255),
+            TensorSpec("strength", ("batch",), "float32", 0, 1, default=1.0),
+        ),
+        outputs=(TensorSpec("frame_out", SHAPE, "uint8", 0, 255),),
+        made_by={"step": "export", "opset": 18, "precision": "fp32", "family": "test"},
+        numbers={"golden_tolerance": 1.0},
+    )
+    Image.new("RGB", (20, 10), (200, 100, 50)).save(tmp_path / "photo.png")
+    return tmp_path / "bundle"
+
+
+def _darkening() -> object:
+    """Darken: frame * (1 - strength / 2), through float32."""
+    node, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    number = onnx.numpy_helper.from_array
+    nodes = [
+        node("Cast", ["frame"], ["f"], to=1),
+        node("Reshape", ["strength", "shape"], ["s"]),
+        node("Mul", ["s", "half"], ["h"]),
+        node("Sub", ["one", "h"], ["k"]),
+        node("Mul", ["f", "k"], ["d"]),
+        node("Cast", ["d"], ["frame_out"], to=2),
+    ]
+    graph = onnx.helper.make_graph(
+        nodes,
+        "darken",
+        [value("frame", 2, list(SHAPE)), value("strength", 1, ["batch"])],
+        [value("frame_out", 2, list(SHAPE))],
+        [
+            number(np.array([-1, 1, 1, 1]), "shape"),
+            number(np.float32(0.5), "half"),
+            number(np.float32(1), "one"),
+        ],
+    )
+    opset = [onnx.helper.make_opsetid("", 18)]
+    return onnx.helper.make_model(graph, opset_imports=opset, ir_version=8)
+
+
+def shade(path: Path) -> list[int]:
+    pixel = np.asarray(Image.open(path))[0, 0]
+    return [int(level) for level in pixel]
+
+
+def test_a_picture_is_stylized_and_where_it_went_is_told(bundle: Path, capsys: Capture) -> None:
+    out = bundle.parent / "out.png"
+    run = ["run", str(bundle), str(bundle.parent / "photo.png"), str(out)]
+    assert main([*run, "--backend", "onnxruntime"]) == 0
+    assert shade(out) == [100, 50, 25]
+    assert capsys.readouterr().out.startswith(f"{out}: 1 picture in ")
+
+
+def test_options_reach_the_engine(bundle: Path, capsys: Capture) -> None:
+    out = bundle.parent / "out.png"
+    run = ["run", str(bundle), str(bundle.parent / "photo.png"), str(out), "-b", "onnxruntime"]
+    assert main([*run, "--strength", "0", "--json", "-q"]) == 0
+    assert shade(out) == [200, 100, 50]
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["written"] == 1
+    assert shown.err == ""
+
+
+def test_the_fastest_backend_is_measured_and_remembered(bundle: Path, capsys: Capture) -> None:
+    run = ["run", str(bundle), str(bundle.parent / "photo.png")]
+    assert main([*run, str(bundle.parent / "a.png")]) == 0
+    assert "fastest" in capsys.readouterr().err
+    assert main([*run, str(bundle.parent / "b.png")]) == 0
+    assert "fastest" not in capsys.readouterr().err
+
+
+def test_output_that_exists_is_kept_unless_asked_otherwise(bundle: Path, capsys: Capture) -> None:
+    out = bundle.parent / "out.png"
+    out.write_bytes(b"mine")
+    run = ["run", str(bundle), str(bundle.parent / "photo.png"), str(out), "-b", "onnxruntime"]
+    assert main(run) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert out.read_bytes() == b"mine"
+    assert main([*run, "--overwrite"]) == 0
+    assert shade(out) == [100, 50, 25]
+
+
+def test_a_picture_over_the_limit_names_the_flag(bundle: Path, capsys: Capture) -> None:
+    run = ["run", str(bundle), str(bundle.parent / "photo.png"), str(bundle.parent / "a.png")]
+    assert main([*run, "--limit-megapixels", "0.0001"]) == 2
+    assert "--limit-megapixels" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--backend", "openvno"], "openvino"),
+        (["--strength", "2"], "strength"),
+        (["--lanes", "0"], "lanes"),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused(
+    bundle: Path, capsys: Capture, options: list[str], told: str
+) -> None:
+    run = ["run", str(bundle), str(bundle.parent / "photo.png"), str(bundle.parent / "a.png")]
+    assert main([*run, *options]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_bundle_that_was_altered_is_refused(bundle: Path, capsys: Capture) -> None:
+    with (bundle / "model.onnx").open("ab") as file:
+        file.write(b"x")
+    assert main(["run", str(bundle), "photo.png", "a.png"]) == 2
+    assert "manifest expects" in capsys.readouterr().err
+
+
+def test_a_bundle_is_inspected_in_one_screen(bundle: Path, capsys: Capture) -> None:
+    assert main(["inspect", str(bundle)]) == 0
+    out = capsys.readouterr().out
+    assert len(out.splitlines()) <= 24
+    assert "strength: float32 [batch], 0 to 1, default 1" in out
+
+
+def test_a_measurement_is_written_shown_and_compared(bundle: Path, capsys: Capture) -> None:
+    pytest.importorskip("scipy")
+    report = bundle.parent / "report.json"
+    bench = ["bench", str(bundle), "--size", "64x64", "--threads", "1", "-q"]
+    assert main([*bench, "--json", str(report), "--out", str(bundle.parent / "all")]) == 0
+    assert "dark" in capsys.readouterr().out
+    assert json.loads(report.read_text())["scenario"]["width"] == 64
+    html = (bundle.parent / "all" / "report.html").read_text(encoding="utf-8")
+    assert "</html>" in html
+    assert main(["compare", str(report), str(report), "--json"]) in (0, 3)
+    verdict = json.loads(capsys.readouterr().out)["verdict"]
+    assert verdict in ("ok", "inconclusive")
+
+
+def test_what_is_no_report_cannot_be_compared(bundle: Path, capsys: Capture) -> None:
+    assert main(["compare", str(bundle / "manifest.json"), str(bundle / "manifest.json")]) == 2
+    assert "stylepress bench" in capsys.readouterr().err
+
+
+def test_a_target_that_is_only_compiled_for_cannot_be_measured(
+    bundle: Path, capsys: Capture
+) -> None:
+    assert main(["bench", str(bundle), "--target", "rtx-4090"]) == 2
+    assert "rtx-4090" in capsys.readouterr().err
