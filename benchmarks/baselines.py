@@ -22,7 +22,7 @@ from stylepress.export.bundle import (
 from stylepress.export.frame_graph import FrameGraph, ImageRange
 from stylepress.progress import Progress
 from stylepress.runtime.bundle import load_bundle
-from stylepress.train.checkpoint import LoadedNetwork, load_teacher, save_checkpoint
+from stylepress.train.weights.checkpoint import LoadedNetwork, load_teacher, save_checkpoint
 
 CALIBRATION = 6
 """Photos for the teacher's INT8: it is a baseline for speed, and InstanceNorm adapts to each."""

@@ -221,7 +221,7 @@ def _pictures(report: Report) -> Iterator[str]:
 
 def _machine(report: Report) -> Iterator[str]:
     rows = [[name, value] for name, value in machine_lines(report)]
-    yield f"<section><h2>Machine</h2>{_table(['', ''], rows)}"
+    yield f"<section><h2>Machine</h2>{_table(['', ''], rows, kind='prose')}"
     if report.skipped:
         items = "".join(
             f"<li><b>{escape(each.what)}</b>: {escape(each.why)}</li>" for each in report.skipped
@@ -238,10 +238,10 @@ def _image(shown: Shown, kind: str) -> str:
     )
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "wide") -> str:
     head = "".join(f"<th>{escape(cell)}</th>" for cell in heads)
     body = "".join(
         "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
     )
     top = f"<thead><tr>{head}</tr></thead>" if any(heads) else ""
-    return f'<div class="wide"><table>{top}<tbody>{body}</tbody></table></div>'
+    return f'<div class="{kind}"><table>{top}<tbody>{body}</tbody></table></div>'

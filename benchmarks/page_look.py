@@ -30,7 +30,7 @@ footer { margin-top: 48px; border-top: 1px solid var(--line); padding-top: 12px;
 table { border-collapse: collapse; width: 100%; font-size: .86rem; }
 th, td { text-align: left; padding: 6px 14px 6px 0; border-bottom: 1px solid var(--line);
   vertical-align: top; font-variant-numeric: tabular-nums; white-space: nowrap; }
-td:last-child { white-space: normal; min-width: 8em; }
+.prose td:last-child { white-space: normal; overflow-wrap: anywhere; }
 th { color: var(--soft); font-weight: 500; white-space: nowrap; }
 svg text { font-size: 13px; fill: var(--ink); }
 svg .value { fill: var(--soft); }
@@ -39,7 +39,7 @@ svg line { stroke: var(--ink); stroke-width: 1.5; opacity: .55; }
 img { display: block; max-width: 100%; height: auto; border-radius: 6px; }
 .pictures { display: grid; gap: 12px; grid-template-columns: repeat(auto-fill, minmax(160px, 1fr)); }
 @media (min-width: 700px) {
-  .pictures { grid-template-columns: repeat(auto-fill, minmax(250px, 1fr)); } }
+  .pictures { grid-template-columns: repeat(auto-fill, minmax(190px, 1fr)); } }
 figure { margin: 0; } figure img { width: 100%; cursor: zoom-in; }
 figure.large { grid-column: 1 / -1; } figure.large img { width: auto; cursor: zoom-out; } figcaption { font-size: .8rem; color: var(--soft); padding-top: 4px; }
 .slider { position: relative; width: fit-content; max-width: 100%; overflow: hidden;

@@ -88,7 +88,9 @@ class Seen:
         """Count one more (1, C, H, W)."""
         self.histogram.add(values)
         self.whole = self.whole and bool(
-            values.min() >= -CODES - 1 and values.max() <= CODES and (values == np.rint(values)).all()
+            values.min() >= -CODES - 1
+            and values.max() <= CODES
+            and (values == np.rint(values)).all()
         )
         sums = values.sum(axis=(0, 2, 3), dtype=np.float64)
         self.sums = sums if self.sums is None else self.sums + sums

@@ -15,11 +15,11 @@ import stylepress
 from stylepress.artifact import Artifact, TensorSpec
 from stylepress.compress.student import IMAGE, FoldedStudent, Student, StudentSize, fold
 from stylepress.compress.taps import Taps, feature_distance
-from stylepress.train.checkpoint import save_checkpoint
 from stylepress.train.loop import LoopOptions, Run, Step, autocast, fit
 from stylepress.train.photos import Photos
 from stylepress.train.style_loss import random_crop, sliced_wasserstein
 from stylepress.train.teacher import side_by_side
+from stylepress.train.weights.checkpoint import save_checkpoint
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from stylepress.compress.distil import DistilOptions, Teacher, distil, save_stud
 from stylepress.compress.student import PRESETS
 from stylepress.recipe import DistilStep, Recipe
 from stylepress.train.board import open_board
-from stylepress.train.checkpoint import load_teacher
 from stylepress.train.loop import LoopOptions, Run, fast_precision, joined_team
 from stylepress.train.photos import Photos
 from stylepress.train.stage import style_pixels
+from stylepress.train.weights.checkpoint import load_teacher
 from stylepress.work import Work
 
 

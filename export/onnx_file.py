@@ -18,7 +18,6 @@ from stylepress.export.frame_graph import FrameGraph
 from stylepress.replace import replacing_file
 
 OPSET_LEAST = 18  # what PyTorch delivers when it is asked for less
-TALKATIVE = ("torch.onnx", "torch.export", "torch.fx", "onnxscript", "onnx_ir")
 LEFTOVERS = frozenset({"Identity", "Dropout"})
 """Operators of a training run, or of nothing at all, that a deployed graph has no use for."""
 
@@ -110,17 +109,14 @@ def _reason(error: BaseException) -> str:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep PyTorch's exporter from talking to the user; what matters is raised."""
-    loggers = [logging.getLogger(name) for name in TALKATIVE]
-    levels = [logger.level for logger in loggers]
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     try:
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL + 1)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        logging.disable(disabled)
 
 
 def _closed(model: onnx.ModelProto) -> onnx.ModelProto:

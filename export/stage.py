@@ -17,8 +17,8 @@ from stylepress.export.bundle import (
 from stylepress.export.frame_graph import FrameGraph, ImageRange
 from stylepress.progress import Progress
 from stylepress.recipe import Recipe
-from stylepress.train.checkpoint import load_teacher, read_checkpoint
 from stylepress.train.photos import Photos
+from stylepress.train.weights.checkpoint import load_teacher, read_checkpoint
 
 
 def frame_graph_of(checkpoint: Artifact) -> FrameGraph:

@@ -74,8 +74,8 @@ def _network(artifact: Artifact) -> dict[str, Any]:
 
 
 def _weights(path: Path) -> dict[str, Any]:
-    from stylepress.train.families import recognise, some
-    from stylepress.train.state import read_state
+    from stylepress.train.weights.families import recognise, some
+    from stylepress.train.weights.state import read_state
 
     state = read_state(path)
     facts: dict[str, Any] = {

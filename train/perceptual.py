@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stylepress.errors import CheckpointError, FrameError
-from stylepress.train.families import some
-from stylepress.train.state import read_state
+from stylepress.train.weights.families import some
+from stylepress.train.weights.state import read_state
 
 CHANNELS = (64, 128, 256, 512)
 CONVOLUTIONS = (2, 2, 3, 3)

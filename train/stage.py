@@ -12,14 +12,14 @@ from stylepress.artifact import Artifact
 from stylepress.errors import RecipeError
 from stylepress.recipe import Recipe, Style, TrainStep
 from stylepress.train.board import open_board
-from stylepress.train.checkpoint import load_teacher, save_checkpoint
 from stylepress.train.loop import LoopOptions, Run, fast_precision, joined_team
 from stylepress.train.patterns import draw
 from stylepress.train.perceptual import PerceptualLoss, load_vgg16
 from stylepress.train.photos import Photos, read_style
 from stylepress.train.style_loss import ImageLoss, StyleContentLoss
 from stylepress.train.teacher import TeacherOptions, save_teacher, train_teacher
-from stylepress.train.weights import require_weights
+from stylepress.train.weights.checkpoint import load_teacher, save_checkpoint
+from stylepress.train.weights.standard import require_weights
 from stylepress.work import Work
 
 

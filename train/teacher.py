@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 import stylepress
 from stylepress.artifact import Artifact
-from stylepress.train.checkpoint import save_checkpoint
-from stylepress.train.families import FAMILIES
 from stylepress.train.loop import LoopOptions, Run, Step, autocast, fit
 from stylepress.train.photos import Photos
 from stylepress.train.style_loss import ImageLoss
 from stylepress.train.transformer import TransformerNet
+from stylepress.train.weights.checkpoint import save_checkpoint
+from stylepress.train.weights.families import FAMILIES
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from stylepress.benchmarks.latency import Plan
 from stylepress.benchmarks.photos import Photo, read_photos
 from stylepress.benchmarks.report import Report
 from stylepress.progress import Silent
-from stylepress.train.checkpoint import save_checkpoint
 from stylepress.train.transformer import LEAST_SIDE, TransformerNet
+from stylepress.train.weights.checkpoint import save_checkpoint
 
 SIZE = (96, 128)
 PLAN = Plan(rounds=6, turn_s=0.01, most_calls=4, warm_up=1)

@@ -20,9 +20,9 @@ from stylepress.compress.distil import (
 from stylepress.compress.student import StudentSize, student_from
 from stylepress.errors import CheckpointError, RecipeError
 from stylepress.progress import Silent
-from stylepress.train.checkpoint import read_checkpoint
 from stylepress.train.loop import STATE, LoopOptions, Run
 from stylepress.train.photos import Photos
+from stylepress.train.weights.checkpoint import read_checkpoint
 
 UNIT = TensorSpec("image", ("batch", 3, "height", "width"), "float32", -1.0, 1.0)
 SIZE = StudentSize(width=8, blocks=1, half=8)
@@ -79,7 +79,7 @@ def test_a_resumed_distillation_ends_where_the_undisturbed_one_ends(
     teacher = Teacher(Negative(), UNIT)
     whole, _ = distil(teacher, photos, SIZE, options(20), Run(tmp_path / "a", Silent()))
 
-    class Stop(Exception):
+    class CutOffError(Exception):
         pass
 
     class Cut(Silent):
@@ -88,9 +88,9 @@ def test_a_resumed_distillation_ends_where_the_undisturbed_one_ends(
         def advance(self, steps: int = 1, note: str = "") -> None:
             self.steps += steps
             if self.steps == 14:
-                raise Stop
+                raise CutOffError
 
-    with pytest.raises(Stop):
+    with pytest.raises(CutOffError):
         distil(teacher, photos, SIZE, options(20), Run(tmp_path / "b", Cut()))
     assert (tmp_path / "b" / STATE).exists()
     again = Run(tmp_path / "b", Silent(), resume=True)
@@ -135,7 +135,7 @@ def test_a_tapped_layer_is_learnt_too(tmp_path: Path, photos: Photos) -> None:
 
 def test_a_tap_that_is_not_there_names_what_is(tmp_path: Path, photos: Photos) -> None:
     chosen = options(2, feature_weight=1.0, taps=("nowhere",))
-    with pytest.raises(RecipeError, match="'nowhere'.*flip"):
+    with pytest.raises(RecipeError, match=r"'nowhere'.*flip"):
         distil(Teacher(Negative(), UNIT), photos, SIZE, chosen, Run(tmp_path, Silent()))
 
 

@@ -142,17 +142,13 @@ def test_floats_from_0_to_1_are_levels_and_others_are_spread_and_told(tmp_path: 
     assert "-3..3" in wide.warnings[0]
 
 
-@pytest.mark.parametrize(
-    ("mode", "colour"), [("CMYK", (0, 255, 255, 0)), ("P", 1), ("1", 0), ("L", 76), ("YCbCr", None)]
-)
-def test_every_mode_becomes_rgb(mode: str, colour: object, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["CMYK", "P", "1", "L", "YCbCr"])
+def test_every_mode_becomes_rgb(mode: str, tmp_path: Path) -> None:
     image = Image.new("RGB", (4, 4), (255, 0, 0)).convert(mode)
-    if colour is not None and mode == "CMYK":
-        image = Image.new(mode, (4, 4), colour)
     image.save(tmp_path / "in.tif")
-    seen = read_picture(tmp_path / "in.tif")
-    assert seen.pixels.shape == (4, 4, 3)
-    assert np.abs(seen.pixels.astype(int) - np.asarray(image.convert("RGB"))).max() <= 1
+    seen = read_picture(tmp_path / "in.tif").pixels
+    assert seen.shape == (4, 4, 3)
+    assert np.abs(seen.astype(int) - np.asarray(image.convert("RGB"))).max() <= 1
 
 
 def test_an_embedded_profile_is_converted_to_srgb(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from stylepress.artifact import Artifact, TensorSpec, file_digest
 from stylepress.errors import ArtifactError, CheckpointError
-from stylepress.train.checkpoint import load_teacher, read_checkpoint, save_checkpoint
-from stylepress.train.families import FAMILIES, some
 from stylepress.train.transformer import TransformerNet
+from stylepress.train.weights.checkpoint import load_teacher, read_checkpoint, save_checkpoint
+from stylepress.train.weights.families import FAMILIES, some
 
 
 def net(width: int = 2, blocks: int = 1) -> TransformerNet:

@@ -22,8 +22,8 @@ from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
 from stylepress.errors import CheckpointError
-from stylepress.train.state import read_state
 from stylepress.train.transformer import TransformerNet
+from stylepress.train.weights.state import read_state
 
 State = dict[str, Tensor]
 

@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 
 from stylepress.errors import CheckpointError, RecipeError
-from stylepress.train.weights import (
+from stylepress.train.weights.standard import (
     STANDARD,
     StandardFile,
     StandardName,

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from stylepress.artifact import Artifact, TensorSpec, file_digest
 from stylepress.errors import CheckpointError
-from stylepress.train.families import FAMILIES, Family, recognise
-from stylepress.train.state import plain, read_safetensors, read_state, refuse_not_finite
+from stylepress.train.weights.families import FAMILIES, Family, recognise
+from stylepress.train.weights.state import plain, read_safetensors, read_state, refuse_not_finite
 
 WEIGHTS = "weights.safetensors"
 NETWORK = "network.json"

@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from stylepress.errors import CheckpointError
-from stylepress.train.families import some
+from stylepress.train.weights.families import some
 
 LIMIT_BYTES = 4 << 30
 LIMIT_TENSORS = 100_000

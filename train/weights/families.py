@@ -108,7 +108,7 @@ def _measure_transformer(state: State) -> Config:
 
 TRANSFORMER = Family(
     name="transformer",
-    title="fast style transfer (pytorch/examples)",
+    title="fast style transfer of pytorch/examples",
     marks=("conv1.conv2d.weight", "deconv3.conv2d.weight"),
     measure=_measure_transformer,
     allowed={"width": range(1, 1025), "blocks": range(65)},

@@ -1,0 +1,104 @@
+"""The page and the summary show what the report holds, and ask nobody for anything."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from stylepress.benchmarks.gallery import difference
+from stylepress.benchmarks.page import page
+from stylepress.benchmarks.report import Report
+from stylepress.benchmarks.summary import headline, summary, table
+
+VOID = {"meta", "img", "input", "rect", "line"}
+
+
+class Nesting(HTMLParser):
+    """Collects what a browser would have to mend."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.wrong: list[str] = []
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+        self.links += [value or "" for name, value in attrs if name in ("src", "href", "action")]
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in VOID or not self.open or self.open.pop() != tag:
+            self.wrong.append(tag)
+
+
+@pytest.fixture(scope="module")
+def html(report: Report) -> str:
+    return page(report)
+
+
+def test_every_element_is_closed_where_it_was_opened(html: str) -> None:
+    nesting = Nesting()
+    nesting.feed(html)
+    assert (nesting.open, nesting.wrong) == ([], [])
+
+
+def test_nothing_is_fetched_from_outside(html: str) -> None:
+    nesting = Nesting()
+    nesting.feed(html)
+    assert nesting.links
+    assert all(link.startswith("data:image/jpeg;base64,") for link in nesting.links)
+    assert not re.search(r"https?:|@import|url\(", html)
+    assert "default-src 'none'" in html
+
+
+def test_all_pictures_are_there_by_photo_and_column(report: Report, html: str) -> None:
+    assert [each.column for each in report.gallery] == [
+        "content",
+        "teacher",
+        "student",
+        "bundle",
+        "difference",
+    ]
+    assert html.count("<figure>") == len(report.gallery)
+    assert html.count('class="before"') == html.count('class="after"') == 1
+
+
+def test_every_system_has_a_bar_as_long_as_its_latency(report: Report, html: str) -> None:
+    widths = [float(width) for width in re.findall(r'<rect[^>]* width="([\d.]+)%"', html)]
+    slowest = max(each.median_ms for each in report.latencies)
+    expected = [max(0.2, 100 * each.median_ms / slowest) for each in report.latencies]
+    assert widths == pytest.approx(expected, abs=0.01)
+
+
+def test_names_from_files_cannot_become_markup(report: Report) -> None:
+    evil = "<script>alert(1)</script>"
+    photo = report.gallery[0].__class__(evil, "content", evil, b"", 1, 1)
+    assert evil not in page(report.model_copy(update={"gallery": (photo,), "tool": evil}))
+
+
+def test_a_report_read_from_a_file_still_makes_a_page(report: Report) -> None:
+    bare = page(report.model_copy(update={"gallery": (), "consistencies": ()}))
+    assert "Latency" in bare
+    assert "Pictures" not in bare
+
+
+def test_the_summary_has_a_row_for_each_system_and_model(report: Report) -> None:
+    text = summary(report)
+    assert text.startswith(f"# {headline(report)}\n")
+    assert all(f"| {each.name} |" in text for each in report.latencies)
+    assert all(f"| {each.name} |" in text for each in report.models)
+    assert "## Machine" in text
+
+
+def test_a_bar_in_a_cell_does_not_end_it() -> None:
+    assert table(["a"], [["x|y"]])[-1] == "| x\\|y |"
+
+
+def test_the_difference_is_amplified_and_symmetric() -> None:
+    one, two = np.array([0, 10, 255], np.uint8), np.array([3, 0, 0], np.uint8)
+    assert difference(one, two).tolist() == [24, 80, 255]
+    assert difference(one, two).tolist() == difference(two, one).tolist()

@@ -1,0 +1,89 @@
+"""A report has a versioned schema, and says itself when it should be doubted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from stylepress.benchmarks.bench import write_json
+from stylepress.benchmarks.report import Report, mean_of, read_report, report_schema
+from stylepress.errors import ArtifactError
+
+
+@pytest.fixture
+def written(report: Report, tmp_path: Path) -> Path:
+    write_json(report, tmp_path / "report.json")
+    return tmp_path / "report.json"
+
+
+def edited(path: Path, **values: object) -> Path:
+    record = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**record, **values}), encoding="utf-8")
+    return path
+
+
+def test_the_schema_is_draft_2020_12_and_names_every_part_that_is_written(
+    written: Path,
+) -> None:
+    schema = report_schema()
+    assert schema["$schema"].endswith("2020-12/schema")
+    keys = set(json.loads(written.read_text(encoding="utf-8")))
+    assert keys == set(schema["properties"]) - {"gallery"}
+    assert schema["properties"]["schema_version"]["const"] == 1
+
+
+def test_pictures_are_not_in_the_file(report: Report, written: Path) -> None:
+    assert report.gallery
+    assert "gallery" not in json.loads(written.read_text(encoding="utf-8"))
+    assert read_report(written).gallery == ()
+
+
+def test_another_schema_version_is_refused(written: Path) -> None:
+    with pytest.raises(ArtifactError, match="schema version 2, this stylepress reads 1"):
+        read_report(edited(written, schema_version=2))
+
+
+def test_an_unknown_key_is_refused_and_named(written: Path) -> None:
+    with pytest.raises(ArtifactError, match="surprise"):
+        read_report(edited(written, surprise=1))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "nonsense", '{"schema_version": 1}'])
+def test_what_is_no_report_is_refused_with_the_mend(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "report.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ArtifactError, match="stylepress bench"):
+        read_report(path)
+
+
+def test_a_missing_report_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        read_report(tmp_path / "none.json")
+
+
+def test_nothing_in_a_report_can_be_changed(report: Report) -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        report.tool = "another"  # type: ignore[misc]
+
+
+def test_a_mean_over_no_value_is_none(report: Report) -> None:
+    assert mean_of(report.qualities, "dots teacher fp32", "psnr_db") is None
+
+
+def test_a_busy_machine_and_unsteady_rounds_are_doubted(report: Report) -> None:
+    calm = report.machine.model_copy(update={"load_average": 0.0, "cores": 2})
+    busy = report.machine.model_copy(update={"load_average": 3.0, "cores": 2})
+    steady = report.latencies[0].model_copy(
+        update={"rounds_ms": ((1.0,), (1.0,), (1.1,), (1.0,)), "median_ms": 1.0}
+    )
+    wild = steady.model_copy(update={"rounds_ms": ((1.0,), (2.0,), (1.0,), (2.0,))})
+
+    def doubts(machine: object, latency: object) -> tuple[str, ...]:
+        return report.model_copy(update={"machine": machine, "latencies": (latency,)}).doubts()
+
+    assert doubts(calm, steady) == ()
+    assert "load average 3.0" in doubts(busy, steady)[0]
+    assert "unstable" in doubts(calm, wild)[0]
