@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +18,11 @@ from stylepress.export.bundle import (
     quantize_bundle,
     write_bundle,
 )
-from stylepress.export.frame_graph import FrameGraph, ImageRange
+from stylepress.export.frame_graph import FrameGraph
+from stylepress.export.stage import frame_graph_of
 from stylepress.progress import Progress
 from stylepress.runtime.bundle import load_bundle
-from stylepress.train.weights.checkpoint import LoadedNetwork, load_teacher, save_checkpoint
+from stylepress.train.stage import load_stage
 
 CALIBRATION = 6
 """Photos for the teacher's INT8: it is a baseline for speed, and InstanceNorm adapts to each."""
@@ -30,15 +30,21 @@ CHECKED_AT = ((256, 256),)
 
 
 class Teacher:
-    """A teacher's checkpoint, and its frame graph as float and as INT8 bundles below ``work``."""
+    """A teacher's checkpoint, and its frame graph as float and as INT8 bundles below ``work``.
+
+    ``source`` is a checkpoint artifact, or a weights file of a known family.
+    """
 
     def __init__(
         self, source: Path, work: Path, *, frames: Sequence[Pixels], progress: Progress
     ) -> None:
-        self.network = load_teacher(source)
-        self.checkpoint = self._artifact(source, work)
+        if source.is_dir():
+            self.checkpoint = Artifact.load(source)
+        else:
+            self.checkpoint = load_stage(source, work / "teacher", name=source.stem)
+        self.name = self.checkpoint.name
         self.frames, self.work, self.progress = frames, work, progress
-        self.name = self.network.name
+        self.graph = frame_graph_of(self.checkpoint)
         self.float_bundle = load_bundle(self._exported().folder)
 
     def models(self, size: tuple[int, int]) -> tuple[Model, Model]:
@@ -68,7 +74,7 @@ class Teacher:
             "precision": "f32",
             "threads": threads,
         }
-        run = eager(self.network, threads)
+        run = eager(self.graph, threads)
         field.add(Contender(plain, "torch eager", run, facts, baseline=True))
         ort = [name for name in field.backends if name == "onnxruntime"]
         field.enter(plain, self.float_bundle, ort, baseline=True)
@@ -94,7 +100,7 @@ class Teacher:
     def _exported(self) -> Artifact:
         return write_bundle(
             self.checkpoint,
-            frame_graph(self.network),
+            self.graph,
             self.work / "teacher.float",
             name=self.name,
             frames=self.frames[:1],
@@ -102,30 +108,9 @@ class Teacher:
             progress=self.progress,
         )
 
-    def _artifact(self, source: Path, work: Path) -> Artifact:
-        if source.is_dir():
-            return Artifact.load(source)
-        return save_checkpoint(
-            self.network.module,
-            work / "teacher",
-            family=self.network.family,
-            config=self.network.config,
-            spec=self.network.image,
-            made_by={"step": "load", "file": source.name},
-            name=self.network.name,
-            parent=self.network.digest,
-        )
 
-
-def frame_graph(network: LoadedNetwork) -> FrameGraph:
-    """Wrap a loaded network into the frame contract."""
-    image = network.image
-    return FrameGraph(network.module, ImageRange(image.low, image.high), least=image.least)
-
-
-def eager(network: LoadedNetwork, threads: int) -> Run:
+def eager(graph: FrameGraph, threads: int) -> Run:
     """Return PyTorch eager as its users run it: float32 NCHW, no gradient, ``threads`` threads."""
-    graph = frame_graph(replace(network))
     torch.set_num_threads(threads)
 
     def run(frame: Pixels) -> Pixels:

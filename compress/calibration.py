@@ -33,7 +33,7 @@ class Histogram:
     """
 
     def __init__(self) -> None:
-        self.top = float(np.finfo(np.float32).tiny)
+        self.top = 2.0**-64
         self.most = 0.0
         self.counts = np.zeros(BINS, np.int64)
 
@@ -60,9 +60,9 @@ class Histogram:
 
     def _least_error(self) -> float:
         """Return the limit whose 127 steps give the least squared error over all that was seen."""
-        filled = np.flatnonzero(self.counts)
-        if not len(filled):
+        if not self.most:
             return 0.0
+        filled = np.flatnonzero(self.counts)
         sizes = (filled + 0.5) * (self.top / BINS)
         limits = self.most * np.linspace(0.2, 1, 161)
         steps = limits[:, None] / CODES

@@ -17,7 +17,7 @@ from stylepress.compress.student import IMAGE, FoldedStudent, Student, StudentSi
 from stylepress.compress.taps import Taps, feature_distance
 from stylepress.train.loop import LoopOptions, Run, Step, autocast, fit
 from stylepress.train.photos import Photos
-from stylepress.train.style_loss import random_crop, sliced_wasserstein
+from stylepress.train.style_loss import content_distance, random_crop, sliced_wasserstein
 from stylepress.train.teacher import side_by_side
 from stylepress.train.weights.checkpoint import save_checkpoint
 
@@ -28,7 +28,9 @@ class DistilOptions:
 
     ``pool`` teacher pictures of ``pool_px`` a side are drawn once and cut into squares of
     ``crop_px``; the teacher then costs nothing per step. ``to_style`` is the share of the style
-    term that looks at the style picture instead of the teacher's picture.
+    term that looks at the style picture instead of the teacher's picture. A teacher with instance
+    norms picks colours by what the whole picture holds, which a student without norms cannot see:
+    then the style and content terms must let it choose its own.
     ``noise_level`` is a standard deviation in [0, 1].
     """
 
@@ -41,6 +43,7 @@ class DistilOptions:
     frame_weight: float = 1.0
     style_weight: float = 1.0
     to_style: float = 0.0
+    content_weight: float = 0.0
     feature_weight: float = 0.0
     taps: tuple[str, ...] = ()
     noise_weight: float = 0.2
@@ -188,6 +191,8 @@ def _terms(
         output, twin = output[:-1], output[-1:]
         terms["noise"] = options.noise_weight * (twin - output[:1]).abs().mean()
     terms["frame"] = options.frame_weight * frame_distance(output, target)
+    if options.content_weight:
+        terms["content"] = options.content_weight * content_distance(output, content)
     share = options.to_style if teacher.style is not None else 0.0
     if options.style_weight and share < 1:
         swd = sliced_wasserstein(output, target, draw)

@@ -64,6 +64,7 @@ def distil_options(step: DistilStep, *, seed: int) -> DistilOptions:
         frame_weight=step.frame_weight,
         style_weight=step.style_weight,
         to_style=step.to_style,
+        content_weight=step.content_weight,
         feature_weight=step.feature_weight,
         taps=step.taps,
         noise_weight=step.noise_weight,

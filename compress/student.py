@@ -8,7 +8,7 @@ function, without a norm and without a full-size intermediate picture.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -19,20 +19,30 @@ from torch.nn import functional as F
 from stylepress.artifact import TensorSpec
 from stylepress.errors import CheckpointError, RecipeError
 
+Kernel: TypeAlias = tuple[Tensor, Tensor]
 Preset: TypeAlias = Literal["nano", "small", "base", "texture"]
 
 
 @dataclass(frozen=True, slots=True)
 class StudentSize:
-    """Channels of the trunk, its depth, channels at half size, and the stride of the trunk."""
+    """How wide and deep a student is.
+
+    ``half`` channels at half size, ``width`` at a quarter (at half size when ``stride`` is 2),
+    ``blocks`` rep-blocks there. With ``deep_width`` half of the blocks stand before and half
+    behind a level at an eighth of the size, ``deep_blocks`` deep, with a skip over it: it costs a
+    quarter per layer and sees four times the area.
+    """
 
     width: int
     blocks: int
     half: int
     stride: Literal[2, 4] = 4
+    deep_width: int = 0
+    deep_blocks: int = 0
 
     def __post_init__(self) -> None:
-        if self.width < 1 or self.blocks < 0 or self.half < 1 or self.stride not in (2, 4):
+        counts = (self.blocks, self.deep_width, self.deep_blocks)
+        if self.width < 1 or self.half < 1 or min(counts) < 0 or self.stride not in (2, 4):
             raise RecipeError(
                 f"A student of {asdict(self)} cannot be built. Give positive channels, "
                 f"blocks of 0 or more and a stride of 2 or 4."
@@ -42,9 +52,11 @@ class StudentSize:
 PRESETS: dict[Preset, StudentSize] = {
     "nano": StudentSize(width=16, blocks=6, half=16),
     "small": StudentSize(width=32, blocks=6, half=16),
-    "base": StudentSize(width=48, blocks=5, half=16),
+    "base": StudentSize(width=32, blocks=2, half=16, deep_width=64, deep_blocks=4),
     "texture": StudentSize(width=16, blocks=6, half=16, stride=2),
 }
+DILATIONS = (1, 2, 4, 2)
+"""Reach of the rep-blocks, in turn: dilation widens what a pixel sees and was measured free."""
 
 
 IMAGE = TensorSpec("image", ("batch", 3, "height", "width"), "float32", -128.0, 127.0)
@@ -65,30 +77,63 @@ class Student(nn.Module):
         super().__init__()
         self.size = size
         if size.stride == 4:
-            self.stem = nn.Sequential(
-                conv(3, size.half, 2), nn.ReLU(), conv(size.half, size.width, 2), nn.ReLU()
-            )
+            stem = [conv(3, size.half, 2), nn.ReLU(), conv(size.half, size.width, 2), nn.ReLU()]
+            decoder = [Resize(size.width, size.half), nn.ReLU(), Resize(size.half, 3)]
         else:
-            self.stem = nn.Sequential(conv(3, size.width, 2), nn.ReLU())
-        self.trunk = nn.Sequential(*[RepBlock(size.width) for _ in range(size.blocks)])
-        if size.stride == 4:
-            self.decoder = nn.Sequential(
-                Resize(size.width, size.half), nn.ReLU(), Resize(size.half, 3)
-            )
-        else:
-            self.decoder = nn.Sequential(Resize(size.width, 3))
+            stem = [conv(3, size.width, 2), nn.ReLU()]
+            decoder = [Resize(size.width, 3)]
+        self.stem = nn.Sequential(*stem)
+        self.trunk = Trunk(size, block=RepBlock, up=lambda: Resize(size.deep_width, size.width))
+        self.decoder = nn.Sequential(*decoder)
 
     def forward(self, image: Tensor) -> Tensor:
         result: Tensor = self.decoder(self.trunk(self.stem(image - GREY))) + GREY
         return result
 
 
+class Trunk(nn.Module):
+    """Blocks at one size, and a deeper level with a skip over it when the size asks for one."""
+
+    def __init__(
+        self,
+        size: StudentSize,
+        *,
+        block: Callable[[int, int], nn.Module],
+        up: Callable[[], nn.Module],
+    ) -> None:
+        super().__init__()
+        ahead = size.blocks // 2 if size.deep_width else size.blocks
+        self.before = nn.Sequential(*_blocks(block, size.width, ahead))
+        self.deep: nn.Sequential | None = None
+        if size.deep_width:
+            self.deep = nn.Sequential(
+                conv(size.width, size.deep_width, 2),
+                nn.ReLU(),
+                *_blocks(block, size.deep_width, size.deep_blocks),
+                up(),
+            )
+        self.after = nn.Sequential(*_blocks(block, size.width, size.blocks - ahead))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.before(x)
+        if self.deep is not None:
+            x = torch.relu(x + self.deep(x)[..., : x.shape[-2], : x.shape[-1]])
+        result: Tensor = self.after(x)
+        return result
+
+
+def _blocks(block: Callable[[int, int], nn.Module], width: int, count: int) -> list[nn.Module]:
+    return [block(width, DILATIONS[index % len(DILATIONS)]) for index in range(count)]
+
+
 class RepBlock(nn.Module):
     """relu(norm(conv3x3(x)) + norm(conv1x1(x)) + norm(x)); folds to relu(conv3x3(x))."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, dilation: int = 1) -> None:
         super().__init__()
-        self.wide = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.wide = nn.Conv2d(
+            channels, channels, 3, padding=dilation, dilation=dilation, bias=False
+        )
         self.point = nn.Conv2d(channels, channels, 1, bias=False)
         self.wide_norm = nn.BatchNorm2d(channels)
         self.point_norm = nn.BatchNorm2d(channels)
@@ -121,25 +166,36 @@ class FoldedStudent(nn.Module):
     def __init__(self, size: StudentSize) -> None:
         super().__init__()
         self.size = size
-        layers: list[nn.Module] = [conv(3, size.half if size.stride == 4 else size.width, 2)]
-        layers.append(nn.ReLU())
         if size.stride == 4:
-            layers += [conv(size.half, size.width, 2), nn.ReLU()]
-        for _ in range(size.blocks):
-            layers += [conv(size.width, size.width), nn.ReLU()]
-        if size.stride == 4:
-            layers += [conv(size.width, 4 * size.half), nn.ReLU(), nn.PixelShuffle(2)]
-        layers += [conv(size.half if size.stride == 4 else size.width, 12), nn.PixelShuffle(2)]
-        self.layers = nn.Sequential(*layers)
+            stem = [conv(3, size.half, 2), nn.ReLU(), conv(size.half, size.width, 2), nn.ReLU()]
+            decoder = [*_shuffled(size.width, size.half), nn.ReLU(), *_shuffled(size.half, 3)]
+        else:
+            stem = [conv(3, size.width, 2), nn.ReLU()]
+            decoder = _shuffled(size.width, 3)
+        self.stem = nn.Sequential(*stem)
+        self.trunk = Trunk(
+            size,
+            block=_plain_block,
+            up=lambda: nn.Sequential(*_shuffled(size.deep_width, size.width)),
+        )
+        self.decoder = nn.Sequential(*decoder)
 
     def forward(self, image: Tensor) -> Tensor:
-        result: Tensor = self.layers(image)
+        result: Tensor = self.decoder(self.trunk(self.stem(image)))
         return result
 
 
-def conv(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
+def _plain_block(channels: int, dilation: int) -> nn.Module:
+    return nn.Sequential(conv(channels, channels, dilation=dilation), nn.ReLU())
+
+
+def _shuffled(inputs: int, outputs: int) -> list[nn.Module]:
+    return [conv(inputs, 4 * outputs), nn.PixelShuffle(2)]
+
+
+def conv(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
     """3x3 convolution with zero padding, so that any size goes in."""
-    return nn.Conv2d(inputs, outputs, 3, stride, padding=1)
+    return nn.Conv2d(inputs, outputs, 3, stride, padding=dilation, dilation=dilation)
 
 
 @torch.no_grad()
@@ -149,12 +205,10 @@ def fold(student: Student) -> FoldedStudent:
     Equal to float error: no step approximates. The range changes from [0, 1] to [-128, 127].
     """
     folded = FoldedStudent(student.size).eval()
-    kernels = [_kernel(layer) for layer in student.stem if isinstance(layer, nn.Conv2d)]
-    kernels += [_fold_block(block) for block in student.trunk if isinstance(block, RepBlock)]
-    kernels += [_fold_resize(step.conv) for step in student.decoder if isinstance(step, Resize)]
+    kernels = [kernel for layer in student.children() for kernel in _kernels(layer)]
     kernels[0] = (kernels[0][0] / 255, kernels[0][1])
     kernels[-1] = (kernels[-1][0] * 255, kernels[-1][1] * 255)
-    plain = [layer for layer in folded.layers if isinstance(layer, nn.Conv2d)]
+    plain = [layer for layer in folded.modules() if isinstance(layer, nn.Conv2d)]
     for layer, (weight, bias) in zip(plain, kernels, strict=True):
         layer.weight.copy_(weight)
         if layer.bias is not None:
@@ -162,7 +216,17 @@ def fold(student: Student) -> FoldedStudent:
     return folded
 
 
-Kernel: TypeAlias = tuple[Tensor, Tensor]
+def _kernels(module: nn.Module) -> Iterator[Kernel]:
+    """Yield the plain kernel of each convolution-like part, in the order the parts stand."""
+    if isinstance(module, RepBlock):
+        yield _fold_block(module)
+    elif isinstance(module, Resize):
+        yield _fold_resize(module.conv)
+    elif isinstance(module, nn.Conv2d):
+        yield _kernel(module)
+    else:
+        for part in module.children():
+            yield from _kernels(part)
 
 
 def _kernel(layer: nn.Conv2d) -> Kernel:

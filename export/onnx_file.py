@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 
 import onnx
@@ -64,24 +65,21 @@ def serialized(model: onnx.ModelProto) -> bytes:
 def _traced(graph: FrameGraph, opset: int) -> onnx.ModelProto:
     """Trace and translate. An odd, oblong example of two frames keeps every dimension free."""
     side = max(graph.least, 32)
-    dim = torch.export.Dim
-    batch, height, width = (
-        dim("batch"),
-        dim("height", min=graph.least),
-        dim("width", min=graph.least),
-    )
     example = (torch.zeros(2, side + 3, side + 17, 3, dtype=torch.uint8), torch.ones(2))
+    # DYNAMIC raises when the network fixes a dimension. It lets pass what named dimensions refuse:
+    # that cropping 4 * ceil(H / 4) rows to H assumes what is always true.
+    free = torch.export.Dim.DYNAMIC
+    shapes = {"frame": {0: free, 1: free, 2: free}, "strength": {0: free}}
     was_training = graph.training
     try:
         with _quiet(), torch.no_grad():
+            traced = torch.export.export(graph.eval(), example, dynamic_shapes=shapes)
             program = torch.onnx.export(
-                graph.eval(),
-                example,
+                traced,
                 dynamo=True,
                 opset_version=opset,
                 input_names=["frame", "strength"],
                 output_names=["frame_out"],
-                dynamic_shapes={"frame": {0: batch, 1: height, 2: width}, "strength": {0: batch}},
                 verbose=False,
             )
             if program is None:
@@ -103,7 +101,8 @@ def _reason(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:200] if lines else 'no reason given'}"
+    reason = lines[0].partition(" For more information")[0] if lines else "no reason given"
+    return f"{type(error).__name__}: {reason[:200]}"
 
 
 @contextmanager
@@ -112,7 +111,7 @@ def _quiet() -> Iterator[None]:
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -24,8 +24,12 @@ from stylepress.errors import BackendError, ExportError
 
 PACKAGE = "tensorrt_rtx"
 CAPABILITIES: Mapping[str, str] = {
-    "7.5": "SM75", "8.0": "SM80", "8.6": "SM86", "8.9": "SM89",
-    "12.0": "SM120", "12.1": "SM121",
+    "7.5": "SM75",
+    "8.0": "SM80",
+    "8.6": "SM86",
+    "8.9": "SM89",
+    "12.0": "SM120",
+    "12.1": "SM121",
 }
 CONVOLUTIONS = frozenset({"correlation", "deconv"})
 TIMEOUT_S = 900.0

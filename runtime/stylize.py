@@ -77,13 +77,13 @@ class Summary:
     """What was done.
 
     ``written`` counts pictures, or frames of a video; ``skipped`` the pictures of a folder that
-    could not be read. ``target`` is where the result stands, None when nothing was kept.
+    could not be read. ``target`` is where the result stands.
     ``busy`` and ``stages_s`` are those of ``VideoSummary``. After Ctrl-C ``stopped`` is true:
     what is finished by then is kept, of a video as ``<stem>.partial<suffix>``.
     """
 
     kind: Literal["picture", "folder", "video"]
-    target: Path | None
+    target: Path
     written: int
     seconds: float
     skipped: int = 0

@@ -37,10 +37,10 @@ class VideoSummary:
     ``seconds`` run from the first frame to the closed file, without loading the engine. ``busy`` is
     processor time over wall time times cores, 0..1. ``stages_s`` is how long the threads were
     inside each stage, in seconds of wall time, all threads together. When the work was ``stopped``
-    the playable part stands under ``target``, beside the name asked for (None: not one frame).
+    the playable part stands under ``target``, beside the name asked for.
     """
 
-    target: Path | None
+    target: Path
     frames: int
     seconds: float
     busy: float
@@ -144,15 +144,15 @@ class _Job:
     def run(self, items: Iterator[Shot | Sound], target: Path, progress: Progress) -> VideoSummary:
         clocks, stop = self.options.clocks, self.reader.stop
         wall, processor = clocks.wall(), clocks.processor()
-        place: Path | None = target
-        stopped = False
+        place, stopped = target, False
         progress.start(f"Stylizing {self.reader.clip.path.name}", self.reader.clip.frames)
         try:
             with replacing_file(target) as beside, ThreadPoolExecutor(1) as pool:
                 self._report(pool.submit(self._film, items, beside), progress)
                 stopped = stop.is_set() and not self.reader.complete
                 if stopped:
-                    place = _keep_part(beside, target, self.written)
+                    place = target.with_name(f"{target.stem}.partial{target.suffix}")
+                    beside.replace(place)
                     raise _UnfinishedError
         except _UnfinishedError:
             pass
@@ -260,14 +260,6 @@ class _Job:
             )
         if part is not None:
             self.warnings.append(f"stopped; the {self.written} frames until then are in {part}")
-
-
-def _keep_part(beside: Path, target: Path, frames: int) -> Path | None:
-    if not frames:
-        return None
-    part = target.with_name(f"{target.stem}.partial{target.suffix}")
-    beside.replace(part)
-    return part
 
 
 def _look(clip: Clip, first: Shot) -> Look:

@@ -110,6 +110,7 @@ class DistilStep(Section):
     learning_rate: LearningRate = 2e-3
     frame_weight: Weight = Field(default=1.0, description="distance to the teacher's frame")
     style_weight: Weight = Field(default=1.0, description="style distance to the teacher's frame")
+    content_weight: Weight = Field(default=0.0, description="content distance to the photo")
     feature_weight: Weight = Field(default=0.0, description="distance between inner features")
     taps: tuple[str, ...] = Field(
         default=(), description="teacher layers to compare features with, e.g. res5"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,17 +24,6 @@ SIZE = (96, 128)
 PLAN = Plan(rounds=6, turn_s=0.01, most_calls=4, warm_up=1)
 
 
-@dataclass(frozen=True)
-class Style:
-    """The folders of one small style."""
-
-    teacher: Path
-    student: Path
-    bundle: Path
-    photos: Path
-    picture: Path
-
-
 @pytest.fixture(scope="session")
 def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photos")
@@ -53,7 +41,7 @@ def photos(photo_folder: Path) -> Sequence[Photo]:
 @pytest.fixture(scope="session")
 def style(
     tmp_path_factory: pytest.TempPathFactory, photo_folder: Path, photos: Sequence[Photo]
-) -> Style:
+) -> Mapping[str, Path]:
     folder = tmp_path_factory.mktemp("style")
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -77,13 +65,13 @@ def style(
     made = Teacher(folder / "teacher", folder, frames=frames, progress=Silent())
     noise = np.random.default_rng(9).integers(0, 256, (64, 64, 3), np.uint8)
     Image.fromarray(noise).save(folder / "dots.png")
-    return Style(
-        teacher=folder / "teacher",
-        student=made.float_bundle.artifact.folder,
-        bundle=made.quantized().folder,
-        photos=photo_folder,
-        picture=folder / "dots.png",
-    )
+    return {
+        "teacher": folder / "teacher",
+        "student": made.float_bundle.artifact.folder,
+        "bundle": made.quantized().folder,
+        "photos": photo_folder,
+        "picture": folder / "dots.png",
+    }
 
 
 @pytest.fixture(scope="session")
@@ -99,13 +87,13 @@ def options() -> BenchOptions:
 
 
 @pytest.fixture(scope="session")
-def report(style: Style, options: BenchOptions) -> Report:
+def report(style: Mapping[str, Path], options: BenchOptions) -> Report:
     return bench(
-        [style.bundle],
-        teacher=style.teacher,
-        student=style.student,
-        photos=style.photos,
-        style=style.picture,
+        [style["bundle"]],
+        teacher=style["teacher"],
+        student=style["student"],
+        photos=style["photos"],
+        style=style["picture"],
         options=options,
         progress=Silent(),
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,9 +13,6 @@ from stylepress.benchmarks.report import Report, mean_of, read_report
 from stylepress.errors import FrameError, RecipeError
 from stylepress.progress import Silent
 from stylepress.runtime.backends import missing
-
-if TYPE_CHECKING:
-    from conftest import Style
 
 
 def test_every_model_runs_in_its_backends_beside_the_three_baselines(report: Report) -> None:
@@ -56,9 +53,11 @@ def test_int8_is_judged_against_the_float_student(report: Report) -> None:
     assert all(one.style_distance is not None for one in own)
 
 
-def test_the_size_of_the_teacher_is_that_of_its_checkpoint(report: Report, style: Style) -> None:
+def test_the_size_of_the_teacher_is_that_of_its_checkpoint(
+    report: Report, style: Mapping[str, Path]
+) -> None:
     teacher = report.model("dots teacher fp32")
-    assert teacher.weights_bytes == (style.teacher / "weights.safetensors").stat().st_size
+    assert teacher.weights_bytes == (style["teacher"] / "weights.safetensors").stat().st_size
 
 
 def test_consistency_of_a_stylized_clip_is_above_the_floor_of_the_clip(report: Report) -> None:
@@ -74,10 +73,10 @@ def test_a_report_written_is_the_report_read(report: Report, tmp_path: Path) -> 
 
 
 def test_a_bundle_alone_is_measured_on_its_golden_pictures(
-    style: Style, options: BenchOptions
+    style: Mapping[str, Path], options: BenchOptions
 ) -> None:
     alone = bench(
-        [style.bundle],
+        [style["bundle"]],
         teacher=None,
         student=None,
         photos=None,
@@ -91,12 +90,14 @@ def test_a_bundle_alone_is_measured_on_its_golden_pictures(
     assert [each.what for each in alone.skipped] == ["consistency of video"]
 
 
-def test_two_bundles_of_one_name_are_told_apart(style: Style, options: BenchOptions) -> None:
+def test_two_bundles_of_one_name_are_told_apart(
+    style: Mapping[str, Path], options: BenchOptions
+) -> None:
     twice = bench(
-        [style.bundle, style.bundle],
+        [style["bundle"], style["bundle"]],
         teacher=None,
         student=None,
-        photos=style.photos,
+        photos=style["photos"],
         style=None,
         options=replace(options, backends=("onnxruntime",), clip_frames=0),
         progress=Silent(),
@@ -107,11 +108,11 @@ def test_two_bundles_of_one_name_are_told_apart(style: Style, options: BenchOpti
 
 
 def test_a_folder_without_photos_is_refused(
-    style: Style, options: BenchOptions, tmp_path: Path
+    style: Mapping[str, Path], options: BenchOptions, tmp_path: Path
 ) -> None:
     with pytest.raises(FrameError, match="holds no photo"):
         bench(
-            [style.bundle],
+            [style["bundle"]],
             teacher=None,
             student=None,
             photos=tmp_path,

@@ -30,6 +30,9 @@ class Nesting(HTMLParser):
             self.open.append(tag)
         self.links += [value or "" for name, value in attrs if name in ("src", "href", "action")]
 
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """An element that closes itself nests nothing."""
+
     def handle_endtag(self, tag: str) -> None:
         if tag in VOID or not self.open or self.open.pop() != tag:
             self.wrong.append(tag)

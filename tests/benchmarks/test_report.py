@@ -66,7 +66,7 @@ def test_a_missing_report_is_refused(tmp_path: Path) -> None:
 
 def test_nothing_in_a_report_can_be_changed(report: Report) -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        report.tool = "another"  # type: ignore[misc]
+        report.tool = "another"
 
 
 def test_a_mean_over_no_value_is_none(report: Report) -> None:

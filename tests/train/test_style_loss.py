@@ -28,11 +28,14 @@ def test_the_place_of_the_patches_does_not_matter() -> None:
     assert near < 0.3 * sliced_wasserstein(image, other, seeded())
 
 
-def test_distance_grows_in_proportion_to_a_shift_of_brightness() -> None:
+def test_a_shift_of_brightness_costs_a_line_and_a_parabola() -> None:
     flat = torch.full((1, 3, 64, 64), 0.25)
-    one = sliced_wasserstein(flat + 0.1, flat, seeded())
-    two = sliced_wasserstein(flat + 0.2, flat, seeded())
-    assert two == pytest.approx(2 * float(one), rel=1e-4)
+    one, two, three = (
+        float(sliced_wasserstein(flat + shift, flat, seeded())) for shift in (0.1, 0.2, 0.3)
+    )
+    square = (two - 2 * one) / 2  # a * s + b * s^2 at s, 2s, 3s
+    assert square > 0
+    assert three == pytest.approx(3 * (one - square) + 9 * square, rel=1e-4)
 
 
 def test_distance_is_symmetric() -> None:

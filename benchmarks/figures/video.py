@@ -1,0 +1,162 @@
+"""Rows about video: frames a second from file to file, how busy the processor is, peak memory."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+
+from stylepress.benchmarks.clip import make_clip
+from stylepress.benchmarks.figures.rows import Row
+from stylepress.benchmarks.figures.shipped import Shipped
+from stylepress.errors import VerificationError
+from stylepress.progress import Progress
+
+HD, SQUARE = (720, 1280), (512, 512)
+SECONDS = 10.0
+LONGER = 3
+FPS_BARS = {HD: 25.0, SQUARE: 75.0}
+BUSY_BAR, MEMORY_BAR_MB, GROWTH_BAR = 0.90, 600.0, 1.05
+
+# What `stylepress run` needs at most is asked of the process itself, at its end: what the system
+# tells a parent of its child includes the parent's own memory at the moment of the fork.
+WORKER = """
+import sys
+from stylepress.cli import run
+code = run(sys.argv[1:])
+try:
+    lines = open("/proc/self/status").read().splitlines()
+    peak = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+except OSError:
+    import resource
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+sys.stdout.flush()
+print("peak_bytes", peak, file=sys.stderr)
+sys.exit(code)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What one ``stylepress run`` on a clip took; ``busy`` is processor over wall x cores."""
+
+    fps: float
+    busy: float
+    seconds: float
+    frames: int
+    peak_mb: float
+
+
+def video_rows(
+    styles: Sequence[Shipped],
+    photos: Sequence[Path],
+    work: Path,
+    *,
+    environ: Mapping[str, str],
+    progress: Progress,
+    seconds: float = SECONDS,
+) -> Iterator[Row]:
+    """Run the costliest style on clips made of the photos, each in a fresh process."""
+    style = max(styles, key=lambda each: each.macs)
+    played: dict[tuple[int, int], Played] = {}
+    for size, bar in FPS_BARS.items():
+        clip = work / f"{size[1]}x{size[0]}.mp4"
+        progress.say(f"Making a {seconds:g} s clip of {size[1]}x{size[0]} with sound.")
+        make_clip(photos, clip, seconds=seconds, size=size)
+        # Compiled engines and the choice of one are kept from the first, short run.
+        once = play(style.bundle.folder, clip, work, environ)
+        again = play(style.bundle.folder, clip, work, environ)
+        best = played[size] = max(once, again, key=lambda each: each.fps)
+        yield Row(
+            f"video file to file, {size[1]}x{size[0]}",
+            best.fps,
+            bar,
+            "frames/s",
+            at_least=True,
+            note=f"{style.name}, {best.frames} frames in {best.seconds:.1f} s, better of 2 runs",
+        )
+    hd = played[HD]
+    yield Row(
+        "processor time in that run over wall time x cores",
+        100 * hd.busy,
+        100 * BUSY_BAR,
+        "%",
+        at_least=True,
+        note="1280x720",
+    )
+    yield Row(
+        "peak memory of `stylepress run`, 1280x720",
+        hd.peak_mb,
+        MEMORY_BAR_MB,
+        "MB",
+        at_least=False,
+        note=f"{hd.frames} frames",
+    )
+    long = work / "long.mp4"
+    repeat_clip(work / "1280x720.mp4", long, times=LONGER)
+    longer = play(style.bundle.folder, long, work, environ)
+    yield Row(
+        f"... with {LONGER} times the length, over that",
+        longer.peak_mb / hd.peak_mb,
+        GROWTH_BAR,
+        "x",
+        at_least=False,
+        note=f"{longer.peak_mb:.0f} MB, {longer.frames} frames",
+    )
+
+
+def play(bundle: Path, clip: Path, work: Path, environ: Mapping[str, str]) -> Played:
+    """Run ``stylepress run`` on a clip in a process of its own.
+
+    Raises:
+        VerificationError: the command failed; its last words are told.
+    """
+    target = work / f"{clip.stem}.out.mp4"
+    arguments = ["run", str(bundle), str(clip), str(target), "--json", "--quiet", "--overwrite"]
+    done = subprocess.run(
+        [sys.executable, "-c", WORKER, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**environ, "STYLEPRESS_CACHE": str(work / "cache")},
+    )
+    if done.returncode:
+        raise VerificationError(
+            f"`stylepress run` on {clip.name} ended with {done.returncode}: "
+            f"{done.stderr.strip()[-300:]}. Run it by hand to see more."
+        )
+    told = json.loads(done.stdout)
+    (peak,) = (line for line in done.stderr.splitlines() if line.startswith("peak_bytes"))
+    return Played(
+        fps=float(told["fps"]),
+        busy=float(told["busy"]),
+        seconds=float(told["seconds"]),
+        frames=int(told["written"]),
+        peak_mb=int(peak.split()[1]) / 1e6,
+    )
+
+
+def repeat_clip(source: Path, target: Path, *, times: int) -> None:
+    """Write a clip's packets several times over, without decoding them."""
+    with av.open(str(target), "w") as out:
+        streams = {}
+        shift_s = 0.0
+        for _ in range(times):
+            with av.open(str(source)) as clip:
+                for stream in clip.streams:
+                    if stream.index not in streams:
+                        streams[stream.index] = out.add_stream_from_template(stream)
+                for packet in clip.demux():
+                    if packet.dts is None or packet.pts is None or packet.time_base is None:
+                        continue
+                    offset = round(shift_s / packet.time_base)
+                    packet.dts, packet.pts = packet.dts + offset, packet.pts + offset
+                    packet.stream = streams[packet.stream_index]
+                    out.mux(packet)
+                shift_s += (clip.duration or 0) / av.time_base

@@ -1,0 +1,167 @@
+"""Each row is measured from what ships, and a README's table is made of them."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stylepress.benchmarks.clip import make_clip
+from stylepress.benchmarks.figures.__main__ import GROUPS, main
+from stylepress.benchmarks.figures.pictures import picture_rows
+from stylepress.benchmarks.figures.rows import BEGIN, END, Row, rewrite, table
+from stylepress.benchmarks.figures.shipped import Shipped, shipped
+from stylepress.benchmarks.figures.speed import speed_rows
+from stylepress.benchmarks.figures.start import start_rows
+from stylepress.benchmarks.figures.video import repeat_clip, video_rows
+from stylepress.benchmarks.latency import Plan
+from stylepress.benchmarks.photos import Photo
+from stylepress.errors import ArtifactError, InputError
+from stylepress.progress import Silent
+from stylepress.runtime.backends import missing
+
+
+@pytest.fixture(scope="module")
+def recipes(style: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder laid out as recipes/ is; the student is the teacher's network once more."""
+    folder = tmp_path_factory.mktemp("recipes")
+    shutil.copytree(style["teacher"], folder / "dots" / "teacher")
+    shutil.copytree(style["teacher"], folder / "dots" / "student")
+    shutil.copytree(style["bundle"], folder / "dots" / "bundle")
+    shutil.copytree(style["photos"], folder / "photos" / "heldout")
+    (folder / "styles").mkdir()
+    shutil.copyfile(style["picture"], folder / "styles" / "dots.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def styles(recipes: Path) -> Sequence[Shipped]:
+    return shipped(recipes)
+
+
+@given(value=st.floats(0.01, 1e4), bar=st.floats(0.01, 1e4))
+def test_a_row_is_ok_on_the_good_side_of_its_bar_and_at_it(value: float, bar: float) -> None:
+    assert Row("a", value, bar, "x", at_least=True).ok == (value >= bar)
+    assert Row("a", value, bar, "x", at_least=False).ok == (value <= bar)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_what_could_not_be_measured_is_short(value: float) -> None:
+    row = Row("a", value, 1, "x", at_least=True)
+    assert row.verdict == "short"
+    assert row.record()["value"] is None
+
+
+def test_a_row_is_one_line_with_name_value_bar_and_verdict() -> None:
+    line = Row("speed", 98.76, 80, "x", at_least=True, note="why").line()
+    assert line.split() == ["speed", "98.8x", "≥", "80.0x", "ok", "(why)"]
+
+
+def test_the_table_between_the_markers_is_replaced_and_nothing_else(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", encoding="utf-8")
+    rows = [Row("speed", 90, 80, "x", at_least=True)]
+    rewrite(readme, rows, "here")
+    rewrite(readme, rows, "here")
+    expected = f"before\n{BEGIN}\n{table(rows, 'here')}\n{END}\nafter\n"
+    assert readme.read_text(encoding="utf-8") == expected
+
+
+@pytest.mark.parametrize("text", ["", BEGIN, f"{END}{BEGIN}", f"{BEGIN}{END}{BEGIN}{END}"])
+def test_a_readme_without_one_pair_of_markers_is_left_alone(tmp_path: Path, text: str) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match="Put both"):
+        rewrite(readme, [], "here")
+    assert readme.read_text(encoding="utf-8") == text
+
+
+def test_a_folder_in_which_nothing_ships_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="stylepress build"):
+        shipped(tmp_path)
+
+
+def test_a_network_is_as_fast_as_itself(
+    styles: Sequence[Shipped], photos: Sequence[Photo], tmp_path: Path
+) -> None:
+    """The bundle of this folder is the INT8 teacher, so its third row is a ratio of equals."""
+    rows = list(
+        speed_rows(styles, photos, tmp_path, progress=Silent(), plan=Plan(rounds=6, turn_s=0.02))
+    )
+    assert [row.bar for row in rows] == [80, 40, 10]
+    assert all(math.isfinite(row.value) for row in rows[:2])
+    if "openvino" not in missing():
+        assert 0.2 < rows[2].value < 5
+
+
+def test_pictures_of_the_same_network_have_ratio_one(
+    styles: Sequence[Shipped], photos: Sequence[Photo], tmp_path: Path
+) -> None:
+    rows = list(picture_rows(styles, photos, tmp_path, progress=Silent()))
+    assert [row.unit for row in rows] == ["x", "x", "dB", "of"]
+    assert [row.value for row in rows[:2]] == pytest.approx([1, 1], rel=0.15)
+    assert 15 < rows[2].value < 60
+
+
+def test_a_video_is_played_from_file_to_file(
+    styles: Sequence[Shipped], photos: Sequence[Photo], tmp_path: Path
+) -> None:
+    paths = [photo.path for photo in photos if photo.path]
+    rows = list(
+        video_rows(styles, paths, tmp_path, environ=os.environ, progress=Silent(), seconds=0.2)
+    )
+    assert [row.unit for row in rows] == ["frames/s", "frames/s", "%", "MB", "x"]
+    assert all(row.value > 0 for row in rows)
+    assert 50 < rows[3].value < 2000
+
+
+def test_a_repeated_clip_has_the_frames_and_sound_as_often(
+    photos: Sequence[Photo], tmp_path: Path
+) -> None:
+    paths = [photo.path for photo in photos if photo.path]
+    once = make_clip(paths, tmp_path / "once.mp4", seconds=0.4, size=(64, 64)).path
+    repeat_clip(once, tmp_path / "thrice.mp4", times=3)
+
+    def times_of(path: Path) -> list[float]:
+        with av.open(str(path)) as clip:
+            return [float(frame.time or 0) for frame in clip.decode(video=0)]
+
+    assert len(times_of(tmp_path / "thrice.mp4")) == 3 * len(times_of(once))
+    assert np.all(np.diff(times_of(tmp_path / "thrice.mp4")) > 0)
+
+
+def test_starting_takes_some_time() -> None:
+    assert all(0 < row.value < 60 for row in start_rows(times=1))
+
+
+def test_the_program_prints_rows_as_json_and_rewrites_the_readme(
+    recipes: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    good = Row("speed", 90, 80, "x", at_least=True)
+    bad = Row("size", 0.5, 0.1, "of", at_least=False)
+    readme = tmp_path / "README.md"
+    readme.write_text(f"{BEGIN}{END}", encoding="utf-8")
+    monkeypatch.setitem(GROUPS, "speed", lambda asked: iter([good]))  # type: ignore[arg-type]
+    monkeypatch.setitem(GROUPS, "start", lambda asked: iter([bad]))  # type: ignore[arg-type]
+    arguments = ["--recipes", str(recipes), "--readme", str(readme), "--json", "--only"]
+    assert main([*arguments, "speed"]) == 0
+    assert main([*arguments, "speed", "start"]) == 1
+    out = capsys.readouterr().out
+    assert [row["verdict"] for row in json.loads(out[out.rindex("[") :])] == ["ok", "short"]
+    assert "| size | 1/2.0 | ≤ 1/10.0 | short |" in readme.read_text(encoding="utf-8")
+
+
+def test_the_program_ends_with_2_where_nothing_ships(tmp_path: Path) -> None:
+    assert main(["--recipes", str(tmp_path), "--quiet"]) == 2

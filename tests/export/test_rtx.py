@@ -1,0 +1,84 @@
+"""TensorRT for RTX compiles what is exported, and INT8 is INT8 there."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+
+from stylepress.compress.int8 import Int8Options, quantize_int8
+from stylepress.errors import BackendError, ExportError
+from stylepress.export import rtx
+from stylepress.export.frame_graph import FrameGraph, ImageRange
+from stylepress.export.onnx_file import export_onnx
+from stylepress.export.rtx import compile_plan
+from stylepress.progress import Silent
+from stylepress.train.transformer import LEAST_SIDE, TransformerNet
+
+
+def test_without_the_package_the_extra_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(BackendError, match=r'pip install "stylepress\[rtx\]"'):
+        compile_plan(tmp_path / "model.onnx")
+
+
+@pytest.fixture
+def compiler() -> None:
+    pytest.importorskip("tensorrt_rtx", reason="the compiler is not installed: stylepress[rtx]")
+
+
+@pytest.mark.usefixtures("compiler")
+def test_a_float_teacher_compiles_in_float(tmp_path: Path) -> None:
+    graph = FrameGraph(TransformerNet(width=8, blocks=1), ImageRange(0, 255), least=LEAST_SIDE)
+    export_onnx(graph, tmp_path / "model.onnx")
+    proof = compile_plan(tmp_path / "model.onnx", compute_capability="8.6", size=(257, 383))
+    assert proof.plan[:4] == b"vtrt"
+    assert len(proof.convolutions) == 8
+    assert not proof.int8_convolutions
+    assert proof.activation_bytes > 1080 * 1920
+    assert {"UInt8"} == set(proof.layers[-1].outputs)
+
+
+@pytest.mark.usefixtures("compiler")
+@pytest.mark.parametrize(("keep_float", "int8"), [("ends", 4), ("none", 6)])
+def test_every_quantized_convolution_reads_int8(
+    keep_float: str,
+    int8: int,
+    model: onnx.ModelProto,
+    photos: list[NDArray[np.uint8]],
+    tmp_path: Path,
+) -> None:
+    options = Int8Options(keep_float="ends" if keep_float == "ends" else "none")
+    made = quantize_int8(model, photos, options=options, progress=Silent())
+    onnx.save(made.model, tmp_path / "model.onnx")
+    proof = compile_plan(tmp_path / "model.onnx")
+    assert len(proof.convolutions) == 6
+    assert len(proof.int8_convolutions) == len(made.quantized) == int8
+
+
+@pytest.mark.usefixtures("compiler")
+def test_what_cannot_be_parsed_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"no model at all")
+    with pytest.raises(ExportError, match=r"TensorRT for RTX refuses model\.onnx: .+"):
+        compile_plan(tmp_path / "model.onnx")
+
+
+@pytest.mark.usefixtures("compiler")
+def test_an_unknown_gpu_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BackendError, match=r"capability 8\.7. It knows 7\.5, 8\.0"):
+        compile_plan(tmp_path / "model.onnx", compute_capability="8.7")
+
+
+@pytest.mark.usefixtures("compiler")
+def test_a_crash_of_the_compiler_is_an_error_of_ours(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(rtx.sys, "executable", "/bin/false")
+    with pytest.raises(ExportError, match=r"broke on model\.onnx \(code 1\)"):
+        compile_plan(tmp_path / "model.onnx")
