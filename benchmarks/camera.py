@@ -28,6 +28,8 @@ ZOOM = 0.12
 ROLL = math.radians(3)
 ROOM = 1.35
 PAN = 0.15
+ABOVE = 0.3
+"""Where the camera stands in the room that a tall photo leaves: what matters is above the middle."""
 
 
 def camera(photo: Path, size: tuple[int, int], count: int) -> tuple[Image.Image, Matrix]:
@@ -52,7 +54,8 @@ def camera(photo: Path, size: tuple[int, int], count: int) -> tuple[Image.Image,
     pan_x = min(PAN * width, still.width / 2 - reach_x - 1)
     pan_y = min(PAN * height, still.height / 2 - reach_y - 1)
     x = still.width / 2 + pan_x * np.sin(turn)
-    y = still.height / 2 + pan_y * np.cos(turn)
+    top = reach_y + pan_y + 1
+    y = top + ABOVE * (still.height - 2 * top) + pan_y * np.cos(turn)
     across, down = width / 2, height / 2
     rows = np.stack(
         [

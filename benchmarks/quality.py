@@ -21,7 +21,8 @@ Plane = NDArray[np.float64]
 
 PATCH = 7
 LEVELS = 5
-PROJECTIONS = 64
+PROJECTIONS = 256
+"""64, as in training, leave 4 % of chance in the ratio of two distances; 256 leave 1.3 %."""
 PATCHES = 8192
 WINDOW = 31
 LUMA = (0.299, 0.587, 0.114)
@@ -63,7 +64,7 @@ def style_distance(output: Picture, style: Picture, *, seed: int = 0) -> float:
     """How far the patches of ``output`` are from those of ``style``, in units of the range.
 
     Multi-scale patch sliced-Wasserstein distance (after Elnekave & Weiss 2022, arXiv 2103.15545):
-    five average-pool levels, at most 8192 patches of 7x7x3 a level, 64 fixed unit projections,
+    five average-pool levels, at most 8192 patches of 7x7x3 a level, 256 fixed unit projections,
     mean |sorted - sorted| matched by quantile, level l weighted 1 + l / 4, summed. The sizes may
     differ. 0 when equal, symmetric.
     """
@@ -201,7 +202,7 @@ def _gaussian(image: Plane) -> Plane:
 def _projected(
     image: NDArray[np.float32], directions: NDArray[np.float32], *, seed: tuple[int, ...]
 ) -> NDArray[np.float32]:
-    """Sorted projections of patches at fixed random places: (patches, 64)."""
+    """Sorted projections of patches at fixed random places: (patches, 256)."""
     rows, columns = image.shape[0] - PATCH + 1, image.shape[1] - PATCH + 1
     places = np.arange(rows * columns)
     if len(places) > PATCHES:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -132,10 +131,3 @@ def named(folders: Sequence[Path], names: set[str]) -> Iterator[tuple[Bundle, st
             name = f"{first} {number}"
         names.add(name)
         yield bundle, name
-
-
-@contextmanager
-def cycling(frames: Sequence[Pixels]) -> Iterator[Callable[[], Pixels]]:
-    """Give the frames in turn, for ever; each a writable copy nobody else holds."""
-    place = iter(range(1 << 62))
-    yield lambda: frames[next(place) % len(frames)]

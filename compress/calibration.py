@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -18,52 +18,34 @@ Method: TypeAlias = Literal["minmax", "percentile", "mse"]
 Pixels: TypeAlias = NDArray[np.uint8]
 Values: TypeAlias = NDArray[np.float32]
 
-BINS = 4096
+BINS, POOLED_BINS = 2048, 4096
 CODES = 127
 SIDE_LIMIT_PX = 640
 """A larger photo is cropped to its middle: this bounds the memory, whatever the photos."""
 FEW_PHOTOS = 4
 
 
+@dataclass(frozen=True, slots=True)
 class Histogram:
-    """Counts of |x| in equal bins over [0, ``top``], where ``top`` doubles when it is too small.
+    """Counts of |x| in equal bins over [0, ``most``], where ``most`` is the largest one seen."""
 
-    ``top`` is a power of two, so that doubling it merges bins in pairs and loses nothing: what is
-    counted does not depend on the order of the photos, and one pass is enough.
-    """
-
-    def __init__(self) -> None:
-        self.top = 2.0**-64
-        self.most = 0.0
-        self.counts = np.zeros(BINS, np.int64)
-
-    def add(self, values: Values) -> None:
-        """Count finite ``values`` of any shape."""
-        sizes = np.abs(values).ravel()
-        self.most = max(self.most, float(sizes.max(initial=0)))
-        while self.most > self.top:
-            pairs = self.counts.reshape(-1, 2).sum(axis=1)
-            self.counts = np.concatenate([pairs, np.zeros(BINS - len(pairs), np.int64)])
-            self.top *= 2
-        places = np.minimum((sizes * (BINS / self.top)).astype(np.int64), BINS - 1)
-        self.counts += np.bincount(places, minlength=BINS)
+    counts: NDArray[np.float64]
+    most: float
 
     def limit(self, method: Method, *, percentile: float = 99.99) -> float:
         """Return the size beyond which values are clipped: at most the largest one seen."""
-        if method == "minmax":
+        if method == "minmax" or not self.most:
             return self.most
         if method == "percentile":
             wanted = self.counts.sum() * (percentile / 100)
             bins = int(np.searchsorted(np.cumsum(self.counts), wanted)) + 1
-            return min(self.most, bins * self.top / BINS)
-        return min(self.most, self._least_error())
+            return min(1.0, bins / len(self.counts)) * self.most
+        return self._least_error()
 
     def _least_error(self) -> float:
         """Return the limit whose 127 steps give the least squared error over all that was seen."""
-        if not self.most:
-            return 0.0
         filled = np.flatnonzero(self.counts)
-        sizes = (filled + 0.5) * (self.top / BINS)
+        sizes = (filled + 0.5) * (self.most / len(self.counts))
         limits = self.most * np.linspace(0.2, 1, 161)
         steps = limits[:, None] / CODES
         kept = np.minimum(np.rint(sizes / steps), CODES) * steps
@@ -71,41 +53,62 @@ class Histogram:
         return float(limits[int(np.argmin(errors))])
 
 
-@dataclass
 class Seen:
-    """What one tensor (N, C, H, W) held: sizes of all values, and the mean of each channel.
+    """What one tensor (N, C, H, W) held: the sizes |x| of each channel, and its mean.
 
-    ``whole`` says that every value was an integer from -128 to 127: what a frame is in a network
-    whose range is -128..127. Such a tensor is int8 already, and a step of 1 loses nothing.
+    Sizes are counted over [0, top] of their channel, where top is a power of two that doubles
+    when it is too small. Doubling merges bins in pairs and loses nothing, so one pass is enough
+    and the order of the photos does not matter. ``whole`` says that every value was an integer
+    from -128 to 127: what a frame is in a network whose range is -128..127. Such a tensor is int8
+    already, and a step of 1 loses nothing.
     """
 
-    histogram: Histogram = field(default_factory=Histogram)
-    whole: bool = True
-    sums: NDArray[np.float64] | None = None
-    pixels: int = 0
+    def __init__(self, channels: int) -> None:
+        self.whole = True
+        self.most = np.zeros(channels)
+        self.top = np.full(channels, 2.0**-64)
+        self.counts = np.zeros((channels, BINS), np.int64)
+        self.sums = np.zeros(channels)
 
     def add(self, values: Values) -> None:
-        """Count one more (1, C, H, W)."""
-        self.histogram.add(values)
-        self.whole = self.whole and bool(
-            values.min() >= -CODES - 1
-            and values.max() <= CODES
-            and (values == np.rint(values)).all()
-        )
-        sums = values.sum(axis=(0, 2, 3), dtype=np.float64)
-        self.sums = sums if self.sums is None else self.sums + sums
-        self.pixels += values.size // values.shape[1]
+        """Count the finite values of one more (1, C, H, W)."""
+        channels = len(self.most)
+        if self.whole:
+            inside = values.min() >= -CODES - 1 and values.max() <= CODES
+            self.whole = bool(inside and (values == np.rint(values)).all())
+        self.sums += values.sum(axis=(0, 2, 3), dtype=np.float64)
+        sizes = np.abs(values[0]).reshape(channels, -1)
+        self.most = np.maximum(self.most, sizes.max(axis=1))
+        self._make_room()
+        density = (BINS / self.top)[:, None].astype(np.float32)
+        places = np.minimum((sizes * density).astype(np.int64), BINS - 1)
+        places += np.arange(channels)[:, None] * BINS
+        self.counts += np.bincount(places.ravel(), minlength=self.counts.size).reshape(-1, BINS)
 
-    def step(self, method: Method, *, percentile: float) -> float:
-        """Return the size of one int8 step; 0 when nothing but 0 was seen."""
-        if self.whole and self.histogram.most:
-            return 1.0
-        return float(np.float32(self.histogram.limit(method, percentile=percentile) / CODES))
+    def _make_room(self) -> None:
+        while (small := self.most > self.top).any():
+            pairs = self.counts[small].reshape(-1, BINS // 2, 2).sum(axis=2)
+            self.counts[small] = np.pad(pairs, ((0, 0), (0, BINS // 2)))
+            self.top[small] *= 2
 
     @property
     def means(self) -> NDArray[np.float64]:
         """(C,) mean of each channel over everything seen."""
-        return np.zeros(0) if self.sums is None else self.sums / self.pixels
+        return self.sums / max(1, int(self.counts[0].sum()))
+
+    def channel(self, index: int) -> Histogram:
+        """Return the sizes of one channel."""
+        return self.pooled(np.eye(len(self.most))[index])
+
+    def pooled(self, scale: NDArray[np.float64]) -> Histogram:
+        """Return the sizes of the whole tensor once channel c is multiplied by ``scale[c]``."""
+        most = float((self.most * scale).max())
+        if not most:
+            return Histogram(np.array([float(self.counts.sum())]), 0.0)
+        middles = (np.arange(BINS) + 0.5) * (self.top * scale)[:, None] / BINS
+        places = np.minimum((middles * (POOLED_BINS / most)).astype(np.int64), POOLED_BINS - 1)
+        counts = np.bincount(places.ravel(), self.counts.ravel(), minlength=POOLED_BINS)
+        return Histogram(counts.astype(np.float64), most)
 
 
 def observe(
@@ -121,7 +124,7 @@ def observe(
         CheckpointError: a tensor holds NaN or infinity; the layer that made it is named.
     """
     session = _watching(model, tensors)
-    seen = {name: Seen() for name in tensors}
+    seen: dict[str, Seen] = {}
     photos, plain = 0, 0
     for frame in frames:
         frame = _fitting(frame)
@@ -129,7 +132,7 @@ def observe(
         feed = {"frame": frame, "strength": np.ones(1, np.float32)}
         for name, values in zip(tensors, session.run(list(tensors), feed), strict=True):
             _check_finite(model, name, values, photos)
-            seen[name].add(values)
+            seen.setdefault(name, Seen(values.shape[1])).add(values)
         photos += 1
         progress.advance(note=f"photo {photos}")
     if not photos:

@@ -35,15 +35,15 @@ class DistilOptions:
     """
 
     loop: LoopOptions = field(
-        default_factory=lambda: LoopOptions(3000, batch=4, learning_rate=2e-3, seed=1)
+        default_factory=lambda: LoopOptions(1500, batch=4, learning_rate=3e-3, seed=1)
     )
     crop_px: int = 256
     pool: int = 256
     pool_px: int = 384
     frame_weight: float = 1.0
     style_weight: float = 1.0
-    to_style: float = 0.0
-    content_weight: float = 0.0
+    to_style: float = 0.3
+    content_weight: float = 0.05
     feature_weight: float = 0.0
     taps: tuple[str, ...] = ()
     noise_weight: float = 0.2

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from stylepress.compress.calibration import CODES, Method, Pixels, Seen, observe
+from stylepress.compress.equalize import equal_factors, equalized
 from stylepress.errors import CheckpointError, RecipeError
 from stylepress.progress import Progress
 
@@ -30,12 +31,13 @@ class Int8Options:
 
     ``keep_float`` is a rule or the names of nodes. "first" are the convolutions that no other
     comes before, "last" those that no other follows, "ends" both. ``percentile`` counts for the
-    calibration of that name only.
+    calibration of that name only. ``equalize`` and ``correct_bias`` cost nothing at run time.
     """
 
     calibration: Method = "percentile"
     percentile: float = 99.99
     keep_float: KeepFloat = "ends"
+    equalize: bool = True
     correct_bias: bool = True
 
     def __post_init__(self) -> None:
@@ -75,20 +77,40 @@ def quantize_int8(
         _check_weight(node, numpy_helper.to_array(weights[node.input[1]]))
     tensors = list(dict.fromkeys(node.input[0] for node in chosen))
     seen, photos = observe(model, tensors, frames, progress=progress)
-    steps: dict[str, float] = {}
+    factors: dict[str, NDArray[np.float64]] = {}
+    if options.equalize:
+        factors = equal_factors(model, {name: seen[name].most for name in tensors})
+        model = equalized(model, factors)
+    steps, means = {}, {}
     for name in tensors:
-        step = seen[name].step(options.calibration, percentile=options.percentile)
-        if step < np.finfo(np.float32).tiny:
-            progress.warn(
-                f"Tensor {name!r} was 0 on all {photos} photos, so its INT8 range is a guess of 1."
-            )
-            step = float(np.float32(1 / CODES))
-        steps[name] = step
-    made = _Rewrite(model, steps, seen if options.correct_bias else {}).run(
+        scale = factors.get(name, np.ones(len(seen[name].most)))
+        steps[name] = _step(name, seen[name], scale, options=options, progress=progress)
+        means[name] = seen[name].means * scale
+    made = _Rewrite(model, steps, means if options.correct_bias else {}).run(
         {node.name for node in chosen}
     )
     names = tuple(node.name for node in chosen)
     return Int8Model(made, steps, names, tuple(node.name for node in kept), photos)
+
+
+def _step(
+    name: str,
+    seen: Seen,
+    scale: NDArray[np.float64],
+    *,
+    options: Int8Options,
+    progress: Progress,
+) -> float:
+    """Return the size of one int8 step of a tensor whose channels are multiplied by ``scale``."""
+    if seen.whole and seen.most.any():
+        return 1.0
+    limit = seen.pooled(scale).limit(options.calibration, percentile=options.percentile)
+    if limit < np.finfo(np.float32).tiny * CODES:
+        progress.warn(
+            f"Tensor {name!r} was 0 on all calibration photos, so its INT8 range is a guess of 1."
+        )
+        limit = 1.0
+    return float(np.float32(limit / CODES))
 
 
 def choose(
@@ -182,9 +204,12 @@ class _Rewrite:
     """One pass over the nodes of a float model that puts Q/DQ before the chosen convolutions."""
 
     def __init__(
-        self, model: onnx.ModelProto, steps: Mapping[str, float], seen: Mapping[str, Seen]
+        self,
+        model: onnx.ModelProto,
+        steps: Mapping[str, float],
+        means: Mapping[str, NDArray[np.float64]],
     ) -> None:
-        self.model, self.steps, self.seen = model, steps, seen
+        self.model, self.steps, self.means = model, steps, means
         self.float = {tensor.name: tensor for tensor in model.graph.initializer}
         self.fresh: dict[str, onnx.TensorProto] = {}
         self.nodes: list[onnx.NodeProto] = []
@@ -209,7 +234,7 @@ class _Rewrite:
         source, weight = node.input[:2]
         bias = node.input[2] if len(node.input) > 2 else ""
         made.input[:] = [self._activation(source), self._weight(weight), bias]
-        if source in self.seen and (not bias or bias in self.float):
+        if source in self.means and (not bias or bias in self.float):
             made.input[2] = self._corrected(node, bias)
         elif not bias:
             del made.input[2]
@@ -245,7 +270,7 @@ class _Rewrite:
         weight = numpy_helper.to_array(self.float[node.input[1]]).astype(np.float64)
         codes, step = quantize_per_channel(weight.astype(np.float32))
         error = (codes * step[:, None, None, None].astype(np.float64) - weight).sum(axis=(2, 3))
-        means = self.seen[node.input[0]].means
+        means = self.means[node.input[0]]
         outputs, inputs = error.shape
         groups = len(means) // inputs
         shift = np.einsum(

@@ -55,7 +55,7 @@ PRESETS: dict[Preset, StudentSize] = {
     "base": StudentSize(width=32, blocks=2, half=16, deep_width=64, deep_blocks=4),
     "texture": StudentSize(width=16, blocks=6, half=16, stride=2),
 }
-DILATIONS = (1, 2, 4, 2)
+DILATIONS = (1, 2, 2, 1)
 """Reach of the rep-blocks, in turn: dilation widens what a pixel sees and was measured free."""
 
 

@@ -81,6 +81,7 @@ def write_bundle(
     """
     progress.start(f"{name}: export", 3)
     photos = list(itertools.islice(frames, WATCHED))
+    _paired(photos)  # no photos is told before the work begins
     model = onnx_model(graph, opset=options.opset)
     data = serialized(model)
     progress.advance(note=f"opset {options.opset}")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import av
 import numpy as np
@@ -18,7 +18,7 @@ from av.filter import Graph
 from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -39,24 +39,22 @@ CONTAINERS = ",".join(
         *("mxf", "dv", "nut", "mpegvideo", "wtv", "rm"),
     )
 )
-# Without these flags swscale darkens 8-bit video by one level; a repeated chroma sample is the
-# exact inverse of the mean that the encoder takes.
-TO_RGB = Interpolation.POINT | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-TO_RGB_RESIZED = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-# ITU-T H.273 matrix numbers to libswscale's; 2 is "unspecified".
-MATRICES = {
-    1: Colorspace.ITU709,
-    4: Colorspace.FCC,
-    5: Colorspace.ITU601,
-    6: Colorspace.ITU601,
-    7: Colorspace.SMPTE240M,
-    9: Colorspace.BT2020,
-    10: Colorspace.BT2020,
-}
+# Tags that are no UTF-8: PyAV 19 keeps them as they are, before they were an error.
+TAGS: dict[str, Any] = (
+    {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
+)
+# libswscale's flags, as numbers because PyAV 17 does not name them all: POINT or BICUBIC, with
+# FULL_CHR_H_INT and ACCURATE_RND. Without the last two it darkens 8-bit video by one level; a
+# repeated chroma sample is the exact inverse of the mean that the encoder takes.
+TO_RGB = 0x10 | 0x2000 | 0x40000
+TO_RGB_RESIZED = 0x4 | 0x2000 | 0x40000
+# ITU-T H.273 matrix numbers to libswscale's: BT.709, FCC, BT.601 (twice), SMPTE 240M, BT.2020.
+MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
+BT709, BT601 = 1, 5
 HD_HEIGHT = 720
 HDR_CURVES = {16: "PQ", 18: "HLG"}
 DECLARED = ("mov", "matroska", "avi")  # their header says how long they are
-EARLY_S = 0.5
+EARLY_S = RESTART_S = 0.5
 Turn = tuple[int, ...]
 """The signs of a display matrix: where (x, y) goes is (a x + c y, b x + d y)."""
 STRAIGHT, LEFT, OVER, RIGHT = (1, 0, 0, 1), (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0)
@@ -91,10 +89,13 @@ class Clip:
 
     @property
     def seconds(self) -> float | None:
-        """How long it says it is, from time 0; None when it does not say."""
+        """The time of its end, as the header says; None when it does not say."""
         if self.container.duration is None:
             return None
-        return ((self.container.start_time or 0) + self.container.duration) / av.time_base
+        # Matroska counts from 0, the others from the first frame.
+        from_zero = "matroska" in self.container.format.name
+        start = 0 if from_zero else self.container.start_time or 0
+        return (start + self.container.duration) / av.time_base
 
     @property
     def frames(self) -> int | None:
@@ -125,8 +126,8 @@ def opened(path: Path, *, limit_pixels: int = LIMIT_PIXELS) -> Iterator[Clip]:
     try:
         container = av.open(
             f"file:{path}",
-            metadata_errors="replace",
             container_options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"},
+            **TAGS,
         )
     except (FFmpegError, ValueError) as error:
         raise FrameError(
@@ -170,13 +171,15 @@ class Reader:
         """Take an opened clip; ``stop`` ends the reading before the next packet."""
         self.clip, self.stop, self.stages = clip, stop, stages
         self.complete = False
-        self.frames = self.damaged = self.back_in_time = 0
+        self.frames = self.damaged = self.back_in_time = self.restarts = 0
         self.end_s = 0.0
         self.trouble = ""
         self.curve: int | None = None
         self._step = max(1, round(1 / (clip.rate * (clip.pictures.time_base or 1))))
         self._last: int | None = None
-        self._upright = Upright()
+        self._shift = Fraction(0)
+        self._clocks: dict[int, Fraction] = {}
+        self.upright = Upright()
 
     def __iter__(self) -> Generator[Shot | Sound, None, None]:
         """Yield shots and packets in the order of the file; a shot lasts until the next begins."""
@@ -205,15 +208,31 @@ class Reader:
             if packet is None:
                 self.complete = True
                 return
+            self._settle(packet)
             if packet.stream.index == clip.pictures.index:
                 yield from self._decoded(packet)
             elif packet.dts is not None:
                 yield packet
-            if packet.dts is not None and packet.time_base is not None:
-                shown = packet.dts if packet.pts is None else packet.pts
-                self.end_s = max(
-                    self.end_s, float((shown + (packet.duration or 0)) * packet.time_base)
-                )
+
+    def _settle(self, packet: Sound) -> None:
+        """Let a clock that begins anew, as in recordings put end to end, run on instead."""
+        index, base = packet.stream.index, packet.time_base
+        if base is None:
+            return
+        if packet.dts is not None:
+            now = packet.dts * base + self._shift
+            last = self._clocks.get(index, now)
+            if now < last - RESTART_S:
+                self.restarts += 1
+                self._shift += last - now + (packet.duration or 0) * base
+                now = packet.dts * base + self._shift
+            self._clocks[index] = now
+            packet.dts += round(self._shift / base)
+        if packet.pts is not None:
+            packet.pts += round(self._shift / base)
+        shown = packet.dts if packet.pts is None else packet.pts
+        if shown is not None:
+            self.end_s = max(self.end_s, float((shown + (packet.duration or 0)) * base))
 
     def _decoded(self, packet: Sound | None) -> Iterator[VideoFrame]:
         with self.stages.inside("decode"):
@@ -225,7 +244,7 @@ class Reader:
         for frame in frames:
             self.damaged += frame.is_corrupt
             self.curve = self.curve or frame.color_trc
-            yield self._upright(frame)
+            yield self.upright(frame)
 
     def _timed(self, frame: VideoFrame) -> Shot:
         self.frames += 1
@@ -250,12 +269,14 @@ class Reader:
             )
         if self.damaged:
             found.append(f"{self.damaged} damaged packets or frames were passed over or patched")
+        if self.restarts:
+            found.append(f"its clock began anew {self.restarts} times; the parts follow each other")
         if self.back_in_time:
             found.append(
                 f"{self.back_in_time} frames had times that run backwards; "
                 f"they follow each other at the usual rate instead"
             )
-        if self._upright.odd_angle:
+        if self.upright.odd_angle:
             found.append("its rotation is no quarter turn and was left out")
         if self.curve in HDR_CURVES:
             found.append(
@@ -269,12 +290,14 @@ class Upright:
 
     def __init__(self) -> None:
         """Begin with no filter; one is built for each new size and kind of frame."""
-        self.odd_angle = False
+        self.odd_angle = self.sideways = False
+        self._turns: dict[int, Turn] = {}
         self._graphs: dict[tuple[int, int, str, Turn], Graph] = {}
 
     def __call__(self, frame: VideoFrame) -> VideoFrame:
         """Return the frame upright; the same one when nothing is to be turned."""
-        turn = self._turn(frame)
+        turn = self.turn(frame)
+        self.sideways = turn[:1] == (0,)
         filters = TURNS.get(turn)
         if filters is None:
             self.odd_angle = True
@@ -290,22 +313,28 @@ class Upright:
         turned.pts, turned.time_base, turned.duration = frame.pts, frame.time_base, frame.duration
         return turned
 
-    @staticmethod
-    def swaps_sides(frame: VideoFrame) -> bool:
-        """Say whether height and width change places."""
-        return Upright._turn(frame)[:1] == (0,)
+    def turn(self, frame: VideoFrame) -> Turn:
+        """Look up the display matrix; a mirror shows in it, but not in the angle.
 
-    @staticmethod
-    def _turn(frame: VideoFrame) -> Turn:
-        try:
-            matrix = bytes(frame.side_data["DISPLAYMATRIX"])  # type: ignore[typeddict-item]
-        except KeyError:
-            return STRAIGHT
-        except ValueError:  # PyAV stumbles over kinds of side data that it does not know
-            return ANGLES.get(frame.rotation % 360, ODD)
-        values = np.frombuffer(matrix, np.int32)[[0, 1, 3, 4]]
-        # 16.16 fixed point; a scale is not for us, so only the direction counts.
-        return tuple(np.rint(values / max(1, np.abs(values).max())).astype(int).tolist())
+        Only the first frame of each angle is asked for it: PyAV ties a frame whose side data was
+        read into a cycle, so all of them would stay in memory until the garbage collector runs.
+        """
+        angle = frame.rotation
+        if angle not in self._turns:
+            self._turns[angle] = _matrix(frame)
+        return self._turns[angle]
+
+
+def _matrix(frame: VideoFrame) -> Turn:
+    try:
+        matrix = bytes(frame.side_data["DISPLAYMATRIX"])  # type: ignore[typeddict-item]
+    except KeyError:
+        return STRAIGHT
+    except ValueError:  # PyAV stumbles over kinds of side data that it does not know
+        return ANGLES.get(frame.rotation % 360, ODD)
+    values = np.frombuffer(matrix, np.int32)[[0, 1, 3, 4]]
+    # 16.16 fixed point; a scale is not for us, so only the direction counts.
+    return tuple(np.rint(values / max(1, np.abs(values).max())).astype(int).tolist())
 
 
 def _graph(frame: VideoFrame, filters: tuple[tuple[str, str | None], ...]) -> Graph:
@@ -340,7 +369,7 @@ def to_rgb(frame: VideoFrame, *, width: int, height: int) -> Pixels:
     Matrix and range are the frame's own. Where it names none: BT.709 from 720 lines, else BT.601;
     16..235 for YUV, unless its format says full range.
     """
-    usual = Colorspace.ITU709 if frame.height >= HD_HEIGHT else Colorspace.ITU601
+    usual = BT709 if frame.height >= HD_HEIGHT else BT601
     full = frame.format.is_rgb or frame.format.name.startswith(
         ("yuvj", "gray", "ya", "pal", "mono")
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import math
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
@@ -20,7 +21,7 @@ from av.error import FFmpegError
 from av.packet import Packet
 from av.stream import Stream
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -34,32 +35,37 @@ Preset = Literal[
 Carried = Literal["copied", "encoded", "dropped"]
 
 PIXELS = "yuv420p"
-BT709 = 1  # the same number for matrix, transfer curve and primaries
+BT709 = 1  # the same number for matrix, transfer curve and primaries, and in libswscale
 FRAME_DURATION = 1 << 8  # AV_CODEC_FLAG_FRAME_DURATION: packets last as long as their frames
-# The mean of the four pixels that share a chroma sample; unrounded, greens drift by 2 levels.
-TO_YUV = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP
+# libswscale's AREA, FULL_CHR_H_INP and ACCURATE_RND: the mean of the pixels that share a sample.
+TO_YUV = 0x20 | 0x4000 | 0x40000
 SOUND_BITS = 192_000
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How a container is written: FFmpeg's muxer, its options, and the encoders it takes."""
+    """How a container is written: FFmpeg's muxer, the encoders it takes, and its options.
+
+    ``refuses`` begins the names of codecs that it takes by the letter, but players do not.
+    """
 
     muxer: str
     picture: str
     sound: str
-    options: Mapping[str, str]
+    options: Mapping[str, str] = field(default_factory=dict)
+    refuses: str | None = None
 
 
 # faststart: the index goes to the front, so that a browser plays before it has loaded everything.
 FRONT = MappingProxyType({"movflags": "+faststart"})
 FORMATS: Mapping[str, Format] = {
-    ".mp4": Format("mp4", "libx264", "aac", FRONT),
-    ".m4v": Format("mp4", "libx264", "aac", FRONT),
+    ".mp4": Format("mp4", "libx264", "aac", FRONT, refuses="pcm_"),
+    ".m4v": Format("mp4", "libx264", "aac", FRONT, refuses="pcm_"),
     ".mov": Format("mov", "libx264", "aac", FRONT),
-    ".mkv": Format("matroska", "libx264", "aac", MappingProxyType({})),
-    ".webm": Format("webm", "libvpx-vp9", "libopus", MappingProxyType({})),
+    ".mkv": Format("matroska", "libx264", "aac"),
+    ".webm": Format("webm", "libvpx-vp9", "libopus"),
 }
+SUMS_DECODING_TIMES = frozenset(("mp4", "mov"))
 # Of the file the video came from; the muxer writes its own.
 MUXER_TAGS = frozenset(
     ("major_brand", "minor_version", "compatible_brands", "encoder", "duration", "rotate")
@@ -120,6 +126,10 @@ class Film:
         self._container = container
         self._tracks: dict[int, Stream] = {}
         self._converters = _Converters()
+        self._reached: dict[int, int] = {}
+        self._begin: int | None = None
+        self._first_dts: int | None = None
+        self._end = 0
 
     def add_pictures(self, quality: Quality, *, threads: int, tags: Mapping[str, str]) -> None:
         """Declare the picture stream; sides are made even by repeating the last row or column."""
@@ -160,7 +170,7 @@ class Film:
             format=PIXELS,
             src_color_range=ColorRange.JPEG,
             dst_color_range=ColorRange.MPEG,
-            dst_colorspace=Colorspace.ITU709,
+            dst_colorspace=BT709,
             interpolation=TO_YUV,
             threads=1,
         )
@@ -170,7 +180,14 @@ class Film:
     def write(self, frame: VideoFrame, *, pts: int, duration: int) -> None:
         """Encode a frame of ``to_yuv``; times in units of ``look.time_base``."""
         frame.time_base, frame.pts, frame.duration = self.look.time_base, pts, duration
-        self._container.mux(self._pictures.encode(frame))
+        self._begin = pts if self._begin is None else self._begin
+        self._end = pts + duration
+        self._mux(self._pictures.encode(frame))
+
+    def _mux(self, packets: Sequence[Packet[VideoStream]]) -> None:
+        if packets and self._first_dts is None:
+            self._first_dts = packets[0].dts
+        self._container.mux(packets)
 
     def carry(self, packet: Packet[Stream]) -> None:
         """Put in a packet of a declared track, with its times."""
@@ -179,6 +196,7 @@ class Film:
         if track is None:
             return
         if self.carried[index] == "copied":
+            self._forward(packet, track)
             packet.stream = track
             self._container.mux(packet)
         elif isinstance(track, AudioStream):
@@ -186,12 +204,32 @@ class Film:
                 for frame in packet.decode():
                     self._container.mux(track.encode(frame))  # type: ignore[arg-type]
 
+    def _forward(self, packet: Packet[Stream], track: Stream) -> None:
+        # Muxers refuse a track whose time does not run forward, in ticks of their own.
+        if packet.dts is None or not packet.time_base or not track.time_base:
+            return
+        tick = math.ceil(track.time_base / packet.time_base)
+        late = self._reached.get(track.index, packet.dts - tick) + tick - packet.dts
+        if late > 0:
+            packet.dts += late
+            packet.pts = None if packet.pts is None else max(packet.pts, packet.dts)
+        self._reached[track.index] = packet.dts
+
     def finish(self) -> None:
         """Encode what is still under way."""
         for index, track in self._tracks.items():
             if self.carried[index] == "encoded" and isinstance(track, AudioStream):
                 self._container.mux(track.encode(None))
-        self._container.mux(self._pictures.encode(None))
+        last = self._pictures.encode(None)
+        if last and self._form.muxer in SUMS_DECODING_TIMES:
+            self._stretch(last[-1])
+        self._mux(last)
+
+    def _stretch(self, packet: Packet[VideoStream]) -> None:
+        # These containers are as long as their decoding times, which B-frames put ahead.
+        if packet.dts is None or self._first_dts is None or self._begin is None:
+            return
+        packet.duration = max(1, self._end - self._begin - (packet.dts - self._first_dts))
 
 
 class _Converters(threading.local):
@@ -202,20 +240,21 @@ class _Converters(threading.local):
 
 
 @contextmanager
-def filming(path: Path, look: Look, *, tags: Mapping[str, str]) -> Iterator[Film]:
+def filming(path: Path, look: Look, *, tags: Mapping[str, str], target: Path) -> Iterator[Film]:
     """Open a video file for writing and close it with its index, also when the block fails.
+
+    ``target`` is the name that it will have; its suffix names the format.
 
     Raises:
         OutputError: the suffix is none of FORMATS, or FFmpeg cannot write there.
     """
-    form = FORMATS[video_suffix(path)]
+    form = FORMATS[video_suffix(target)]
     with (
-        translated(path),
+        translated(target),
         av.open(f"file:{path}", "w", format=form.muxer, options=dict(form.options)) as container,
     ):
         container.metadata.update(_own_tags(tags))
-        film = Film(container, look, form=form)
-        yield film
+        yield Film(container, look, form=form)
 
 
 @contextmanager
@@ -227,7 +266,7 @@ def translated(path: Path) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno:
             raise
         raise OutputError(
-            f"{path.name} cannot be encoded ({error.strerror}). "
+            f"{path} cannot be encoded ({error.strerror}). "
             f"Try another suffix, e.g. {path.with_suffix('.mkv').name}."
         ) from error
 
@@ -249,7 +288,9 @@ def video_suffix(path: Path) -> str:
 
 def carriage(track: Stream, form: Format) -> Carried:
     """Find out what a container does with a track, by asking its muxer for a header in memory."""
-    kinds: Sequence[Carried] = ("copied", "encoded")
+    name = track.codec_context.name
+    refused = form.refuses is not None and name.startswith(form.refuses)
+    kinds: Sequence[Carried] = ("encoded",) if refused else ("copied", "encoded")
     for kind in kinds:
         try:
             with av.open(io.BytesIO(), "w", format=form.muxer) as trial:
@@ -268,7 +309,12 @@ def _encoder(container: OutputContainer, track: Stream, encoder: str) -> AudioSt
     if not isinstance(track, AudioStream):
         raise TypeError(f"a {track.type} stream is not encoded")
     rate = 48_000 if encoder == "libopus" else track.codec_context.sample_rate
-    made = container.add_stream(encoder, rate=rate, layout=track.codec_context.layout)
+    layout = track.codec_context.layout.name
+    if layout.endswith(
+        "channels"
+    ):  # of old files: a number of channels, and no word where they are
+        layout = "mono" if track.codec_context.layout.nb_channels == 1 else "stereo"
+    made = container.add_stream(encoder, rate=rate, layout=layout)
     assert isinstance(made, AudioStream)
     made.codec_context.bit_rate = SOUND_BITS
     return made

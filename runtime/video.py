@@ -17,7 +17,7 @@ from stylepress.errors import FrameError
 from stylepress.progress import Progress
 from stylepress.replace import replacing_file
 from stylepress.runtime.backends import usable_cores
-from stylepress.runtime.decoder import Clip, Reader, Shot, Sound, Upright, opened, to_rgb
+from stylepress.runtime.decoder import Clip, Reader, Shot, Sound, opened, to_rgb
 from stylepress.runtime.encoder import Film, Look, Quality, filming, video_suffix
 from stylepress.runtime.images import LIMIT_PIXELS
 from stylepress.runtime.lanes import Clocks, Stages, Styling, ordered
@@ -136,7 +136,7 @@ class _Job:
     ) -> None:
         self.reader, self.styling, self.options, self.stages = reader, styling, options, stages
         self.height, self.width = first.frame.height, first.frame.width
-        self.look = _look(reader.clip, first)
+        self.look = _look(reader, first)
         self.written = self.resized = 0
         self.warnings: list[str] = []
         self.abandoned = threading.Event()
@@ -148,7 +148,10 @@ class _Job:
         progress.start(f"Stylizing {self.reader.clip.path.name}", self.reader.clip.frames)
         try:
             with replacing_file(target) as beside, ThreadPoolExecutor(1) as pool:
-                self._report(pool.submit(self._film, items, beside), progress)
+                try:
+                    self._report(pool.submit(self._film, items, beside, target), progress)
+                finally:
+                    self.abandoned.set()  # when it was left by an exception: end the threads too
                 stopped = stop.is_set() and not self.reader.complete
                 if stopped:
                     place = target.with_name(f"{target.stem}.partial{target.suffix}")
@@ -173,10 +176,10 @@ class _Job:
             stopped=stopped,
         )
 
-    def _film(self, items: Iterator[Shot | Sound], beside: Path) -> None:
+    def _film(self, items: Iterator[Shot | Sound], beside: Path, target: Path) -> None:
         """Encode all items into the file beside; runs in a thread of its own."""
         clip, workers = self.reader.clip, self.styling.engine.lanes + 1
-        with filming(beside, self.look, tags=clip.container.metadata) as film:
+        with filming(beside, self.look, tags=clip.container.metadata, target=target) as film:
             film.add_pictures(
                 self.options.quality, threads=usable_cores(), tags=clip.pictures.metadata
             )
@@ -225,24 +228,24 @@ class _Job:
 
     def _report(self, job: Future[None], progress: Progress) -> None:
         """Tell how far it is until the job ends."""
-        clock = self.options.clocks.wall
-        begun, told = clock(), 0
+        begun, told = self.options.clocks.wall(), 0
         while not job.done():
-            self._wait(job)
-            steps, told = self.written - told, self.written
-            if steps:
-                rate = told / max(clock() - begun, 1e-9)
-                progress.advance(steps, f"{rate:.1f} frames/s{self._left(told, rate)}")
+            told = self._tell(job, progress, told=told, begun=begun)
         job.result()
 
-    def _wait(self, job: Future[None]) -> None:
-        """Wait a moment; the first Ctrl-C ends the reading, the second one everything."""
+    def _tell(self, job: Future[None], progress: Progress, *, told: int, begun: float) -> int:
+        """Wait a moment and report; the first Ctrl-C ends the reading, the second one all."""
         try:
             wait([job], timeout=POLL_S)
+            steps, told = self.written - told, self.written
+            if steps:
+                rate = told / max(self.options.clocks.wall() - begun, 1e-9)
+                progress.advance(steps, f"{rate:.1f} frames/s{self._left(told, rate)}")
         except KeyboardInterrupt:
             if self.reader.stop.is_set():
                 self.abandoned.set()
             self.reader.stop.set()
+        return told
 
     def _left(self, told: int, rate: float) -> str:
         total = self.reader.clip.frames
@@ -262,9 +265,10 @@ class _Job:
             self.warnings.append(f"stopped; the {self.written} frames until then are in {part}")
 
 
-def _look(clip: Clip, first: Shot) -> Look:
+def _look(reader: Reader, first: Shot) -> Look:
+    clip = reader.clip
     aspect = clip.pictures.sample_aspect_ratio or None
-    if aspect and Upright.swaps_sides(first.frame):
+    if aspect and reader.upright.sideways:
         aspect = 1 / aspect
     base = clip.pictures.time_base
     assert base is not None

@@ -69,8 +69,10 @@ class TrainStep(Section):
         default="swd",
         description="sliced Wasserstein, offline; or VGG features, with a weight file",
     )
-    vgg: Path | None = Field(default=None, description="VGG-19 weight file, for loss: vgg")
-    content_weight: Weight = 0.06
+    vgg: Path | None = Field(default=None, description="VGG-16 weight file, for loss: vgg")
+    content_weight: Weight | None = Field(
+        default=None, description="default 0.1 for swd, 1 (the published weight) for vgg"
+    )
     style_weight: Weight = 1.0
     sample_every: int = Field(default=100, ge=1, description="steps between two sample pictures")
     save_every: int = Field(default=200, ge=1, description="steps between two saved states")
@@ -104,19 +106,19 @@ class Teacher(Section):
 class DistilStep(Section):
     """Teach the student to draw what the teacher draws."""
 
-    steps: Steps = 3000
+    steps: Steps = 1500
     crop_px: CropPx = 256
     batch: int = Field(default=4, ge=1, le=1024)
-    learning_rate: LearningRate = 2e-3
+    learning_rate: LearningRate = 3e-3
     frame_weight: Weight = Field(default=1.0, description="distance to the teacher's frame")
     style_weight: Weight = Field(default=1.0, description="style distance to the teacher's frame")
-    content_weight: Weight = Field(default=0.0, description="content distance to the photo")
+    content_weight: Weight = Field(default=0.05, description="content distance to the photo")
     feature_weight: Weight = Field(default=0.0, description="distance between inner features")
     taps: tuple[str, ...] = Field(
         default=(), description="teacher layers to compare features with, e.g. res5"
     )
     to_style: float = Field(
-        default=0.0,
+        default=0.3,
         ge=0,
         le=1,
         description="share of the style term that looks at the style picture, not the teacher",

@@ -20,7 +20,7 @@ Field: TypeAlias = NDArray[np.float32]
 
 GLASS = ("#c0281f", "#e8a21b", "#15489c", "#1b7f5c", "#f2e3b0", "#6a2a7c", "#e06a1e", "#3aa3c9")
 NIGHT = ("#0d2350", "#1c4587", "#2f6fb0", "#7fb2d0", "#f0c54a", "#f6e7a8", "#14305f", "#4a8fb8")
-PAPER, INK, ACCENT = (241, 230, 204), (26, 22, 24), (190, 58, 38)
+PAPER, INK = (241, 230, 204), (26, 22, 24)
 
 
 def draw(pattern: str, *, seed: int, size: int) -> Picture:
@@ -79,7 +79,7 @@ def strokes(rng: np.random.Generator, size: int) -> Picture:
 
 
 def woodcut(rng: np.random.Generator, size: int) -> Picture:
-    """Two-colour woodcut: gouged lines whose width carries the tone, ink and one accent."""
+    """Woodcut: gouged lines whose width carries the tone, dark ink on warm paper."""
     count = max(4, size * size // 9000)
     seeds = rng.uniform(0, size, (count, 2)).astype(np.float32)
     nearest, second, patch = _two_nearest(seeds, size)
@@ -92,10 +92,8 @@ def woodcut(rng: np.random.Generator, size: int) -> Picture:
     white = np.clip((np.cos(phase) + 1.1 * tone + rough) * 3.2 + 0.5, 0, 1)
     contour = np.clip((second - nearest) * 0.5 - 1.4 + 0.8 * rough, 0, 1)
     white = (white * contour)[..., None].astype(np.float32)
-    accent = (rng.uniform(size=count) < 0.24)[patch][..., None]
-    ground = np.where(accent, _level(ACCENT), _level(PAPER))
     grain = 1 + 0.03 * smooth_noise(rng, size, 3)[..., None]
-    image: Field = (ground * white + _level(INK) * (1 - white)) * grain
+    image: Field = (_level(PAPER) * white + _level(INK) * (1 - white)) * grain
     return np.clip(image, 0, 255).astype(np.uint8)
 
 

@@ -96,14 +96,17 @@ def style_pixels(style: Style) -> Tensor:
 
 def _loss(step: TrainStep, style: Tensor, work: Work) -> ImageLoss:
     if step.loss == "swd":
+        content_weight = 0.1 if step.content_weight is None else step.content_weight
         return StyleContentLoss(
-            style, style_weight=step.style_weight, content_weight=step.content_weight
+            style, style_weight=step.style_weight, content_weight=content_weight
         )
-    path = require_weights("vgg16", explicit=step.vgg, env=work.environ, home=work.home).path
-    vgg = load_vgg16(path)
+    found = require_weights("vgg16", explicit=step.vgg, env=work.environ, home=work.home)
+    if not found.genuine:
+        work.progress.warn(f"{found.path.name} is not the published VGG-16; losses will differ.")
+    content_weight = 1.0 if step.content_weight is None else step.content_weight
     return PerceptualLoss(
-        vgg,
+        load_vgg16(found.path),
         style,
-        content_weight=1e5 * step.content_weight,
+        content_weight=1e5 * content_weight,
         style_weight=1e10 * step.style_weight,
     )

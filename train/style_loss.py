@@ -42,7 +42,7 @@ class StyleContentLoss:
 
     style: Tensor
     style_weight: float = 1.0
-    content_weight: float = 0.06
+    content_weight: float = 0.1
     range_weight: float = 1.0
 
     def __call__(

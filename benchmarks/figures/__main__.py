@@ -17,8 +17,9 @@ from stylepress.benchmarks.figures.shipped import Shipped, shipped
 from stylepress.benchmarks.figures.speed import SIZE, speed_rows
 from stylepress.benchmarks.figures.start import start_rows
 from stylepress.benchmarks.figures.video import video_rows
-from stylepress.benchmarks.machine import record_machine
+from stylepress.benchmarks.machine import Machine, record_machine
 from stylepress.benchmarks.photos import Photo, read_photos
+from stylepress.benchmarks.report import FOREIGN_LOAD
 from stylepress.errors import StylepressError
 from stylepress.options import terminal
 from stylepress.progress import Progress
@@ -56,6 +57,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     screen = terminal(quiet=options.quiet)
     rows: list[Row] = []
+    machine = record_machine(os.environ)
+    if machine.load_average is not None and machine.load_average > FOREIGN_LOAD * (
+        machine.cores or 1
+    ):
+        screen.warn(
+            f"This machine is busy (load average {machine.load_average:.1f}): "
+            f"what follows is slower than it could be."
+        )
     try:
         with screen, tempfile.TemporaryDirectory(prefix="stylepress-figures-") as work:
             asked = Asked(
@@ -74,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.json:
             screen.show_json([row.record() for row in rows])
         if options.readme is not None:
-            rewrite(options.readme, rows, measured_on())
+            rewrite(options.readme, rows, measured_on(machine))
     except StylepressError as error:
         screen.error(str(error))
         return error.exit_code
@@ -84,9 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if short else 0
 
 
-def measured_on() -> str:
+def measured_on(machine: Machine) -> str:
     """Tell machine, versions and day in one line."""
-    machine = record_machine(os.environ)
     names = ("onnxruntime", "openvino", "torch")
     versions = ", ".join(f"{n} {machine.packages[n]}" for n in names if machine.packages[n])
     day = datetime.now(timezone.utc).date().isoformat()

@@ -153,8 +153,8 @@ def test_the_program_prints_rows_as_json_and_rewrites_the_readme(
     bad = Row("size", 0.5, 0.1, "of", at_least=False)
     readme = tmp_path / "README.md"
     readme.write_text(f"{BEGIN}{END}", encoding="utf-8")
-    monkeypatch.setitem(GROUPS, "speed", lambda asked: iter([good]))  # type: ignore[arg-type]
-    monkeypatch.setitem(GROUPS, "start", lambda asked: iter([bad]))  # type: ignore[arg-type]
+    monkeypatch.setitem(GROUPS, "speed", lambda asked: iter([good]))
+    monkeypatch.setitem(GROUPS, "start", lambda asked: iter([bad]))
     arguments = ["--recipes", str(recipes), "--readme", str(readme), "--json", "--only"]
     assert main([*arguments, "speed"]) == 0
     assert main([*arguments, "speed", "start"]) == 1

@@ -15,6 +15,7 @@ from scipy import ndimage  # type: ignore[import-untyped]
 from stylepress.benchmarks.quality import (
     LEVELS,
     PATCH,
+    PROJECTIONS,
     content_distance,
     grid_energy,
     psnr_db,
@@ -94,7 +95,7 @@ def test_style_distance_of_a_brightness_shift_is_proportional_to_it() -> None:
 def test_style_distance_of_two_even_pictures_is_the_mean_projection_of_the_shift() -> None:
     expected = 0.0
     for level in range(LEVELS - 1):  # 96 pixels are 6 at the fifth level: too few for a patch
-        weights = np.random.default_rng((0, level)).normal(size=(PATCH * PATCH * 3, 64))
+        weights = np.random.default_rng((0, level)).normal(size=(PATCH**2 * 3, PROJECTIONS))
         weights /= np.linalg.norm(weights, axis=0)
         expected += (1 + level / 4) * float(np.abs(0.2 * weights.sum(0)).mean())
     flat = np.full((96, 96, 3), 0.4)

@@ -6,7 +6,6 @@ from collections import Counter
 
 import numpy as np
 import onnx
-import onnx.parser
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from stylepress.compress.calibration import Histogram
+from stylepress.compress.calibration import Seen
 from stylepress.compress.int8 import (
     Int8Model,
     Int8Options,
@@ -26,62 +25,6 @@ from stylepress.errors import CheckpointError, FrameError, RecipeError
 from stylepress.progress import Silent
 
 Frames = list[NDArray[np.uint8]]
-
-GRAPH = """
-    <ir_version: 8, opset_import: ["": 18]>
-    frame_graph (uint8[batch,height,width,3] frame, float[batch] strength)
-        => (uint8[batch,height,width,3] frame_out)
-    <float level = {128.0}, float low = {0.0}, float high = {255.0},
-     float[8,3,3,3] w0, float[8] b0, float[16,8,3,3] w1, float[16] b1,
-     float[16,16,3,3] w2, float[12,4,3,3] w3, float[12] b3>
-    {
-        x = Cast <to=1> (frame)
-        x1 = Transpose <perm=[0,3,1,2]> (x)
-        x2 = Sub(x1, level)
-        [first] y0 = Conv <strides=[2,2], pads=[1,1,1,1]> (x2, w0, b0)
-        z0 = Relu(y0)
-        [down] y1 = Conv <pads=[1,1,1,1]> (z0, w1, b1)
-        z1 = Relu(y1)
-        [inner] y2 = Conv <pads=[1,1,1,1]> (z1, w2)
-        r2 = Add(y2, z1)
-        z2 = Relu(r2)
-        s2 = DepthToSpace <blocksize=2, mode="CRD"> (z2)
-        [last] y3 = Conv <pads=[1,1,1,1], strides=[2,2]> (s2, w3, b3)
-        s3 = DepthToSpace <blocksize=2, mode="CRD"> (y3)
-        t3 = Add(s3, level)
-        c3 = Clip(t3, low, high)
-        q3 = Round(c3)
-        n3 = Transpose <perm=[0,2,3,1]> (q3)
-        frame_out = Cast <to=2> (n3)
-    }
-"""
-
-
-@pytest.fixture(scope="module")
-def model() -> onnx.ModelProto:
-    """A student-like frame graph with a residual, a shuffle and a convolution without bias."""
-    draw = np.random.default_rng(0)
-    made = onnx.parser.parse_model(GRAPH)
-    for port in made.graph.value_info:
-        dims = [dim.dim_value for dim in port.type.tensor_type.shape.dim]
-        spread = (2 / np.prod(dims[1:])) ** 0.5 if len(dims) == 4 else 3
-        value = draw.normal(0, spread, dims).astype(np.float32)
-        made.graph.initializer.append(numpy_helper.from_array(value, port.name))
-    del made.graph.value_info[:]
-    onnx.checker.check_model(made, full_check=True)
-    return made
-
-
-@pytest.fixture(scope="module")
-def frames() -> Frames:
-    """Four pictures of smooth colours with some noise, of two sizes."""
-    draw = np.random.default_rng(1)
-    made = []
-    for number in range(4):
-        rows, columns = np.mgrid[0:64, 0 : 64 + 32 * (number % 2)] / 16
-        waves = np.stack([np.sin(rows + number), np.cos(columns), np.sin(rows + columns)], -1)
-        made.append(np.uint8(np.clip(128 + 90 * waves + draw.normal(0, 12, waves.shape), 0, 255)))
-    return [frame[None] for frame in made]
 
 
 class Ear(Silent):
@@ -154,44 +97,57 @@ def test_a_channel_of_zeros_gets_a_step_that_can_be_divided_by() -> None:
 
 # Ranges
 
-VALUES = arrays(np.float32, st.integers(1, 300), elements=st.floats(-1e6, 1e6, width=32))
+SHAPES = st.tuples(st.just(1), st.just(2), st.integers(1, 9), st.integers(1, 9))
+VALUES = arrays(np.float32, SHAPES, elements=st.floats(-1e6, 1e6, width=32))
 
 
-@given(st.lists(VALUES, min_size=1, max_size=4), st.randoms())
-def test_ranges_do_not_depend_on_the_order_of_the_photos(
-    parts: list[NDArray[np.float32]], random: object
-) -> None:
-    one, two = Histogram(), Histogram()
+def seen_of(*parts: NDArray[np.float32]) -> Seen:
+    seen = Seen(parts[0].shape[1])
     for part in parts:
-        one.add(part)
-    for part in reversed(parts):
-        two.add(part)
-    assert one.top == two.top
+        seen.add(part)
+    return seen
+
+
+def ramp(*channels: float) -> NDArray[np.float32]:
+    """One (1, C, 1, 100001) of ramps from 0 to each of ``channels``."""
+    rows = [np.linspace(0, top, 100_001, dtype=np.float32) for top in channels]
+    return np.stack(rows)[None, :, None]
+
+
+@given(st.lists(VALUES, min_size=1, max_size=4))
+def test_ranges_do_not_depend_on_the_order_of_the_photos(parts: list[NDArray[np.float32]]) -> None:
+    one, two = seen_of(*parts), seen_of(*parts[::-1])
+    assert np.array_equal(one.top, two.top)
     assert np.array_equal(one.counts, two.counts)
+    assert one.counts.sum() == sum(part.size for part in parts)
 
 
-@given(VALUES)
-def test_no_range_is_larger_than_what_was_seen(values: NDArray[np.float32]) -> None:
-    seen = Histogram()
-    seen.add(values)
-    assert seen.counts.sum() == values.size
-    assert seen.limit("minmax") == np.abs(values).max()
-    for method in ("percentile", "mse"):
-        assert 0 <= seen.limit(method) <= seen.most  # type: ignore[arg-type]
+@given(VALUES, st.floats(0.1, 10))
+def test_no_range_is_larger_than_what_was_seen(values: NDArray[np.float32], factor: float) -> None:
+    scale = np.array([1.0, factor])
+    pooled = seen_of(values).pooled(scale)
+    most = float((np.abs(values).max(axis=(0, 2, 3)) * scale).max())
+    assert pooled.limit("minmax") == pytest.approx(most)
+    assert 0 <= pooled.limit("percentile") <= pooled.most
+    assert 0 <= pooled.limit("mse") <= pooled.most
 
 
 def test_the_percentile_of_a_ramp_is_its_closed_form() -> None:
-    seen = Histogram()
-    seen.add(np.linspace(0, 1, 100_001, dtype=np.float32))
-    assert seen.limit("percentile", percentile=90) == pytest.approx(0.9, abs=1 / 2048)
+    pooled = seen_of(ramp(1)).pooled(np.ones(1))
+    assert pooled.limit("percentile", percentile=90) == pytest.approx(0.9, abs=2 / 2048)
+
+
+def test_scaled_channels_are_pooled_as_if_they_had_been_scaled_before() -> None:
+    quiet = seen_of(ramp(1, 0.01)).pooled(np.array([1.0, 100.0]))
+    equal = seen_of(ramp(1, 1)).pooled(np.ones(2))
+    for percentile in (50, 90, 99.9):
+        one, two = (part.limit("percentile", percentile=percentile) for part in (quiet, equal))
+        assert one == pytest.approx(two, abs=2 / 2048)
 
 
 def test_least_error_clips_an_outlier_and_keeps_a_uniform_range() -> None:
-    even, spiked = Histogram(), Histogram()
-    values = np.linspace(0, 1, 100_000, dtype=np.float32)
-    even.add(values)
-    spiked.add(values)
-    spiked.add(np.array([4], np.float32))
+    spike = np.full((1, 1, 1, 1), 4, np.float32)
+    even, spiked = (seen.pooled(np.ones(1)) for seen in (seen_of(ramp(1)), seen_of(ramp(1), spike)))
     assert even.limit("mse") == pytest.approx(1, rel=0.02)
     # d/dL of (4 - L)^2 + 100000 (L / 127)^2 / 12
     assert spiked.limit("mse") == pytest.approx(4 / (1 + 100_000 / (12 * 127**2)), rel=0.03)

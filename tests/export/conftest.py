@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from stylepress.artifact import Artifact
 from stylepress.export.frame_graph import FrameGraph, ImageRange
 from stylepress.export.onnx_file import onnx_model
+from stylepress.train.transformer import LEAST_SIDE, TransformerNet
 
 PHOTOS = Path(__file__).parents[2] / "recipes" / "photos" / "heldout"
 
@@ -73,13 +72,14 @@ def model(graph: FrameGraph) -> onnx.ModelProto:
     return onnx_model(graph)
 
 
-@pytest.fixture
-def checkpoint(tmp_path: Path) -> Artifact:
-    """Something to be the parent of a bundle."""
+@pytest.fixture(scope="session")
+def teacher() -> TransformerNet:
+    """The teacher everybody has, untrained."""
+    torch.manual_seed(0)
+    return TransformerNet()
 
-    def fill(folder: Path) -> None:
-        (folder / "network.json").write_text(json.dumps({"family": "student"}))
 
-    return Artifact.create(
-        tmp_path / "checkpoint", fill, kind="checkpoint", name="small", made_by={"step": "distil"}
-    )
+@pytest.fixture(scope="session")
+def teacher_model(teacher: TransformerNet) -> onnx.ModelProto:
+    """The teacher, exported once."""
+    return onnx_model(FrameGraph(teacher, ImageRange(0, 255), least=LEAST_SIDE))

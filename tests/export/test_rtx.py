@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,8 @@ from numpy.typing import NDArray
 
 from stylepress.compress.int8 import Int8Options, quantize_int8
 from stylepress.errors import BackendError, ExportError
-from stylepress.export import rtx
-from stylepress.export.frame_graph import FrameGraph, ImageRange
-from stylepress.export.onnx_file import export_onnx
 from stylepress.export.rtx import compile_plan
 from stylepress.progress import Silent
-from stylepress.train.transformer import LEAST_SIDE, TransformerNet
 
 
 def test_without_the_package_the_extra_is_named(
@@ -34,12 +31,11 @@ def compiler() -> None:
 
 
 @pytest.mark.usefixtures("compiler")
-def test_a_float_teacher_compiles_in_float(tmp_path: Path) -> None:
-    graph = FrameGraph(TransformerNet(width=8, blocks=1), ImageRange(0, 255), least=LEAST_SIDE)
-    export_onnx(graph, tmp_path / "model.onnx")
+def test_a_float_teacher_compiles_in_float(teacher_model: onnx.ModelProto, tmp_path: Path) -> None:
+    onnx.save(teacher_model, tmp_path / "model.onnx")
     proof = compile_plan(tmp_path / "model.onnx", compute_capability="8.6", size=(257, 383))
     assert proof.plan[:4] == b"vtrt"
-    assert len(proof.convolutions) == 8
+    assert len(proof.convolutions) == 16
     assert not proof.int8_convolutions
     assert proof.activation_bytes > 1080 * 1920
     assert {"UInt8"} == set(proof.layers[-1].outputs)
@@ -79,6 +75,6 @@ def test_an_unknown_gpu_is_refused(tmp_path: Path) -> None:
 def test_a_crash_of_the_compiler_is_an_error_of_ours(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(rtx.sys, "executable", "/bin/false")
+    monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(ExportError, match=r"broke on model\.onnx \(code 1\)"):
         compile_plan(tmp_path / "model.onnx")

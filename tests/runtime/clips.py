@@ -90,7 +90,8 @@ def write_clip(
     setup: Callable[[av.VideoStream], None] = lambda stream: None,
 ) -> Path:
     """Write pictures, shown at ``times`` in ms (25 a second if not given), with or without noise."""
-    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+    options = {"movflags": "faststart"} if path.suffix == ".mp4" else {}
+    with av.open(str(path), "w", options=options) as container:
         container.metadata["title"] = "a walk"
         stream = container.add_stream(codec, rate=25)
         assert isinstance(stream, av.VideoStream)

@@ -83,6 +83,34 @@ def test_uneven_times_are_kept(source: str, target: str, tmp_path: Path) -> None
     assert play(tmp_path / f"out{target}").times == pytest.approx(play(path).times, abs=1e-9)
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+def test_the_last_frame_is_inside_the_length_that_the_container_states(
+    suffix: str, tmp_path: Path
+) -> None:
+    times = [0, 100, 150, 450, 550]
+    path = write_clip(tmp_path / "in.mkv", [gray(level) for level in levels(5)], times=times)
+    run(path, tmp_path / f"out{suffix}")
+    with av.open(str(tmp_path / f"out{suffix}")) as container:
+        stream = container.streams.video[0]
+        assert stream.duration is not None
+        assert container.duration is not None
+        assert stream.time_base is not None
+        assert container.duration / av.time_base == pytest.approx(0.59, abs=0.06)
+        assert float(stream.duration * stream.time_base) == pytest.approx(0.59, abs=0.06)
+
+
+@pytest.mark.parametrize("suffix", [".mov", ".avi"])
+def test_raw_sound_becomes_aac_in_mp4_because_players_expect_it(
+    suffix: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"in{suffix}"
+    write_clip(path, [gray(60)] * 9, sound="pcm_s16le", codec="mpeg4")
+    assert run(path, tmp_path / "out.mkv").warnings == ()
+    assert "was encoded" in run(path, tmp_path / "out.mp4").warnings[0]
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert container.streams.audio[0].codec_context.name == "aac"
+
+
 def test_the_clock_of_the_input_is_kept_to_the_tick(tmp_path: Path) -> None:
     rate = Fraction(30000, 1001)
 

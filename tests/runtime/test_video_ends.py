@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import signal
 import subprocess
@@ -54,6 +55,20 @@ def test_of_a_truncated_video_the_good_part_is_kept_and_told(suffix: str, tmp_pa
     told = " ".join(heard.warnings)
     assert f"cut off: {summary.frames} frames" in told
     assert "of 3.0 s" in told
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_recordings_put_end_to_end_run_on(suffix: str, tmp_path: Path) -> None:
+    pictures = [gray(level) for level in levels(50)]
+    once = write_clip(tmp_path / "whole.ts", pictures, sound="aac").read_bytes()
+    (tmp_path / "in.ts").write_bytes(once + once)
+    summary = run(tmp_path / "in.ts", tmp_path / f"out{suffix}")
+    seen, single = play(tmp_path / f"out{suffix}"), play(tmp_path / "whole.ts")
+    assert np.allclose(seen.levels, levels(50) * 2, atol=2)
+    assert np.all(np.diff(seen.times) > 0)
+    assert seen.times[-1] == pytest.approx(2 * single.times[-1], abs=0.2)
+    assert len(seen.sound) == 2 * len(single.sound)
+    assert "began anew 1 times" in summary.warnings[0]
 
 
 def test_a_video_without_one_whole_frame_is_a_frame_error(fifty: Path, tmp_path: Path) -> None:
@@ -113,6 +128,17 @@ def test_a_slow_encoder_holds_the_decoder_back(
     monkeypatch.setattr(Film, "write", slowly)
     run(fifty, tmp_path / "out.mp4", engine)
     assert most[0] <= engine.lanes + 1 + SPARE_FRAMES + 1
+
+
+def test_no_frame_waits_for_the_garbage_collector(fifty: Path, tmp_path: Path) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        run(fifty, tmp_path / "out.mp4")
+        left = sum(isinstance(thing, VideoFrame) for thing in gc.get_objects())
+    finally:
+        gc.enable()
+    assert left < 10
 
 
 def test_a_stop_keeps_the_playable_part_under_another_name(fifty: Path, tmp_path: Path) -> None:
