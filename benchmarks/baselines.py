@@ -44,8 +44,9 @@ class Teacher:
             self.checkpoint = load_stage(source, work / "teacher", name=source.stem)
         self.name = self.checkpoint.name
         self.frames, self.work, self.progress = frames, work, progress
-        self.graph = frame_graph_of(self.checkpoint)
-        self.float_bundle = load_bundle(self._exported().folder)
+        self.float_bundle = load_bundle(
+            float_bundle(self.checkpoint, work, frames[0], progress=progress).folder
+        )
 
     def models(self, size: tuple[int, int]) -> tuple[Model, Model]:
         """Describe the float teacher and its INT8 form; sizes and digest are the checkpoint's."""
@@ -74,7 +75,7 @@ class Teacher:
             "precision": "f32",
             "threads": threads,
         }
-        run = eager(self.graph, threads)
+        run = eager(frame_graph_of(self.checkpoint), threads)
         field.add(Contender(plain, "torch eager", run, facts, baseline=True))
         ort = [name for name in field.backends if name == "onnxruntime"]
         field.enter(plain, self.float_bundle, ort, baseline=True)
@@ -83,7 +84,7 @@ class Teacher:
 
     def quantized(self) -> Artifact:
         """Return the INT8 bundle, made at the first call."""
-        folder = self.work / "teacher.int8"
+        folder = self.work / f"{self.checkpoint.digest[:16]}.int8"
         if folder.is_dir():
             return Artifact.load(folder)
         return quantize_bundle(
@@ -97,16 +98,26 @@ class Teacher:
             progress=self.progress,
         )
 
-    def _exported(self) -> Artifact:
-        return write_bundle(
-            self.checkpoint,
-            self.graph,
-            self.work / "teacher.float",
-            name=self.name,
-            frames=self.frames[:1],
-            options=ExportOptions(verify_sizes=CHECKED_AT),
-            progress=self.progress,
-        )
+
+def float_bundle(
+    checkpoint: Artifact, work: Path, frame: Pixels, *, progress: Progress
+) -> Artifact:
+    """Export a checkpoint as it is, in float, below ``work``; once for each checkpoint.
+
+    ``frame`` is a photo to verify it on, at one size: what ships was verified when it was built.
+    """
+    folder = work / f"{checkpoint.digest[:16]}.float"
+    if folder.is_dir():
+        return Artifact.load(folder)
+    return write_bundle(
+        checkpoint,
+        frame_graph_of(checkpoint),
+        folder,
+        name=checkpoint.name,
+        frames=[frame],
+        options=ExportOptions(verify_sizes=CHECKED_AT),
+        progress=progress,
+    )
 
 
 def eager(graph: FrameGraph, threads: int) -> Run:

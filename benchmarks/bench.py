@@ -49,7 +49,7 @@ from stylepress.errors import RecipeError
 from stylepress.progress import Progress
 from stylepress.replace import replacing_file
 from stylepress.runtime.backends import EngineOptions
-from stylepress.runtime.images import read_picture
+from stylepress.runtime.media.images import read_picture
 
 JSON, MARKDOWN, HTML = "report.json", "report.md", "report.html"
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stylepress.errors import FrameError
-from stylepress.runtime.images import read_picture
+from stylepress.runtime.media.images import read_picture
 
 Matrix = NDArray[np.float64]
 Frame = NDArray[np.uint8]

@@ -21,7 +21,7 @@ from stylepress.errors import StylepressError
 from stylepress.options import home, terminal
 from stylepress.progress import Progress
 from stylepress.runtime.bundle import load_bundle
-from stylepress.runtime.images import PHOTO_SUFFIXES
+from stylepress.runtime.media.images import PHOTO_SUFFIXES
 from stylepress.runtime.stylize import StylizeOptions, stylize
 
 PLAN = Plan(rounds=6, turn_s=0.15, warm_up=1)

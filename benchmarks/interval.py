@@ -34,7 +34,7 @@ def paired_ratio(first: Sequence[float], second: Sequence[float]) -> Ratio:
 
     Six pairs are the fewest with an interval.
 
-    >>> paired_ratio([1, 2, 4], [2, 4, 8]).value
+    >>> round(paired_ratio([1, 2, 4], [2, 4, 8]).value, 6)
     2.0
     """
     logs = np.log(np.asarray(second, float)) - np.log(np.asarray(first, float))

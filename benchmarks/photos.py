@@ -14,7 +14,7 @@ from stylepress.benchmarks.report import FileFact
 from stylepress.errors import FrameError
 from stylepress.progress import Progress
 from stylepress.runtime.bundle import Bundle
-from stylepress.runtime.images import PHOTO_SUFFIXES, read_picture
+from stylepress.runtime.media.images import PHOTO_SUFFIXES, read_picture
 
 Pixels = NDArray[np.uint8]
 

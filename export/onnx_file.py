@@ -16,6 +16,7 @@ import torch
 import stylepress
 from stylepress.errors import ExportError
 from stylepress.export.frame_graph import FrameGraph
+from stylepress.export.shuffle import in_memory_order
 from stylepress.replace import replacing_file
 
 OPSET_LEAST = 18  # what PyTorch delivers when it is asked for less
@@ -51,7 +52,7 @@ def onnx_model(graph: FrameGraph, *, opset: int = 18) -> onnx.ModelProto:
             f"PyTorch writes opset {OPSET_LEAST} or later, not {opset}. "
             f"Ask for opset {OPSET_LEAST}."
         )
-    model = _closed(_traced(graph, opset))
+    model = in_memory_order(_closed(_traced(graph, opset)))
     check_onnx(model, opset=opset)
     return model
 

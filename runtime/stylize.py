@@ -16,7 +16,7 @@ from stylepress.progress import Progress
 from stylepress.runtime.backends import Engine, EngineOptions, open_engine, usable_cores
 from stylepress.runtime.bundle import Bundle
 from stylepress.runtime.choice import fastest
-from stylepress.runtime.images import (
+from stylepress.runtime.media.images import (
     LIMIT_PIXELS,
     PHOTO_SUFFIXES,
     WRITABLE,
@@ -27,7 +27,7 @@ from stylepress.runtime.images import (
     writable_suffix,
     write_picture,
 )
-from stylepress.runtime.lanes import Clocks, Styling, ordered
+from stylepress.runtime.media.lanes import Clocks, Styling, ordered
 
 MOST_LANES = 8
 """Lanes that are opened unasked: each holds a frame's activations in memory."""
@@ -378,7 +378,7 @@ def _check_target(source: Path, target: Path, *, overwrite: bool) -> None:
 
 def _video_module(source: Path) -> ModuleType:
     try:
-        from stylepress.runtime import video
+        from stylepress.runtime.media import video
     except ImportError as error:
         raise BackendError(
             f"{source} is no picture, and videos need the package av ({error}). "

@@ -21,9 +21,10 @@ LIMIT_PIXELS = 100_000_000
 KEPT_BYTES = 256 << 20
 ZOOM = (1.1, 2.8)
 """The short side of a photo, in crops: a crop has the scale of the frames that will be shown."""
-NEGATIVE, DISCS = 0.15, 0.5
-"""Shares of crops that are turned into negatives, and that get a flat disc. A few photos hold few
-large white, black or saturated areas, and a network paints what it has not seen in odd colours."""
+NEGATIVE, DISCS, SWAPPED = 0.15, 0.5, 0.3
+"""Shares of crops that are turned into negatives, that get a flat disc, and whose channels are
+swapped. A few photos hold few large white, black or saturated areas, and a network paints what it
+has not seen in odd colours."""
 
 
 @dataclass
@@ -94,7 +95,7 @@ class Photos:
         so a seed is a crop.
         """
         photo = self.at(int(torch.randint(len(self.paths), (1,), generator=draw)))
-        random = torch.rand(12, generator=draw).tolist()
+        random = torch.rand(13, generator=draw).tolist()
         short = side * (zoom[0] + (zoom[1] - zoom[0]) * random[0])
         window = min(photo.size) * side / short
         left, top = (photo.width - window) * random[1], (photo.height - window) * random[2]
@@ -103,6 +104,8 @@ class Photos:
         pixels = torch.from_numpy(np.asarray(square, np.float32) / 255).permute(2, 0, 1)
         if random[3] < 0.5:
             pixels = pixels.flip(2)
+        if random[12] < SWAPPED:
+            pixels = pixels[torch.randperm(3, generator=draw)]
         pixels = _jitter(pixels, random[4:])
         if random[10] < NEGATIVE:
             pixels = 1 - pixels
@@ -137,8 +140,8 @@ class Photos:
 def _jitter(pixels: Tensor, random: list[float]) -> Tensor:
     """Vary exposure, contrast, saturation and white balance of one crop in [0, 1]."""
     grey = pixels.mean(0, keepdim=True)
-    pixels = grey + (pixels - grey) * (0.3 + 1.1 * random[0])
-    balance = torch.tensor([0.9 + 0.2 * r for r in random[1:4]]).view(3, 1, 1)
+    pixels = grey + (pixels - grey) * (0.3 + 2 * random[0])
+    balance = torch.tensor([0.75 + 0.5 * r for r in random[1:4]]).view(3, 1, 1)
     pixels = (pixels * balance).clamp(1e-4, 1) ** (0.7 + 0.7 * random[4])
     return ((pixels - 0.5) * (0.75 + 0.45 * random[5]) + 0.5).clamp(0, 1)
 

@@ -10,19 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from stylepress.artifact import Artifact
+from stylepress.benchmarks.baselines import float_bundle
 from stylepress.benchmarks.figures.rows import Row
 from stylepress.benchmarks.figures.shipped import Shipped
 from stylepress.benchmarks.photos import Photo, unit
 from stylepress.benchmarks.quality import Picture, grid_energy, psnr_db, style_distance
-from stylepress.export.bundle import ExportOptions, write_bundle
-from stylepress.export.stage import frame_graph_of
 from stylepress.progress import Progress
 from stylepress.runtime.backends import EngineOptions, missing, open_engine
 from stylepress.runtime.bundle import load_bundle
-from stylepress.runtime.images import read_picture
+from stylepress.runtime.media.images import read_picture
 
-CHECKED_AT = ((256, 256),)
 STYLE_BAR, GRID_BAR, PSNR_BAR_DB, SIZE_BAR = 1.15, 1.1, 32.0, 1 / 12
 
 
@@ -88,24 +85,12 @@ def picture_rows(
 
 
 def _drawn(style: Shipped, photos: Sequence[Photo], work: Path, progress: Progress) -> Drawn:
-    teacher = _float_bundle(style.teacher, photos, work / f"{style.name}.teacher", progress)
-    student = _float_bundle(style.student, photos, work / f"{style.name}.student", progress)
+    frame = photos[0].frame
+    teacher, student = (
+        float_bundle(checkpoint, work, frame, progress=progress).folder
+        for checkpoint in (style.teacher, style.student)
+    )
     return Drawn(*(_pictures(folder, photos) for folder in (teacher, student, style.bundle.folder)))
-
-
-def _float_bundle(
-    checkpoint: Artifact, photos: Sequence[Photo], folder: Path, progress: Progress
-) -> Path:
-    """Export a checkpoint as it is, in float."""
-    return write_bundle(
-        checkpoint,
-        frame_graph_of(checkpoint),
-        folder,
-        name=checkpoint.name,
-        frames=[photos[0].frame],
-        options=ExportOptions(verify_sizes=CHECKED_AT),
-        progress=progress,
-    ).folder
 
 
 def _pictures(folder: Path, photos: Sequence[Photo]) -> list[Picture]:

@@ -58,8 +58,7 @@ def _ratios(
 ) -> Iterator[tuple[str, float, str]]:
     """Yield, for each baseline and style: the baseline's backend, the ratio, and its terms."""
     frames = [photo.frame for photo in photos]
-    own = work / styles[0].name
-    teacher = Teacher(styles[0].teacher.folder, own, frames=frames, progress=progress)
+    teacher = Teacher(styles[0].teacher.folder, work, frames=frames, progress=progress)
     with Field(EngineOptions(size=SIZE)) as field:
         teacher.enter(field, SIZE)
         for style in styles:

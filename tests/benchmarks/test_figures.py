@@ -48,6 +48,12 @@ def styles(recipes: Path) -> Sequence[Shipped]:
     return shipped(recipes)
 
 
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where rows keep what they export; shared, so that a checkpoint is exported once."""
+    return tmp_path_factory.mktemp("work")
+
+
 @given(value=st.floats(0.01, 1e4), bar=st.floats(0.01, 1e4))
 def test_a_row_is_ok_on_the_good_side_of_its_bar_and_at_it(value: float, bar: float) -> None:
     assert Row("a", value, bar, "x", at_least=True).ok == (value >= bar)
@@ -91,11 +97,11 @@ def test_a_folder_in_which_nothing_ships_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_network_is_as_fast_as_itself(
-    styles: Sequence[Shipped], photos: Sequence[Photo], tmp_path: Path
+    styles: Sequence[Shipped], photos: Sequence[Photo], work: Path
 ) -> None:
     """The bundle of this folder is the INT8 teacher, so its third row is a ratio of equals."""
     rows = list(
-        speed_rows(styles, photos, tmp_path, progress=Silent(), plan=Plan(rounds=6, turn_s=0.02))
+        speed_rows(styles, photos, work, progress=Silent(), plan=Plan(rounds=6, turn_s=0.02))
     )
     assert [row.bar for row in rows] == [80, 40, 10]
     assert all(math.isfinite(row.value) for row in rows[:2])
@@ -104,9 +110,9 @@ def test_a_network_is_as_fast_as_itself(
 
 
 def test_pictures_of_the_same_network_have_ratio_one(
-    styles: Sequence[Shipped], photos: Sequence[Photo], tmp_path: Path
+    styles: Sequence[Shipped], photos: Sequence[Photo], work: Path
 ) -> None:
-    rows = list(picture_rows(styles, photos, tmp_path, progress=Silent()))
+    rows = list(picture_rows(styles, photos, work, progress=Silent()))
     assert [row.unit for row in rows] == ["x", "x", "dB", "of"]
     assert [row.value for row in rows[:2]] == pytest.approx([1, 1], rel=0.15)
     assert 15 < rows[2].value < 60

@@ -16,9 +16,9 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from stylepress.progress import Silent
-from stylepress.runtime.decoder import opened, to_rgb
-from stylepress.runtime.lanes import Styling
-from stylepress.runtime.video import VideoOptions, VideoSummary, stylize_video
+from stylepress.runtime.media.decoder import opened, to_rgb
+from stylepress.runtime.media.lanes import Styling
+from stylepress.runtime.media.video import VideoOptions, VideoSummary, stylize_video
 
 Pixels = NDArray[np.uint8]
 MS = Fraction(1, 1000)

@@ -15,8 +15,16 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from stylepress.errors import FrameError
-from stylepress.runtime.decoder import HDR_CURVES, RIGHT, Reader, Shot, Upright, opened, to_rgb
-from stylepress.runtime.lanes import Stages
+from stylepress.runtime.media.decoder import (
+    HDR_CURVES,
+    RIGHT,
+    Reader,
+    Shot,
+    Upright,
+    opened,
+    to_rgb,
+)
+from stylepress.runtime.media.lanes import Stages
 
 Pixels = NDArray[np.uint8]
 # Luma weights of red and blue: BT.601, BT.709, BT.2020, by their number in ITU-T H.273.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from stylepress.errors import FrameError, OutputError
-from stylepress.runtime.images import Picture, is_picture, read_picture, write_picture
+from stylepress.runtime.media.images import Picture, is_picture, read_picture, write_picture
 
 ORIENTATION = 0x0112
 ARTIST = 0x013B

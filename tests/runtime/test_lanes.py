@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stylepress.errors import FrameError, VerificationError
-from stylepress.runtime.lanes import Stages, Styling, ordered, padded
+from stylepress.runtime.media.lanes import Stages, Styling, ordered, padded
 from tests.runtime.clips import Pixels, Plain
 
 

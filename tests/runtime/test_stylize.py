@@ -13,7 +13,7 @@ from stylepress.errors import BackendError, FrameError, OutputError, RecipeError
 from stylepress.progress import Silent
 from stylepress.runtime.backends import Engine, EngineOptions, open_engine
 from stylepress.runtime.bundle import Bundle, load_bundle
-from stylepress.runtime.images import read_picture
+from stylepress.runtime.media.images import read_picture
 from stylepress.runtime.stylize import StylizeOptions, Summary, stylize
 from tests.runtime.clips import Heard, Pixels, fifty_frames, levels, play
 
@@ -235,10 +235,10 @@ def test_without_pyav_a_video_names_the_extra_and_pictures_still_work(
     for name in [name for name in sys.modules if name == "av" or name.startswith("av.")]:
         monkeypatch.setitem(sys.modules, name, None)
     for name in ("video", "decoder", "encoder"):
-        monkeypatch.delitem(sys.modules, f"stylepress.runtime.{name}", raising=False)
-    import stylepress.runtime
+        monkeypatch.delitem(sys.modules, f"stylepress.runtime.media.{name}", raising=False)
+    import stylepress.runtime.media
 
-    monkeypatch.delattr(stylepress.runtime, "video", raising=False)
+    monkeypatch.delattr(stylepress.runtime.media, "video", raising=False)
     with pytest.raises(BackendError, match=r"pip install 'stylepress\[video\]'"):
         run(bundle, video, tmp_path / "out.mp4")
     photo(tmp_path / "in.png")

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from av.video.frame import VideoFrame
 
-from stylepress.runtime.encoder import Quality
-from stylepress.runtime.video import VideoOptions
+from stylepress.runtime.media.encoder import Quality
+from stylepress.runtime.media.video import VideoOptions
 from tests.runtime.clips import (
     Heard,
     Pixels,

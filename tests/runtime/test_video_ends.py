@@ -17,9 +17,9 @@ from av.video.frame import VideoFrame
 
 from stylepress.errors import BackendError, FrameError, OutputError, RecipeError
 from stylepress.progress import Silent
-from stylepress.runtime.encoder import Film, Quality
-from stylepress.runtime.lanes import Styling
-from stylepress.runtime.video import SPARE_FRAMES, VideoOptions, stylize_video
+from stylepress.runtime.media.encoder import Film, Quality
+from stylepress.runtime.media.lanes import Styling
+from stylepress.runtime.media.video import SPARE_FRAMES, VideoOptions, stylize_video
 from tests.runtime.clips import (
     DEADLINE_S,
     Heard,
@@ -175,8 +175,8 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from stylepress.progress import Silent
-from stylepress.runtime.lanes import Styling
-from stylepress.runtime.video import VideoOptions, stylize_video
+from stylepress.runtime.media.lanes import Styling
+from stylepress.runtime.media.video import VideoOptions, stylize_video
 
 class Slow:
     lanes = 2
@@ -240,9 +240,9 @@ sys.path.insert(0, sys.argv[3])
 from stylepress.errors import OutputError
 from stylepress.progress import Silent
 from stylepress.runtime.backends import EngineOptions
-from stylepress.runtime.lanes import Styling
+from stylepress.runtime.media.lanes import Styling
 from stylepress.runtime.null import NullEngine
-from stylepress.runtime.video import VideoOptions, stylize_video
+from stylepress.runtime.media.video import VideoOptions, stylize_video
 engine = NullEngine(1, EngineOptions(lanes=2))
 for suffix in ("mp4", "mkv"):
     try:

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 from stylepress.errors import FrameError
 from stylepress.runtime.backends import usable_cores
-from stylepress.runtime.images import LIMIT_PIXELS, check_file, check_size
-from stylepress.runtime.lanes import Stages
+from stylepress.runtime.media.images import LIMIT_PIXELS, check_file, check_size
+from stylepress.runtime.media.lanes import Stages
 
 Pixels = NDArray[np.uint8]
 Sound: TypeAlias = "Packet[Stream]"

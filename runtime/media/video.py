@@ -17,10 +17,10 @@ from stylepress.errors import FrameError
 from stylepress.progress import Progress
 from stylepress.replace import replacing_file
 from stylepress.runtime.backends import usable_cores
-from stylepress.runtime.decoder import Clip, Reader, Shot, Sound, opened, to_rgb
-from stylepress.runtime.encoder import Film, Look, Quality, filming, video_suffix
-from stylepress.runtime.images import LIMIT_PIXELS
-from stylepress.runtime.lanes import Clocks, Stages, Styling, ordered
+from stylepress.runtime.media.decoder import Clip, Reader, Shot, Sound, opened, to_rgb
+from stylepress.runtime.media.encoder import Film, Look, Quality, filming, video_suffix
+from stylepress.runtime.media.images import LIMIT_PIXELS
+from stylepress.runtime.media.lanes import Clocks, Stages, Styling, ordered
 
 # Frames in memory beyond those being stylized: enough that a slow one delays nobody.
 SPARE_FRAMES = 4

@@ -26,7 +26,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from stylepress.errors import OutputError, RecipeError
-from stylepress.runtime.lanes import padded
+from stylepress.runtime.media.lanes import padded
 
 Pixels = NDArray[np.uint8]
 Preset = Literal[
