@@ -14,13 +14,11 @@ import numpy as np
 
 from stylepress import __version__
 from stylepress.artifact import file_digest
-from stylepress.benchmarks.camera import camera, render, warp_error
-from stylepress.benchmarks.gallery import Drawing, gallery
-from stylepress.benchmarks.latency import Plan, System, Timing, measure
-from stylepress.benchmarks.machine import record_machine
 from stylepress.benchmarks.page import page
-from stylepress.benchmarks.photos import Photo, golden_photos, read_photos, unit
-from stylepress.benchmarks.quality import (
+from stylepress.benchmarks.pictures.camera import camera, render, warp_error
+from stylepress.benchmarks.pictures.gallery import Drawing, gallery
+from stylepress.benchmarks.pictures.photos import Photo, golden_photos, read_photos, unit
+from stylepress.benchmarks.pictures.quality import (
     content_distance,
     grid_energy,
     psnr_db,
@@ -39,7 +37,9 @@ from stylepress.benchmarks.report import (
     speedups,
 )
 from stylepress.benchmarks.summary import summary
-from stylepress.benchmarks.systems import (
+from stylepress.benchmarks.timing.latency import Plan, System, Timing, measure
+from stylepress.benchmarks.timing.machine import record_machine
+from stylepress.benchmarks.timing.systems import (
     Contender,
     Field,
     bundle_model,
@@ -169,7 +169,7 @@ def _enter_teacher(
     options: BenchOptions,
     progress: Progress,
 ) -> None:
-    from stylepress.benchmarks.baselines import Teacher  # torch, onnx: only with a teacher
+    from stylepress.benchmarks.timing.baselines import Teacher  # torch, onnx: only with a teacher
 
     frames = [photo.frame for photo in photos]
     Teacher(source, work, frames=frames, progress=progress).enter(systems, options.size)

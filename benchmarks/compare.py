@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from stylepress.benchmarks.interval import separate_ratio
 from stylepress.benchmarks.report import Report, mean_of, read_report
+from stylepress.benchmarks.timing.interval import separate_ratio
 from stylepress.errors import RecipeError
 
 Verdict = Literal["ok", "regression", "not comparable", "inconclusive"]

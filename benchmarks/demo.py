@@ -13,9 +13,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from stylepress.benchmarks.bench import BenchOptions, bench, write_report
-from stylepress.benchmarks.clip import make_clip
-from stylepress.benchmarks.latency import Plan
+from stylepress.benchmarks.pictures.clip import make_clip
 from stylepress.benchmarks.summary import headline
+from stylepress.benchmarks.timing.latency import Plan
 from stylepress.build import BuildOptions, build, resolved
 from stylepress.errors import StylepressError
 from stylepress.options import home, terminal

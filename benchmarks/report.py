@@ -10,9 +10,9 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stylepress.benchmarks.interval import Ratio, paired_ratio
-from stylepress.benchmarks.latency import Timing
-from stylepress.benchmarks.machine import Machine
+from stylepress.benchmarks.timing.interval import Ratio, paired_ratio
+from stylepress.benchmarks.timing.latency import Timing
+from stylepress.benchmarks.timing.machine import Machine
 from stylepress.errors import ArtifactError
 
 SCHEMA_VERSION: Literal[1] = 1

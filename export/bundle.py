@@ -187,6 +187,7 @@ def _int8_record(options: Int8Options, made: Int8Model) -> dict[str, Any]:
     return {
         "calibration": options.calibration,
         "percentile": options.percentile if options.calibration == "percentile" else None,
+        "equalize": options.equalize,
         "correct_bias": options.correct_bias,
         "keep_float": list(keep) if isinstance(keep, tuple) else keep,
         "int8_layers": list(made.quantized),

@@ -45,8 +45,9 @@ def cost(model: onnx.ModelProto, height: int, width: int) -> Cost:
             # Conv: (O, I/g, kH, kW) for each output position. ConvTranspose: (I, O/g, kH, kW)
             # for each input position. Both multiply the whole weight once a position.
             port = node.output[0] if node.op_type == "Conv" else node.input[0]
-            batch, _, *sides = _known(shapes, port, node)
-            macs += batch * math.prod(sides) * math.prod(_known(shapes, node.input[1], node))
+            # The batch is one frame, also where shape inference lost it behind a Slice.
+            _, _, *sides = _known({**shapes, port: [1, *shapes.get(port, [])[1:]]}, port, node)
+            macs += math.prod(sides) * math.prod(_known(shapes, node.input[1], node))
     return Cost(parameters(model), macs)
 
 

@@ -9,14 +9,17 @@ from stylepress.compress.int8 import Int8Options
 from stylepress.compress.student import LEAST_SIDE as STUDENT_LEAST
 from stylepress.compress.student import student_from
 from stylepress.export.bundle import (
+    MODEL,
     ExportOptions,
     QuantizeOptions,
     quantize_bundle,
     write_bundle,
 )
 from stylepress.export.frame_graph import FrameGraph, ImageRange
+from stylepress.export.rtx import compile_plan
 from stylepress.progress import Progress
 from stylepress.recipe import Recipe
+from stylepress.targets.target import Target
 from stylepress.train.photos import Photos
 from stylepress.train.weights.checkpoint import load_teacher, read_checkpoint
 
@@ -67,4 +70,46 @@ def quantize_stage(recipe: Recipe, bundle: Artifact, folder: Path, progress: Pro
             compare_sizes=recipe.export.verify_sizes,
         ),
         progress=progress,
+    )
+
+
+def compile_stage(bundle: Artifact, target: Target, folder: Path) -> Artifact:
+    """Compile a bundle for a desktop RTX target with TensorRT for RTX; no GPU is needed.
+
+    The plan was parsed and compiled, not run: the numbers say what the compiler made of it.
+
+    Raises:
+        BackendError: the compiler is not installed.
+        ExportError: it refuses the bundle.
+    """
+    proof = compile_plan(
+        bundle.path(MODEL),
+        compute_capability=target.compute_capability or "8.9",
+        size=target.size,
+        least=(bundle.inputs[0].least, bundle.inputs[0].least),
+    )
+
+    def fill(beside: Path) -> None:
+        (beside / "engine.plan").write_bytes(proof.plan)
+
+    return Artifact.create(
+        folder,
+        fill,
+        kind="engine",
+        name=bundle.name,
+        inputs=bundle.inputs,
+        outputs=bundle.outputs,
+        made_by={
+            "step": "compile",
+            "target": target.name,
+            "compiler": f"TensorRT for RTX {proof.version}",
+            "compute_capability": proof.capability,
+            "ran_on_hardware": False,
+        },
+        parent=bundle.digest,
+        numbers={
+            "convolutions": float(len(proof.convolutions)),
+            "int8_convolutions": float(len(proof.int8_convolutions)),
+            "activation_bytes": float(proof.activation_bytes),
+        },
     )

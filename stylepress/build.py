@@ -16,6 +16,7 @@ from stylepress.work import Work
 
 if TYPE_CHECKING:
     from stylepress.runtime.choice import Choice
+    from stylepress.targets.target import Target
 
 Until = Literal["train", "compress", "export"]
 RECIPES = (".yaml", ".yml")
@@ -173,6 +174,7 @@ class _Build:
 
         target = load_target(self.recipe.target)
         engines = usable_engines(target)  # said before hours of training, not after
+        self._fits(target)
         photos_digest = content_digest(self.recipe.photos)
         self._teacher(photos_digest)
         if self.options.until in ("compress", "export"):
@@ -180,8 +182,23 @@ class _Build:
         choice = None
         if self.options.until == "export":
             self._bundles(photos_digest)
+            if "tensorrt_rtx" in engines:
+                self._compiled(target)
             choice = self._fastest(engines, target.size)
         return BuildResult(self.out, self.artifacts, frozenset(self.reused), choice)
+
+    def _fits(self, target: Target) -> None:
+        opset, precision = self.recipe.export.opset, self.recipe.quantize.precision
+        if opset > target.opset_max:
+            raise RecipeError(
+                f"The recipe exports opset {opset}, and {target.name} reads {target.opset_max} at "
+                f"most. Set `export: {{opset: {target.opset_max}}}`."
+            )
+        if precision not in target.precisions:
+            raise RecipeError(
+                f"The recipe quantizes to {precision}, and {target.name} runs "
+                f"{', '.join(target.precisions)}. Set `quantize: {{precision: ...}}` to one of them."
+            )
 
     def _teacher(self, photos_digest: str) -> None:
         step = self.recipe.training
@@ -249,6 +266,21 @@ class _Build:
             ([floating.digest, photos_digest], told),
             lambda folder: quantize_stage(self.recipe, floating, folder, self.progress),
             rooms=rooms,
+        )
+
+    def _compiled(self, target: Target) -> None:
+        """Compile the bundle for a desktop RTX card; the plan stays beside it."""
+        from stylepress.export.stage import compile_stage
+
+        bundle = self.artifacts["bundle"]
+        self.progress.say(f"Compiling for {target.title}; nothing is run on the card.")
+        told = {"step": "compile", "target": target.model_dump(mode="json")}
+        self._step(
+            "engine",
+            "engine",
+            ([bundle.digest], told),
+            lambda folder: compile_stage(bundle, target, folder),
+            rooms=("export",),
         )
 
     def _fastest(self, engines: tuple[str, ...], size: tuple[int, int]) -> Choice | None:

@@ -182,7 +182,7 @@ class QuantizeStep(Section):
 class ExportStep(Section):
     """The ONNX file, and the sizes at which it is verified against torch."""
 
-    opset: int = Field(default=18, ge=17, le=23)
+    opset: int = Field(default=18, ge=18, le=23)
     verify_sizes: tuple[tuple[SidePx, SidePx], ...] = Field(
         default=((256, 256), (257, 383), (512, 512)),
         min_length=1,

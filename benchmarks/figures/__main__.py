@@ -17,9 +17,9 @@ from stylepress.benchmarks.figures.shipped import Shipped, shipped
 from stylepress.benchmarks.figures.speed import SIZE, speed_rows
 from stylepress.benchmarks.figures.start import start_rows
 from stylepress.benchmarks.figures.video import video_rows
-from stylepress.benchmarks.machine import Machine, record_machine
-from stylepress.benchmarks.photos import Photo, read_photos
+from stylepress.benchmarks.pictures.photos import Photo, read_photos
 from stylepress.benchmarks.report import FOREIGN_LOAD
+from stylepress.benchmarks.timing.machine import Machine, record_machine
 from stylepress.errors import StylepressError
 from stylepress.options import terminal
 from stylepress.progress import Progress

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from stylepress.benchmarks.baselines import float_bundle
 from stylepress.benchmarks.figures.rows import Row
 from stylepress.benchmarks.figures.shipped import Shipped
-from stylepress.benchmarks.photos import Photo, unit
-from stylepress.benchmarks.quality import Picture, grid_energy, psnr_db, style_distance
+from stylepress.benchmarks.pictures.photos import Photo, unit
+from stylepress.benchmarks.pictures.quality import Picture, grid_energy, psnr_db, style_distance
+from stylepress.benchmarks.timing.baselines import float_bundle
 from stylepress.progress import Progress
 from stylepress.runtime.backends import EngineOptions, missing, open_engine
 from stylepress.runtime.bundle import load_bundle

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from itertools import cycle
 from pathlib import Path
 
-from stylepress.benchmarks.baselines import Teacher
 from stylepress.benchmarks.figures.rows import Row
 from stylepress.benchmarks.figures.shipped import Shipped
-from stylepress.benchmarks.latency import Plan, System, Timing, measure, speedup
-from stylepress.benchmarks.photos import Photo
-from stylepress.benchmarks.systems import Contender, Field, bundle_model
+from stylepress.benchmarks.pictures.photos import Photo
+from stylepress.benchmarks.timing.baselines import Teacher
+from stylepress.benchmarks.timing.latency import Plan, System, Timing, measure, speedup
+from stylepress.benchmarks.timing.systems import Contender, Field, bundle_model
 from stylepress.progress import Progress
 from stylepress.runtime.backends import EngineOptions
 from stylepress.runtime.bundle import load_bundle

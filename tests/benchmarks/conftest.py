@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 
 from stylepress.artifact import TensorSpec
-from stylepress.benchmarks.baselines import Teacher
 from stylepress.benchmarks.bench import BenchOptions, bench
-from stylepress.benchmarks.latency import Plan
-from stylepress.benchmarks.photos import Photo, read_photos
+from stylepress.benchmarks.pictures.photos import Photo, read_photos
 from stylepress.benchmarks.report import Report
+from stylepress.benchmarks.timing.baselines import Teacher
+from stylepress.benchmarks.timing.latency import Plan
 from stylepress.progress import Silent
 from stylepress.train.transformer import LEAST_SIDE, TransformerNet
 from stylepress.train.weights.checkpoint import save_checkpoint

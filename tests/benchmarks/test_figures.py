@@ -15,7 +15,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stylepress.benchmarks.clip import make_clip
 from stylepress.benchmarks.figures.__main__ import GROUPS, main
 from stylepress.benchmarks.figures.pictures import picture_rows
 from stylepress.benchmarks.figures.rows import BEGIN, END, Row, rewrite, table
@@ -23,8 +22,9 @@ from stylepress.benchmarks.figures.shipped import Shipped, shipped
 from stylepress.benchmarks.figures.speed import speed_rows
 from stylepress.benchmarks.figures.start import start_rows
 from stylepress.benchmarks.figures.video import repeat_clip, video_rows
-from stylepress.benchmarks.latency import Plan
-from stylepress.benchmarks.photos import Photo
+from stylepress.benchmarks.pictures.clip import make_clip
+from stylepress.benchmarks.pictures.photos import Photo
+from stylepress.benchmarks.timing.latency import Plan
 from stylepress.errors import ArtifactError, InputError
 from stylepress.progress import Silent
 from stylepress.runtime.backends import missing

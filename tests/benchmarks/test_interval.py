@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats  # type: ignore[import-untyped]
 
-from stylepress.benchmarks.interval import (
+from stylepress.benchmarks.timing.interval import (
     _rank_sum_counts,
     _signed_rank_counts,
     paired_ratio,

@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 
-from stylepress.benchmarks.latency import Plan, System, Timing, measure, speedup
+from stylepress.benchmarks.timing.latency import Plan, System, Timing, measure, speedup
 from stylepress.errors import RecipeError
 from stylepress.progress import Silent
 

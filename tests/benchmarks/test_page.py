@@ -8,8 +8,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from stylepress.benchmarks.gallery import difference
 from stylepress.benchmarks.page import page
+from stylepress.benchmarks.pictures.gallery import difference
 from stylepress.benchmarks.report import Report
 from stylepress.benchmarks.summary import headline, summary, table
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage  # type: ignore[import-untyped]
 
-from stylepress.benchmarks.quality import (
+from stylepress.benchmarks.pictures.quality import (
     LEVELS,
     PATCH,
     PROJECTIONS,

@@ -10,7 +10,7 @@ import torch
 
 from stylepress.artifact import Artifact
 from stylepress.benchmarks.report import Model
-from stylepress.benchmarks.systems import Contender, Field, Pixels, Run, bundle_model
+from stylepress.benchmarks.timing.systems import Contender, Field, Pixels, Run, bundle_model
 from stylepress.compress.int8 import Int8Options
 from stylepress.export.bundle import (
     ExportOptions,

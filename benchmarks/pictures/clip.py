@@ -13,7 +13,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from stylepress.benchmarks.camera import Frame, Matrix, camera, render
+from stylepress.benchmarks.pictures.camera import Frame, Matrix, camera, render
 from stylepress.errors import FrameError
 from stylepress.replace import replacing_file
 
@@ -92,7 +92,7 @@ def read_truth(clip: Path) -> Clip:
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise FrameError(
             f"{beside} does not tell the motion of {clip.name} ({type(error).__name__}: {error}). "
-            f"Make the clip again with stylepress.benchmarks.clip.make_clip."
+            f"Make the clip again with stylepress.benchmarks.pictures.clip.make_clip."
         ) from error
 
 

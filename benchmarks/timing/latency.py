@@ -12,7 +12,7 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
-from stylepress.benchmarks.interval import Ratio, paired_ratio
+from stylepress.benchmarks.timing.interval import Ratio, paired_ratio
 from stylepress.errors import RecipeError
 from stylepress.progress import Progress
 

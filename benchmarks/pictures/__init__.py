@@ -1,0 +1,1 @@
+"""What pictures are measured on and by: photos, clips of known motion, quality numbers."""
