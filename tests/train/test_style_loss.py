@@ -6,6 +6,7 @@ import torch
 from stylepress.train.style_loss import (
     StyleContentLoss,
     content_distance,
+    palette_distance,
     random_crop,
     sliced_wasserstein,
 )
@@ -79,6 +80,14 @@ def test_only_values_outside_the_range_cost_range_loss() -> None:
     inside, content = torch.rand(1, 3, 64, 64), torch.rand(1, 3, 64, 64)
     assert loss(inside, content, seeded())["range"] == 0
     assert loss(inside + 1, content, seeded())["range"] > 0
+
+
+def test_a_colour_that_the_style_lacks_costs_its_squared_distance() -> None:
+    style = torch.full((1, 3, 64, 64), 0.5)
+    output = style.clone()
+    output[:, 0, :32] = 0.9  # half of the picture, 0.4 off in one channel
+    assert palette_distance(style, style, seeded()) == pytest.approx(0, abs=1e-6)
+    assert palette_distance(output, style, seeded()) == pytest.approx(0.5 * 0.4**2, rel=1e-3)
 
 
 def test_the_same_generator_gives_the_same_loss() -> None:
