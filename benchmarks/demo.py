@@ -33,7 +33,7 @@ class Demo:
     """What the demonstration starts from, and how long its clip is.
 
     ``recipe`` names the style and the teacher; ``photos`` were not seen by any training. ``size``
-    is that of the clip, ``frame`` that of the report. ``created`` is the time now, ISO 8601.
+    is that of the clip, ``frame`` and ``plan`` those of the report. ``created`` is the time now, ISO 8601.
     """
 
     recipe: Path
@@ -43,6 +43,7 @@ class Demo:
     seconds: float = 10
     size: tuple[int, int] = (720, 1280)
     frame: tuple[int, int] = (512, 512)
+    plan: Plan = PLAN
     created: str = ""
     environ: Mapping[str, str] = field(default_factory=dict)
     home: Path = Path()
@@ -84,7 +85,7 @@ def show(demo: Demo, progress: Progress) -> list[Path]:
             photos=demo.photos,
             style=demo.style,
             options=BenchOptions(
-                plan=PLAN,
+                plan=demo.plan,
                 most_photos=SHOWN,
                 size=demo.frame,
                 created=demo.created,

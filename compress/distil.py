@@ -44,6 +44,7 @@ class DistilOptions:
     style_weight: float = 1.0
     to_style: float = 0.3
     content_weight: float = 0.05
+    grid_weight: float = 100.0
     feature_weight: float = 0.0
     taps: tuple[str, ...] = ()
     noise_weight: float = 0.2
@@ -193,6 +194,9 @@ def _terms(
     terms["frame"] = options.frame_weight * frame_distance(output, target)
     if options.content_weight:
         terms["content"] = options.content_weight * content_distance(output, content)
+    if options.grid_weight:
+        gap = grid_pattern(output) - grid_pattern(target)
+        terms["grid"] = options.grid_weight * gap.square().mean()
     share = options.to_style if teacher.style is not None else 0.0
     if options.style_weight and share < 1:
         swd = sliced_wasserstein(output, target, draw)
@@ -216,6 +220,19 @@ def frame_distance(output: Tensor, target: Tensor) -> Tensor:
         output, target = F.avg_pool2d(output, 2), F.avg_pool2d(target, 2)
         total = total + (output - target).abs().mean()
     return total / 3
+
+
+def grid_pattern(image: Tensor) -> Tensor:
+    """Return what of (N, 3, H, W) is locked to a 4-pixel grid: (N, 48, H/32, W/32).
+
+    The mean of each of the 16 phases over windows of 32 pixels, less the mean of all phases: what
+    a strided network prints where it should not. H and W are multiples of 32, or cut to it.
+    """
+    height, width = (side // 32 * 32 for side in image.shape[-2:])
+    phases = F.avg_pool2d(F.pixel_unshuffle(image[..., :height, :width], 4), 8)
+    split = phases.view(len(image), image.shape[1], 16, height // 32, width // 32)
+    pattern: Tensor = (split - split.mean(2, keepdim=True)).flatten(1, 2)
+    return pattern
 
 
 class Pupil(nn.Module):

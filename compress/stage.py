@@ -65,6 +65,7 @@ def distil_options(step: DistilStep, *, seed: int) -> DistilOptions:
         style_weight=step.style_weight,
         to_style=step.to_style,
         content_weight=step.content_weight,
+        grid_weight=step.grid_weight,
         feature_weight=step.feature_weight,
         taps=step.taps,
         noise_weight=step.noise_weight,

@@ -21,6 +21,7 @@ from stylepress.errors import ArtifactError, FrameError, VerificationError
 from stylepress.export.frame_graph import FrameGraph
 from stylepress.export.macs import cost
 from stylepress.export.onnx_file import check_onnx, onnx_model, serialized
+from stylepress.export.repair import repaired
 from stylepress.export.verify import (
     SIZES,
     Agreement,
@@ -57,6 +58,7 @@ class QuantizeOptions:
     int8: Int8Options = field(default_factory=Int8Options)
     min_psnr_db: float = 32.0
     compare_sizes: tuple[Size, ...] = SIZES
+    repair: bool = True
 
 
 def write_bundle(
@@ -120,7 +122,8 @@ def quantize_bundle(
 ) -> Artifact:
     """Quantize a float bundle on the user's photos, compare it with the float one, seal it.
 
-    ``frames`` are (1, H, W, 3) uint8 RGB, taken once and one at a time.
+    ``frames`` are (1, H, W, 3) uint8 RGB, taken one at a time; when INT8 is too far from float
+    and ``options.repair`` is set, they are iterated again, so an iterator will not do.
 
     Raises:
         ArtifactError: ``bundle`` is not a float bundle.
@@ -146,6 +149,18 @@ def quantize_bundle(
     data = serialized(made.model)
     sized = (fitted(photo, size) for size in options.compare_sizes for photo in photos)
     seen = compare(float_data, data, sized)
+    if options.repair and seen.psnr_db < options.min_psnr_db:
+        made, seen = repaired(
+            model,
+            (made, seen),
+            frames,
+            watched=photos,
+            sizes=options.compare_sizes,
+            wish=(options.int8, options.min_psnr_db),
+            progress=progress,
+        )
+        check_onnx(made.model, opset=int(bundle.made_by["opset"]))
+        data = serialized(made.model)
     _check_psnr(seen, options, made)
     golden = _golden(data, photos)
     # An engine may add up in another order and round to another code, but no INT8 engine can be

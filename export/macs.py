@@ -38,8 +38,17 @@ def cost(model: onnx.ModelProto, height: int, width: int) -> Cost:
     Raises:
         ExportError: a convolution's size cannot be told from the size of the frame.
     """
+    return Cost(parameters(model), sum(per_convolution(model, height, width).values()))
+
+
+def per_convolution(model: onnx.ModelProto, height: int, width: int) -> dict[str, int]:
+    """Return the multiply-accumulates of each convolution node, by its name.
+
+    Raises:
+        ExportError: a convolution's size cannot be told from the size of the frame.
+    """
     shapes = _shapes(model, height, width)
-    macs = 0
+    macs: dict[str, int] = {}
     for node in model.graph.node:
         if node.op_type in ("Conv", "ConvTranspose"):
             # Conv: (O, I/g, kH, kW) for each output position. ConvTranspose: (I, O/g, kH, kW)
@@ -47,8 +56,9 @@ def cost(model: onnx.ModelProto, height: int, width: int) -> Cost:
             port = node.output[0] if node.op_type == "Conv" else node.input[0]
             # The batch is one frame, also where shape inference lost it behind a Slice.
             _, _, *sides = _known({**shapes, port: [1, *shapes.get(port, [])[1:]]}, port, node)
-            macs += math.prod(sides) * math.prod(_known(shapes, node.input[1], node))
-    return Cost(parameters(model), macs)
+            weight = _known(shapes, node.input[1], node)
+            macs[node.name] = math.prod(sides) * math.prod(weight)
+    return macs
 
 
 def parameters(model: onnx.ModelProto) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from stylepress.artifact import Artifact
@@ -17,6 +19,7 @@ from stylepress.export.bundle import (
 )
 from stylepress.export.frame_graph import FrameGraph, ImageRange
 from stylepress.export.rtx import compile_plan
+from stylepress.export.verify import Pixels
 from stylepress.progress import Progress
 from stylepress.recipe import Recipe
 from stylepress.targets.target import Target
@@ -56,6 +59,17 @@ def export_stage(
     )
 
 
+@dataclass(frozen=True)
+class _Frames:
+    """The first photos as frames, as often as they are asked for, one at a time."""
+
+    photos: Photos
+    limit: int
+
+    def __iter__(self) -> Iterator[Pixels]:
+        return self.photos.frames(self.limit)
+
+
 def quantize_stage(recipe: Recipe, bundle: Artifact, folder: Path, progress: Progress) -> Artifact:
     """Write the INT8 bundle of a float bundle, calibrated on the recipe's photos."""
     step = recipe.quantize
@@ -63,7 +77,7 @@ def quantize_stage(recipe: Recipe, bundle: Artifact, folder: Path, progress: Pro
     return quantize_bundle(
         bundle,
         folder,
-        frames=photos.frames(step.calibration_photos),
+        frames=_Frames(photos, step.calibration_photos),
         options=QuantizeOptions(
             int8=Int8Options(calibration=step.calibration, keep_float=step.keep_float),
             min_psnr_db=step.min_psnr_db,

@@ -113,6 +113,9 @@ class DistilStep(Section):
     frame_weight: Weight = Field(default=1.0, description="distance to the teacher's frame")
     style_weight: Weight = Field(default=1.0, description="style distance to the teacher's frame")
     content_weight: Weight = Field(default=0.05, description="content distance to the photo")
+    grid_weight: Weight = Field(
+        default=100.0, description="distance of what is locked to a 4-pixel grid"
+    )
     feature_weight: Weight = Field(default=0.0, description="distance between inner features")
     taps: tuple[str, ...] = Field(
         default=(), description="teacher layers to compare features with, e.g. res5"

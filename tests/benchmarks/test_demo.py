@@ -11,6 +11,7 @@ from PIL import Image
 
 from stylepress.benchmarks.demo import Demo, main, show
 from stylepress.benchmarks.report import read_report
+from stylepress.benchmarks.timing.latency import Plan
 from stylepress.progress import Silent
 
 RECIPE = """
@@ -41,6 +42,7 @@ def test_the_demonstration_leaves_bundle_picture_video_with_sound_and_report(
         seconds=0.3,
         size=(96, 128),
         frame=(96, 128),
+        plan=Plan(rounds=2, turn_s=0, warm_up=1),
     )
     bundle, picture, clip, video, report, *_, page = show(demo, Silent())
     assert (bundle / "model.onnx").is_file()

@@ -96,17 +96,14 @@ def test_a_folder_in_which_nothing_ships_is_refused(tmp_path: Path) -> None:
         shipped(tmp_path)
 
 
-def test_a_network_is_as_fast_as_itself(
+def test_a_style_is_measured_beside_each_form_of_its_teacher(
     styles: Sequence[Shipped], photos: Sequence[Photo], work: Path
 ) -> None:
-    """The bundle of this folder is the INT8 teacher, so its third row is a ratio of equals."""
-    rows = list(
-        speed_rows(styles, photos, work, progress=Silent(), plan=Plan(rounds=6, turn_s=0.02))
-    )
+    plan = Plan(rounds=6, turn_s=0.01, warm_up=1)
+    rows = list(speed_rows(styles, photos, work, progress=Silent(), plan=plan))
     assert [row.bar for row in rows] == [80, 40, 10]
-    assert all(math.isfinite(row.value) for row in rows[:2])
-    if "openvino" not in missing():
-        assert 0.2 < rows[2].value < 5
+    assert all(row.value > 0 for row in rows[: 2 if "openvino" in missing() else 3])
+    assert all("95 % in" in row.note for row in rows[:2])
 
 
 def test_pictures_of_the_same_network_have_ratio_one(

@@ -15,6 +15,7 @@ from stylepress.compress.distil import (
     Teacher,
     distil,
     frame_distance,
+    grid_pattern,
     save_student,
 )
 from stylepress.compress.student import StudentSize, student_from
@@ -137,6 +138,17 @@ def test_a_tap_that_is_not_there_names_what_is(tmp_path: Path, photos: Photos) -
     chosen = options(2, feature_weight=1.0, taps=("nowhere",))
     with pytest.raises(RecipeError, match=r"'nowhere'.*flip"):
         distil(Teacher(Negative(), UNIT), photos, SIZE, chosen, Run(tmp_path, Silent()))
+
+
+def test_a_grid_is_seen_and_a_shade_is_not() -> None:
+    shade = torch.full((1, 3, 64, 96), 0.3)
+    dots = shade.clone()
+    dots[..., ::4, ::4] += 0.16
+    assert grid_pattern(shade).abs().max() < 1e-6
+    # One phase of 16 is 0.16 higher: 0.15 over the mean of all, the others 0.01 below it.
+    assert grid_pattern(dots).max() == pytest.approx(0.15, rel=1e-4)
+    assert grid_pattern(dots.roll(2, dims=3)).max() == pytest.approx(0.15, rel=1e-4)
+    assert grid_pattern(dots).shape == (1, 48, 2, 3)
 
 
 def test_a_saved_student_comes_back_equal(tmp_path: Path, photos: Photos) -> None:
