@@ -24,6 +24,9 @@ SIDE_LIMIT_PX = 640
 """A larger photo is cropped to its middle: this bounds the memory, whatever the photos."""
 FEW_PHOTOS = 4
 
+SILENT = 1e-30
+"""Ranges below this are nothing: their steps would be no float32 numbers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
@@ -103,7 +106,7 @@ class Seen:
     def pooled(self, scale: NDArray[np.float64]) -> Histogram:
         """Return the sizes of the whole tensor once channel c is multiplied by ``scale[c]``."""
         most = float((self.most * scale).max())
-        if not most:
+        if most < SILENT:
             return Histogram(np.array([float(self.counts.sum())]), 0.0)
         middles = (np.arange(BINS) + 0.5) * (self.top * scale)[:, None] / BINS
         places = np.minimum((middles * (POOLED_BINS / most)).astype(np.int64), POOLED_BINS - 1)
