@@ -257,7 +257,8 @@ class _Build:
         floating = self.artifacts["float"]
         if self.recipe.quantize.precision == "fp32":
             self.artifacts["bundle"] = floating
-            self.reused |= {"bundle"} & self.reused
+            if "float" in self.reused:
+                self.reused.add("bundle")
             return
         told = {"step": "quantize", **identity(self.recipe.quantize)}
         self._step(

@@ -11,10 +11,13 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
+from stylepress.artifact import Artifact
 from stylepress.compress.int8 import Int8Options, quantize_int8
 from stylepress.errors import BackendError, ExportError
 from stylepress.export.rtx import compile_plan
 from stylepress.progress import Silent
+
+SHIPPED = sorted((Path(__file__).parents[2] / "recipes").glob("*/bundle"))
 
 
 def test_without_the_package_the_extra_is_named(
@@ -78,3 +81,15 @@ def test_a_crash_of_the_compiler_is_an_error_of_ours(
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(ExportError, match=r"broke on model\.onnx \(code 1\)"):
         compile_plan(tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.parent.name)
+def test_every_shipped_bundle_compiles_and_its_int8_convolutions_are_int8(folder: Path) -> None:
+    bundle = Artifact.load(folder)
+    proof = compile_plan(bundle.path("model.onnx"), compute_capability="8.9", least=(1, 1))
+    assert proof.plan
+    assert len(proof.int8_convolutions) >= len(bundle.made_by["int8_layers"])
+
+
+def test_a_style_ships_at_all() -> None:
+    assert SHIPPED
