@@ -1,9 +1,10 @@
 """The norm-free student: strided stem, rep-block trunk, two-step decoder, folded to plain convs.
 
 While it trains, a trunk layer has three branches and batch normalisation (RepVGG, Ding et al.
-2021, arXiv 2101.03697) and the decoder upsamples by repetition before it convolves, so that it
-cannot print a grid. ``fold`` turns both into plain 3x3 convolutions and pixel shuffles: the same
-function, without a norm and without a full-size intermediate picture.
+2021, arXiv 2101.03697), and what upsamples is a resize-convolution, which cannot print a grid
+(Odena et al. 2016, distill.pub/2016/deconv-checkerboard). ``fold`` turns both into plain 3x3
+convolutions and pixel shuffles: the same function, without a norm and without a full-size
+intermediate picture.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class StudentSize:
 PRESETS: dict[Preset, StudentSize] = {
     "nano": StudentSize(width=16, blocks=6, half=16),
     "small": StudentSize(width=32, blocks=6, half=16),
-    "base": StudentSize(width=32, blocks=2, half=16, deep_width=64, deep_blocks=4),
+    "base": StudentSize(width=32, blocks=2, half=16, deep_width=64, deep_blocks=6),
     "texture": StudentSize(width=16, blocks=6, half=16, stride=2),
 }
 DILATIONS = (1, 2, 2, 1)
@@ -78,12 +79,12 @@ class Student(nn.Module):
         self.size = size
         if size.stride == 4:
             stem = [conv(3, size.half, 2), nn.ReLU(), conv(size.half, size.width, 2), nn.ReLU()]
-            decoder = [Resize(size.width, size.half), nn.ReLU(), Resize(size.half, 3)]
+            decoder = [Upscale(size.width, size.half), nn.ReLU(), Upscale(size.half, 3)]
         else:
             stem = [conv(3, size.width, 2), nn.ReLU()]
-            decoder = [Resize(size.width, 3)]
+            decoder = [Upscale(size.width, 3)]
         self.stem = nn.Sequential(*stem)
-        self.trunk = Trunk(size, block=RepBlock, up=lambda: Resize(size.deep_width, size.width))
+        self.trunk = Trunk(size, block=RepBlock, up=lambda: Upscale(size.deep_width, size.width))
         self.decoder = nn.Sequential(*decoder)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -92,7 +93,11 @@ class Student(nn.Module):
 
 
 class Trunk(nn.Module):
-    """Blocks at one size, and a deeper level with a skip over it when the size asks for one."""
+    """Blocks at one size, and a deeper level with a skip over it when the size asks for one.
+
+    The skip is a 1x1 convolution that begins as the identity: a channel may then have one range
+    before the sum and another behind it, and one INT8 step each.
+    """
 
     def __init__(
         self,
@@ -104,6 +109,7 @@ class Trunk(nn.Module):
         super().__init__()
         ahead = size.blocks // 2 if size.deep_width else size.blocks
         self.before = nn.Sequential(*_blocks(block, size.width, ahead))
+        self.skip = nn.Identity() if not size.deep_width else conv_point(size.width)
         self.deep: nn.Sequential | None = None
         if size.deep_width:
             self.deep = nn.Sequential(
@@ -117,7 +123,8 @@ class Trunk(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.before(x)
         if self.deep is not None:
-            x = torch.relu(x + self.deep(x)[..., : x.shape[-2], : x.shape[-1]])
+            deep = self.deep(x)[..., : x.shape[-2], : x.shape[-1]]
+            x = torch.relu(self.skip(x) + deep)
         result: Tensor = self.after(x)
         return result
 
@@ -144,16 +151,47 @@ class RepBlock(nn.Module):
         return torch.relu(y)
 
 
-class Resize(nn.Module):
-    """Repeat every pixel 2x2, then convolve 3x3; folds to a convolution and a pixel shuffle."""
+class Upscale(nn.Module):
+    """Double both sides bilinearly, then convolve 3x3; folds to a convolution and a pixel shuffle.
+
+    It is one convolution of the small picture in training too, with the kernel that ``kernel``
+    works out. What is even stays even, so it cannot print a grid; repetition instead of linear
+    interpolation draws a slanted edge as stairs, and a free kernel for each phase was tried and
+    prints grids wherever the picture has a slope.
+    """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.conv = conv(inputs, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
-        return y
+        weight, bias = self.kernel(torch.float32)
+        return F.pixel_shuffle(F.conv2d(x, weight, bias, padding=1), 2)
+
+    def kernel(self, dtype: torch.dtype) -> Kernel:
+        """Return the kernel (4 outputs, inputs, 3, 3) and the bias of the convolution it is."""
+        if self.conv.bias is None:
+            raise TypeError("the convolution of an upscaling has a bias")
+        return _phases(self.conv.weight.to(dtype)), self.conv.bias.to(dtype).repeat_interleave(4)
+
+
+def _phases(weight: Tensor) -> Tensor:
+    """Turn "double bilinearly, convolve 3x3" into one convolution with a pixel-shuffled output.
+
+    Output row 2i + a reads the large rows 2i + a + u. Large row 2j is 1/4 of the small row j - 1
+    and 3/4 of row j, large row 2j + 1 is 3/4 of row j and 1/4 of row j + 1: for every phase a the
+    three kernel rows together meet the small rows i - 1, i and i + 1, no others.
+    """
+    gather = weight.new_zeros(2, 3, 3)  # phase a, small row d, large row u
+    for a in (0, 1):
+        for u in (-1, 0, 1):
+            near = (a + u) // 2
+            far = near + (1 if (a + u) % 2 else -1)
+            gather[a, near + 1, u + 1] += 0.75
+            gather[a, far + 1, u + 1] += 0.25
+    phases = torch.einsum("adu,oiuv,bev->oabide", gather, weight, gather)
+    outputs, inputs = weight.shape[:2]
+    return phases.reshape(4 * outputs, inputs, 3, 3)
 
 
 class FoldedStudent(nn.Module):
@@ -198,6 +236,13 @@ def conv(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Co
     return nn.Conv2d(inputs, outputs, 3, stride, padding=dilation, dilation=dilation)
 
 
+def conv_point(channels: int) -> nn.Conv2d:
+    """1x1 convolution that begins as the identity."""
+    layer = nn.Conv2d(channels, channels, 1, bias=False)
+    nn.init.dirac_(layer.weight)
+    return layer
+
+
 @torch.no_grad()
 def fold(student: Student) -> FoldedStudent:
     """Return the plain network that computes what ``student`` computes with fixed statistics.
@@ -220,8 +265,9 @@ def _kernels(module: nn.Module) -> Iterator[Kernel]:
     """Yield the plain kernel of each convolution-like part, in the order the parts stand."""
     if isinstance(module, RepBlock):
         yield _fold_block(module)
-    elif isinstance(module, Resize):
-        yield _fold_resize(module.conv)
+    elif isinstance(module, Upscale):
+        weight, bias = module.kernel(torch.float64)
+        yield weight.detach(), bias.detach()
     elif isinstance(module, nn.Conv2d):
         yield _kernel(module)
     else:
@@ -257,23 +303,6 @@ def _fold_norm(weight: Tensor, norm: nn.BatchNorm2d) -> Kernel:
         raise TypeError("a rep-block keeps running statistics")
     gain = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
     return weight.double() * gain.view(-1, 1, 1, 1), norm.bias - norm.running_mean * gain
-
-
-def _fold_resize(layer: nn.Conv2d) -> Kernel:
-    """Turn "repeat 2x2, convolve 3x3" into one convolution whose output is pixel-shuffled.
-
-    Output row 2i + a reads the repeated rows 2i + a + u, that is row i + floor((a + u) / 2) of
-    the small picture: kernel rows that meet the same small row are added. Zero padding of the
-    large picture meets zero padding of the small one, so the edges agree too.
-    """
-    weight, bias = _kernel(layer)
-    gather = weight.new_zeros(2, 3, 3)  # phase a, small row d, large row u
-    for a in (0, 1):
-        for u in (-1, 0, 1):
-            gather[a, (a + u) // 2 + 1, u + 1] = 1
-    phases = torch.einsum("adu,oiuv,bev->oabide", gather, weight, gather)
-    outputs, inputs = weight.shape[:2]
-    return phases.reshape(4 * outputs, inputs, 3, 3), bias.repeat_interleave(4)
 
 
 def student_from(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> FoldedStudent:

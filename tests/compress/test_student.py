@@ -5,15 +5,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn import functional
 
 from stylepress.compress.student import (
     PRESETS,
     FoldedStudent,
     Preset,
     RepBlock,
-    Resize,
     Student,
     StudentSize,
+    Upscale,
     fold,
 )
 from stylepress.errors import RecipeError
@@ -67,14 +68,22 @@ def test_any_picture_comes_out_rounded_up_to_the_stride(
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_folded_student_holds_nothing_but_convolutions_relu_and_shuffles(preset: Preset) -> None:
     leaves = [part for part in FoldedStudent(PRESETS[preset]).modules() if not any(part.children())]
-    kinds = {type(leaf) for leaf in leaves} - {nn.Sequential}
+    kinds = {type(leaf) for leaf in leaves} - {nn.Sequential, nn.Identity}
     assert kinds == {nn.Conv2d, nn.ReLU, nn.PixelShuffle}
 
 
-def test_a_resize_step_cannot_print_a_grid_on_a_flat_picture() -> None:
-    step = Resize(4, 3)
-    output = step(torch.full((1, 4, 8, 8), 0.7))[..., 1:-1, 1:-1]
-    assert torch.allclose(output, output[..., :1, :1].expand_as(output), atol=1e-6)
+def test_upscaling_cannot_print_a_grid_on_a_flat_picture() -> None:
+    step = Upscale(4, 3)
+    output = step(torch.full((1, 4, 8, 8), 0.7))[..., 2:-2, 2:-2]
+    assert torch.allclose(output, output[..., :1, :1].expand_as(output), atol=1e-4)
+
+
+def test_upscaling_is_bilinear_interpolation_and_a_convolution() -> None:
+    step = Upscale(4, 3)
+    small = torch.rand(2, 4, 7, 9)
+    large = functional.interpolate(small, scale_factor=2.0, mode="bilinear")
+    expected = step.conv(large)[..., 2:-2, 2:-2]
+    assert torch.allclose(step(small)[..., 2:-2, 2:-2], expected, atol=1e-6)
 
 
 def test_a_rep_block_is_shift_equivariant_away_from_the_border() -> None:
