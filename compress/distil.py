@@ -17,9 +17,17 @@ from stylepress.compress.student import IMAGE, FoldedStudent, Student, StudentSi
 from stylepress.compress.taps import Taps, feature_distance
 from stylepress.train.loop import LoopOptions, Run, Step, autocast, fit
 from stylepress.train.photos import Photos
-from stylepress.train.style_loss import content_distance, random_crop, sliced_wasserstein
+from stylepress.train.style_loss import (
+    STYLE_PX,
+    content_distance,
+    random_crop,
+    sliced_wasserstein,
+)
 from stylepress.train.teacher import side_by_side
 from stylepress.train.weights.checkpoint import save_checkpoint
+
+RIM = 8
+"""Pixels left out where a shifted picture came round, or where padding shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +39,27 @@ class DistilOptions:
     term that looks at the style picture instead of the teacher's picture. A teacher with instance
     norms picks colours by what the whole picture holds, which a student without norms cannot see:
     then the style and content terms must let it choose its own.
-    ``noise_level`` is a standard deviation in [0, 1].
+    ``noise_level`` is a standard deviation in [0, 1]. The noisy twin also stands up to
+    ``twin_shift`` pixels further: what a student draws must move with the photo, not with its own
+    grid of cells.
     """
 
     loop: LoopOptions = field(
-        default_factory=lambda: LoopOptions(1500, batch=4, learning_rate=3e-3, seed=1)
+        default_factory=lambda: LoopOptions(3000, batch=2, learning_rate=3e-3, seed=1)
     )
     crop_px: int = 256
     pool: int = 256
     pool_px: int = 384
     frame_weight: float = 1.0
     style_weight: float = 1.0
-    to_style: float = 0.3
-    content_weight: float = 0.05
-    grid_weight: float = 100.0
+    to_style: float = 0.6
+    content_weight: float = 0.15
+    grid_weight: float = 30.0
     feature_weight: float = 0.0
     taps: tuple[str, ...] = ()
-    noise_weight: float = 0.2
+    noise_weight: float = 0.15
     noise_level: float = 0.012
+    twin_shift: int = 3
     freeze_norm_share: float = 0.25
 
 
@@ -179,18 +190,22 @@ def _terms(
     """Weigh what the student's pictures of ``content`` lack against the teacher's."""
     options, taps, step = how
     draw = step.shared()
-    noisy = content
+    noisy, shift = content, (0, 0)
     if options.noise_weight:
-        # The noisy twin of the first sample rides along in the same batch.
+        # The noisy, shifted twin of the first sample rides along in the same batch.
         noise = torch.randn(content[:1].shape, generator=draw) * options.noise_level
-        noisy = torch.cat([content, content[:1] + noise])
+        down, right = torch.randint(options.twin_shift + 1, (2,), generator=draw).tolist()
+        shift = (down, right)
+        noisy = torch.cat([content, content[:1].roll(shift, dims=(2, 3)) + noise])
     with autocast(options.loop.precision, content.device):
         output, guesses = active(noisy)
     output = output[..., : content.shape[-2], : content.shape[-1]].float()
     terms: dict[str, Tensor] = {}
     if options.noise_weight:
         output, twin = output[:-1], output[-1:]
-        terms["noise"] = options.noise_weight * (twin - output[:1]).abs().mean()
+        apart = twin - output[:1].roll(shift, dims=(2, 3))
+        inner = apart[..., RIM:-RIM, RIM:-RIM]  # away from where the roll came round
+        terms["noise"] = options.noise_weight * inner.abs().mean()
     terms["frame"] = options.frame_weight * frame_distance(output, target)
     if options.content_weight:
         terms["content"] = options.content_weight * content_distance(output, content)
@@ -202,7 +217,7 @@ def _terms(
         swd = sliced_wasserstein(output, target, draw)
         terms["style"] = options.style_weight * (1 - share) * swd
     if options.style_weight and share > 0 and teacher.style is not None:
-        crop = random_crop(teacher.style, options.crop_px, draw)[None]
+        crop = random_crop(teacher.style, STYLE_PX, draw)[None]
         swd = sliced_wasserstein(output, crop, draw)
         terms["to_style"] = options.style_weight * share * swd
     if taps is not None:

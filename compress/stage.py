@@ -70,5 +70,6 @@ def distil_options(step: DistilStep, *, seed: int) -> DistilOptions:
         taps=step.taps,
         noise_weight=step.noise_weight,
         noise_level=step.noise_level,
+        twin_shift=step.twin_shift,
         freeze_norm_share=step.freeze_norm_share,
     )

@@ -74,6 +74,14 @@ class TrainStep(Section):
         default=None, description="default 0.1 for swd, 1 (the published weight) for vgg"
     )
     style_weight: Weight = 1.0
+    palette_weight: Weight = Field(
+        default=0.0,
+        description="distance to the nearest colour of the style, for swd: cures droplets, costs hues",
+    )
+    style_px: CropPx = Field(
+        default=768,
+        description="side of the random square of the style picture that a swd step looks at",
+    )
     sample_every: int = Field(default=100, ge=1, description="steps between two sample pictures")
     save_every: int = Field(default=200, ge=1, description="steps between two saved states")
 
@@ -106,30 +114,33 @@ class Teacher(Section):
 class DistilStep(Section):
     """Teach the student to draw what the teacher draws."""
 
-    steps: Steps = 1500
+    steps: Steps = 3000
     crop_px: CropPx = 256
-    batch: int = Field(default=4, ge=1, le=1024)
+    batch: int = Field(default=2, ge=1, le=1024)
     learning_rate: LearningRate = 3e-3
     frame_weight: Weight = Field(default=1.0, description="distance to the teacher's frame")
     style_weight: Weight = Field(default=1.0, description="style distance to the teacher's frame")
-    content_weight: Weight = Field(default=0.05, description="content distance to the photo")
+    content_weight: Weight = Field(default=0.15, description="content distance to the photo")
     grid_weight: Weight = Field(
-        default=100.0, description="distance of what is locked to a 4-pixel grid"
+        default=30.0, description="distance of what is locked to a 4-pixel grid"
     )
     feature_weight: Weight = Field(default=0.0, description="distance between inner features")
     taps: tuple[str, ...] = Field(
         default=(), description="teacher layers to compare features with, e.g. res5"
     )
     to_style: float = Field(
-        default=0.3,
+        default=0.6,
         ge=0,
         le=1,
         description="share of the style term that looks at the style picture, not the teacher",
     )
-    noise_weight: Weight = Field(default=0.2, description="steadiness under noise, for video")
+    noise_weight: Weight = Field(
+        default=0.15, description="steadiness under noise and small shifts, for video"
+    )
     noise_level: float = Field(
         default=0.012, ge=0, le=0.5, description="deviation of that noise, white being 1"
     )
+    twin_shift: int = Field(default=3, ge=0, le=32, description="most pixels of those shifts")
     pool: int = Field(default=256, ge=1, le=100_000, description="teacher pictures drawn once")
     pool_px: CropPx = Field(default=384, description="side of those pictures")
     freeze_norm_share: float = Field(

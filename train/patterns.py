@@ -20,7 +20,7 @@ Field: TypeAlias = NDArray[np.float32]
 
 GLASS = ("#c0281f", "#e8a21b", "#15489c", "#1b7f5c", "#f2e3b0", "#6a2a7c", "#e06a1e", "#3aa3c9")
 NIGHT = ("#0d2350", "#1c4587", "#2f6fb0", "#7fb2d0", "#f0c54a", "#f6e7a8", "#14305f", "#4a8fb8")
-PAPER, INK = (241, 230, 204), (26, 22, 24)
+PAPER, TONE, INK = (243, 231, 203), (196, 124, 66), (34, 27, 32)
 
 
 def draw(pattern: str, *, seed: int, size: int) -> Picture:
@@ -79,22 +79,21 @@ def strokes(rng: np.random.Generator, size: int) -> Picture:
 
 
 def woodcut(rng: np.random.Generator, size: int) -> Picture:
-    """Woodcut: gouged lines whose width carries the tone, dark ink on warm paper."""
-    count = max(4, size * size // 9000)
-    seeds = rng.uniform(0, size, (count, 2)).astype(np.float32)
-    nearest, second, patch = _two_nearest(seeds, size)
-    turn = rng.uniform(0, np.pi, count).astype(np.float32)[patch]
-    y, x = np.mgrid[:size, :size].astype(np.float32)
-    bend = 9 * smooth_noise(rng, size, 60)
-    phase = ((x + bend) * np.cos(turn) + (y + bend) * np.sin(turn)) * (2 * np.pi / 9.5)
-    rough = 0.22 * smooth_noise(rng, size, 4)
-    tone = 0.75 * smooth_noise(rng, size, 45) + rng.normal(0, 0.35, count)[patch]
-    white = np.clip((np.cos(phase) + 1.1 * tone + rough) * 3.2 + 0.5, 0, 1)
-    contour = np.clip((second - nearest) * 0.5 - 1.4 + 0.8 * rough, 0, 1)
-    white = (white * contour)[..., None].astype(np.float32)
+    """Chiaroscuro woodcut: dark ink, a warm tone block, and gouged lights on paper.
+
+    The three tones follow one brightness, and lines stand only between ink and tone and between
+    tone and paper, so that a light spot of a photo has one colour to become.
+    """
+    angle = 1.6 * np.pi * smooth_noise(rng, size, 90)
+    grooves = _grooves(rng, angle, period=11.0)
+    tone = 1.1 * smooth_noise(rng, size, 28)
+    rough = 0.10 * smooth_noise(rng, size, 3)
+    cut = tone + 1.15 * grooves + rough
+    ink = np.clip((-0.3 - cut) * 5 + 0.5, 0, 1)[..., None]
+    paper = np.clip((cut - 0.5) * 5 + 0.5, 0, 1)[..., None]
     grain = 1 + 0.03 * smooth_noise(rng, size, 3)[..., None]
-    image: Field = (_level(PAPER) * white + _level(INK) * (1 - white)) * grain
-    return np.clip(image, 0, 255).astype(np.uint8)
+    image: Field = _level(TONE) * (1 - ink - paper) + _level(INK) * ink + _level(PAPER) * paper
+    return np.clip(image * grain, 0, 255).astype(np.uint8)
 
 
 PATTERNS: dict[str, Callable[[np.random.Generator, int], Picture]] = {
@@ -111,6 +110,26 @@ def smooth_noise(rng: np.random.Generator, size: int, period: float) -> Field:
     shaped = np.fft.rfft2(rng.normal(size=(size, size))) * np.exp(-radius2 * (period**2) * 2)
     noise = np.fft.irfft2(shaped, s=(size, size))
     return (0.5 * noise / max(float(noise.std()), 1e-12)).astype(np.float32)
+
+
+def _grooves(rng: np.random.Generator, angle: Field, *, period: float) -> Field:
+    """Wavy lines across a field of angles, by smearing noise along it: deviation 0.5.
+
+    Line integral convolution (Cabral & Leedom 1993) of band-passed noise.
+    """
+    size = len(angle)
+    noise = smooth_noise(rng, size, period / 4) - smooth_noise(rng, size, period / 2)
+    noise -= noise.mean()
+    y, x = np.mgrid[:size, :size].astype(np.float32)
+    total = noise.copy()
+    for way in (-1.0, 1.0):
+        u, v = x.copy(), y.copy()
+        for _ in range(int(3 * period)):
+            turn = angle[v.astype(np.intp) % size, u.astype(np.intp) % size]
+            u, v = u + way * np.cos(turn), v + way * np.sin(turn)
+            total += noise[v.astype(np.intp) % size, u.astype(np.intp) % size]
+    lines: Field = (0.5 * total / total.std()).astype(np.float32)
+    return lines
 
 
 def _two_nearest(seeds: Field, size: int) -> tuple[Field, Field, NDArray[np.intp]]:

@@ -98,7 +98,11 @@ def _loss(step: TrainStep, style: Tensor, work: Work) -> ImageLoss:
     if step.loss == "swd":
         content_weight = 0.1 if step.content_weight is None else step.content_weight
         return StyleContentLoss(
-            style, style_weight=step.style_weight, content_weight=content_weight
+            style,
+            style_weight=step.style_weight,
+            content_weight=content_weight,
+            palette_weight=step.palette_weight,
+            style_px=step.style_px,
         )
     found = require_weights("vgg16", explicit=step.vgg, env=work.environ, home=work.home)
     if not found.genuine:

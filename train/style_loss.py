@@ -21,6 +21,8 @@ PROJECTIONS = 64
 MOST_PATCHES = 80
 PALETTE = 256
 WINDOW = 31
+STYLE_PX = 768
+"""Side of the square of the style picture that is compared at a step."""
 LUMA = (0.299, 0.587, 0.114)
 
 
@@ -37,28 +39,34 @@ class ImageLoss(Protocol):
 class StyleContentLoss:
     """Sliced-Wasserstein style, local-contrast content, palette, and a penalty outside [0, 1].
 
-    ``style`` is (3, H, W) float32 in [0, 1]; a random crop of it as large as the output is
-    compared at every call.
+    ``style`` is (3, H, W) float32 in [0, 1]; a random square of it of at most ``style_px`` is
+    compared at every call. A large one gives a steady aim, which a picture with large features
+    needs; one as small as the output varies from step to step. A palette term cures droplets where
+    the style has few colours (``woodcut``); where it has many, a network stays with the first few
+    that it found, and flat grey between them (``glass``, ``strokes``).
     """
 
     style: Tensor
     style_weight: float = 1.0
     content_weight: float = 0.1
     range_weight: float = 1.0
-    palette_weight: float = 30.0
+    palette_weight: float = 0.0
+    style_px: int = STYLE_PX
 
     def __call__(
         self, output: Tensor, content: Tensor, generator: torch.Generator
     ) -> dict[str, Tensor]:
-        """Return {"style", "content", "palette", "range"}, each a weighted scalar."""
-        crop = random_crop(self.style, min(output.shape[-2:]), generator).to(output.device)
+        """Return {"style", "content", "range"}, and "palette" when it weighs, weighted scalars."""
+        crop = random_crop(self.style, self.style_px, generator).to(output.device)
         outside = F.relu(-output) + F.relu(output - 1)
-        return {
+        terms = {
             "style": self.style_weight * sliced_wasserstein(output, crop[None], generator),
             "content": self.content_weight * content_distance(output, content),
-            "palette": self.palette_weight * palette_distance(output, crop[None], generator),
-            "range": self.range_weight * outside.mean(),
         }
+        if self.palette_weight:
+            apart = palette_distance(output, crop[None], generator)
+            terms["palette"] = self.palette_weight * apart
+        return terms | {"range": self.range_weight * outside.mean()}
 
 
 def sliced_wasserstein(output: Tensor, style: Tensor, generator: torch.Generator) -> Tensor:
@@ -66,9 +74,9 @@ def sliced_wasserstein(output: Tensor, style: Tensor, generator: torch.Generator
 
     Five average-pool levels, 64 unit projections of 7x7x3 patches a level, mean of |d| + d^2 over
     the differences d of sorted values, level l weighted 1 + l / 4. The square is what pulls back
-    a small region of a colour that the style has not: |d| alone counts it by its area. A level takes about 80x80 patches at most, on a grid of random
-    phase: the sort is most of the cost, and more patches hardly change the distribution.
-    Differentiable in ``output``.
+    a small region of a colour that the style has not: |d| alone counts it by its area. A level
+    takes about 80x80 patches of each at most, on a grid of random phase: the sort is most of the
+    cost, and more patches hardly change the distribution. Differentiable in ``output``.
     """
     total = output.new_zeros(())
     for level in range(LEVELS):
@@ -78,9 +86,8 @@ def sliced_wasserstein(output: Tensor, style: Tensor, generator: torch.Generator
             break
         filters = torch.randn(PROJECTIONS, 3, PATCH, PATCH, generator=generator)
         filters = (filters / filters.flatten(1).norm(dim=1).view(-1, 1, 1, 1)).to(output.device)
-        stride = -(-min(output.shape[-2:]) // MOST_PATCHES)
-        mine = _projected(output, filters, stride, generator)
-        theirs = _projected(style, filters, stride, generator)
+        mine = _projected(output, filters, generator)
+        theirs = _projected(style, filters, generator)
         gap = mine - _as_many(theirs, mine.shape[-1])
         total = total + (1 + level / 4) * (gap.abs().mean() + gap.square().mean())
     return total
@@ -138,8 +145,9 @@ def _box(x: Tensor) -> Tensor:
     return F.avg_pool2d(x, WINDOW, 1, WINDOW // 2, count_include_pad=False)
 
 
-def _projected(image: Tensor, filters: Tensor, stride: int, generator: torch.Generator) -> Tensor:
-    """Sorted projections of all patches: (N, 64, patches)."""
+def _projected(image: Tensor, filters: Tensor, generator: torch.Generator) -> Tensor:
+    """Sorted projections of patches on a grid of random phase: (N, 64, patches)."""
+    stride = -(-min(image.shape[-2:]) // MOST_PATCHES)
     phase = torch.randint(stride, (2,), generator=generator).tolist()
     values = F.conv2d(image[..., phase[0] :, phase[1] :], filters, stride=stride)
     return _ordered(values.flatten(2))
