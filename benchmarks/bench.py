@@ -3,52 +3,46 @@
 from __future__ import annotations
 
 import json
-import math
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
-
-import numpy as np
+from time import perf_counter_ns
 
 from stylepress import __version__
 from stylepress.artifact import file_digest
+from stylepress.benchmarks.machine.record import Machine, record_machine
+from stylepress.benchmarks.machine.timeline import Curves, Timeline, Window
+from stylepress.benchmarks.machine.watch import Limits, Validity, Watch
 from stylepress.benchmarks.page import page
-from stylepress.benchmarks.pictures.camera import camera, render, warp_error
-from stylepress.benchmarks.pictures.gallery import Drawing, gallery
-from stylepress.benchmarks.pictures.photos import Photo, golden_photos, read_photos, unit
-from stylepress.benchmarks.pictures.quality import (
-    content_distance,
-    grid_energy,
-    psnr_db,
-    ssim,
-    style_distance,
-)
+from stylepress.benchmarks.pictures.gallery import gallery
+from stylepress.benchmarks.pictures.judged import Painters, consistencies, draw, qualities
+from stylepress.benchmarks.pictures.photos import Photo, golden_photos, read_photos
 from stylepress.benchmarks.report import (
     Consistency,
     FileFact,
     Latency,
     Model,
-    Quality,
     Report,
     Scenario,
     Skipped,
     speedups,
 )
+from stylepress.benchmarks.resources.energy import readable, why_unread
+from stylepress.benchmarks.resources.footprint import Footprint
+from stylepress.benchmarks.scenarios.outcome import Length, Setting
+from stylepress.benchmarks.scenarios.scene import Scene
+from stylepress.benchmarks.scenarios.warm_up import WarmRule
 from stylepress.benchmarks.summary import summary
 from stylepress.benchmarks.timing.latency import Plan, System, Timing, measure
-from stylepress.benchmarks.timing.machine import record_machine
-from stylepress.benchmarks.timing.systems import (
-    Contender,
-    Field,
-    bundle_model,
-    named,
-)
+from stylepress.benchmarks.timing.systems import Contender, Field, bundle_model, named
+from stylepress.benchmarks.trials import Entrant, Trials, roof_shares
 from stylepress.errors import RecipeError
 from stylepress.progress import Progress
 from stylepress.replace import replacing_file
 from stylepress.runtime.backends import EngineOptions
+from stylepress.runtime.bundle import Bundle
 from stylepress.runtime.media.images import read_picture
 
 JSON, MARKDOWN, HTML = "report.json", "report.md", "report.html"
@@ -61,8 +55,14 @@ class BenchOptions:
     ``size`` is (height, width) of the frames; photos are scaled to cover it and cropped.
     ``backends`` are all that run here when None, ``threads`` as many as there are cores.
     Quality is taken on ``most_photos`` photos, ``shown`` of them are put on the page, and
-    ``clip_frames`` frames of a moving camera are checked for flicker (0: none). ``created`` is the
-    time now as ISO 8601, ``environ`` the environment, which is recorded where it sets threads.
+    ``clip_frames`` frames of a moving camera are checked for flicker (0: none).
+
+    Each bundle is started ``starts`` times cold and warm in each backend, in fresh processes, and
+    in its fastest one plays the scenarios of ``settings`` for ``length`` each after warming up by
+    ``rule``. ``split`` also takes a film through it, ``roof`` measures the machine's peaks.
+    ``foreign_load`` is the share of all cores that others may use before the times do not count.
+    ``created`` is the time now as ISO 8601, ``environ`` the environment of those processes, which
+    is recorded where it sets threads.
     """
 
     size: tuple[int, int] = (512, 512)
@@ -72,10 +72,22 @@ class BenchOptions:
     most_photos: int = 6
     shown: int = 3
     clip_frames: int = 8
+    starts: int = 1
+    settings: tuple[Setting, ...] = ()
+    length: Length = field(default_factory=Length)
+    rule: WarmRule = field(default_factory=WarmRule)
+    split: bool = False
+    roof: bool = False
+    foreign_load: float = Limits().foreign_load
     created: str = ""
     environ: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.starts < 0 or not 0 <= self.foreign_load <= 1:
+            raise RecipeError(
+                f"{self.starts} starts and a foreign load of {100 * self.foreign_load:g} % cannot "
+                f"be measured by. Give 0 starts or more, and 0 to 100 %."
+            )
         if min(self.size) < 64 or self.most_photos < 1:
             raise RecipeError(
                 f"Frames of {self.size[1]}x{self.size[0]} and {self.most_photos} photos are too "
@@ -97,7 +109,7 @@ def bench(
 
     ``teacher`` is a checkpoint (its baselines need torch), ``student`` the float bundle of the
     student, ``photos`` a folder of photos that no training saw (the bundle's golden pictures when
-    None), ``style`` the style picture.
+    None), ``style`` the style picture. A process of its own watches the machine meanwhile.
 
     Raises:
         ArtifactError, BackendError, FrameError, CheckpointError: what was handed in cannot be
@@ -113,8 +125,10 @@ def bench(
         else read_photos(photos, options.size, limit=options.most_photos, progress=progress)
     )
     engine = EngineOptions(threads=options.threads, size=options.size)
+    machine = record_machine(options.environ)
     with (
         tempfile.TemporaryDirectory(prefix="stylepress-bench-") as work,
+        Watch(limits=Limits(foreign_load=options.foreign_load)) as watch,
         Field(engine, options.backends) as systems,
     ):
         if teacher is not None:
@@ -126,7 +140,9 @@ def bench(
             model = bundle_model(bundle, "bundle", options.size, name)
             systems.enter(model, bundle, systems.backends, baseline=False)
         systems.enter_null(loaded[0][0])
-        return _Measurement(systems, pictures, style, options, progress).report()
+        given = _Given({name: bundle for bundle, name in loaded}, pictures, style, Path(work))
+        measurement = _Measurement(systems, given, options, watch=watch, progress=progress)
+        return measurement.report(machine)
 
 
 def write_report(report: Report, out: Path) -> tuple[Path, Path, Path]:
@@ -175,50 +191,77 @@ def _enter_teacher(
     Teacher(source, work, frames=frames, progress=progress).enter(systems, options.size)
 
 
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What was handed in: the bundles by name, the photos, the style picture, a working folder."""
+
+    bundles: Mapping[str, Bundle]
+    photos: Sequence[Photo]
+    style: Path | None
+    work: Path
+
+
 class _Measurement:
     """The parts of a report, in the order they are measured."""
 
     def __init__(
         self,
         systems: Field,
-        photos: Sequence[Photo],
-        style: Path | None,
+        given: _Given,
         options: BenchOptions,
+        *,
+        watch: Watch,
         progress: Progress,
     ) -> None:
-        self.systems, self.photos, self.options = systems, photos, options
-        self.progress = progress
-        self.style = None if style is None else read_picture(style).pixels
-        self.style_fact = (
-            None if style is None else FileFact(name=style.name, sha256=file_digest(style))
-        )
+        self.systems, self.given, self.options = systems, given, options
+        self.watch, self.progress = watch, progress
+        self.trials = Trials(systems.options, watch=watch, progress=progress)
         self.skipped: list[Skipped] = list(systems.skipped)
 
-    def report(self) -> Report:
-        machine = record_machine(self.options.environ)
-        latencies = self._latencies()
+    def report(self, machine: Machine) -> Report:
+        entrants = [
+            Entrant(one, self.given.bundles[one.model.name])
+            for one in self.systems.contenders
+            if one.model is not None and one.model.name in self.given.bundles
+        ]
+        footprints = self._footprints(entrants)
+        latencies, validity, curves = self._latencies()
         best = self._best(latencies)
-        drawn = self._drawn(best)
+        fastest = [one for one in entrants if one.contender in best.values()]
+        scenes = self._scenes(fastest)
+        splits = tuple(self.trials.splits(fastest, self._photo())) if self.options.split else ()
+        models = {one.model.name: one.model for one in self.systems.contenders if one.model}
+        roofs = (
+            self.trials.roofs(self.systems.backends, self.given.work) if self.options.roof else ()
+        )
+        painters = {model: one.run for model, one in best.items()}
+        drawn = draw(self.given.photos, painters, progress=self.progress)
+        style = None if self.given.style is None else read_picture(self.given.style).pixels
+        judged = tuple(qualities(drawn, style, progress=self.progress))
+        steady = tuple(self._consistencies(painters))
         return Report(
             tool=f"stylepress {__version__}",
             created=self.options.created,
             scenario=self._scenario(),
             machine=machine,
-            models=tuple(self._models().values()),
+            models=tuple(models.values()),
             latencies=latencies,
             speedups=speedups(latencies),
-            qualities=tuple(self._qualities(drawn)),
-            consistencies=tuple(self._consistencies(best)),
-            skipped=tuple(self.skipped),
+            qualities=judged,
+            consistencies=steady,
+            validity=validity,
+            curves=curves,
+            scenes=scenes,
+            footprints=footprints,
+            splits=splits,
+            roofs=roofs,
+            roof_shares=tuple(roof_shares(roofs, latencies, models)),
+            skipped=(*self.skipped, *self.trials.skipped),
             gallery=gallery(drawn[: self.options.shown]),
         )
 
-    def _models(self) -> dict[str, Model]:
-        models = [one.model for one in self.systems.contenders if one.model is not None]
-        return {model.name: model for model in models}
-
     def _scenario(self) -> Scenario:
-        plan = self.options.plan
+        plan, style = self.options.plan, self.given.style
         return Scenario(
             height=self.options.size[0],
             width=self.options.size[1],
@@ -226,20 +269,33 @@ class _Measurement:
             rounds=plan.rounds,
             turn_s=plan.turn_s,
             warm_up=plan.warm_up,
-            photos=tuple(photo.fact for photo in self.photos),
-            style=self.style_fact,
+            photos=tuple(photo.fact for photo in self.given.photos),
+            style=None if style is None else FileFact(name=style.name, sha256=file_digest(style)),
         )
 
-    def _latencies(self) -> tuple[Latency, ...]:
-        frames = cycle([photo.frame for photo in self.photos])
+    def _footprints(self, entrants: Sequence[Entrant]) -> tuple[Footprint, ...]:
+        rounds, environ = self.options.starts, self.options.environ
+        if not rounds:
+            self.skipped.append(Skipped(what="start and memory", why="no start was asked for"))
+            return ()
+        return tuple(self.trials.footprints(entrants, rounds=rounds, environ=environ))
+
+    def _latencies(self) -> tuple[tuple[Latency, ...], Validity, Curves]:
+        frames = cycle([photo.frame for photo in self.given.photos])
         contenders = self.systems.contenders
+        began_ns = perf_counter_ns()
         timings = measure(
             [System(one.name, one.run) for one in contenders],
             lambda: next(frames),
             plan=self.options.plan,
             progress=self.progress,
         )
-        return tuple(_latency(one, timing) for one, timing in zip(contenders, timings, strict=True))
+        window = Window(began_ns, perf_counter_ns())
+        validity = self.watch.judged(window)
+        latencies = tuple(
+            _latency(one, timing) for one, timing in zip(contenders, timings, strict=True)
+        )
+        return latencies, validity, self.watch.timeline().curves(window)
 
     def _best(self, latencies: Sequence[Latency]) -> dict[Model, Contender]:
         """The fastest contender of each model that pictures are asked of."""
@@ -252,62 +308,44 @@ class _Measurement:
                 best[one.model.name] = latency.median_ms, one
         return {one.model: one for _, one in best.values() if one.model is not None}
 
-    def _drawn(self, best: Mapping[Model, Contender]) -> list[Drawing]:
-        self.progress.start("Stylizing photos", len(self.photos) * len(best))
-        drawn = []
-        for photo in self.photos:
-            made = {}
-            for model, one in best.items():
-                made[model] = one.run(photo.frame)
-                self.progress.advance(note=model.name)
-            drawn.append(Drawing(photo.fact.name, photo.frame, made))
-        self.progress.finish()
-        return drawn
+    def _scenes(self, fastest: Sequence[Entrant]) -> tuple[Scene, ...]:
+        options = self.options
+        scenes = tuple(
+            self.trials.scenes(
+                fastest,
+                options.settings,
+                self.given.photos,
+                length=options.length,
+                rule=options.rule,
+            )
+        )
+        self.skipped += _no_energy(scenes, self.watch.timeline())
+        return scenes
 
-    def _qualities(self, drawn: Sequence[Drawing]) -> Iterable[Quality]:
-        style = None if self.style is None else unit(self.style[np.newaxis])
-        self.progress.start("Judging pictures", sum(len(each.made) for each in drawn))
-        for each in drawn:
-            content = unit(each.content)
-            for model, frame in each.made.items():
-                reference = each.reference(model)
-                other = None if reference is None else unit(each.made[reference])
-                picture = unit(frame)
-                level = math.inf if other is None else psnr_db(picture, other)
-                yield Quality(
-                    model=model.name,
-                    photo=each.photo,
-                    reference=None if reference is None else reference.name,
-                    style_distance=None if style is None else style_distance(picture, style),
-                    content_distance=content_distance(picture, content),
-                    grid_energy=grid_energy(picture),
-                    psnr_db=level if math.isfinite(level) else None,
-                    ssim=None if other is None else ssim(picture, other),
-                    identical=other is not None and math.isinf(level),
-                )
-                self.progress.advance(note=model.name)
-        self.progress.finish()
+    def _photo(self) -> Path | None:
+        return self.given.photos[0].path
 
-    def _consistencies(self, best: Mapping[Model, Contender]) -> Iterable[Consistency]:
-        count, size = self.options.clip_frames, self.options.size
-        path = self.photos[0].path
+    def _consistencies(self, painters: Painters) -> Iterable[Consistency]:
+        count, path = self.options.clip_frames, self._photo()
         if count < 2 or path is None:
             why = "no frames were asked for" if path else "the golden pictures are too small"
             self.skipped.append(Skipped(what="consistency of video", why=why))
-            return
-        # A hundredth of a ten-second loop a frame: neighbours as a video has them.
-        still, matrices = camera(path, size, 300)
-        frames = list(render(still, matrices[:count], size))
-        self.progress.start("Following a moving camera", count * len(best))
-        floor = warp_error(frames, matrices[:count])
-        for model, one in best.items():
-            made = []
-            for frame in frames:
-                made.append(one.run(np.array(frame)[np.newaxis])[0])
-                self.progress.advance(note=model.name)
-            error = warp_error(made, matrices[:count])
-            yield Consistency(model=model.name, warp_error=error, input_warp_error=floor)
-        self.progress.finish()
+            return ()
+        return consistencies(
+            path, self.options.size, painters, frames=count, progress=self.progress
+        )
+
+
+def _no_energy(scenes: Sequence[Scene], timeline: Timeline) -> Iterator[Skipped]:
+    if not readable(timeline):
+        yield Skipped(what="energy", why=why_unread(timeline))
+    elif not scenes:
+        why = "turns are too short for a sensor; ask for `--scenario single-stream`"
+        yield Skipped(what="energy", why=why)
+    for scene in scenes if readable(timeline) else ():
+        if all(one.gross_j is None for one in scene.energies):
+            why = "; ".join(f"{one.source}: {one.why}" for one in scene.energies)
+            yield Skipped(what=f"energy of {scene.title}", why=why)
 
 
 def _latency(one: Contender, timing: Timing) -> Latency:
@@ -318,6 +356,7 @@ def _latency(one: Contender, timing: Timing) -> Latency:
         facts=dict(one.facts),
         baseline=one.baseline,
         rounds_ms=tuple(tuple(round(call, 4) for call in calls) for calls in timing.rounds_ms),
+        rounds_at_s=tuple(round(at, 3) for at in timing.rounds_at_s),
         median_ms=timing.median_ms,
         p90_ms=timing.percentile_ms(0.9),
     )

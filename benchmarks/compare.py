@@ -1,24 +1,22 @@
-"""Two reports against each other: what became slower, larger or worse, and whether that counts."""
+"""Two reports against each other: a trend, unless the newer one measured both bundles in turns."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from stylepress.benchmarks.report import Report, mean_of, read_report
+from stylepress import __version__
+from stylepress.benchmarks.machine.record import differing
+from stylepress.benchmarks.report import Latency, Model, Report, mean_of, read_report
 from stylepress.benchmarks.timing.interval import separate_ratio
-from stylepress.errors import RecipeError
+from stylepress.benchmarks.verdict.comparison import Comparison, Judgement, Settings, Side
+from stylepress.benchmarks.verdict.holm import least_pairs
+from stylepress.benchmarks.verdict.judgements import judgement, reasons_of
+from stylepress.benchmarks.verdict.rule import ALPHA, DELTA, Paired, Rule, Verdict, together
+from stylepress.benchmarks.verdict.trial import Key, decide
 
-Verdict = Literal["ok", "regression", "not comparable", "inconclusive"]
-EXIT_CODES: Mapping[Verdict, int] = {
-    "ok": 0,
-    "regression": 1,
-    "not comparable": 2,
-    "inconclusive": 3,
-}
 MORE_IS_WORSE: Mapping[str, bool] = {
     "style_distance": True,
     "content_distance": True,
@@ -28,69 +26,13 @@ MORE_IS_WORSE: Mapping[str, bool] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One figure of both reports.
-
-    ``worse_percent`` is by how much the new one is worse (negative: better), ``low`` and ``high``
-    its 95 % interval where it was measured with noise. ``verdict`` is None where nothing is judged.
-    """
-
-    subject: str
-    metric: str
-    unit: str
-    base: float
-    new: float
-    worse_percent: float
-    low: float | None = None
-    high: float | None = None
-    verdict: Verdict | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """The rows, and what follows from them.
-
-    ``differing`` maps a field of machine or scenario to its two values: then nothing was judged.
-    """
-
-    base: str
-    new: str
-    max_regression_percent: float
-    verdict: Verdict
-    rows: tuple[Row, ...]
-    differing: Mapping[str, tuple[Any, Any]]
-
-    @property
-    def exit_code(self) -> int:
-        """0 ok, 1 a regression, 2 not comparable, 3 inconclusive."""
-        return EXIT_CODES[self.verdict]
-
-    def record(self) -> dict[str, Any]:
-        """Return it as JSON values."""
-        return {**asdict(self), "exit_code": self.exit_code}
-
-    def summary(self) -> str:
-        """Return it as Markdown."""
-        lines = [f"**{self.verdict}**: {self.new} against {self.base}", ""]
-        if self.differing:
-            lines += ["| differs | base | new |", "|---|---|---|"]
-            lines += [f"| {k} | {_cell(a)} | {_cell(b)} |" for k, (a, b) in self.differing.items()]
-            return "\n".join(lines) + "\n"
-        lines += [
-            "| what | figure | base | new | worse by | verdict |",
-            "|---|---|--:|--:|--:|---|",
-        ]
-        lines += [
-            f"| {row.subject} | {row.metric} | {_number(row.base, row.unit)} | "
-            f"{_number(row.new, row.unit)} | {_worse(row)} | {row.verdict or 'not judged'} |"
-            for row in self.rows
-        ]
-        lines += ["", f"Worse by more than {self.max_regression_percent:g} % is a regression."]
-        return "\n".join(lines) + "\n"
-
-
-def compare_files(base: Path, new: Path, *, max_regression_percent: float = 5) -> Comparison:
+def compare_files(
+    base: Path,
+    new: Path,
+    *,
+    max_regression_percent: float = 100 * DELTA,
+    vary: Collection[str] = (),
+) -> Comparison:
     """Compare two ``report.json`` files.
 
     Raises:
@@ -100,8 +42,8 @@ def compare_files(base: Path, new: Path, *, max_regression_percent: float = 5) -
     return compare(
         read_report(base),
         read_report(new),
-        names=(str(base), str(new)),
         max_regression_percent=max_regression_percent,
+        vary=vary,
     )
 
 
@@ -109,38 +51,52 @@ def compare(
     base: Report,
     new: Report,
     *,
-    names: tuple[str, str] = ("base", "new"),
-    max_regression_percent: float = 5,
+    max_regression_percent: float = 100 * DELTA,
+    vary: Collection[str] = (),
 ) -> Comparison:
-    """Judge latency, size and quality of the bundles that both reports hold.
+    """Set two reports side by side.
 
-    Times from two runs are separate samples, so their interval is wide; a latency is a regression
-    when even its lower end is beyond the threshold, and inconclusive when only its upper end is.
-    Quality and size do not vary, so they are judged as they are. Baselines are shown, not judged:
-    when they moved too, it was the machine.
+    Times that were measured apart are never judged: between two sessions a machine differs by more
+    than most changes do. When the machine fields agree and the newer report holds the older bundle
+    too (``stylepress bench OLD NEW``), both were measured in turns, and their rounds are judged as
+    pairs; when the machine disturbed them, they stay open. Fields of machine or scenario that
+    differ are named, and then nothing is shown; those of the machine that are meant to differ are
+    named in ``vary``, and then nothing is judged.
     """
-    if not (math.isfinite(max_regression_percent) and max_regression_percent > 0):
-        raise RecipeError(
-            f"A regression threshold of {max_regression_percent} % judges nothing. "
-            f"Give a percentage above 0, e.g. `--max-regression 5`."
-        )
-    differing = _differing(base, new)
-    rows = () if differing else tuple(_rows(base, new, max_regression_percent))
-    seen = {row.verdict for row in rows}
-    verdict: Verdict = "not comparable" if differing else "ok"
-    for possible in ("inconclusive", "regression"):
-        if possible in seen:
-            verdict = possible
-    return Comparison(*names, max_regression_percent, verdict, rows, differing)
+    rule = Rule(max_regression_percent / 100, min(0.01, max_regression_percent / 200))
+    apart = _differing(base, new, vary)
+    both = None if apart or vary else _both_inside(base, new)
+    if both is None:
+        judgements = () if apart else tuple(_trend(base, new))
+        sides = _side(base.of_role("bundle")), _side(new.of_role("bundle"))
+    else:
+        judgements = tuple(_judged(new, both, rule))
+        sides = _side(both[:1]), _side(both[1:])
+    counted = [one.verdict for one in judgements if one.gated and one.verdict is not None]
+    return Comparison(
+        tool=f"stylepress {__version__}",
+        created=new.created,
+        mode="trend" if both is None else "rounds",
+        base=sides[0],
+        new=sides[1],
+        verdict="NOT COMPARABLE" if apart else together(counted) if both else "TREND",
+        reasons=reasons_of(judgements),
+        settings=None if both is None else _settings(new, rule),
+        machine=new.machine,
+        judgements=judgements,
+        differing=apart,
+    )
 
 
-def _differing(base: Report, new: Report) -> dict[str, tuple[Any, Any]]:
+def _differing(base: Report, new: Report, vary: Collection[str]) -> dict[str, tuple[Any, Any]]:
     """Fields of machine and scenario that must agree and do not; and bundles without partner."""
-    one, two = _identity(base), _identity(new)
     found = {
-        name: (one.get(name), two.get(name))
-        for name in [*one, *(name for name in two if name not in one)]
-        if one.get(name) != two.get(name)
+        f"machine.{name}": values
+        for name, values in differing(base.machine, new.machine, vary=vary).items()
+    }
+    one, two = (report.scenario.model_dump(mode="json") for report in (base, new))
+    found |= {
+        f"scenario.{name}": (value, two[name]) for name, value in one.items() if value != two[name]
     }
     mine, theirs = ([model.name for model in each.of_role("bundle")] for each in (base, new))
     if not set(mine) & set(theirs):
@@ -148,56 +104,102 @@ def _differing(base: Report, new: Report) -> dict[str, tuple[Any, Any]]:
     return found
 
 
-def _identity(report: Report) -> dict[str, Any]:
-    machine = {f"machine.{name}": value for name, value in report.machine.gating().items()}
-    scenario = report.scenario.model_dump(mode="json")
-    return {**machine, **{f"scenario.{name}": value for name, value in scenario.items()}}
+def _both_inside(base: Report, new: Report) -> tuple[Model, Model] | None:
+    """Return the base's bundle as the new report measured it, and the one other bundle there."""
+    olds = base.of_role("bundle")
+    if len(olds) != 1:
+        return None
+    again = [model for model in new.of_role("bundle") if model.digest == olds[0].digest]
+    others = [model for model in new.of_role("bundle") if model.digest != olds[0].digest]
+    enough = new.scenario.rounds >= least_pairs(1, ALPHA)
+    return (again[0], others[0]) if again and len(others) == 1 and enough else None
 
 
-def _rows(base: Report, new: Report, threshold: float) -> Iterator[Row]:
-    yield from _latencies(base, new, threshold)
-    theirs = {model.name: model for model in new.of_role("bundle")}
-    for model in base.of_role("bundle"):
-        if model.name in theirs:
-            pair = model.size_bytes, theirs[model.name].size_bytes
-            yield _exact(model.name, "size", "bytes", pair, threshold)
-            yield from _qualities(base, new, model.name, threshold)
+def _judged(report: Report, both: tuple[Model, Model], rule: Rule) -> Iterator[Judgement]:
+    """Judge two bundles of one report: rounds as pairs, size and pictures as they are."""
+    times = [
+        {one.backend: one.timing.round_medians_ms for one in _latencies(report, model)}
+        for model in both
+    ]
+    figures: dict[Key, Paired] = {
+        (backend, "p50"): Paired(old, times[1][backend], rule)
+        for backend, old in times[0].items()
+        if backend in times[1]
+    }
+
+    def source(part: str, keys: Sequence[Key], pairs: int) -> Mapping[Key, Paired]:
+        return {key: figures[key] for key in keys}
+
+    rounds = report.scenario.rounds
+    decided = decide(source, list(figures), pairs=rounds, extend=False, confirm=False)
+    disturbed = "; ".join(report.validity.reasons) if report.validity else ""
+    for key, made in decided.items():
+        one = judgement(key, made, gated=True)
+        open_ = {"verdict": "INCONCLUSIVE", "note": f"the rounds do not count: {disturbed}"}
+        yield one.model_copy(update=open_) if disturbed else one
+    old, new = both
+    yield _exact("size", "all files", "MB", (old.size_bytes / 1e6, new.size_bytes / 1e6), rule)
+    for measure, more_is_worse in MORE_IS_WORSE.items():
+        pair = (
+            mean_of(report.qualities, old.name, measure),
+            mean_of(report.qualities, new.name, measure),
+        )
+        if pair[0] is not None and pair[1] is not None:
+            yield _exact(
+                "pictures",
+                _spoken(measure),
+                _unit(measure),
+                (pair[0], pair[1]),
+                rule,
+                more_is_worse=more_is_worse,
+            )
 
 
-def _latencies(base: Report, new: Report, threshold: float) -> Iterator[Row]:
+def _trend(base: Report, new: Report) -> Iterator[Judgement]:
+    """Show what both reports hold, unjudged."""
     known = {latency.name: latency for latency in base.latencies}
     for latency in new.latencies:
         before = known.get(latency.name)
-        if before is None:
+        if before is not None:
+            yield _drift(before, latency)
+    theirs = {model.name: model for model in new.of_role("bundle")}
+    for model in base.of_role("bundle"):
+        other = theirs.get(model.name)
+        if other is None:
             continue
-        ratio = separate_ratio(before.timing.round_medians_ms, latency.timing.round_medians_ms)
-        low, high = (None if end is None else 100 * (end - 1) for end in (ratio.low, ratio.high))
-        judged = latency.model is not None and not latency.baseline
-        verdict: Verdict = "inconclusive"
-        if low is not None and high is not None and (low > threshold or high <= threshold):
-            verdict = "regression" if low > threshold else "ok"
-        yield Row(
-            subject=latency.name,
-            metric="latency",
-            unit="ms",
-            base=before.median_ms,
-            new=latency.median_ms,
-            worse_percent=100 * (ratio.value - 1),
-            low=low,
-            high=high,
-            verdict=verdict if judged else None,
-        )
+        sizes = model.size_bytes / 1e6, other.size_bytes / 1e6
+        yield _exact(model.name, "all files", "MB", sizes, None)
+        for measure, more_is_worse in MORE_IS_WORSE.items():
+            before_mean = mean_of(base.qualities, model.name, measure)
+            after_mean = mean_of(new.qualities, model.name, measure)
+            if before_mean is not None and after_mean is not None:
+                yield _exact(
+                    model.name,
+                    _spoken(measure),
+                    _unit(measure),
+                    (before_mean, after_mean),
+                    None,
+                    more_is_worse=more_is_worse,
+                )
 
 
-def _qualities(base: Report, new: Report, model: str, threshold: float) -> Iterator[Row]:
-    for measure, more_is_worse in MORE_IS_WORSE.items():
-        before = mean_of(base.qualities, model, measure)
-        after = mean_of(new.qualities, model, measure)
-        if before is not None and after is not None:
-            pair = before, after
-            unit = "dB" if measure == "psnr_db" else ""
-            name = measure.removesuffix("_db").replace("_", " ")
-            yield _exact(model, name, unit, pair, threshold, more_is_worse=more_is_worse)
+def _drift(before: Latency, after: Latency) -> Judgement:
+    """One latency of two sessions; the interval is of what the sessions' rounds vary by."""
+    ratio = separate_ratio(before.timing.round_medians_ms, after.timing.round_medians_ms)
+    return Judgement(
+        subject=after.name,
+        metric="latency p50",
+        unit="ms",
+        kind="trend",
+        base=before.median_ms,
+        new=after.median_ms,
+        worse=ratio.value,
+        low=ratio.low,
+        high=ratio.high,
+        confidence=ratio.confidence,
+        pairs=None,
+        note="baseline, measured apart" if after.baseline else "measured apart",
+    )
 
 
 def _exact(
@@ -205,29 +207,72 @@ def _exact(
     metric: str,
     unit: str,
     pair: tuple[float, float],
-    threshold: float,
+    rule: Rule | None,
     *,
     more_is_worse: bool = True,
-) -> Row:
+) -> Judgement:
+    """One figure that does not vary; without a rule it is shown and not judged."""
     base, new = pair
-    change = new - base if more_is_worse else base - new
-    worse = 100 * change / abs(base) if base else math.copysign(math.inf, change) if change else 0.0
-    verdict: Verdict = "regression" if worse > threshold else "ok"
-    return Row(subject, metric, unit, base, new, worse, verdict=verdict)
+    change = (new - base if more_is_worse else base - new) / abs(base) if base else math.inf
+    if new == base:
+        change = 0.0
+    verdict: Verdict = "FAIL" if rule is not None and change > rule.delta else "PASS"
+    return Judgement(
+        subject=subject,
+        metric=metric,
+        unit=unit,
+        kind="trend" if rule is None else "exact" if subject == "size" else "quality",
+        base=base,
+        new=new,
+        larger_is_worse=more_is_worse,
+        worse=1 + change if math.isfinite(change) else None,
+        delta=None if rule is None else rule.delta,
+        gated=rule is not None,
+        verdict=None if rule is None else verdict,
+    )
 
 
-def _number(value: float, unit: str) -> str:
-    text = f"{value:,.0f}" if unit == "bytes" else f"{value:.4g}"
-    return f"{text} {unit}".strip()
+def _latencies(report: Report, model: Model) -> list[Latency]:
+    return [one for one in report.latencies if one.model == model.name and not one.baseline]
 
 
-def _worse(row: Row) -> str:
-    text = f"{row.worse_percent:+.1f} %"
-    if row.low is not None and row.high is not None:
-        text += f" [{row.low:+.1f}, {row.high:+.1f}]"
-    return text
+def _spoken(measure: str) -> str:
+    return measure.removesuffix("_db").replace("_", " ")
 
 
-def _cell(value: Any) -> str:
-    text = str(value)
-    return (text if len(text) <= 60 else f"{text[:57]}...").replace("|", "\\|")
+def _unit(measure: str) -> str:
+    return "dB" if measure.endswith("_db") else ""
+
+
+def _side(models: Sequence[Model]) -> Side:
+    return Side(
+        name=" + ".join(model.name for model in models),
+        digest=" + ".join(model.digest for model in models),
+        precision=" + ".join(dict.fromkeys(model.precision for model in models)),
+        size_bytes=sum(model.size_bytes for model in models),
+        weights_bytes=sum(model.weights_bytes for model in models),
+    )
+
+
+def _settings(report: Report, rule: Rule) -> Settings:
+    scenario = report.scenario
+    return Settings(
+        height=scenario.height,
+        width=scenario.width,
+        threads=scenario.threads,
+        backends=tuple(dict.fromkeys(one.backend for one in report.latencies if one.model)),
+        pairs=scenario.rounds,
+        looks=((scenario.rounds, ALPHA),),
+        confirm=False,
+        delta=rule.delta,
+        gated=("p50",),
+        floor_source="assumed",
+        seed=0,
+        min_s=scenario.turn_s,
+        min_count=1,
+        warm_s=0,
+        warm_count=scenario.warm_up,
+        rest_s=0,
+        photos=scenario.photos,
+        style=scenario.style,
+    )

@@ -8,15 +8,16 @@ from html import escape
 from itertools import groupby
 
 from stylepress.benchmarks.page_look import SCRIPT, STYLE
+from stylepress.benchmarks.page_timeline import timeline
 from stylepress.benchmarks.report import Latency, Model, Report, Shown, mean_of
+from stylepress.benchmarks.resources.cost import CONVENTION
+from stylepress.benchmarks.sections import megabytes, milliseconds, sections
 from stylepress.benchmarks.summary import (
     MEASURES,
     engine_version,
     headline,
     interval,
     machine_lines,
-    megabytes,
-    milliseconds,
     percentile,
     quality_value,
     scenario_line,
@@ -24,6 +25,8 @@ from stylepress.benchmarks.summary import (
 )
 
 BAR, GAP = 18, 42
+LONG = 30
+"""Letters of a last cell above which it is broken into lines."""
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 
@@ -37,8 +40,10 @@ def page(report: Report) -> str:
             *_cards(report),
             *_slider(report),
             *_latencies(report),
+            *timeline(report),
             *_speedups(report),
             *_models(report),
+            *_sections(report),
             *_qualities(report),
             *_pictures(report),
             *_machine(report),
@@ -114,8 +119,8 @@ def _latencies(report: Report) -> Iterator[str]:
     yield (
         "<section><h2>Latency of one frame</h2>"
         f'<svg role="img" width="100%" height="{height}" aria-label="latency bars">{bars}</svg>'
-        "<p>Median of the rounds; the thin line spans the fastest and the slowest round. A p90 needs "
-        "64 calls.</p>"
+        "<p>Median of the rounds; the thin line spans the fastest and the slowest round. The p90 is "
+        "an estimate from above that holds with 99 % confidence.</p>"
     )
     rows = [
         [
@@ -173,11 +178,15 @@ def _models(report: Report) -> Iterator[str]:
         for model in report.models
     ]
     heads = ["model", "family", "parameters", "MACs a frame", "weights", "all files", "digest"]
-    yield (
-        f"<section><h2>Models</h2>{_table(heads, rows)}"
-        "<p>MACs: multiply-accumulates of the convolutions; a transposed convolution counts at the "
-        "size of its input.</p></section>"
-    )
+    yield (f"<section><h2>Models</h2>{_table(heads, rows)}<p>{escape(CONVENTION)}</p></section>")
+
+
+def _sections(report: Report) -> Iterator[str]:
+    for one in sections(report):
+        note = f"<p>{escape(one.note)}</p>" if one.note else ""
+        yield (
+            f"<section><h2>{escape(one.title)}</h2>{_table(one.heads, one.rows)}{note}</section>"
+        )
 
 
 def _qualities(report: Report) -> Iterator[str]:
@@ -241,7 +250,15 @@ def _image(shown: Shown, kind: str) -> str:
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "wide") -> str:
     head = "".join(f"<th>{escape(cell)}</th>" for cell in heads)
     body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+        "<tr>" + "".join(f"<td{_why(cell)}>{escape(cell)}</td>" for cell in row) + "</tr>"
+        for row in rows
     )
     top = f"<thead><tr>{head}</tr></thead>" if any(heads) else ""
+    if any(len(row[-1]) > LONG for row in rows):
+        kind += " wraps"
     return f'<div class="{kind}"><table>{top}<tbody>{body}</tbody></table></div>'
+
+
+def _why(cell: str) -> str:
+    """A reason stands where a value would: smaller, and broken into lines."""
+    return ' class="why"' if cell.startswith("none: ") else ""

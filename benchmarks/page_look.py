@@ -30,12 +30,28 @@ footer { margin-top: 48px; border-top: 1px solid var(--line); padding-top: 12px;
 table { border-collapse: collapse; width: 100%; font-size: .86rem; }
 th, td { text-align: left; padding: 6px 14px 6px 0; border-bottom: 1px solid var(--line);
   vertical-align: top; font-variant-numeric: tabular-nums; white-space: nowrap; }
-.prose td:last-child { white-space: normal; overflow-wrap: anywhere; }
+td.why { white-space: normal; min-width: 8.5em; color: var(--soft); font-size: .78rem; }
+@media (min-width: 700px) { .wraps td:last-child { white-space: normal; min-width: 18em; } }
+.prose td:last-child, .prose td.why { font-size: inherit; white-space: normal; min-width: 0; overflow-wrap: anywhere; }
 th { color: var(--soft); font-weight: 500; white-space: nowrap; }
 svg text { font-size: 13px; fill: var(--ink); }
 svg .value { fill: var(--soft); }
 svg .own { fill: var(--own); } svg .baseline { fill: var(--base); } svg .null { fill: var(--null); }
 svg line { stroke: var(--ink); stroke-width: 1.5; opacity: .55; }
+svg text.tick { font-size: 11px; fill: var(--soft); }
+svg.time { display: block; margin: 10px 0 0; background: var(--card);
+  border: 1px solid var(--line); border-radius: 8px; }
+svg.time svg { overflow: visible; }
+svg.time polyline { fill: none; stroke: var(--curve); stroke-width: 1.5;
+  vector-effect: non-scaling-stroke; }
+svg.time circle { fill: var(--curve); fill-opacity: .85; }
+svg.time line { stroke: var(--line); opacity: 1; stroke-width: 1; }
+.keys { display: flex; flex-wrap: wrap; gap: 2px 16px; font-size: .8rem; color: var(--soft);
+  margin-top: 4px; }
+.keys span::before { content: ""; display: inline-block; width: 9px; height: 9px;
+  border-radius: 5px; margin-right: 6px; background: var(--curve); }
+.k0 { --curve: #0a7d5a; } .k1 { --curve: #c2571a; } .k2 { --curve: #3b6fd4; }
+.k3 { --curve: #9a4fb5; } .k4 { --curve: #8a7a1f; } .k5 { --curve: #6b6862; }
 img { display: block; max-width: 100%; height: auto; border-radius: 6px; }
 .pictures { display: grid; gap: 12px; grid-template-columns: repeat(auto-fill, minmax(160px, 1fr)); }
 @media (min-width: 700px) {

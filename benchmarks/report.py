@@ -8,14 +8,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from stylepress.benchmarks.machine.record import Machine
+from stylepress.benchmarks.machine.timeline import Curves
+from stylepress.benchmarks.machine.watch import Validity
+from stylepress.benchmarks.part import Part as Part  # noqa: PLC0414  # drift/ takes it from here
+from stylepress.benchmarks.resources.footprint import Footprint
+from stylepress.benchmarks.scenarios.pipeline import Split
+from stylepress.benchmarks.scenarios.quantile import Quantile, quantile_ms
+from stylepress.benchmarks.scenarios.scene import Scene
 from stylepress.benchmarks.timing.interval import Ratio, paired_ratio
 from stylepress.benchmarks.timing.latency import Timing
-from stylepress.benchmarks.timing.machine import Machine
+from stylepress.benchmarks.timing.roof import Roof, Share
 from stylepress.errors import ArtifactError
 
-SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_VERSION: Literal[2] = 2
+"""2: scenes, footprints, splits, roofs, what the machine did meanwhile; a p90 that holds."""
+READABLE = (1, 2)
+"""What version 1 did not know is left at its default, which says that nobody measured it."""
 SCHEMA_URL = "https://json-schema.org/draft/2020-12/schema"
 LIMIT_BYTES = 64 << 20
 FLUCTUATION = 0.25
@@ -25,12 +36,6 @@ FOREIGN_LOAD = 0.25
 
 Role = Literal["teacher", "student", "bundle"]
 Column = Literal["content", "teacher", "student", "bundle", "difference"]
-
-
-class Part(BaseModel):
-    """What all parts of a report have in common: no unknown key, nothing changed in place."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
 
 
 class FileFact(Part):
@@ -80,7 +85,8 @@ class Model(Part):
 class Latency(Part):
     """Milliseconds of every call, by round, of one model in one backend.
 
-    ``p90_ms`` is None below 64 calls. ``baseline`` says that this is what is compared with.
+    ``rounds_at_s`` is when each round began. ``p90_ms`` is an estimate from above that holds with
+    99 % confidence, None below 64 calls. ``baseline`` says that this is what is compared with.
     """
 
     name: str
@@ -89,13 +95,19 @@ class Latency(Part):
     facts: dict[str, str | int]
     baseline: bool
     rounds_ms: tuple[tuple[float, ...], ...]
+    rounds_at_s: tuple[float, ...] = ()
     median_ms: float
     p90_ms: float | None
 
     @property
     def timing(self) -> Timing:
         """The samples as the harness gave them."""
-        return Timing(self.name, self.rounds_ms)
+        return Timing(self.name, self.rounds_ms, self.rounds_at_s)
+
+    def at(self, share: float) -> Quantile:
+        """Return a quantile of all calls, or why there is none."""
+        calls = [round(1e6 * call) for calls in self.rounds_ms for call in calls]
+        return quantile_ms(calls, share)
 
 
 class Speedup(Part):
@@ -135,6 +147,20 @@ class Consistency(Part):
     input_warp_error: float
 
 
+class EndToEnd(Part):
+    """Where the time of a frame goes from a film to a film, of one bundle in one backend."""
+
+    system: str
+    split: Split
+
+
+class RoofShare(Part):
+    """How much of this machine's peak one system reaches."""
+
+    system: str
+    share: Share
+
+
 class Skipped(Part):
     """Something that was not measured, and why."""
 
@@ -155,9 +181,13 @@ class Shown:
 
 
 class Report(Part):
-    """Everything one run of ``stylepress bench`` found out."""
+    """Everything one run of ``stylepress bench`` found out.
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    ``validity`` says whether the turns of ``latencies`` count, None where nobody watched, and
+    ``curves`` what the machine did during them; a scene of ``scenes`` has its own.
+    """
+
+    schema_version: Literal[2] = SCHEMA_VERSION
     tool: str
     created: str
     scenario: Scenario
@@ -167,6 +197,13 @@ class Report(Part):
     speedups: tuple[Speedup, ...]
     qualities: tuple[Quality, ...]
     consistencies: tuple[Consistency, ...] = ()
+    validity: Validity | None = None
+    curves: Curves | None = None
+    scenes: tuple[Scene, ...] = ()
+    footprints: tuple[Footprint, ...] = ()
+    splits: tuple[EndToEnd, ...] = ()
+    roofs: tuple[Roof, ...] = ()
+    roof_shares: tuple[RoofShare, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     gallery: tuple[Shown, ...] = Field(default=(), exclude=True)
 
@@ -191,6 +228,7 @@ class Report(Part):
         load, cores = self.machine.load_average, self.machine.cores
         if load is not None and cores and load / cores > FOREIGN_LOAD:
             yield f"the machine was busy before: load average {load:.1f} on {cores} cores"
+        yield from self.validity.reasons if self.validity else ()
         for latency in self.latencies:
             medians = sorted(latency.timing.round_medians_ms)
             spread = medians[3 * len(medians) // 4] - medians[len(medians) // 4]
@@ -199,6 +237,9 @@ class Report(Part):
                     f"{latency.name} is unstable: half of its rounds lie "
                     f"{spread / latency.median_ms:.0%} apart"
                 )
+        for scene in self.scenes:
+            if scene.doubts:
+                yield f"{scene.title} does not count: {'; '.join(scene.doubts)}"
 
 
 def speedups(latencies: Sequence[Latency]) -> tuple[Speedup, ...]:
@@ -243,7 +284,7 @@ def report_schema() -> dict[str, Any]:
 
 
 def read_report(path: Path) -> Report:
-    """Read a ``report.json``; it has no pictures.
+    """Read a ``report.json``, also one of an older schema version; it has no pictures.
 
     Raises:
         ArtifactError: missing, no report, or of another schema version.
@@ -253,9 +294,10 @@ def read_report(path: Path) -> Report:
             raise ValueError(f"larger than {LIMIT_BYTES >> 20} MiB")
         record = json.loads(path.read_text(encoding="utf-8"))
         version = record["schema_version"]
-        if version != SCHEMA_VERSION:
-            raise ValueError(f"schema version {version}, this stylepress reads {SCHEMA_VERSION}")
-        return Report.model_validate(record)
+        if version not in READABLE:
+            known = " and ".join(map(str, READABLE))
+            raise ValueError(f"schema version {version}, this stylepress reads {known}")
+        return Report.model_validate({**record, "schema_version": SCHEMA_VERSION})
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))

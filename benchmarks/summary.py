@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from stylepress.benchmarks.machine.watch import Validity
 from stylepress.benchmarks.report import Latency, Model, Report, Speedup, mean_of
+from stylepress.benchmarks.sections import megabytes, milliseconds, quantile, sections
 
 MEASURES = (
     ("style_distance", "style distance"),
@@ -20,15 +22,19 @@ def summary(report: Report) -> str:
     parts = [
         [f"# {headline(report)}", ""],
         [f"{scenario_line(report)}."],
+        ["## Doubts", "", *(f"- {doubt}" for doubt in report.doubts())] if report.doubts() else [],
         ["## Latency", "", *_latency_table(report)],
         ["## Against the baselines", "", *_speedup_table(report)] if report.speedups else [],
         ["## Models", "", *_model_table(report)],
         ["## Quality", "", *_quality_table(report)],
+        *(
+            [f"## {one.title}", "", *table(one.heads, one.rows), "", one.note]
+            for one in sections(report)
+        ),
         ["## Machine", "", *(f"- {name}: {value}" for name, value in machine_lines(report))],
         ["## Not measured", "", *(f"- {each.what}: {each.why}" for each in report.skipped)]
         if report.skipped
         else [],
-        ["## Doubts", "", *(f"- {doubt}" for doubt in report.doubts())] if report.doubts() else [],
     ]
     return "\n\n".join("\n".join(part).strip() for part in parts if part) + "\n"
 
@@ -87,15 +93,19 @@ def machine_lines(report: Report) -> Iterator[tuple[str, str]]:
         yield name, str(value) if value not in (None, "") else f"none: {reason}"
     for name, value in machine.thread_variables.items():
         yield name, value
+    if report.validity is not None:
+        yield from _meanwhile(report.validity)
 
 
-def milliseconds(value: float) -> str:
-    """Write a latency with three digits.
-
-    >>> milliseconds(5.6234), milliseconds(556.2), milliseconds(0.01234)
-    ('5.62 ms', '556 ms', '0.0123 ms')
-    """
-    return f"{value:.3g} ms" if value < 1000 else f"{value:.0f} ms"
+def _meanwhile(validity: Validity) -> Iterator[tuple[str, str]]:
+    """Yield what was seen of the machine while the turns were measured, and what was not."""
+    load, waited = validity.foreign_load, validity.cpu_pressure
+    seen = [] if load is None else [f"others used {load:.0%} of the processor"]
+    seen += [] if waited is None else [f"some task waited for a core {waited:.0%} of the time"]
+    seen += [event.what for event in validity.events if event.kind != "foreign load"]
+    yield "meanwhile", "; ".join(seen) or "nothing was seen"
+    if validity.missing:
+        yield "not watched", "; ".join(f"{name}: {why}" for name, why in validity.missing.items())
 
 
 def times(ratio: float) -> str:
@@ -108,22 +118,13 @@ def times(ratio: float) -> str:
 
 
 def percentile(latency: Latency) -> str:
-    """Write the 90th percentile; a dash where 64 calls were not timed."""
-    return "-" if latency.p90_ms is None else milliseconds(latency.p90_ms)
+    """Write the 90th percentile, or why there is none."""
+    return quantile(latency.at(0.9))
 
 
 def engine_version(latency: Latency) -> str:
     """Write the version of the engine, without the build that OpenVINO adds to its own."""
     return str(latency.facts.get("version", "")).partition("-")[0]
-
-
-def megabytes(size: int) -> str:
-    """Write a size.
-
-    >>> megabytes(240_000), megabytes(6_700_000)
-    ('0.24 MB', '6.70 MB')
-    """
-    return f"{size / 1e6:.2f} MB"
 
 
 def interval(speedup: Speedup) -> str:

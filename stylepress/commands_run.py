@@ -1,4 +1,4 @@
-"""Commands that use bundles: run, bench, compare."""
+"""Commands that use bundles: run, bench."""
 
 from __future__ import annotations
 
@@ -21,6 +21,17 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 USUAL_SIZE = (512, 512)
 MEGAPIXEL = 1_000_000
+LONGEST_S = 120.0
+ForeignLoad = Annotated[
+    float,
+    typer.Option(
+        "--foreign-load",
+        metavar="PERCENT",
+        min=0,
+        max=100,
+        help="Others may use so much of the processor before a run does not count.",
+    ),
+]
 BackendName = Annotated[
     str | None,
     typer.Option(
@@ -121,6 +132,41 @@ def bench(
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write one page with pictures.")
     ] = None,
+    scenario: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Also play single-stream, fixed-rate, server or offline; may be repeated.",
+        ),
+    ] = None,
+    fps: Annotated[float, typer.Option(metavar="HZ", help="Of the fixed-rate camera.")] = 30,
+    rate: Annotated[
+        float | None, typer.Option(metavar="HZ", help="Requests a second to the server.")
+    ] = None,
+    lanes: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Frames at once; default 1, offline one a core."),
+    ] = None,
+    starts: Annotated[
+        int,
+        typer.Option(metavar="N", min=0, help="Starts in fresh processes, for time and memory."),
+    ] = 1,
+    split: Annotated[
+        bool, typer.Option("--split", help="Also take a short film through, stage by stage.")
+    ] = False,
+    roof: Annotated[
+        bool, typer.Option("--roof", help="Also measure what this machine could do at most.")
+    ] = False,
+    foreign_load: ForeignLoad = 5,
+    selftest: Annotated[
+        bool,
+        typer.Option("--selftest", help="Measure instead by how much two equal arms differ here."),
+    ] = False,
+    pairs: Annotated[int, typer.Option(metavar="N", help="Pairs of the self-test.")] = 20,
+    min_time: Annotated[
+        float,
+        typer.Option(metavar="S", min=0, help="Least seconds of a scenario, or self-test's run."),
+    ] = 5,
     quiet: Quiet = False,
 ) -> None:
     """Measure bundles on this machine: speed, size and pictures, side by side.
@@ -129,21 +175,52 @@ def bench(
 
     $ stylepress bench runs/candy/bundle
     $ stylepress bench runs/candy/bundle --teacher candy.pth --photos held-out --out report
+    $ stylepress bench runs/candy/bundle --scenario fixed-rate --fps 25 --split --roof
+    $ stylepress bench runs/candy/bundle --selftest --out floor
     """
     from stylepress.targets.target import load_target
 
     profile = load_target(target) if target else None
     frame = frame_size(size) if size else profile.size if profile else USUAL_SIZE
     backends = _backends(profile) if profile else None
+    if selftest:
+        from stylepress.commands_look import selftest as measure_floor
+
+        measure_floor(
+            bundles,
+            size=frame,
+            threads=threads,
+            backends=backends,
+            photos=photos,
+            pairs=pairs,
+            min_time=min_time,
+            foreign_load=foreign_load,
+            out=out,
+            quiet=quiet,
+        )
+        return
 
     from stylepress.benchmarks.bench import BenchOptions, write_html, write_json, write_report
     from stylepress.benchmarks.bench import bench as measure
+    from stylepress.benchmarks.scenarios.outcome import Length
+    from stylepress.benchmarks.scenarios.scene import setting_named
     from stylepress.benchmarks.summary import summary
+    from stylepress.runtime.backends import usable_cores
 
+    settings = [
+        setting_named(name, fps=fps, rate=rate, lanes=lanes, cores=threads or usable_cores())
+        for name in scenario or []
+    ]
     options = BenchOptions(
         size=frame,
         threads=threads,
         backends=backends,
+        starts=starts,
+        settings=tuple(settings),
+        length=Length(min_s=min_time, most_s=max(LONGEST_S, 2 * min_time)),
+        split=split,
+        roof=roof,
+        foreign_load=foreign_load / 100,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         environ=os.environ,
     )
@@ -191,27 +268,3 @@ def frame_size(text: str) -> tuple[int, int]:
     if match is None:
         raise typer.BadParameter(f"{text!r} is no frame size. Write it as 1280x720.")
     return int(match[2]), int(match[1])
-
-
-def compare(
-    base: Annotated[Path, typer.Argument(metavar="BASE", help="The older report.json.")],
-    new: Annotated[Path, typer.Argument(metavar="NEW", help="The newer report.json.")],
-    max_regression: Annotated[
-        float, typer.Option(metavar="PERCENT", help="What is worse by more than this is too much.")
-    ] = 5,
-    json: Json = False,
-) -> None:
-    """Compare two reports of the same machine, and fail on a real regression.
-
-    Exit code 0: nothing got worse; 1: a regression; 2: they cannot be compared;
-    3: the measurements are too noisy to tell.
-
-    [bold]Example[/bold]
-
-    $ stylepress compare base.json new.json
-    """
-    from stylepress.benchmarks.compare import compare_files
-
-    found = compare_files(base, new, max_regression_percent=max_regression)
-    terminal().show_json(found.record()) if json else terminal().show(found.summary().rstrip())
-    raise typer.Exit(found.exit_code)

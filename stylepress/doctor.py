@@ -18,6 +18,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "compress": ("torch", "safetensors", "tensorboard", "onnx"),
     "export": ("torch", "safetensors", "tensorboard", "onnx", "onnxscript"),
     "bench": ("scipy",),
+    "nvml": ("pynvml",),
     "rtx": ("tensorrt_rtx",),
 }
 """The modules that each extra of stylepress brings."""
@@ -28,9 +29,10 @@ PURPOSES: Mapping[str, str] = {
     "compress": "distil and quantize",
     "export": "write bundles",
     "bench": "quality metrics in reports",
+    "nvml": "clocks, memory and energy of NVIDIA GPUs in reports",
     "rtx": "compile for desktop RTX cards",
 }
-DISTRIBUTIONS: Mapping[str, str] = {"tensorrt_rtx": "tensorrt-rtx"}
+DISTRIBUTIONS: Mapping[str, str] = {"pynvml": "nvidia-ml-py", "tensorrt_rtx": "tensorrt-rtx"}
 """Where a module's distribution has another name."""
 BASE = ("numpy", "onnxruntime", "PIL", "pydantic", "yaml", "typer", "rich")
 BASE_DISTRIBUTIONS: Mapping[str, str] = {"PIL": "pillow", "yaml": "PyYAML"}

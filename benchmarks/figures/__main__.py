@@ -11,15 +11,18 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+from stylepress.benchmarks.figures.drift import drift_rows
+from stylepress.benchmarks.figures.gate import gate_rows
+from stylepress.benchmarks.figures.harness import harness_rows
 from stylepress.benchmarks.figures.pictures import picture_rows
 from stylepress.benchmarks.figures.rows import Row, rewrite
 from stylepress.benchmarks.figures.shipped import Shipped, shipped
 from stylepress.benchmarks.figures.speed import SIZE, speed_rows
 from stylepress.benchmarks.figures.start import start_rows
 from stylepress.benchmarks.figures.video import video_rows
+from stylepress.benchmarks.machine.record import Machine, record_machine
 from stylepress.benchmarks.pictures.photos import Photo, read_photos
 from stylepress.benchmarks.report import FOREIGN_LOAD
-from stylepress.benchmarks.timing.machine import Machine, record_machine
 from stylepress.errors import StylepressError
 from stylepress.options import terminal
 from stylepress.progress import Progress
@@ -49,6 +52,9 @@ GROUPS: Mapping[str, Callable[[Asked], Iterator[Row]]] = {
         a.styles, a.paths, a.work, environ=os.environ, progress=a.progress
     ),
     "start": lambda a: start_rows(),
+    "harness": lambda a: harness_rows(),
+    "drift": lambda a: drift_rows(a.styles, a.paths, progress=a.progress),
+    "gate": lambda a: gate_rows(a.styles, a.work, environ=os.environ, progress=a.progress),
 }
 
 

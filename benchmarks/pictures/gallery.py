@@ -67,5 +67,7 @@ def _shown(drawing: Drawing, column: Column, title: str, frame: Pixels) -> Shown
     image = Image.fromarray(frame[0])
     image.thumbnail((MOST_SIDE, MOST_SIDE), Image.Resampling.LANCZOS)
     file = io.BytesIO()
-    image.save(file, "JPEG", quality=QUALITY, subsampling=0, optimize=True)
+    # Not optimize=True: Pillow then gives libjpeg a buffer of one byte a pixel, which a picture as
+    # busy as noise overruns (python-pillow/Pillow#148, #5448).
+    image.save(file, "JPEG", quality=QUALITY, subsampling=0)
     return Shown(drawing.photo, column, title, file.getvalue(), image.height, image.width)

@@ -28,6 +28,8 @@ WINDOW = 31
 LUMA = (0.299, 0.587, 0.114)
 TILE = 64
 VISIBLE = 0.5 / 255
+SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+"""Exponents of the five scales of MS-SSIM."""
 
 
 def psnr_db(one: Picture, two: Picture) -> float:
@@ -49,15 +51,54 @@ def ssim(one: Picture, two: Picture) -> float:
             f"SSIM needs at least 11x11 pixels, the picture is {one.shape[1]}x{one.shape[0]}. "
             f"Measure larger pictures."
         )
+    light, structure = _similarities(np.asarray(one, np.float64), np.asarray(two, np.float64))
+    return float(np.mean(light * structure))
+
+
+def ms_ssim(one: Picture, two: Picture) -> float:
+    """Multi-scale structural similarity (Wang, Simoncelli & Bovik 2003, eq. 7), 1 when equal.
+
+    Five scales, each the 2x2 mean of the one before, with the paper's exponents; a scale whose
+    mean structure is below zero makes it 0. Window and constants are those of ``ssim``.
+
+    Raises:
+        FrameError: pictures of two sizes, or a side below 176.
+    """
+    return structures(one, two)[1]
+
+
+def structures(one: Picture, two: Picture) -> tuple[float, float]:
+    """Return ``ssim`` and ``ms_ssim`` together, at the cost of the latter."""
+    _same_shape(one, two)
+    least = 11 << (len(SCALES) - 1)
+    if min(one.shape[:2]) < least:
+        raise FrameError(
+            f"MS-SSIM needs at least {least}x{least} pixels, the picture is "
+            f"{one.shape[1]}x{one.shape[0]}. Measure larger pictures."
+        )
     x, y = np.asarray(one, np.float64), np.asarray(two, np.float64)
+    single, product = 0.0, 1.0
+    for number, exponent in enumerate(SCALES):
+        if number:
+            x, y = _halved(x), _halved(y)
+        light, structure = _similarities(x, y)
+        whole = float(np.mean(light * structure))
+        single = single if number else whole
+        level = whole if number == len(SCALES) - 1 else float(np.mean(structure))
+        product *= max(level, 0.0) ** exponent
+    return single, product
+
+
+def _similarities(x: Plane, y: Plane) -> tuple[Plane, Plane]:
+    """Luminance and structure terms of every window that lies whole in the pictures."""
     mean_x, mean_y = _gaussian(x), _gaussian(y)
-    var_x = _gaussian(x * x) - mean_x**2
-    var_y = _gaussian(y * y) - mean_y**2
-    both = _gaussian(x * y) - mean_x * mean_y
+    squares, product = mean_x**2 + mean_y**2, mean_x * mean_y
+    spread = _gaussian(x * x + y * y) - squares
+    both = _gaussian(x * y) - product
     c1, c2 = 0.01**2, 0.03**2
-    light = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
-    structure = (2 * both + c2) / (var_x + var_y + c2)
-    return float(np.mean((light * structure)[5:-5, 5:-5]))
+    light = (2 * product + c1) / (squares + c1)
+    structure = (2 * both + c2) / (spread + c2)
+    return light[5:-5, 5:-5], structure[5:-5, 5:-5]
 
 
 def style_distance(output: Picture, style: Picture, *, seed: int = 0) -> float:

@@ -13,11 +13,9 @@ from time import perf_counter
 from typing import Any
 
 from stylepress.benchmarks.timing.interval import Ratio, paired_ratio
+from stylepress.benchmarks.verdict.percentile import upper_percentile
 from stylepress.errors import RecipeError
 from stylepress.progress import Progress
-
-LEAST_SAMPLES = {0.5: 1, 0.9: 64, 0.95: 130, 0.99: 662}
-"""Fewest samples for a percentile that holds with 99 % confidence (LoadGen's early stopping)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +50,14 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """What one system took: milliseconds of every call, by round."""
+    """What one system took: milliseconds of every call, by round.
+
+    ``rounds_at_s`` is when each round's turn began, in seconds from the beginning, warming up included.
+    """
 
     name: str
     rounds_ms: tuple[tuple[float, ...], ...]
+    rounds_at_s: tuple[float, ...] = ()
 
     @property
     def round_medians_ms(self) -> tuple[float, ...]:
@@ -73,14 +75,11 @@ class Timing:
         return sum(map(len, self.rounds_ms))
 
     def percentile_ms(self, share: float) -> float | None:
-        """Return a percentile of all calls, or None when there are too few for it.
+        """Return what the percentile ``share`` of all calls does not exceed, with 99 % confidence.
 
-        ``share`` is 0.5, 0.9, 0.95 or 0.99.
+        None when there are too few calls for it: see ``verdict/percentile.py``.
         """
-        every = sorted(call for calls in self.rounds_ms for call in calls)
-        if len(every) < LEAST_SAMPLES[share]:
-            return None
-        return every[min(len(every) - 1, int(share * len(every)))]
+        return upper_percentile([call for calls in self.rounds_ms for call in calls], share)
 
 
 def measure(
@@ -96,6 +95,7 @@ def measure(
     A turn begins with an untimed call, which wakes sleeping threads and fills the caches that the
     system before has emptied; a system that needs longer than a turn for one call is spared it.
     """
+    start = clock()
     expected = {system.name: 0.0 for system in systems}
     if len(expected) != len(systems):
         names = ", ".join(system.name for system in systems)
@@ -104,17 +104,19 @@ def measure(
         for _ in range(plan.warm_up):
             expected[system.name] = _call_s(system, next_sample(), clock)
     taken: dict[str, list[tuple[float, ...]]] = {system.name: [] for system in systems}
+    begun: dict[str, list[float]] = {system.name: [] for system in systems}
     progress.start(f"Measuring {len(systems)} systems in turns", plan.rounds * len(systems))
     for number in range(plan.rounds):
         for system in systems if number % 2 == 0 else reversed(systems):
             if expected[system.name] < plan.turn_s:
                 system.run(next_sample())
+            begun[system.name].append(clock() - start)
             calls = _turn(system, next_sample, plan=plan, clock=clock)
             expected[system.name] = min(calls)
             taken[system.name].append(tuple(1e3 * call for call in calls))
             progress.advance(note=system.name)
     progress.finish()
-    return tuple(Timing(name, tuple(rounds)) for name, rounds in taken.items())
+    return tuple(Timing(name, tuple(rounds), tuple(begun[name])) for name, rounds in taken.items())
 
 
 def speedup(fast: Timing, slow: Timing) -> Ratio:

@@ -14,6 +14,8 @@ from stylepress.artifact import TensorSpec
 from stylepress.benchmarks.bench import BenchOptions, bench
 from stylepress.benchmarks.pictures.photos import Photo, read_photos
 from stylepress.benchmarks.report import Report
+from stylepress.benchmarks.scenarios.outcome import FixedRate, Length
+from stylepress.benchmarks.scenarios.warm_up import WarmRule
 from stylepress.benchmarks.timing.baselines import Teacher
 from stylepress.benchmarks.timing.latency import Plan
 from stylepress.progress import Silent
@@ -22,6 +24,7 @@ from stylepress.train.weights.checkpoint import save_checkpoint
 
 SIZE = (96, 128)
 PLAN = Plan(rounds=6, turn_s=0.01, most_calls=4, warm_up=1)
+CAMERA = FixedRate(fps=20, deadline_ms=50)
 
 
 @pytest.fixture(scope="session")
@@ -81,6 +84,10 @@ def options() -> BenchOptions:
         plan=PLAN,
         clip_frames=3,
         shown=1,
+        settings=(CAMERA,),
+        length=Length(min_s=0.2, min_count=8),
+        rule=WarmRule(min_s=0, min_count=1, window_s=0.01, most_s=0.1),
+        split=True,
         created="2026-01-02T03:04:05+00:00",
         environ={"OMP_NUM_THREADS": "2"},
     )

@@ -10,6 +10,7 @@ import pytest
 
 from stylepress.benchmarks.bench import BenchOptions, bench, write_report
 from stylepress.benchmarks.report import Report, mean_of, read_report
+from stylepress.benchmarks.scenarios.pipeline import STAGES
 from stylepress.errors import FrameError, RecipeError
 from stylepress.progress import Silent
 from stylepress.runtime.backends import missing
@@ -65,6 +66,48 @@ def test_consistency_of_a_stylized_clip_is_above_the_floor_of_the_clip(report: R
     assert all(one.input_warp_error < 1e-2 for one in report.consistencies)
 
 
+def test_every_bundle_is_started_in_every_backend_and_its_memory_is_told(report: Report) -> None:
+    own = {one.name for one in report.latencies if one.model == "dots int8"}
+    assert {one.system for one in report.footprints} == own
+    for one in report.footprints:
+        assert [begin.temperature for begin in one.start.begins] == ["cold", "warm"]
+        assert one.memory.load_main_bytes or one.memory.missing["main"]
+        assert one.memory.gpu_bytes or one.memory.missing["gpu"]
+        assert one.cost.engine_bytes == one.start.cache_bytes
+
+
+def test_a_process_of_its_own_holds_no_more_than_a_backend_and_a_small_network(
+    report: Report,
+) -> None:
+    for one in report.footprints:
+        grown = one.memory.steady_tree_bytes
+        assert grown is None or grown < 600 << 20  # torch alone, which is in this process, is more
+
+
+def test_scenarios_are_played_in_the_fastest_backend_of_each_bundle(report: Report) -> None:
+    best = report.best("dots int8")
+    (scene,) = report.scenes
+    assert best is not None
+    assert (scene.system, scene.outcome.setting.name) == (best.name, "fixed rate")
+    assert scene.outcome.video is not None
+    assert scene.outcome.video.offered == 8
+    assert all(one.gross_j is not None or one.why for one in scene.energies)
+
+
+def test_the_machine_was_watched_while_the_rounds_ran(report: Report) -> None:
+    assert report.validity is not None
+    assert report.validity.samples
+    assert report.curves is not None
+    last = max(max(one.rounds_at_s) for one in report.latencies)
+    assert report.curves.at_s[-1] >= last
+
+
+def test_a_film_is_split_into_its_five_stages(report: Report) -> None:
+    (one,) = report.splits
+    assert [stage.name for stage in one.split.stages] == list(STAGES)
+    assert one.split.engine_ms <= one.split.end_to_end_ms
+
+
 def test_a_report_written_is_the_report_read(report: Report, tmp_path: Path) -> None:
     json, markdown, html = write_report(report, tmp_path / "out")
     assert read_report(json) == report.model_copy(update={"gallery": ()})
@@ -81,13 +124,17 @@ def test_a_bundle_alone_is_measured_on_its_golden_pictures(
         student=None,
         photos=None,
         style=None,
-        options=replace(options, backends=("onnxruntime",)),
+        options=replace(options, backends=("onnxruntime",), starts=0, settings=()),
         progress=Silent(),
     )
     assert [latency.backend for latency in alone.latencies] == ["onnxruntime", "null"]
     assert alone.speedups == ()
     assert {photo.name for photo in alone.scenario.photos} == {"golden 0", "golden 1", "golden 2"}
-    assert [each.what for each in alone.skipped] == ["consistency of video"]
+    assert {each.what for each in alone.skipped} == {
+        *("start and memory", "energy"),
+        *("consistency of video", "the split from film to film"),
+    }
+    assert all(each.why for each in alone.skipped)
 
 
 def test_two_bundles_of_one_name_are_told_apart(
@@ -99,7 +146,9 @@ def test_two_bundles_of_one_name_are_told_apart(
         student=None,
         photos=style["photos"],
         style=None,
-        options=replace(options, backends=("onnxruntime",), clip_frames=0),
+        options=replace(
+            options, backends=("onnxruntime",), clip_frames=0, starts=0, settings=(), split=False
+        ),
         progress=Silent(),
     )
     assert [model.name for model in twice.models] == ["dots int8", "dots int8 2"]
@@ -138,3 +187,9 @@ def test_nothing_to_measure_is_refused(options: BenchOptions) -> None:
 def test_frames_too_small_to_judge_are_refused() -> None:
     with pytest.raises(RecipeError, match="64x64"):
         BenchOptions(size=(32, 512))
+
+
+@pytest.mark.parametrize("wrong", [{"starts": -1}, {"foreign_load": 1.5}, {"foreign_load": -0.1}])
+def test_what_cannot_be_measured_by_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(RecipeError, match="Give 0 starts or more"):
+        BenchOptions(**wrong)  # type: ignore[arg-type]

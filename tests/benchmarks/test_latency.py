@@ -79,8 +79,20 @@ def test_percentiles_need_enough_calls() -> None:
     few = Timing("a", (tuple(range(1, 64)),))
     enough = Timing("a", (tuple(range(1, 65)),))
     assert few.percentile_ms(0.9) is None
-    assert enough.percentile_ms(0.9) == 58
+    assert enough.percentile_ms(0.9) == 64
     assert enough.percentile_ms(0.99) is None
+
+
+def test_a_percentile_is_never_below_that_of_the_samples() -> None:
+    calls = tuple(range(1, 1001))
+    assert 900 <= (Timing("a", (calls,)).percentile_ms(0.9) or 0) < 930
+
+
+def test_every_round_tells_when_it_began() -> None:
+    clock = Clockwork()
+    plan = Plan(rounds=2, turn_s=0, warm_up=0)
+    one, two = run(clock, clock.system("a", 1), clock.system("b", 2), plan=plan)
+    assert (one.rounds_at_s, two.rounds_at_s) == ((0, 5), (1, 3))
 
 
 def test_the_harness_itself_takes_less_than_a_twentieth_of_a_millisecond() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stylepress.benchmarks.timing.machine import ADVISORY, Machine, record_machine
+from stylepress.benchmarks.machine.record import ADVISORY, Machine, record_machine
 
 
 def tree(root: Path, files: dict[str, str]) -> Path:

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 from stylepress.benchmarks.page import page
-from stylepress.benchmarks.pictures.gallery import difference
+from stylepress.benchmarks.pictures.gallery import Drawing, difference, gallery
 from stylepress.benchmarks.report import Report
+from stylepress.benchmarks.sections import sections
 from stylepress.benchmarks.summary import headline, summary, table
+from stylepress.benchmarks.timing.roof import Peak, Roof
+from stylepress.benchmarks.trials import roof_shares
 
 VOID = {"meta", "img", "input", "rect", "line"}
 
@@ -77,6 +80,46 @@ def test_every_system_has_a_bar_as_long_as_its_latency(report: Report, html: str
     assert widths == pytest.approx(expected, abs=0.01)
 
 
+def test_rounds_and_sensors_are_drawn_over_one_time(report: Report, html: str) -> None:
+    rounds = sum(len(each.rounds_at_s) for each in report.latencies if each.model)
+    assert html.count("<circle") == rounds
+    places = [float(place) for place in re.findall(r'<circle[^>]* cx="([\d.]+)%"', html)]
+    assert 0 <= min(places) <= max(places) <= 100
+    watched = report.validity is not None and "processor" not in report.validity.missing
+    assert ("others</span>" in html) == watched
+
+
+def test_what_a_report_has_rows_for_has_a_section(report: Report, html: str) -> None:
+    titles = [one.title for one in sections(report)]
+    assert titles == [
+        "Scenarios",
+        *(["Energy"] if "energy" not in {each.what for each in report.skipped} else []),
+        *("Start and memory, in a process of its own", "From a film to a film"),
+    ]
+    assert all(f"<h2>{title}</h2>" in html for title in titles)
+    assert all(f"## {title}\n" in summary(report) for title in titles)
+    assert all(len(row) == len(one.heads) for one in sections(report) for row in one.rows)
+
+
+def test_a_roof_is_shown_with_each_systems_share_of_it(report: Report) -> None:
+    peak = Peak(what="int8", unit="MAC/s", rate=4e11, kernel="k", samples_ms=(1.0,))
+    roofs = (Roof(backend="onnxruntime", threads=2, engine={}, peaks=(peak,)),)
+    models = {model.name: model for model in report.models}
+    shares = tuple(roof_shares(roofs, report.latencies, models))
+    made = summary(report.model_copy(update={"roofs": roofs, "roof_shares": shares}))
+    assert "| onnxruntime | - | 400 GMAC/s | - |" in made
+    assert {one.system for one in shares} == {
+        each.name for each in report.latencies if each.model and models[each.model].macs
+    }
+
+
+def test_a_value_that_is_missing_says_why(report: Report) -> None:
+    one = next(each for each in report.latencies if each.p90_ms is None)
+    reason = f"none: {one.timing.calls} samples, it needs 64"
+    assert reason in summary(report)
+    assert reason in page(report)
+
+
 def test_names_from_files_cannot_become_markup(report: Report) -> None:
     evil = "<script>alert(1)</script>"
     photo = report.gallery[0].__class__(evil, "content", evil, b"", 1, 1)
@@ -105,3 +148,10 @@ def test_the_difference_is_amplified_and_symmetric() -> None:
     one, two = np.array([0, 10, 255], np.uint8), np.array([3, 0, 0], np.uint8)
     assert difference(one, two).tolist() == [24, 80, 255]
     assert difference(one, two).tolist() == difference(two, one).tolist()
+
+
+def test_a_picture_as_busy_as_noise_can_be_shown() -> None:
+    """Larger than Pillow's least buffer of 64 KiB, and more than a byte a pixel."""
+    noise = np.random.default_rng(0).integers(0, 256, (1, 400, 400, 3), np.uint8)
+    (shown,) = gallery([Drawing("noise", noise, {})])
+    assert len(shown.jpeg) > 400 * 400

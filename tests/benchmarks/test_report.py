@@ -9,8 +9,13 @@ import pytest
 from pydantic import ValidationError
 
 from stylepress.benchmarks.bench import write_json
+from stylepress.benchmarks.machine.watch import Event, Validity
+from stylepress.benchmarks.page import page
 from stylepress.benchmarks.report import Report, mean_of, read_report, report_schema
+from stylepress.benchmarks.summary import summary
 from stylepress.errors import ArtifactError
+
+NEW = ("validity", "curves", "scenes", "footprints", "splits", "roofs", "roof_shares")
 
 
 @pytest.fixture
@@ -32,7 +37,7 @@ def test_the_schema_is_draft_2020_12_and_names_every_part_that_is_written(
     assert schema["$schema"].endswith("2020-12/schema")
     keys = set(json.loads(written.read_text(encoding="utf-8")))
     assert keys == set(schema["properties"]) - {"gallery"}
-    assert schema["properties"]["schema_version"]["const"] == 1
+    assert schema["properties"]["schema_version"]["const"] == 2
 
 
 def test_pictures_are_not_in_the_file(report: Report, written: Path) -> None:
@@ -42,8 +47,23 @@ def test_pictures_are_not_in_the_file(report: Report, written: Path) -> None:
 
 
 def test_another_schema_version_is_refused(written: Path) -> None:
-    with pytest.raises(ArtifactError, match="schema version 2, this stylepress reads 1"):
-        read_report(edited(written, schema_version=2))
+    with pytest.raises(ArtifactError, match="schema version 3, this stylepress reads 1 and 2"):
+        read_report(edited(written, schema_version=3))
+
+
+def test_a_report_of_the_first_version_is_read_and_what_it_did_not_know_is_empty(
+    written: Path,
+) -> None:
+    record = json.loads(written.read_text(encoding="utf-8"))
+    for name in NEW:
+        del record[name]
+    for latency in record["latencies"]:
+        del latency["rounds_at_s"]
+    written.write_text(json.dumps({**record, "schema_version": 1}), encoding="utf-8")
+    old = read_report(written)
+    assert (old.validity, old.curves, old.scenes, old.footprints) == (None, None, (), ())
+    assert "Meanwhile" not in page(old)
+    assert "## Latency" in summary(old)
 
 
 def test_an_unknown_key_is_refused_and_named(written: Path) -> None:
@@ -81,9 +101,31 @@ def test_a_busy_machine_and_unsteady_rounds_are_doubted(report: Report) -> None:
     )
     wild = steady.model_copy(update={"rounds_ms": ((1.0,), (2.0,), (1.0,), (2.0,))})
 
+    unwatched = report.model_copy(update={"validity": None, "scenes": ()})
+
     def doubts(machine: object, latency: object) -> tuple[str, ...]:
-        return report.model_copy(update={"machine": machine, "latencies": (latency,)}).doubts()
+        return unwatched.model_copy(update={"machine": machine, "latencies": (latency,)}).doubts()
 
     assert doubts(calm, steady) == ()
     assert "load average 3.0" in doubts(busy, steady)[0]
     assert "unstable" in doubts(calm, wild)[0]
+
+
+def test_what_the_machine_did_meanwhile_is_doubted_and_only_that_which_spoils(
+    report: Report,
+) -> None:
+    events = (
+        Event(kind="throttled", what="heat slowed the processor down 3 times"),
+        Event(kind="power capped", what="gpu0 met its limit", invalidates=False),
+    )
+    spoiled = Validity(ok=False, events=events, samples=9)
+    scene = report.scenes[0].model_copy(update={"validity": spoiled})
+    found = report.model_copy(update={"validity": spoiled, "scenes": (scene,)}).doubts()
+    assert "heat slowed the processor down 3 times" in found
+    assert any(each.startswith(f"{scene.title} does not count: ") for each in found)
+    assert not any("met its limit" in doubt for doubt in found)
+
+
+def test_a_percentile_that_is_missing_says_what_it_needs(report: Report) -> None:
+    one = report.latencies[0].model_copy(update={"rounds_ms": ((1.0,) * 63,)})
+    assert (one.at(0.9).value_ms, one.at(0.9).why) == (None, "63 samples, it needs 64")

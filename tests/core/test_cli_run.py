@@ -159,9 +159,71 @@ def test_a_measurement_is_written_shown_and_compared(bundle: Path, capsys: Captu
     assert json.loads(report.read_text())["scenario"]["width"] == 64
     html = (bundle.parent / "all" / "report.html").read_text(encoding="utf-8")
     assert "</html>" in html
-    assert main(["compare", str(report), str(report), "--json"]) in (0, 3)
-    verdict = json.loads(capsys.readouterr().out)["verdict"]
-    assert verdict in ("ok", "inconclusive")
+    assert main(["compare", str(report), str(report), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["verdict"] == "TREND"
+
+
+def test_a_camera_is_played_and_shown(bundle: Path, capsys: Capture) -> None:
+    pytest.importorskip("scipy")
+    size = ["--size", "64x64", "--threads", "1", "-q", "--starts", "0", "--min-time", "0"]
+    report = bundle.parent / "camera.json"
+    played = ["--scenario", "fixed-rate", "--fps", "200", "--json", str(report)]
+    assert main(["bench", str(bundle), *size, *played]) == 0
+    assert "fixed rate at 200 fps" in capsys.readouterr().out
+    (scene,) = json.loads(report.read_text())["scenes"]
+    assert scene["outcome"]["video"]["offered"] == 100
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--scenario", "stream"], "single-stream"),
+        (["--scenario", "server"], "--rate"),
+        (["--scenario", "fixed-rate", "--fps", "0"], "--fps 0"),
+        (["--scenario", "offline", "--lanes", "0"], "lanes"),
+        (["--foreign-load", "200"], "foreign-load"),
+    ],
+)
+def test_a_scenario_that_cannot_be_is_refused(
+    bundle: Path, capsys: Capture, options: list[str], told: str
+) -> None:
+    assert main(["bench", str(bundle), *options]) in (2, 64)
+    assert told in capsys.readouterr().err
+
+
+def test_the_self_test_writes_a_floor_that_compare_takes(bundle: Path, capsys: Capture) -> None:
+    pytest.importorskip("scipy")
+    size = ["--size", "64x64", "--threads", "1", "-q"]
+    out = bundle.parent / "floor"
+    floor = [
+        "--foreign-load",
+        "100",
+        "--selftest",
+        "--pairs",
+        "6",
+        "--min-time",
+        "0",
+        "--out",
+        str(out),
+    ]
+    assert main(["bench", str(bundle), *size, *floor]) == 0
+    assert "harness · null" in capsys.readouterr().out
+    busy = ["--foreign-load", "100"]
+    brief = [
+        *busy,
+        "--pairs",
+        "6",
+        "--no-extend",
+        "--no-confirm",
+        "--gate",
+        "p50",
+        "--delta",
+        "900",
+    ]
+    quick = ["--min-time", "0", "--min-count", "3", "--warm-up", "0", "--rest", "0"]
+    given = ["-b", "onnxruntime", "--floor", str(out / "floor.json"), "--json"]
+    assert main(["compare", str(bundle), str(bundle), *size, *brief, *quick, *given]) in (0, 3)
+    assert json.loads(capsys.readouterr().out)["settings"]["floor_source"] == "measured"
 
 
 def test_what_is_no_report_cannot_be_compared(bundle: Path, capsys: Capture) -> None:

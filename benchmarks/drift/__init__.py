@@ -1,0 +1,1 @@
+"""What compression changed in the pictures: paired, as a distribution, and in motion."""

@@ -1,0 +1,1 @@
+"""Distances between two sets of pictures, or of the features of them."""

@@ -1,0 +1,1 @@
+"""Pictures that follow each other: what compression did to how they move."""

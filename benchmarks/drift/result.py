@@ -1,0 +1,150 @@
+"""What a study of drift found: figures, what they were taken over, and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import model_validator
+
+from stylepress.benchmarks.drift.features.extractor import ExtractorFact, LpipsFact
+from stylepress.benchmarks.drift.ladder import Ladder
+from stylepress.benchmarks.drift.paired import Paired
+from stylepress.benchmarks.part import Part
+from stylepress.benchmarks.report import Skipped
+
+CheckVerdict = Literal["ok", "regression", "inconclusive", "not judged"]
+Bound = Literal["at most", "at least", "within"]
+DriftVerdict = Literal["ok", "regression", "inconclusive"]
+Policy = Literal["paired only", "biased", "printed", "gated"]
+
+
+class Interval(Part):
+    """A value and, where it could be told, its 95 % bounds."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+class FrechetDrift(Part):
+    """Frechet distances among the reference R, the original's pictures O, the compressed one's C.
+
+    ``drift`` is FD(R, C) - FD(R, O), signed, null below 2 pictures a dimension; ``direct`` is
+    FD(O, C), ``benign`` FD(O, O through ``benign_change``) of the same pictures. ``floor`` is
+    FD between two halves of O: what unpaired numbers cannot see below. ``policy`` says how far
+    the number of pictures lets distances be trusted.
+    """
+
+    metric: str
+    extractor: ExtractorFact
+    n_reference: int
+    n: int
+    seed: int
+    policy: Policy
+    resampling: str
+    reference_original: float | None
+    reference_compressed: float | None
+    drift: Interval | None
+    benign_drift: float | None
+    direct: Interval
+    benign: float
+    benign_change: str
+    direct_over_benign: Interval | None
+    floor: float
+
+    @model_validator(mode="after")
+    def _named_for_what_it_is(self) -> FrechetDrift:
+        if self.metric != self.extractor.metric:
+            raise ValueError(
+                f"distances over {self.extractor.name} are {self.extractor.metric!r}, "
+                f"not {self.metric!r}"
+            )
+        return self
+
+
+class Kernel(Part):
+    """Kernel distance (KID) of O and C: mean and deviation over random subsets."""
+
+    value: float
+    deviation: float
+    subsets: int
+    subset: int
+    seed: int
+
+
+class Score(Part):
+    """Inception Scores of the original's and the compressed model's pictures."""
+
+    original: float
+    compressed: float
+    splits: int
+
+
+class Check(Part):
+    """One figure against its limit. ``bound`` says on which side of the limit is good."""
+
+    name: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    limit: float | None
+    bound: Bound
+    verdict: CheckVerdict
+    why: str = ""
+
+
+class Drift(Part):
+    """Everything that one study of a compressed model against its original found.
+
+    ``benign_patches`` is what the benign change does to the patch distance. Pictures are named by
+    their number among the inputs.
+    """
+
+    original: str
+    compressed: str
+    pictures: int
+    size: tuple[int, int]
+    seed: int
+    frechet: FrechetDrift
+    kernel: Kernel
+    patches: float
+    benign_patches: float
+    score: Score | None
+    lpips: LpipsFact | None
+    paired: tuple[Paired, ...]
+    checks: tuple[Check, ...]
+    ladder: Ladder | None
+    skipped: tuple[Skipped, ...]
+
+    @property
+    def verdict(self) -> DriftVerdict:
+        """A regression where any check found one, inconclusive where any could not tell."""
+        seen = {check.verdict for check in self.checks}
+        if "regression" in seen:
+            return "regression"
+        return "inconclusive" if "inconclusive" in seen or "ok" not in seen else "ok"
+
+    def measure(self, name: str) -> Paired | None:
+        """Return a paired measure, None where it was not taken."""
+        return next((one for one in self.paired if one.measure == name), None)
+
+    def like(self) -> dict[str, dict[str, str]]:
+        """Say of every offline figure between which rungs of the ladder it lies."""
+        if self.ladder is None:
+            return {}
+        metrics = set(self.ladder.metrics)
+        return {
+            name: self.ladder.like(name, value)
+            for name, value in self._figures()
+            if name in metrics
+        }
+
+    def _figures(self) -> Iterator[tuple[str, float]]:
+        yield "direct", self.frechet.direct.value
+        if self.frechet.drift is not None:
+            yield "drift", abs(self.frechet.drift.value)
+        yield "kernel", self.kernel.value
+        yield "patches", self.patches
+        for one in self.paired:
+            yield one.measure, one.mean

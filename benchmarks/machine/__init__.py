@@ -1,0 +1,1 @@
+"""The machine a measurement is taken on, before and while it runs."""

@@ -1,0 +1,119 @@
+"""What a Linux system tells in files, below a root that tests can make themselves.
+
+Only the standard library is imported here: the sampler's process starts with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+Probe = Callable[[], Mapping[str, float]]
+"""Read some sensors once: values by name. One that fails now is left out."""
+
+
+class Tree:
+    """Files below ``root``; names are written without the leading slash."""
+
+    def __init__(self, root: Path = Path("/")) -> None:
+        self.root = root
+
+    def text(self, name: str) -> str:
+        """Return a file's text without blanks and NULs around it.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        data = (self.root / name).read_bytes()
+        return data.decode(errors="replace").strip("\0\n\t ")
+
+    def number(self, name: str) -> float:
+        """Return a file's number.
+
+        Raises:
+            OSError: it cannot be read.
+            ValueError: it holds no number.
+        """
+        return float(self.text(name))
+
+    def names(self, pattern: str) -> list[str]:
+        """Return the files that match, shorter ones first, so that 10 comes after 9."""
+        found = (path.relative_to(self.root).as_posix() for path in self.root.glob(pattern))
+        return sorted(found, key=lambda name: (len(name), name))
+
+    def fields(self, name: str) -> dict[str, str]:
+        """Return ``key: value`` or ``key value`` lines of a file; the first of a key counts."""
+        found: dict[str, str] = {}
+        for line in self.text(name).splitlines():
+            key, colon, value = line.partition(":")
+            if not colon:
+                key, _, value = line.partition(" ")
+            found.setdefault(key.strip(), value.strip())
+        return found
+
+    def memory_bytes(self, name: str) -> int:
+        """Return a line of /proc/meminfo.
+
+        Raises:
+            LookupError: there is no such line.
+        """
+        fields = self.fields("proc/meminfo")
+        if name not in fields:
+            raise LookupError(f"/proc/meminfo has no {name}")
+        return int(fields[name].split()[0]) * 1024
+
+    def chips(self, *wanted: str) -> Iterator[str]:
+        """Yield the folders of hardware monitors whose name is one of these, or all."""
+        for folder in self.names("sys/class/hwmon/hwmon*"):
+            with suppress(OSError):
+                if not wanted or self.text(f"{folder}/name") in wanted:
+                    yield folder
+
+    def groups(self) -> list[str]:
+        """Return the folders of this process's control groups, the innermost first.
+
+        Of the memory controller in the old layout, all in the new one.
+        """
+        base, own = "sys/fs/cgroup", ""
+        with suppress(OSError):
+            for line in self.text("proc/self/cgroup").splitlines():
+                if line.startswith("0::"):
+                    own = line[3:].strip("/")
+        parts = own.split("/") if own else []
+        return ["/".join([base, *parts[:depth]]) for depth in range(len(parts), -1, -1)]
+
+
+def numbers(tree: Tree, names: Mapping[str, str], *, scale: float = 1.0) -> Probe:
+    """Return a probe of one number a file: ``names`` maps a sensor to its file."""
+
+    def read() -> Mapping[str, float]:
+        values: dict[str, float] = {}
+        for name, file in names.items():
+            with suppress(OSError, ValueError):
+                values[name] = scale * tree.number(file)
+        return values
+
+    return read
+
+
+def cpu_list(text: str) -> tuple[int, ...]:
+    """Read a list of processors as the kernel writes it.
+
+    >>> cpu_list("0-2,5")
+    (0, 1, 2, 5)
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        found += range(int(first), int(last or first) + 1)
+    return tuple(found)
+
+
+def reason(error: Exception, root: Path) -> str:
+    """Say in a few words why something could not be read."""
+    if isinstance(error, OSError) and error.filename:
+        path = Path(error.filename)
+        shown = path.relative_to(root) if path.is_relative_to(root) else path
+        return f"/{shown.as_posix().lstrip('/')}: {error.strerror}"
+    return str(error.args[0]) if error.args else type(error).__name__

@@ -1,0 +1,165 @@
+"""NVIDIA GPUs as the driver's management library (NVML) sees them.
+
+The package nvidia-ml-py is optional, and imported only when a system is asked for its GPUs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+from stylepress.benchmarks.machine.files import Probe
+
+SLOWED: Mapping[str, int] = {
+    "hardware slowdown": 0x8,
+    "software thermal slowdown": 0x20,
+    "hardware thermal slowdown": 0x40,
+    "power brake": 0x80,
+}
+"""Clock event bits (nvml.h) that make a measurement worthless; 0x4 below only speaks of a limit."""
+POWER_CAPPED = 0x4
+MEBIBYTE = 1 << 20
+
+
+class Gpus:
+    """The GPUs of this machine. What one does not support is None.
+
+    Raises:
+        LookupError: the package, the driver or a GPU is missing.
+    """
+
+    def __init__(self, library: Any) -> None:
+        self._nvml = library
+        try:
+            library.nvmlInit()
+            self._handles = [
+                library.nvmlDeviceGetHandleByIndex(index)
+                for index in range(library.nvmlDeviceGetCount())
+            ]
+        except library.NVMLError as error:
+            raise LookupError(f"NVML: {error}") from error
+        if not self._handles:
+            raise LookupError("NVML finds no GPU")
+
+    def facts(self) -> list[dict[str, Any]]:
+        """Return what each GPU is and how it is set, by the names of the machine record."""
+        return [self._facts(handle) for handle in self._handles]
+
+    def read(self, ours: Sequence[int]) -> Mapping[str, float]:
+        """Return ``gpuN.…`` values of every GPU, now; ``ours`` are the processes that count as own.
+
+        ``clock_events`` is a sum of bits, ``energy_j`` counts since the driver was loaded,
+        ``power_w`` is the driver's own average.
+        """
+        values: dict[str, float] = {}
+        for index, handle in enumerate(self._handles):
+            for name, value in self._now(handle, frozenset(ours)).items():
+                if value is not None:
+                    values[f"gpu{index}.{name}"] = value
+        return values
+
+    def _facts(self, handle: Any) -> dict[str, Any]:
+        nvml, ask = self._nvml, self._ask
+        uuid, memory = ask("nvmlDeviceGetUUID", handle), ask("nvmlDeviceGetMemoryInfo", handle)
+        capability = ask("nvmlDeviceGetCudaComputeCapability", handle)
+        cuda = ask("nvmlSystemGetCudaDriverVersion")
+        limit = ask("nvmlDeviceGetEnforcedPowerLimit", handle)
+        mig, ecc = ask("nvmlDeviceGetMigMode", handle), ask("nvmlDeviceGetEccMode", handle)
+        clocks = {
+            f"{kind}_{name}_mhz": ask(function, handle, clock)
+            for kind, function in (
+                ("most", "nvmlDeviceGetMaxClockInfo"),
+                ("set", "nvmlDeviceGetApplicationsClock"),
+            )
+            for name, clock in (("sm", nvml.NVML_CLOCK_SM), ("memory", nvml.NVML_CLOCK_MEM))
+        }
+        return {
+            "name": _text(ask("nvmlDeviceGetName", handle)),
+            "uuid_sha256": uuid and hashlib.sha256(str(_text(uuid)).encode()).hexdigest()[:16],
+            "memory_mib": memory and round(memory.total / MEBIBYTE),
+            "driver": _text(ask("nvmlSystemGetDriverVersion")),
+            "cuda": cuda and f"{cuda // 1000}.{cuda % 1000 // 10}",
+            "capability": capability and f"{capability[0]}.{capability[1]}",
+            "persistence": _switch(ask("nvmlDeviceGetPersistenceMode", handle)),
+            "mig": _switch(mig and mig[0]),
+            "ecc": _switch(ecc and ecc[0]),
+            "power_limit_w": limit and limit / 1000,
+            "temperature_c": ask("nvmlDeviceGetTemperature", handle, nvml.NVML_TEMPERATURE_GPU),
+            **clocks,
+        }
+
+    def _now(self, handle: Any, ours: frozenset[int]) -> Mapping[str, float | None]:
+        nvml, ask = self._nvml, self._ask
+        energy, power = (
+            ask(f"nvmlDeviceGet{name}", handle) for name in ("TotalEnergyConsumption", "PowerUsage")
+        )
+        memory = ask("nvmlDeviceGetMemoryInfo", handle)
+        events = ask("nvmlDeviceGetCurrentClocksEventReasons", handle)
+        if events is None:  # its name before driver 535
+            events = ask("nvmlDeviceGetCurrentClocksThrottleReasons", handle)
+        running = ask("nvmlDeviceGetComputeRunningProcesses", handle)
+        own = [one for one in running or () if one.pid in ours]
+        held = [one.usedGpuMemory for one in own if one.usedGpuMemory is not None]
+        return {
+            "clock_events": events,
+            "sm_mhz": ask("nvmlDeviceGetClockInfo", handle, nvml.NVML_CLOCK_SM),
+            "temperature_c": ask("nvmlDeviceGetTemperature", handle, nvml.NVML_TEMPERATURE_GPU),
+            "power_w": None if power is None else power / 1000,
+            "energy_j": None if energy is None else energy / 1000,
+            "memory_bytes": None if memory is None else memory.used,
+            "own_memory_bytes": sum(held) if held else None,
+            "own_processes": None if running is None else len(own),
+            "foreign_processes": None if running is None else len(running) - len(own),
+        }
+
+    def _ask(self, name: str, *arguments: Any) -> Any:
+        """Call a function of the library; None when GPU, driver or package do not know it."""
+        function = getattr(self._nvml, name, None)
+        if function is None:
+            return None
+        try:
+            return function(*arguments)
+        except self._nvml.NVMLError:
+            return None
+
+
+def open_gpus() -> Gpus:
+    """Load the library and find the GPUs.
+
+    Raises:
+        LookupError: the package, the driver or a GPU is missing.
+    """
+    try:
+        library = import_module("pynvml")
+    except ImportError as error:
+        raise LookupError("the package nvidia-ml-py is not installed") from error
+    return Gpus(library)
+
+
+def nvml_probe(ours: Callable[[], Sequence[int]]) -> Probe:
+    """Return the probe of all GPUs.
+
+    Raises:
+        LookupError: the package, the driver or a GPU is missing.
+    """
+    gpus = open_gpus()
+    return lambda: gpus.read(ours())
+
+
+def slowed_by(events: int) -> tuple[str, ...]:
+    """Name the bits of clock events that make a measurement worthless.
+
+    >>> slowed_by(0x40 | 0x4 | 0x1)
+    ('hardware thermal slowdown',)
+    """
+    return tuple(name for name, bit in SLOWED.items() if events & bit)
+
+
+def _text(value: Any) -> str | None:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _switch(value: Any) -> bool | None:
+    return None if value is None else bool(value)

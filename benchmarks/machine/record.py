@@ -1,0 +1,235 @@
+"""The machine a measurement was taken on: what must agree before two reports are compared."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from stylepress.benchmarks.machine.board import Ask, read_board
+from stylepress.benchmarks.machine.files import Tree, reason
+from stylepress.benchmarks.machine.gpu import Gpus, open_gpus
+from stylepress.benchmarks.machine.linux import Linux
+
+ADVISORY = frozenset(
+    {
+        *("load_average", "memory_free_gib", "cpu_pressure", "uptime_s", "boot_id", "mitigations"),
+        *("temperatures_c", "missing"),
+    }
+)
+"""Recorded, but two reports may differ in them."""
+GPU_ADVISORY = frozenset({"temperature_c"})
+PACKAGES: Mapping[str, tuple[str, ...]] = {
+    "numpy": ("numpy",),
+    "onnxruntime": ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino"),
+    "openvino": ("openvino",),
+    "tensorrt": ("tensorrt",),
+    "tensorrt-rtx": ("tensorrt-rtx", "tensorrt_rtx"),
+    "torch": ("torch",),
+    "av": ("av",),
+    "pillow": ("pillow",),
+    "scipy": ("scipy",),
+}
+THREAD_VARIABLES = (
+    *("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "KMP_BLOCKTIME", "KMP_AFFINITY"),
+    *("MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "GOMP_SPINCOUNT", "CUDA_VISIBLE_DEVICES"),
+)
+
+Value = TypeVar("Value")
+
+
+class Gpu(BaseModel):
+    """One NVIDIA GPU and how it is set; None where it does not say.
+
+    ``set_…`` are the clocks that applications were given, ``most_…`` the highest there are.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str | None
+    uuid_sha256: str | None
+    memory_mib: int | None
+    driver: str | None
+    cuda: str | None
+    capability: str | None
+    persistence: bool | None
+    mig: bool | None
+    ecc: bool | None
+    power_limit_w: float | None
+    most_sm_mhz: int | None
+    most_memory_mhz: int | None
+    set_sm_mhz: int | None
+    set_memory_mhz: int | None
+    temperature_c: float | None
+
+
+class Board(BaseModel):
+    """A Jetson: module, software, power mode (number and name), and whether clocks are locked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str | None
+    chip: str | None
+    l4t: str | None
+    jetpack: str | None
+    power_mode: int | None
+    power_mode_name: str | None
+    clocks_locked: bool | None
+    gpu_mhz: tuple[float, float] | None
+
+
+class Machine(BaseModel):
+    """Processor, memory, GPUs, system and versions. What could not be read is None, with a reason.
+
+    ``cores`` are those this process may run on, named in ``cpuset``, and ``quota_cores`` what its
+    control group allows it of them. ``clocks_mhz`` are the least and most that each group of cores
+    is allowed. ``cpu_pressure`` is the share of ten seconds in which some task waited for a core.
+    ``missing`` maps the name of a field to why it is None.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cpu: str | None
+    architecture: str
+    flags: tuple[str, ...] | None
+    logical_cores: int | None
+    cores: int | None
+    cpuset: str | None = None
+    threads_per_core: int | None
+    smt: bool | None = None
+    quota_cores: float | None
+    governor: str | None
+    clocks_mhz: tuple[tuple[float, float], ...] | None = None
+    turbo: bool | None
+    memory_gib: float | None
+    memory_limit_gib: float | None = None
+    virtual: bool | None = None
+    gpus: tuple[Gpu, ...] | None = None
+    board: Board | None = None
+    system: str
+    kernel: str
+    python: str
+    packages: dict[str, str | None]
+    thread_variables: dict[str, str]
+    load_average: float | None
+    memory_free_gib: float | None
+    cpu_pressure: float | None = None
+    uptime_s: float | None = None
+    boot_id: str | None = None
+    mitigations: str | None = None
+    temperatures_c: dict[str, float] | None = None
+    missing: dict[str, str]
+
+    def gating(self) -> dict[str, object]:
+        """Return what must be equal before times may be compared, one value a name."""
+        gpus = {
+            str(number): gpu.model_dump(mode="json", exclude=set(GPU_ADVISORY))
+            for number, gpu in enumerate(self.gpus or ())
+        }
+        facts = self.model_dump(mode="json", exclude={*ADVISORY, "gpus"})
+        return {**_flat(facts), **_flat(gpus, "gpus.")}
+
+
+def differing(
+    one: Machine, other: Machine, *, vary: Collection[str] = ()
+) -> dict[str, tuple[Any, Any]]:
+    """Return the gating fields that differ, each with its two values: then nothing is compared.
+
+    ``vary`` names fields that are meant to differ, e.g. ``packages.openvino``; the name of a group
+    stands for all in it, e.g. ``packages``.
+    """
+    first, second = one.gating(), other.gating()
+    return {
+        name: (first.get(name), second.get(name))
+        for name in sorted({*first, *second})
+        if first.get(name) != second.get(name)
+        and not any(name == free or name.startswith(f"{free}.") for free in vary)
+    }
+
+
+def record_machine(
+    environment: Mapping[str, str],
+    *,
+    root: Path = Path("/"),
+    ask: Ask | None = None,
+    gpus: Callable[[], Gpus] | None = None,
+) -> Machine:
+    """Read what this machine is.
+
+    ``root`` is where ``proc`` and ``sys`` are found, ``ask`` runs a command of the system, and
+    ``gpus`` opens the GPUs; tests give their own.
+    """
+    tree = Tree(root)
+    system = Linux(tree)
+    missing: dict[str, str] = {}
+
+    def known(name: str, read: Callable[[], Value]) -> Value | None:
+        try:
+            return read()
+        except (OSError, LookupError, ValueError) as error:
+            missing[name] = reason(error, root)
+            return None
+
+    return Machine(
+        cpu=known("cpu", system.cpu),
+        architecture=platform.machine(),
+        flags=known("flags", system.flags),
+        logical_cores=os.cpu_count(),
+        cores=known("cores", _usable_cores),
+        cpuset=known("cpuset", system.cpuset),
+        threads_per_core=known("threads_per_core", system.threads_per_core),
+        smt=known("smt", system.smt),
+        quota_cores=known("quota_cores", system.quota_cores),
+        governor=known("governor", system.governor),
+        clocks_mhz=known("clocks_mhz", system.clocks_mhz),
+        turbo=known("turbo", system.turbo),
+        memory_gib=known("memory_gib", lambda: system.memory_gib("MemTotal")),
+        memory_limit_gib=known("memory_limit_gib", system.memory_limit_gib),
+        virtual=known("virtual", system.virtual),
+        gpus=known("gpus", lambda: tuple(Gpu(**one) for one in (gpus or open_gpus)().facts())),
+        board=known("board", lambda: Board(**read_board(tree, ask=ask))),
+        system=platform.system(),
+        kernel=platform.release(),
+        python=platform.python_version(),
+        packages={name: _version(names) for name, names in PACKAGES.items()},
+        thread_variables={
+            name: environment[name] for name in THREAD_VARIABLES if name in environment
+        },
+        load_average=known("load_average", system.load_average),
+        memory_free_gib=known("memory_free_gib", lambda: system.memory_gib("MemAvailable")),
+        cpu_pressure=known("cpu_pressure", system.cpu_pressure),
+        uptime_s=known("uptime_s", system.uptime_s),
+        boot_id=known("boot_id", lambda: tree.text("proc/sys/kernel/random/boot_id")),
+        mitigations=known("mitigations", system.mitigations),
+        temperatures_c=known("temperatures_c", system.temperatures_c),
+        missing=missing,
+    )
+
+
+def _flat(facts: Mapping[str, Any], before: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            flat.update(_flat(value, f"{before}{name}."))
+        else:
+            flat[f"{before}{name}"] = value
+    return flat
+
+
+def _usable_cores() -> int:
+    if not hasattr(os, "sched_getaffinity"):
+        raise LookupError("this system does not tell on which cores a process may run")
+    return len(os.sched_getaffinity(0))
+
+
+def _version(distributions: tuple[str, ...]) -> str | None:
+    for distribution in distributions:
+        with suppress(metadata.PackageNotFoundError):
+            return metadata.version(distribution)
+    return None

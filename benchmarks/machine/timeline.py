@@ -1,0 +1,192 @@
+"""What the sensors said while something ran, and what follows from it by arithmetic."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+from stylepress.benchmarks.part import Part
+
+Point = tuple[int, float]
+"""A time in ns of the machine's monotonic clock, and a value."""
+SHOWN = ("clock.", "temperature.", "power.", "cooling.", "memory.tree_bytes", "gpu")
+"""What a reader is shown as curves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """From when to when something ran, in ns of the machine's monotonic clock."""
+
+    begin_ns: int
+    end_ns: int
+
+    @property
+    def seconds(self) -> float:
+        """How long that was."""
+        return (self.end_ns - self.begin_ns) / 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Values of all sensors by time; one that failed once is missing there.
+
+    ``missing`` says why a sensor is not there at all.
+    """
+
+    samples: tuple[tuple[int, Mapping[str, float]], ...]
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+    def names(self, before: str = "") -> list[str]:
+        """Return the sensors whose name begins so."""
+        found = {name for _, values in self.samples for name in values}
+        return sorted(name for name in found if name.startswith(before))
+
+    def within(self, window: Window) -> Timeline:
+        """Return the samples inside a window, and one before and after it where there are."""
+        times = [at for at, _ in self.samples]
+        inside = [i for i, at in enumerate(times) if window.begin_ns <= at <= window.end_ns]
+        first = next((i for i in range(len(times)) if times[i] >= window.begin_ns), len(times))
+        last = inside[-1] if inside else first - 1
+        return Timeline(self.samples[max(0, first - 1) : last + 2], self.missing)
+
+    def series(self, name: str, window: Window | None = None) -> list[Point]:
+        """Return the values of one sensor, inside a window where one is given."""
+        return [
+            (at, values[name])
+            for at, values in self.samples
+            if name in values and (window is None or window.begin_ns <= at <= window.end_ns)
+        ]
+
+    def growth(self, name: str, window: Window) -> float | None:
+        """Return by how much a counter grew in a window, interpolated at its ends.
+
+        None when the counter was not read both before and after it.
+        """
+        ends = self.at(name, window.begin_ns), self.at(name, window.end_ns)
+        return None if ends[0] is None or ends[1] is None else ends[1] - ends[0]
+
+    def at(self, name: str, when_ns: int) -> float | None:
+        """Return a sensor's value at a time, on the line between the reads around it."""
+        before: Point | None = None
+        for at, value in self.series(name):
+            if at >= when_ns:
+                if before is None:
+                    return value if at == when_ns else None
+                share = (when_ns - before[0]) / (at - before[0])
+                return before[1] + share * (value - before[1])
+            before = at, value
+        return None
+
+    def peak(self, name: str, window: Window) -> float | None:
+        """Return the highest value inside a window."""
+        return max((value for _, value in self.series(name, window)), default=None)
+
+    def integral(self, name: str, window: Window) -> float | None:
+        """Return the integral over a window in seconds, by trapezoids.
+
+        None when the sensor was not read both before and after the window.
+        """
+        ends = self.at(name, window.begin_ns), self.at(name, window.end_ns)
+        if ends[0] is None or ends[1] is None:
+            return None
+        inner = [
+            point
+            for point in self.series(name, window)
+            if window.begin_ns < point[0] < window.end_ns
+        ]
+        return trapezoids([(window.begin_ns, ends[0]), *inner, (window.end_ns, ends[1])])
+
+    def curves(self, window: Window, *, most: int = 600) -> Curves:
+        """Return what a reader is shown, every n-th sample where there are more than ``most``."""
+        inside = self.within(window).samples
+        thin = inside[:: max(1, -(-len(inside) // most))]
+        names = [name for name in self.names() if name.startswith(SHOWN)]
+        return Curves(
+            at_s=tuple(round((at - window.begin_ns) / 1e9, 3) for at, _ in thin),
+            values={
+                **_loads(thin),
+                **{name: tuple(values.get(name) for _, values in thin) for name in names},
+            },
+        )
+
+
+class Curves(Part):
+    """Sensors over time, seconds from the beginning of a window; null where a read failed.
+
+    ``load.own`` and ``load.others`` are the shares of all cores that we and others used since the
+    sample before, 0..1.
+    """
+
+    at_s: tuple[float, ...]
+    values: dict[str, tuple[float | None, ...]]
+
+
+def _loads(
+    samples: Sequence[tuple[int, Mapping[str, float]]],
+) -> dict[str, tuple[float | None, ...]]:
+    """Return the shares of all cores that we and others used between neighbouring samples."""
+    own: list[float | None] = [None]
+    others: list[float | None] = [None]
+    for (before, old), (after, new) in pairwise(samples):
+        try:
+            seconds = (after - before) / 1e9 * new["cpu.count"]
+            ours, busy, steal = (
+                (new[name] - old[name]) / seconds
+                for name in ("cpu.own_s", "cpu.busy_s", "cpu.steal_s")
+            )
+        except (KeyError, ZeroDivisionError):
+            own.append(None)
+            others.append(None)
+            continue
+        own.append(round(ours, 3))
+        others.append(round(max(0.0, busy - ours + steal), 3))
+    if all(value is None for value in own):
+        return {}
+    return {"load.own": tuple(own), "load.others": tuple(others)}
+
+
+def trapezoids(points: Sequence[Point]) -> float:
+    """Integrate points over their time in seconds.
+
+    >>> trapezoids([(0, 1.0), (1_000_000_000, 3.0), (3_000_000_000, 3.0)])
+    8.0
+    """
+    return sum(
+        (later[0] - before[0]) / 1e9 * (later[1] + before[1]) / 2
+        for before, later in pairwise(points)
+    )
+
+
+def read_timeline(path: Path) -> Timeline:
+    """Read what the sampler wrote; a last line that is cut off is left out."""
+    return Follower(path).timeline()
+
+
+class Follower:
+    """Reads a sampler's file while it grows, each line once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._read_bytes = 0
+        self._missing: Mapping[str, str] | None = None
+        self._samples: list[tuple[int, Mapping[str, float]]] = []
+
+    def timeline(self) -> Timeline:
+        """Return all samples until now; a last line that is cut off is left for the next time."""
+        with self.path.open("rb") as file:
+            file.seek(self._read_bytes)
+            text = file.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        self._read_bytes += len(whole)
+        for line in whole.splitlines():
+            record = json.loads(line)
+            if self._missing is None:
+                self._missing = record["missing"]
+            else:
+                self._samples.append((int(record[0]), record[1]))
+        if self._missing is None:
+            return Timeline((), {"sampler": "it wrote nothing"})
+        return Timeline(tuple(self._samples), self._missing)

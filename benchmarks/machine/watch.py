@@ -1,0 +1,334 @@
+"""Watch the machine while something runs, and say whether what ran there counts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+
+from pydantic import Field
+
+from stylepress.benchmarks.machine.gpu import POWER_CAPPED, slowed_by
+from stylepress.benchmarks.machine.sampler import READY
+from stylepress.benchmarks.machine.timeline import Follower, Timeline, Window
+from stylepress.benchmarks.part import Part
+from stylepress.errors import VerificationError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Made = TypeVar("Made")
+Kind = Literal[
+    "throttled",
+    "power capped",
+    "clock left its lock",
+    "power alarm",
+    "swapped in",
+    "foreign load",
+    "foreign GPU process",
+    "heating",
+]
+FULL_MINUTE_S = 60
+
+
+class Limits(Part):
+    """What the machine may do while something is measured.
+
+    ``foreign_load`` is the share of all cores that others used, the host included, judged in
+    windows of ``least_load_s`` on, as the system counts in ticks of 10 ms; ``slope_c`` the
+    rise of a temperature in a minute, judged only when it rose by ``least_rise_c`` at all, which
+    is more than a sensor's own steps. ``locked_sm_mhz`` is the GPU clock that was locked, if any.
+    """
+
+    foreign_load: float = 0.05
+    least_load_s: float = 1.0
+    slope_c: float = 1.0
+    least_rise_c: float = 1.0
+    least_slope_s: float = 10.0
+    locked_sm_mhz: float | None = None
+    lock_share: float = 0.02
+
+
+class Event(Part):
+    """Something that happened while a run was measured; most make it worthless."""
+
+    kind: Kind
+    what: str
+    invalidates: bool = True
+
+
+class Validity(Part):
+    """Whether a run counts, what happened during it, and what could not be watched, and why."""
+
+    ok: bool
+    events: tuple[Event, ...]
+    samples: int
+    foreign_load: float | None = None
+    cpu_pressure: float | None = None
+    missing: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the run does not count."""
+        return tuple(event.what for event in self.events if event.invalidates)
+
+
+class Watch:
+    """The sampler's process, as a context manager; times are those of ``time.perf_counter_ns``."""
+
+    def __init__(
+        self,
+        *,
+        period_s: float = 0.1,
+        root: Path = Path("/"),
+        pid: int | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        """Watch the whole machine, and ``pid`` (this process) and its children as our own."""
+        self.period_s, self.root, self.pid = period_s, root, pid or os.getpid()
+        self.limits = limits or Limits()
+        self._folder = tempfile.TemporaryDirectory(prefix="stylepress-watch-")
+        self._process: subprocess.Popen[str] | None = None
+        self._begin_ns = 0
+        self._follower = Follower(self.file)
+        self.validities: list[Validity] = []
+
+    def begin(self) -> None:
+        """A run begins."""
+        self._begin_ns = time.perf_counter_ns()
+
+    def end(self) -> tuple[str, ...]:
+        """The run is over: return why it does not count, nothing when it does."""
+        return self.judged(Window(self._begin_ns, time.perf_counter_ns())).reasons
+
+    def judged(self, window: Window) -> Validity:
+        """Say whether what ran in a window that is over counts, and keep that."""
+        self.settle()
+        self.validities.append(judge(self.timeline(), window, limits=self.limits))
+        return self.validities[-1]
+
+    @property
+    def file(self) -> Path:
+        """What the sampler writes into."""
+        return Path(self._folder.name) / "samples.jsonl"
+
+    @property
+    def pid_of_sampler(self) -> int:
+        """The process that samples; -1 before it is started."""
+        return -1 if self._process is None else self._process.pid
+
+    def timeline(self) -> Timeline:
+        """Return all samples until now."""
+        return self._follower.timeline()
+
+    def settle(self) -> None:
+        """Wait until one more sample is there, so that what ended now lies inside the timeline."""
+        now = time.perf_counter_ns()
+        give_up = now + round(1e9 * (10 * self.period_s + 5))
+        while time.perf_counter_ns() < give_up:
+            samples = self.timeline().samples
+            if samples and samples[-1][0] > now:
+                return
+            time.sleep(self.period_s / 4)
+
+    def __enter__(self) -> Self:
+        command = [sys.executable, "-m", "stylepress.benchmarks.machine.sampler"]
+        options = {"pid": self.pid, "out": self.file, "period": self.period_s, "root": self.root}
+        for name, value in options.items():
+            command += [f"--{name}", str(value)]
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        if self._process.stdout.readline() != READY:
+            _, said = self._process.communicate()
+            self._folder.cleanup()
+            raise VerificationError(
+                f"The sampler of the machine's sensors did not start: {said.strip()[-300:]}. "
+                f"Run `python -m stylepress.benchmarks.machine.sampler --help` to see more."
+            )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._process is not None:
+            self._process.communicate()  # closes its standard input, which ends it
+        self._folder.cleanup()
+
+
+def judge(timeline: Timeline, window: Window, *, limits: Limits | None = None) -> Validity:
+    """Say whether what ran in a window counts.
+
+    A sensor that is missing is named; it neither condemns a run nor vouches for it.
+    """
+    limits = limits or Limits()
+    events = (
+        *_slowed(timeline, window),
+        *_gpu_events(timeline, window, limits),
+        *_foreign(timeline, window, limits),
+        *_heating(timeline, window, limits),
+    )
+    waited = timeline.growth("pressure.cpu_s", window)
+    return Validity(
+        ok=not any(event.invalidates for event in events),
+        events=events,
+        samples=len(timeline.series("cpu.busy_s", window)),
+        foreign_load=foreign_load(timeline, window),
+        cpu_pressure=None if waited is None or not window.seconds else waited / window.seconds,
+        missing=dict(timeline.missing),
+    )
+
+
+def foreign_load(timeline: Timeline, window: Window) -> float | None:
+    """Return the share of all cores that neither we nor nobody used, 0..1, stolen time included."""
+    busy, own, steal = (
+        timeline.growth(name, window) for name in ("cpu.busy_s", "cpu.own_s", "cpu.steal_s")
+    )
+    cores = timeline.peak("cpu.count", window)
+    if busy is None or own is None or steal is None or not cores or not window.seconds:
+        return None
+    return max(0.0, (busy - own + steal) / (cores * window.seconds))
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts(Generic[Made]):
+    """Runs that count, and for those that do not, why, each on its own."""
+
+    made: tuple[Made, ...]
+    discarded: tuple[tuple[str, ...], ...]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How often each reason was met."""
+        found: dict[str, int] = {}
+        for reasons in self.discarded:
+            for reason in reasons:
+                found[reason] = found.get(reason, 0) + 1
+        return found
+
+
+def valid_runs(
+    attempt: Callable[[], tuple[Made, tuple[str, ...]]], *, wanted: int, most: int
+) -> Attempts[Made]:
+    """Repeat a run until ``wanted`` of them count, ``most`` times at most.
+
+    ``attempt`` returns what it made and the reasons why it does not count, none when it does.
+    """
+    made: list[Made] = []
+    discarded: list[tuple[str, ...]] = []
+    while len(made) < wanted and len(made) + len(discarded) < most:
+        one, reasons = attempt()
+        if reasons:
+            discarded.append(reasons)
+        else:
+            made.append(one)
+    return Attempts(tuple(made), tuple(discarded))
+
+
+def _slowed(timeline: Timeline, window: Window) -> Iterator[Event]:
+    for name in timeline.names("cooling."):
+        state = timeline.peak(name, window)
+        if state is not None and state > 0:
+            what = f"{name.removeprefix('cooling.')} slowed the machine down (state {state:g})"
+            yield Event(kind="throttled", what=what)
+    times = _counted(timeline, "throttle.cpu", window)
+    if times:
+        yield Event(kind="throttled", what=f"heat slowed the processor down {times:g} times")
+    pages = _counted(timeline, "swap.in_pages", window)
+    if pages:
+        yield Event(kind="swapped in", what=f"{pages:g} pages were read back from swap")
+    for name in timeline.names("overcurrent."):
+        grown = _counted(timeline, name, window)
+        if grown:
+            yield Event(kind="throttled", what=f"{name} was counted {grown:g} times")
+    for name in timeline.names("alarm."):
+        if timeline.peak(name, window):
+            yield Event(kind="power alarm", what=f"{name.removeprefix('alarm.')} was raised")
+
+
+def _gpu_events(timeline: Timeline, window: Window, limits: Limits) -> Iterator[Event]:
+    for name in timeline.names("gpu"):
+        gpu, _, what = name.partition(".")
+        values = [value for _, value in timeline.series(name, window)]
+        if not values:
+            continue
+        if what == "clock_events":
+            bits = 0
+            for value in values:
+                bits |= int(value)
+            for cause in slowed_by(bits):
+                yield Event(kind="throttled", what=f"{gpu}: {cause}")
+            if bits & POWER_CAPPED:
+                yield Event(kind="power capped", what=f"{gpu} met its limit", invalidates=False)
+        elif what == "sm_mhz" and limits.locked_sm_mhz:
+            furthest = max(abs(value - limits.locked_sm_mhz) for value in values)
+            if furthest > limits.lock_share * limits.locked_sm_mhz:
+                yield Event(
+                    kind="clock left its lock",
+                    what=f"{gpu}: {furthest:g} MHz away from {limits.locked_sm_mhz:g} MHz",
+                )
+        elif what == "foreign_processes" and max(values) > 0:
+            # Inside a container the driver may number processes as the host does: then none of
+            # ours is ever found, and the others cannot be told from it.
+            known = timeline.peak(f"{gpu}.own_processes", window)
+            yield Event(
+                kind="foreign GPU process",
+                what=f"{gpu} ran {max(values):g} processes that are not ours",
+                invalidates=bool(known),
+            )
+
+
+def _foreign(timeline: Timeline, window: Window, limits: Limits) -> Iterator[Event]:
+    if window.seconds < limits.least_load_s:
+        return
+    load = foreign_load(timeline, window)
+    if load is not None and load > limits.foreign_load:
+        yield Event(
+            kind="foreign load",
+            what=f"others used {load:.0%} of the processor, more than {limits.foreign_load:.0%}",
+        )
+
+
+def _heating(timeline: Timeline, window: Window, limits: Limits) -> Iterator[Event]:
+    if window.seconds < limits.least_slope_s:
+        return
+    for name in timeline.names():
+        if not (name.startswith("temperature.") or name.endswith(".temperature_c")):
+            continue
+        slope = _slope(timeline.series(name, window))
+        if slope > limits.slope_c / FULL_MINUTE_S and slope * window.seconds > limits.least_rise_c:
+            shown = name.removeprefix("temperature.").removesuffix("_c")
+            yield Event(kind="heating", what=f"{shown} rose by {60 * slope:.1f} °C a minute")
+
+
+def _slope(points: list[tuple[int, float]]) -> float:
+    """Fit a line by least squares; return its slope in a second."""
+    if len(points) < 2:
+        return 0.0
+    mean_s = sum(at for at, _ in points) / len(points) / 1e9
+    mean = sum(value for _, value in points) / len(points)
+    spread = sum((at / 1e9 - mean_s) ** 2 for at, _ in points)
+    return (
+        sum((at / 1e9 - mean_s) * (value - mean) for at, value in points) / spread if spread else 0
+    )
+
+
+def _counted(timeline: Timeline, name: str, window: Window) -> float:
+    """By how much a counter of events grew between the reads around a window."""
+    around = [value for _, value in timeline.within(window).series(name)]
+    return around[-1] - around[0] if len(around) > 1 else 0.0

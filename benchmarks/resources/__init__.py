@@ -1,0 +1,1 @@
+"""What a model costs beside time: memory, energy, bytes and multiply-accumulates."""

@@ -1,0 +1,182 @@
+"""Energy from the sensors on board: gross, and net of what the machine draws when idle.
+
+An on-board sensor is no wall meter: it sees its rails, and neither the power supply nor the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from stylepress.benchmarks.machine.timeline import Timeline, Window
+from stylepress.benchmarks.part import Part
+from stylepress.benchmarks.resources.ina3221 import PREFIX as INA3221
+from stylepress.benchmarks.resources.ina3221 import total_rails
+from stylepress.benchmarks.resources.rapl import PREFIX as RAPL
+
+Source = Literal["nvml counter", "nvml power", "ina3221", "rapl"]
+SENSORS: Mapping[Source, str] = {
+    "nvml counter": "nvml",
+    "nvml power": "nvml",
+    "ina3221": "ina3221",
+    "rapl": "rapl",
+}
+"""Under which name the sampler says why a source is missing."""
+LEAST_S = 5.0
+LEAST_UPDATES = 50
+"""A counter renewed every 0.1 s reads 0 in a short window, and is off by a step in any."""
+LEAST_HZ = 10.0 * 0.9
+"""Reads a second of a power sensor; a tenth less than asked for, as reads are never on time."""
+
+
+class Energy(Part):
+    """What one source counted in a window, in joules; None with the reason in ``why``.
+
+    ``rails`` are what was summed. ``updates`` are different values seen of a counter, or reads of a
+    power sensor, which are integrated by trapezoids. ``idle_w`` is the mean power in windows in
+    which nothing ran, before and after; ``net_j`` is gross without it, None where idle is unknown.
+    """
+
+    source: Source
+    rails: tuple[str, ...] = ()
+    window_s: float
+    updates: int = 0
+    frames: int
+    gross_j: float | None = None
+    idle_w: float | None = None
+    net_j: float | None = None
+    why: str | None = None
+
+    @property
+    def mean_w(self) -> float | None:
+        """Mean power in the window."""
+        return None if self.gross_j is None else self.gross_j / self.window_s
+
+    def per_frame(self) -> tuple[float | None, float | None]:
+        """Return joules a frame, gross and net."""
+        gross, net = (
+            None if joules is None or not self.frames else joules / self.frames
+            for joules in (self.gross_j, self.net_j)
+        )
+        return gross, net
+
+
+@dataclass(frozen=True, slots=True)
+class Least:
+    """The shortest window, and the fewest renewals of a counter in it, that are believed."""
+
+    seconds: float = LEAST_S
+    updates: int = LEAST_UPDATES
+
+
+def readable(timeline: Timeline) -> bool:
+    """Say whether there is a sensor of energy or power at all."""
+    return any(next(_names(source, timeline), None) is not None for source in SENSORS)
+
+
+def why_unread(timeline: Timeline) -> str:
+    """Say why no sensor of energy or power can be read here."""
+    reasons: dict[str, list[str]] = {}
+    for name in dict.fromkeys(SENSORS.values()):
+        reasons.setdefault(timeline.missing.get(name, "it gives no value"), []).append(name)
+    return "; ".join(f"{', '.join(names)}: {why}" for why, names in reasons.items())
+
+
+def energies(
+    timeline: Timeline,
+    window: Window,
+    *,
+    frames: int,
+    idle: Sequence[Window] = (),
+    least: Least | None = None,
+) -> tuple[Energy, ...]:
+    """Return what every source counted, each with its own figures or the reason for none.
+
+    What runs in the window must be over at its end: wait for a GPU before you read the clock.
+    """
+    least = least or Least()
+    return tuple(
+        _counted(
+            Energy(
+                source=source,
+                rails=tuple(rail for rail, _ in _names(source, timeline)),
+                window_s=window.seconds,
+                frames=frames,
+            ),
+            timeline,
+            window=window,
+            idle=idle,
+            least=least,
+        )
+        for source in SENSORS
+    )
+
+
+def _counted(
+    bare: Energy, timeline: Timeline, *, window: Window, idle: Sequence[Window], least: Least
+) -> Energy:
+    sensors = [sensor for _, sensor in _names(bare.source, timeline)]
+    if not sensors:
+        why = timeline.missing.get(SENSORS[bare.source], "the sensor gives no such value")
+        return bare.model_copy(update={"why": why})
+    counts = bare.source in ("nvml counter", "rapl")
+    updates = min(_updates(timeline, sensor, window, distinct=counts) for sensor in sensors)
+
+    def joules(when: Window) -> float | None:
+        take = timeline.growth if counts else timeline.integral
+        return _sum(take(sensor, when) for sensor in sensors)
+
+    gross = joules(window)
+    doubt = _too_short(window, updates, least, counts=counts)
+    if gross is None or doubt is not None:
+        unread = "the sensor was not read both before and after the window"
+        return bare.model_copy(update={"updates": updates, "why": doubt or unread})
+    quiet = [(found, one.seconds) for one in idle if (found := joules(one)) is not None]
+    seconds = sum(one for _, one in quiet)
+    idle_w = sum(found for found, _ in quiet) / seconds if seconds else None
+    net = None if idle_w is None else gross - idle_w * window.seconds
+    return bare.model_copy(
+        update={"updates": updates, "gross_j": gross, "idle_w": idle_w, "net_j": net}
+    )
+
+
+def _names(source: Source, timeline: Timeline) -> Iterator[tuple[str, str]]:
+    """Yield (rail, sensor) of what is summed."""
+    if source == "ina3221":
+        rails = {
+            name.removeprefix(INA3221).removesuffix("_w"): name for name in timeline.names(INA3221)
+        }
+        yield from ((rail, rails[rail]) for rail in total_rails(rails))
+    elif source == "rapl":
+        for name in timeline.names(RAPL):
+            yield name.removeprefix(RAPL).removesuffix("_j"), name
+    else:
+        ending = ".energy_j" if source == "nvml counter" else ".power_w"
+        for name in timeline.names("gpu"):
+            if name.endswith(ending):
+                yield name.removesuffix(ending), name
+
+
+def _updates(timeline: Timeline, sensor: str, window: Window, *, distinct: bool) -> int:
+    values = [value for _, value in timeline.series(sensor, window)]
+    return len(set(values)) if distinct else len(values)
+
+
+def _too_short(window: Window, updates: int, least: Least, *, counts: bool) -> str | None:
+    if window.seconds < least.seconds:
+        return f"the window of {window.seconds:.1f} s is shorter than {least.seconds:g} s"
+    if counts and updates < least.updates:
+        return f"the counter was renewed {updates} times in the window, it needs {least.updates}"
+    if not counts and updates < LEAST_HZ * window.seconds:
+        return f"the sensor was read {updates / window.seconds:.1f} times a second, it needs 10"
+    return None
+
+
+def _sum(values: Iterator[float | None]) -> float | None:
+    total = 0.0
+    for value in values:
+        if value is None:
+            return None
+        total += value
+    return total

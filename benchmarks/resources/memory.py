@@ -1,0 +1,126 @@
+"""Peak memory: while a model is loaded and while it runs, apart, of a process and its children."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from pydantic import Field
+
+from stylepress.benchmarks.machine.files import Tree
+from stylepress.benchmarks.machine.timeline import Timeline, Window
+from stylepress.benchmarks.part import Part
+
+CLEAR_PEAK = "5"
+"""What makes Linux forget a process's peak when it is written to its ``clear_refs``."""
+
+
+class Memory(Part):
+    """Bytes at the highest point; None with the reason in ``missing``.
+
+    ``main`` is the engine's own process, as the kernel kept its peak (VmHWM). ``tree`` is it and
+    its children, the sum of what each has resident, sampled: shared pages count once for each.
+    ``gpu`` is what the driver says of our processes, or where it does not tell them apart, by how
+    much the GPU's memory in use rose; ``unified`` by how much the memory that was available fell,
+    on boards whose GPU shares it. ``load`` ends with the engine open, ``steady`` is what follows.
+    """
+
+    load_main_bytes: int | None
+    steady_main_bytes: int | None
+    load_tree_bytes: int | None
+    steady_tree_bytes: int | None
+    gpu_bytes: int | None
+    unified_bytes: int | None
+    missing: dict[str, str] = Field(default_factory=dict)
+
+
+def peak_bytes(tree: Tree | None = None, *, pid: int | None = None) -> int:
+    """Return a process's highest resident memory since it began, or since it was forgotten.
+
+    Raises:
+        LookupError: the system keeps no peak.
+        OSError: the process is not there.
+    """
+    name = f"proc/{'self' if pid is None else pid}/status"
+    fields = (tree or Tree()).fields(name)
+    if "VmHWM" not in fields:
+        raise LookupError(f"/{name} has no VmHWM")
+    return int(fields["VmHWM"].split()[0]) * 1024
+
+
+def forget_peak(root: Path = Path("/")) -> bool:
+    """Let the kernel begin this process's peak anew; say whether it did."""
+    with suppress(OSError):
+        (root / f"proc/{os.getpid()}/clear_refs").write_text(CLEAR_PEAK)
+        return True
+    return False
+
+
+def memory_of(
+    timeline: Timeline,
+    *,
+    load: Window,
+    steady: Window,
+    peaks: tuple[int | None, int | None] = (None, None),
+    apart: bool = False,
+) -> Memory:
+    """Put together what the sampler saw and the ``peaks`` that a process read of itself.
+
+    ``load`` begins before the engine is opened: what is in use there counts as not its own.
+    ``apart`` says that the engine has a process of its own below the one that is watched, which
+    then is none of its tree.
+    """
+    missing: dict[str, str] = {}
+    whole = Window(load.begin_ns, steady.end_ns)
+    sampled = [_tree(timeline, window, apart=apart) for window in (load, steady)]
+    if None in sampled:
+        missing["tree"] = timeline.missing.get("process tree", "no sample fell into the window")
+    if None in peaks:
+        missing["main"] = "the process could not read or reset its VmHWM"
+    gpu = _gpu(timeline, whole)
+    if gpu is None:
+        missing["gpu"] = timeline.missing.get("nvml", "the driver does not tell memory in use")
+    available = [value for _, value in timeline.series("memory.available_bytes", whole)]
+    unified: float | None = None
+    if "clock.gpu_mhz" not in timeline.names("clock."):
+        missing["unified"] = "this system has no GPU that shares the memory"
+    elif available:
+        before = timeline.at("memory.available_bytes", whole.begin_ns)
+        unified = (available[0] if before is None else before) - min(available)
+    return Memory(
+        load_main_bytes=peaks[0],
+        steady_main_bytes=peaks[1],
+        load_tree_bytes=_whole(sampled[0]),
+        steady_tree_bytes=_whole(sampled[1]),
+        gpu_bytes=_whole(gpu),
+        unified_bytes=_whole(unified),
+        missing=missing,
+    )
+
+
+def _tree(timeline: Timeline, window: Window, *, apart: bool) -> float | None:
+    """Return the most that the tree had resident at once, without its first process if ``apart``."""
+    whole = dict(timeline.series("memory.tree_bytes", window))
+    first = dict(timeline.series("memory.main_bytes", window)) if apart else dict.fromkeys(whole, 0)
+    return max((whole[at] - first[at] for at in whole.keys() & first.keys()), default=None)
+
+
+def _gpu(timeline: Timeline, window: Window) -> float | None:
+    """Sum over GPUs: our processes where they are told apart, else the rise of what is in use."""
+    total: float | None = None
+    for name in timeline.names("gpu"):
+        gpu, _, what = name.partition(".")
+        if what != "memory_bytes":
+            continue
+        own = timeline.peak(f"{gpu}.own_memory_bytes", window)
+        if own is None:
+            values = [value for _, value in timeline.within(window).series(name)]
+            own = max(values) - values[0] if values else None
+        if own is not None:
+            total = (total or 0.0) + own
+    return total
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else round(value)

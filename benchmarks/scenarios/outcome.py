@@ -1,0 +1,248 @@
+"""What a scenario found: every sample it took, and the figures that so many samples allow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from statistics import median, quantiles
+from typing import Literal
+
+from pydantic import Field
+
+from stylepress.benchmarks.part import Part
+from stylepress.benchmarks.scenarios.quantile import SHARES, Quantile, quantiles_ms
+from stylepress.benchmarks.scenarios.warm_up import WarmUp
+from stylepress.errors import RecipeError
+
+Drop = Literal["oldest", "newest", "none"]
+Measures = Literal["service time", "response time", "throughput"]
+"""From when a sample was begun, or from when it was due: two metrics, never in one column."""
+
+LATE_SHARE = 0.01
+"""Share of the median latency that the harness itself may be late by, at the 99th percentile."""
+
+
+class Length(Part):
+    """How long to measure: at least ``min_s`` and at least ``min_count`` samples, both.
+
+    It ends at ``most_s`` or ``most_count`` all the same, and then says so.
+    """
+
+    min_s: float = Field(default=5.0, ge=0)
+    min_count: int = Field(default=100, ge=1)
+    most_s: float = Field(default=120.0, gt=0)
+    most_count: int = Field(default=1_000_000, ge=1)
+
+
+class SingleStream(Part):
+    """One sample after the other, the next when the last is done: a closed loop."""
+
+    name: Literal["single stream"] = "single stream"
+
+
+class FixedRate(Part):
+    """A camera of ``fps``; frames wait in a queue of ``queue``, and one that is full drops frames.
+
+    ``drop`` says which: the ``oldest`` that waits, the ``newest`` that arrives, or ``none``: then
+    the queue has no bound. A frame is in time when it is done ``deadline_ms`` after its capture.
+    """
+
+    name: Literal["fixed rate"] = "fixed rate"
+    fps: float = Field(gt=0)
+    queue: int = Field(default=1, ge=1)
+    drop: Drop = "oldest"
+    deadline_ms: float = Field(gt=0)
+    lanes: int = Field(default=1, ge=1)
+
+
+class Server(Part):
+    """Requests that arrive at random (Poisson), whether or not the last one is answered."""
+
+    name: Literal["server"] = "server"
+    rate_hz: float = Field(gt=0)
+    seed: int = 0
+    lanes: int = Field(default=1, ge=1)
+
+
+class Offline(Part):
+    """All samples are there from the start; only throughput means something."""
+
+    name: Literal["offline"] = "offline"
+    lanes: int = Field(default=1, ge=1)
+
+
+Setting = SingleStream | FixedRate | Server | Offline
+
+
+class Samples(Part):
+    """Every sample, in the order of arrival: ns from the start of the run.
+
+    ``scheduled`` is when it was due, ``began`` when the system was given it, ``done`` when the
+    system gave it back. ``late`` is by how much the harness, not the system, was late with it.
+    """
+
+    unit: Literal["ns"] = "ns"
+    scheduled: tuple[int, ...]
+    began: tuple[int, ...]
+    done: tuple[int, ...]
+    late: tuple[int, ...] = ()
+
+    @property
+    def service_ns(self) -> tuple[int, ...]:
+        """From begun to done."""
+        return tuple(done - began for began, done in zip(self.began, self.done, strict=True))
+
+    @property
+    def response_ns(self) -> tuple[int, ...]:
+        """From due to done."""
+        return tuple(done - due for due, done in zip(self.scheduled, self.done, strict=True))
+
+    @property
+    def seconds(self) -> float:
+        """From the start of the run to the last sample done."""
+        return max(self.done, default=0) / 1e9
+
+
+class Video(Part):
+    """What a viewer sees of a fixed-rate run.
+
+    A ``missed`` frame was dropped, or done after its deadline. ``age`` is of the frames shown:
+    from capture to done; in the outcome's own quantiles a dropped frame counts as never done.
+    ``jitter_ms`` is the interquartile range of the times between frames shown, ``longest_gap_ms``
+    the longest of them; None below four frames shown.
+    """
+
+    offered: int
+    shown: int
+    dropped: tuple[int, ...]
+    missed: int
+    age: tuple[Quantile, ...]
+    jitter_ms: float | None
+    longest_gap_ms: float | None
+
+    @property
+    def drop_share(self) -> float:
+        """Dropped of offered, 0..1."""
+        return len(self.dropped) / self.offered if self.offered else 0.0
+
+    @property
+    def miss_share(self) -> float:
+        """Missed of offered, 0..1."""
+        return self.missed / self.offered if self.offered else 0.0
+
+
+class Outcome(Part):
+    """One run of one scenario.
+
+    ``latency`` holds quantiles of what ``measures`` names, each null with the reason where the
+    samples are too few for it. ``late_p99_ms`` is the harness's own lateness. ``doubts`` say why
+    the run does not count; one that counts has none.
+    """
+
+    setting: Setting = Field(discriminator="name")
+    measures: Measures
+    length: Length
+    warm_up: WarmUp
+    samples: Samples
+    latency: tuple[Quantile, ...]
+    throughput_hz: float
+    late_p99_ms: float | None = None
+    video: Video | None = None
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def valid(self) -> bool:
+        """Whether the run counts."""
+        return not self.doubts
+
+    def at(self, share: float) -> Quantile:
+        """Return the quantile of that share.
+
+        Raises:
+            RecipeError: it is none of those that are taken.
+        """
+        for one in self.latency:
+            if one.share == share:
+                return one
+        raise RecipeError(
+            f"A {self.setting.name} run has no quantile {share:g}. "
+            f"Ask for one of {', '.join(f'{one:g}' for one in SHARES)} of a run with latencies."
+        )
+
+
+def outcome(
+    setting: Setting,
+    samples: Samples,
+    *,
+    measures: Measures,
+    length: Length,
+    warm_up: WarmUp,
+    left: int = 0,
+    video: Video | None = None,
+) -> Outcome:
+    """Take the figures of samples.
+
+    Frames that the ``video`` dropped, and the samples that were ``left`` waiting at the end, count
+    as never done.
+    """
+    never = left + (len(video.dropped) if video else 0)
+    taken = samples.service_ns if measures == "service time" else samples.response_ns
+    latency = () if measures == "throughput" else quantiles_ms(taken, never=never)
+    seconds = samples.seconds
+    late = _late_p99_ns(samples.late)
+    return Outcome(
+        setting=setting,
+        measures=measures,
+        length=length,
+        warm_up=warm_up,
+        samples=samples,
+        latency=latency,
+        throughput_hz=len(taken) / seconds if seconds else 0.0,
+        late_p99_ms=None if late is None else late / 1e6,
+        video=video,
+        doubts=tuple(_doubts(samples, length, warm_up, late_ns=late, left=left)),
+    )
+
+
+def video_of(samples: Samples, dropped: Sequence[int], *, deadline_ms: float) -> Video:
+    """Say what a viewer sees of samples, when frames ``dropped`` were not shown."""
+    ages = samples.response_ns
+    shown_at = sorted(samples.done)
+    gaps = [1e-6 * (after - before) for before, after in pairwise(shown_at)]
+    quarters = quantiles(gaps, n=4) if len(gaps) > 2 else None
+    return Video(
+        offered=len(ages) + len(dropped),
+        shown=len(ages),
+        dropped=tuple(dropped),
+        missed=len(dropped) + sum(age > 1e6 * deadline_ms for age in ages),
+        age=quantiles_ms(ages),
+        jitter_ms=quarters[2] - quarters[0] if quarters else None,
+        longest_gap_ms=max(gaps) if quarters else None,
+    )
+
+
+def _late_p99_ns(late: Sequence[int]) -> int | None:
+    # What the harness did, not an estimate: the plain percentile, of however few samples.
+    return sorted(late)[int(0.99 * len(late))] if late else None
+
+
+def _doubts(
+    samples: Samples, length: Length, warm_up: WarmUp, *, late_ns: int | None, left: int
+) -> Iterator[str]:
+    count, seconds = len(samples.done), samples.seconds
+    if left:
+        yield f"{left} samples still waited when the run was ended after {length.most_s:g} s"
+    elif late_ns is None and (count < length.min_count or seconds < length.min_s):
+        yield (
+            f"it ended after {count} samples and {seconds:.1f} s, "
+            f"before {length.min_count} samples and {length.min_s:g} s"
+        )
+    if not warm_up.stable:
+        yield f"it was not stable after warming up for {warm_up.seconds:.1f} s"
+    if late_ns is not None:
+        usual = median(samples.response_ns)
+        if late_ns > LATE_SHARE * usual:
+            yield (
+                f"the harness was {late_ns / 1e6:.3g} ms late at the 99th percentile, more than "
+                f"{LATE_SHARE:.0%} of the median latency of {usual / 1e6:.3g} ms"
+            )

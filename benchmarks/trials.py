@@ -1,0 +1,175 @@
+"""What is measured of bundles beside their latency in turns: footprint, scenes, split, roof."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from itertools import cycle
+from pathlib import Path
+
+from stylepress.benchmarks.machine.watch import Watch
+from stylepress.benchmarks.pictures.photos import Photo
+from stylepress.benchmarks.report import EndToEnd, Latency, Model, RoofShare, Skipped
+from stylepress.benchmarks.resources.footprint import Asked, Footprint, measure_footprint
+from stylepress.benchmarks.scenarios.outcome import Length, Setting
+from stylepress.benchmarks.scenarios.scene import Scene, lanes_of, play, words
+from stylepress.benchmarks.scenarios.warm_up import WarmRule
+from stylepress.benchmarks.timing.roof import Roof, measure_roof, share_of_roof
+from stylepress.benchmarks.timing.systems import Contender, Run
+from stylepress.errors import BackendError, FrameError
+from stylepress.progress import Progress
+from stylepress.runtime.backends import EngineOptions, open_engine
+from stylepress.runtime.bundle import Bundle
+
+FILM_FRAMES, FILM_WARM_UP = 24, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Entrant:
+    """A contender whose bundle is at hand: one that can be opened again, in another way."""
+
+    contender: Contender
+    bundle: Bundle
+
+    @property
+    def name(self) -> str:
+        """What the report calls it."""
+        return self.contender.name
+
+
+class Trials:
+    """Measures entrants one after the other; what could not be measured is in ``skipped``."""
+
+    def __init__(self, engine: EngineOptions, *, watch: Watch, progress: Progress) -> None:
+        self.engine, self.watch, self.progress = engine, watch, progress
+        self.skipped: list[Skipped] = []
+
+    def footprints(
+        self, entrants: Sequence[Entrant], *, rounds: int, environ: Mapping[str, str]
+    ) -> Iterator[Footprint]:
+        """Open each in fresh processes: its start and its memory."""
+        for one in entrants:
+            asked = Asked(
+                one.bundle,
+                one.contender.backend,
+                self.engine.size or (512, 512),
+                self.engine.threads,
+            )
+            try:
+                yield measure_footprint(
+                    asked,
+                    one.name,
+                    rounds=rounds,
+                    watch=self.watch,
+                    environ=environ,
+                    progress=self.progress,
+                )
+            except BackendError as error:
+                self._skip(f"start and memory of {one.name}", error)
+
+    def scenes(
+        self,
+        entrants: Sequence[Entrant],
+        settings: Sequence[Setting],
+        photos: Sequence[Photo],
+        *,
+        length: Length,
+        rule: WarmRule,
+    ) -> Iterator[Scene]:
+        """Play every scenario with each."""
+        for one in entrants:
+            for setting in settings:
+                frames = cycle([photo.frame for photo in photos])
+                self.progress.start(f"{one.name}: {words(setting)}", None)
+                try:
+                    with self._lanes(one, lanes_of(setting)) as run:
+                        scene = play(
+                            run,
+                            frames.__next__,
+                            setting,
+                            system=one.name,
+                            length=length,
+                            rule=rule,
+                            watch=self.watch,
+                        )
+                        self.progress.advance(note=f"{scene.outcome.throughput_hz:.1f} a second")
+                        yield scene
+                except BackendError as error:
+                    self._skip(f"{words(setting)} of {one.name}", error)
+                finally:
+                    self.progress.finish()
+
+    def splits(self, entrants: Sequence[Entrant], photo: Path | None) -> Iterator[EndToEnd]:
+        """Take a short film of a photo through each, from a file to a file."""
+        if photo is None:
+            self._skip("the split from film to film", "the golden pictures are too small to film")
+            return
+        try:
+            from stylepress.benchmarks.pictures.clip import make_clip  # av
+            from stylepress.benchmarks.scenarios.film import film_pipeline
+        except ImportError as error:
+            why = f"{error}. Run `pip install 'stylepress[video]'`."
+            self._skip("the split from film to film", why)
+            return
+        height, width = self.engine.size or (512, 512)
+        with tempfile.TemporaryDirectory(prefix="stylepress-film-") as folder:
+            clip = Path(folder) / "clip.mp4"
+            count = FILM_FRAMES + FILM_WARM_UP
+            size = height - height % 2, width - width % 2
+            self.progress.start("Filming", count * len(entrants))
+            make_clip([photo], clip, seconds=count / 30, size=size, sound=False)
+            for one in entrants:
+                made = Path(folder) / "out.mp4"
+                try:
+                    with (
+                        self._lanes(one, 1, size=size) as run,
+                        film_pipeline(run, clip, made) as film,
+                    ):
+                        for _ in range(count):
+                            film.run(None)
+                            self.progress.advance(note=one.name)
+                        yield EndToEnd(system=one.name, split=film.split(last=FILM_FRAMES))
+                except (BackendError, FrameError) as error:
+                    self._skip(f"the split from film to film of {one.name}", error)
+            self.progress.finish()
+
+    def roofs(self, backends: Sequence[str], work: Path) -> tuple[Roof, ...]:
+        """Measure what this machine could do at most, in each backend. Needs the package onnx."""
+        folder = work / "roof"
+        folder.mkdir()
+        return measure_roof(backends, folder, threads=self.engine.threads, progress=self.progress)
+
+    @contextmanager
+    def _lanes(
+        self, one: Entrant, lanes: int, *, size: tuple[int, int] | None = None
+    ) -> Iterator[Run]:
+        """Yield how an entrant runs: the engine that is open, unless it must be another one."""
+        size = size or self.engine.size
+        if lanes == self.engine.lanes and size == self.engine.size:
+            yield one.contender.run
+            return
+        options = replace(self.engine, lanes=lanes, size=size)
+        with closing(open_engine(one.bundle, one.contender.backend, options=options)) as engine:
+            yield engine.run
+
+    def _skip(self, what: str, why: object) -> None:
+        self.skipped.append(Skipped(what=what, why=str(why)))
+
+
+def roof_shares(
+    roofs: Sequence[Roof], latencies: Sequence[Latency], models: Mapping[str, Model]
+) -> Iterator[RoofShare]:
+    """Say how much of the roof each system reaches whose multiply-accumulates were counted."""
+    for latency in latencies:
+        model = models.get(latency.model or "")
+        if roofs and model is not None and model.macs is not None:
+            share = share_of_roof(
+                roofs,
+                backend=latency.backend,
+                precision=model.precision,
+                macs=model.macs,
+                latency_ms=latency.median_ms,
+            )
+            yield RoofShare(system=latency.name, share=share)

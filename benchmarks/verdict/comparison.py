@@ -1,0 +1,283 @@
+"""The comparison document: two arms, every run of them, what was judged, and the verdict."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from stylepress.benchmarks.machine.record import Machine
+from stylepress.benchmarks.part import Part
+from stylepress.benchmarks.report import LIMIT_BYTES, SCHEMA_URL, FileFact, Skipped
+from stylepress.benchmarks.verdict.order import Arm
+from stylepress.benchmarks.verdict.rule import Verdict
+from stylepress.errors import ArtifactError
+
+SCHEMA_VERSION: Literal[1] = 1
+FOREIGN = 0.05
+"""Share of its time that a run may wait for a core before the machine counts as busy."""
+
+LookName = Literal["first", "extension", "confirmation"]
+Kind = Literal["paired", "exact", "quality", "trend"]
+Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE", "NOT COMPARABLE", "TREND"]
+Mode = Literal["fresh processes", "rounds", "trend"]
+EXIT_CODES: Mapping[Outcome, int] = {
+    "PASS": 0,
+    "TREND": 0,
+    "FAIL": 1,
+    "NOT COMPARABLE": 2,
+    "INCONCLUSIVE": 3,
+}
+
+
+class Side(Part):
+    """One of the two that are compared."""
+
+    name: str
+    digest: str
+    precision: str
+    size_bytes: int
+    weights_bytes: int | None = None
+
+
+class Run(Part):
+    """One fresh process: every timed call, and what surrounded them.
+
+    ``place`` is its number in the whole measurement, from 0. ``waited_share`` is how long its
+    threads waited for a core, over the time measured: what other programs took away. ``invalid`` holds why it does not
+    count; it is kept all the same. ``missing`` says why a field is None.
+    """
+
+    part: LookName
+    pair: int
+    place: int
+    backend: str
+    arm: Arm
+    samples_ns: tuple[int, ...]
+    load_ns: int
+    first_call_ns: int
+    warm_calls: int
+    stable: bool
+    peak_rss_bytes: int | None
+    waited_share: float | None = None
+    missing: dict[str, str] = Field(default_factory=dict)
+    invalid: tuple[str, ...] = ()
+
+
+class Settings(Part):
+    """How it was measured and judged; written down before the first run.
+
+    ``pairs`` of the first look; ``looks`` are pairs and two-sided alpha of each look.
+    """
+
+    height: int
+    width: int
+    threads: int
+    backends: tuple[str, ...]
+    pairs: int
+    looks: tuple[tuple[int, float], ...]
+    confirm: bool
+    delta: float
+    gated: tuple[str, ...]
+    floor_source: Literal["assumed", "measured"]
+    seed: int
+    min_s: float
+    min_count: int
+    warm_s: float
+    warm_count: int
+    rest_s: float
+    photos: tuple[FileFact, ...] = ()
+    style: FileFact | None = None
+
+
+class Confirmation(Part):
+    """A failure measured once more with fresh pairs."""
+
+    pairs: int
+    worse: float
+    low: float | None
+    high: float | None
+    p: float
+    verdict: Verdict
+
+
+class Judgement(Part):
+    """One figure of both arms, and what follows from it.
+
+    ``worse`` is how many times as bad the new arm is (1: equal; also for figures where more is
+    better), ``low`` and ``high`` its interval at ``confidence``. ``verdict`` is None where nothing
+    is judged. ``needed`` tells how many pairs might decide what is open. ``values`` are the paired
+    values behind a figure, (base, new) each.
+    """
+
+    subject: str
+    metric: str
+    unit: str
+    kind: Kind
+    base: float | None
+    new: float | None
+    larger_is_worse: bool = True
+    worse: float | None = None
+    low: float | None = None
+    high: float | None = None
+    confidence: float | None = None
+    pairs: int | None = None
+    p: float | None = None
+    p_holm: float | None = None
+    delta: float | None = None
+    floor: float | None = None
+    gated: bool = False
+    verdict: Verdict | None = None
+    needed: int | None = None
+    confirmation: Confirmation | None = None
+    values: tuple[tuple[float, float], ...] = ()
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        """Subject and metric in one line."""
+        return f"{self.subject} · {self.metric}"
+
+    def shown(self, value: float | None) -> str:
+        """Write one of its values with the unit; a dash for None."""
+        return "-" if value is None else f"{value:.4g} {self.unit}".strip()
+
+    def change(self) -> str:
+        """Write by how much the new arm is worse, with the interval; empty when unknown."""
+        if self.worse is None:
+            return ""
+        text = f"{100 * (self.worse - 1):+.1f} %"
+        if self.low is not None and self.high is not None and self.confidence is not None:
+            low, high = 100 * (self.low - 1), 100 * (self.high - 1)
+            text += f" [{low:+.1f}, {high:+.1f}]"
+        return text
+
+
+class Comparison(Part):
+    """Two arms on one machine, or two reports; and the verdict with its reasons.
+
+    ``differing`` maps a field of machine or scenario to its two values: nothing was judged then.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    document: Literal["comparison"] = "comparison"
+    tool: str
+    created: str
+    mode: Mode
+    base: Side
+    new: Side
+    verdict: Outcome
+    reasons: tuple[str, ...]
+    settings: Settings | None
+    machine: Machine
+    judgements: tuple[Judgement, ...]
+    runs: tuple[Run, ...] = ()
+    engines: dict[str, dict[str, str | int]] = Field(default_factory=dict)
+    differing: dict[str, tuple[Any, Any]] = Field(default_factory=dict)
+    skipped: tuple[Skipped, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """0 pass or trend, 1 fail, 2 not comparable, 3 inconclusive."""
+        return EXIT_CODES[self.verdict]
+
+    def record(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {**self.model_dump(mode="json"), "exit_code": self.exit_code}
+
+    def doubts(self) -> tuple[str, ...]:
+        """Return what speaks against trusting the times."""
+        found = []
+        discarded = sum(bool(run.invalid) for run in self.runs)
+        unsettled = sum(not run.stable for run in self.runs)
+        if discarded:
+            found.append(f"{discarded} of {len(self.runs)} runs were discarded and repeated")
+        if unsettled and self.settings is not None and self.settings.warm_s > 0:
+            found.append(f"the warm-up of {unsettled} of {len(self.runs)} runs did not settle")
+        waited = sum((run.waited_share or 0) > FOREIGN for run in self.runs)
+        if waited:
+            found.append(
+                f"{waited} of {len(self.runs)} runs waited for a core more than "
+                f"{100 * FOREIGN:g} % of the time: other programs were running"
+            )
+        if self.settings is not None and self.settings.floor_source == "assumed":
+            found.append("the floor is assumed; measure it with `stylepress bench --selftest`")
+        return tuple(found)
+
+    def summary(self) -> str:
+        """Return it as Markdown: the verdict, why, and one row a figure."""
+        lines = [f"**{self.verdict}**: {self.new.name} against {self.base.name}", ""]
+        if self.differing:
+            lines += ["| differs | base | new |", "|---|---|---|"]
+            lines += [f"| {k} | {_cell(a)} | {_cell(b)} |" for k, (a, b) in self.differing.items()]
+            return "\n".join(lines) + "\n"
+        lines += [f"- {reason}" for reason in self.reasons]
+        lines += [""] if self.reasons else []
+        lines += ["| figure | base | new | worse by | verdict |", "|---|--:|--:|---|---|"]
+        lines += [
+            f"| {_cell(one.name)} | {one.shown(one.base)} | {one.shown(one.new)} | "
+            f"{one.change() or _cell(one.note)} | {one.verdict or 'not judged'} |"
+            for one in self.judgements
+        ]
+        return "\n".join([*lines, "", self.terms()]) + "\n"
+
+    def terms(self) -> str:
+        """Say in a sentence or two how it was measured and what counts as worse."""
+        settings = self.settings
+        if settings is None:
+            return (
+                "Two reports measured apart show a trend; they judge nothing. "
+                "Give two bundles for a verdict."
+            )
+        looks = " then ".join(f"{pairs} (alpha {alpha:g})" for pairs, alpha in settings.looks)
+        how = "interleaved fresh processes" if self.mode == "fresh processes" else "rounds in turns"
+        return (
+            f"{settings.width}x{settings.height}, {settings.threads} thread{'s' * (settings.threads != 1)}, pairs of {how}: "
+            f"{looks}, order seed {settings.seed}. A figure fails when it is worse by "
+            f"more than {100 * settings.delta:g} % and not by chance; floor {settings.floor_source}."
+        )
+
+
+def comparison_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of ``comparison.json``."""
+    schema = Comparison.model_json_schema(mode="serialization")
+    schema["properties"]["exit_code"] = {"enum": sorted(set(EXIT_CODES.values()))}
+    return {"$schema": SCHEMA_URL, "title": "stylepress comparison", **schema}
+
+
+def comparison_text(comparison: Comparison) -> str:
+    """Return what ``comparison.json`` holds."""
+    return json.dumps(comparison.record(), indent=1, allow_nan=False) + "\n"
+
+
+def read_comparison(path: Path) -> Comparison:
+    """Read a ``comparison.json``.
+
+    Raises:
+        ArtifactError: missing, no comparison, or of another schema version.
+    """
+    try:
+        if path.stat().st_size > LIMIT_BYTES:
+            raise ValueError(f"larger than {LIMIT_BYTES >> 20} MiB")
+        record = json.loads(path.read_text(encoding="utf-8"))
+        record.pop("exit_code", None)
+        return Comparison.model_validate(record)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ArtifactError(
+            f"{path} is no comparison of this version: {'.'.join(map(str, first['loc']))}: "
+            f"{first['msg']}. Write it again with `stylepress compare A B --out DIR`."
+        ) from error
+    except (OSError, AttributeError, TypeError, ValueError, RecursionError) as error:
+        raise ArtifactError(
+            f"{path} cannot be read as a comparison ({type(error).__name__}: {error}). "
+            f"Write one with `stylepress compare A B --out DIR`."
+        ) from error
+
+
+def _cell(value: object) -> str:
+    text = str(value).replace("|", "\\|").replace("\n", " ")
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,167 @@
+"""The floor: by how much two equal arms differ on this machine, measured with equal arms."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from stylepress.benchmarks.machine.record import Machine, differing
+from stylepress.benchmarks.part import Part
+from stylepress.benchmarks.report import LIMIT_BYTES, SCHEMA_URL, Skipped
+from stylepress.benchmarks.timing.interval import Ratio, paired_ratio
+from stylepress.benchmarks.verdict.comparison import Run
+from stylepress.benchmarks.verdict.measures import MEASURES, pairs_of
+from stylepress.benchmarks.verdict.rule import FLOOR
+from stylepress.errors import ArtifactError, RecipeError
+
+SCHEMA_VERSION: Literal[1] = 1
+
+
+class FloorEntry(Part):
+    """One figure of two equal arms.
+
+    ``ratio`` would be 1 on a perfect machine; ``low`` and ``high`` bound it with 95 %. ``floor``
+    is the larger of |ratio - 1| and half the width of the interval, a share.
+    """
+
+    model: str
+    backend: str
+    metric: str
+    pairs: int
+    ratio: float
+    low: float
+    high: float
+    floor: float
+
+
+class Floor(Part):
+    """What ``stylepress bench --selftest`` found out; valid for one machine, size and threads."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    document: Literal["floor"] = "floor"
+    tool: str
+    created: str
+    machine: Machine
+    height: int
+    width: int
+    threads: int
+    seed: int
+    entries: tuple[FloorEntry, ...]
+    runs: tuple[Run, ...]
+    skipped: tuple[Skipped, ...] = ()
+
+    def of(self, backend: str, metric: str) -> float | None:
+        """Return the floor of a figure in a backend; None when it was not measured."""
+        known = [
+            one.floor for one in self.entries if (one.backend, one.metric) == (backend, metric)
+        ]
+        return max(known, default=None)
+
+    def summary(self) -> str:
+        """Return it as Markdown."""
+        lines = ["| equal arms | figure | pairs | ratio [95 %] | floor |", "|---|---|--:|---|--:|"]
+        lines += [
+            f"| {one.model} · {one.backend} | {MEASURES[one.metric].title} | {one.pairs} | "
+            f"{one.ratio:.4f} [{one.low:.4f}, {one.high:.4f}] | {100 * one.floor:.2f} % |"
+            for one in self.entries
+        ]
+        worst = max((one.floor for one in self.entries if one.metric == "p50"), default=math.nan)
+        lines += ["", f"A limit below {200 * worst:.2g} % cannot be judged here for latency."]
+        return "\n".join(lines) + "\n"
+
+
+def entries_of(runs: Sequence[Run], model: str, backend: str) -> tuple[FloorEntry, ...]:
+    """Derive the floors of one backend from runs of equal arms; none from fewer than 6 pairs."""
+    found = []
+    for name, measure in MEASURES.items():
+        values = pairs_of(runs, backend, measure)
+        if values is None or not values[0]:
+            continue
+        ratio = paired_ratio(*values)
+        if ratio.low is None or ratio.high is None:
+            continue
+        found.append(
+            FloorEntry(
+                model=model,
+                backend=backend,
+                metric=name,
+                pairs=ratio.count,
+                ratio=ratio.value,
+                low=ratio.low,
+                high=ratio.high,
+                floor=floor_of(ratio),
+            )
+        )
+    return tuple(found)
+
+
+def floor_of(ratio: Ratio) -> float:
+    """Return the larger of the offset and half the width of an interval of equal arms.
+
+    >>> round(floor_of(Ratio(1.002, 0.99, 1.01, 20)), 6)
+    0.01
+    """
+    if ratio.low is None or ratio.high is None:
+        return FLOOR
+    return max(abs(ratio.value - 1), (ratio.high - ratio.low) / 2)
+
+
+def check_floor(floor: Floor, machine: Machine, *, size: tuple[int, int], threads: int) -> None:
+    """Refuse a floor that was measured elsewhere or otherwise.
+
+    Raises:
+        RecipeError: machine, frame size or threads differ; the fields are named.
+    """
+    now = {"height": size[0], "width": size[1], "threads": threads}
+    then = {"height": floor.height, "width": floor.width, "threads": floor.threads}
+    names: dict[str, tuple[object, object]] = {
+        **differing(floor.machine, machine),
+        **{name: (then[name], now[name]) for name in now if then[name] != now[name]},
+    }
+    if names:
+        shown = ", ".join(
+            f"{name} ({before} then, {after} now)" for name, (before, after) in [*names.items()][:6]
+        )
+        raise RecipeError(
+            f"The floor was measured under other conditions: {shown}. "
+            f"Measure it here with `stylepress bench BUNDLE --selftest`."
+        )
+
+
+def floor_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of ``floor.json``."""
+    schema = Floor.model_json_schema(mode="serialization")
+    return {"$schema": SCHEMA_URL, "title": "stylepress floor", **schema}
+
+
+def floor_text(floor: Floor) -> str:
+    """Return what ``floor.json`` holds."""
+    return json.dumps(floor.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"
+
+
+def read_floor(path: Path) -> Floor:
+    """Read a ``floor.json``.
+
+    Raises:
+        ArtifactError: missing, no floor, or of another schema version.
+    """
+    try:
+        if path.stat().st_size > LIMIT_BYTES:
+            raise ValueError(f"larger than {LIMIT_BYTES >> 20} MiB")
+        return Floor.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ArtifactError(
+            f"{path} is no floor of this version: {'.'.join(map(str, first['loc']))}: "
+            f"{first['msg']}. Write it again with `stylepress bench BUNDLE --selftest`."
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise ArtifactError(
+            f"{path} cannot be read as a floor ({type(error).__name__}: {error}). "
+            f"Write one with `stylepress bench BUNDLE --selftest`."
+        ) from error

@@ -1,0 +1,139 @@
+"""What was decided, measured or counted, as rows of the comparison document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from statistics import median
+
+from stylepress.benchmarks.timing.systems import precision
+from stylepress.benchmarks.verdict.comparison import Confirmation, Judgement, Run, Side
+from stylepress.benchmarks.verdict.measures import MEASURES, pooled_percentile_ms
+from stylepress.benchmarks.verdict.percentile import least_samples
+from stylepress.benchmarks.verdict.rule import Verdict
+from stylepress.benchmarks.verdict.trial import Decision, Key
+from stylepress.runtime.bundle import Bundle
+
+
+def side_of(bundle: Bundle) -> Side:
+    """Describe one arm."""
+    artifact = bundle.artifact
+    return Side(
+        name=artifact.name,
+        digest=artifact.digest,
+        precision=precision(artifact),
+        size_bytes=artifact.size_bytes,
+        weights_bytes=bundle.onnx_path.stat().st_size,
+    )
+
+
+def reasons_of(judgements: Sequence[Judgement]) -> tuple[str, ...]:
+    """Say which gated figures failed or are open, in one sentence each."""
+    found = []
+    for one in judgements:
+        if one.gated and one.verdict in ("FAIL", "INCONCLUSIVE"):
+            size = f": {100 * (one.worse - 1):+.1f} %" if one.worse is not None else ""
+            more = f", about {one.needed} pairs might decide" if one.needed else ""
+            note = f" ({one.note})" if one.note else ""
+            word = "is worse" if one.verdict == "FAIL" else "is open"
+            found.append(f"{one.name} {word}{size}{note}{more}")
+    return tuple(found)
+
+
+def judgement(key: Key, made: Decision | None, *, gated: bool) -> Judgement:
+    """Write down one decided figure; one that could not be measured stays open where it is gated."""
+    measure = MEASURES[key[1]]
+    if made is None:
+        return Judgement(
+            subject=key[0],
+            metric=measure.title,
+            unit=measure.unit,
+            kind="paired",
+            base=None,
+            new=None,
+            larger_is_worse=measure.larger_is_worse,
+            gated=gated,
+            verdict="INCONCLUSIVE" if gated else None,
+            note=measure.why_not,
+        )
+    one, figure, again = made.finding, made.figure, made.again
+    return Judgement(
+        subject=key[0],
+        metric=measure.title,
+        unit=measure.unit,
+        kind="paired",
+        base=median(figure.base),
+        new=median(figure.new),
+        larger_is_worse=measure.larger_is_worse,
+        worse=one.worse,
+        low=one.low,
+        high=one.high,
+        confidence=one.confidence,
+        pairs=one.pairs,
+        p=one.p,
+        p_holm=one.p_holm,
+        delta=figure.rule.delta,
+        floor=figure.rule.floor,
+        gated=gated,
+        verdict=made.verdict,
+        needed=one.needed,
+        confirmation=None
+        if again is None or again.verdict is None
+        else Confirmation(
+            pairs=again.pairs,
+            worse=again.worse,
+            low=again.low,
+            high=again.high,
+            p=again.p,
+            verdict=again.verdict,
+        ),
+        values=tuple(zip(figure.base, figure.new, strict=True)),
+        note=made.note,
+    )
+
+
+def tails(runs: Sequence[Run], backends: Sequence[str]) -> Iterator[Judgement]:
+    """Pool the calls of each arm for a p99, which a single run cannot give; shown, not judged."""
+    for backend in backends:
+        arms = [
+            [run for run in runs if run.backend == backend and run.arm == arm]
+            for arm in ("base", "new")
+        ]
+        base, new = (pooled_percentile_ms(each, 0.99) for each in arms)
+        yield Judgement(
+            subject=backend,
+            metric="latency p99, pooled",
+            unit="ms",
+            kind="trend",
+            base=base,
+            new=new,
+            worse=None if base is None or new is None else new / base,
+            note="upper estimate, 99 % confidence"
+            if base and new
+            else f"n/a (need {least_samples(0.99)} calls an arm)",
+        )
+
+
+def sizes(bundles: tuple[Bundle, Bundle], delta: float) -> Iterator[Judgement]:
+    """What does not vary: any change is told, and one beyond delta fails."""
+    sides = [side_of(bundle) for bundle in bundles]
+    counted: dict[str, list[int | None]] = {
+        "all files": [side.size_bytes for side in sides],
+        "weights": [side.weights_bytes for side in sides],
+    }
+    for metric, (base, new) in counted.items():
+        if base is None or new is None:
+            continue
+        verdict: Verdict = "FAIL" if new > base * (1 + delta) else "PASS"
+        yield Judgement(
+            subject="size",
+            metric=metric,
+            unit="MB",
+            kind="exact",
+            base=base / 1e6,
+            new=new / 1e6,
+            worse=new / base,
+            delta=delta,
+            gated=metric == "all files",
+            verdict=verdict if metric == "all files" else None,
+            note="" if base != new else "unchanged",
+        )

@@ -1,0 +1,252 @@
+"""Running the pairs: one fresh process after the other, in the drawn order, nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from stylepress.benchmarks.verdict.arm import REFUSED, Answer, Request
+from stylepress.benchmarks.verdict.comparison import LookName, Run
+from stylepress.benchmarks.verdict.measures import p50_ms
+from stylepress.benchmarks.verdict.order import Arm, orders
+from stylepress.errors import BackendError, RecipeError, VerificationError
+from stylepress.progress import Progress
+
+WORKER = "stylepress.benchmarks.verdict.arm"
+TRIES = 3
+"""How often a pair is measured before a machine that spoils it each time is given up."""
+CAP = 3
+"""Times ``warm_s`` after which a warm-up that does not settle ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairPlan:
+    """How many pairs, and how long each run of them lasts; ``seed`` draws the order.
+
+    A run warms up for at least ``warm_s`` and ``warm_count`` calls and measures at least ``min_s``
+    and ``min_count`` calls; between two runs the machine rests ``rest_s``.
+    """
+
+    pairs: int = 10
+    extend: bool = True
+    confirm: bool = True
+    min_s: float = 5.0
+    min_count: int = 100
+    warm_s: float = 3.0
+    warm_count: int = 20
+    rest_s: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.pairs < 1 or self.min_count < 1 or self.warm_count < 0:
+            raise RecipeError(
+                f"{self.pairs} pairs of {self.min_count} calls after {self.warm_count} measure "
+                f"nothing. Ask for one pair and one call at least, e.g. `--pairs 10`."
+            )
+        if min(self.min_s, self.warm_s, self.rest_s) < 0:
+            raise RecipeError(
+                f"Times of {self.min_s:g}, {self.warm_s:g} and {self.rest_s:g} s cannot be waited "
+                f"for. Give 0 or more."
+            )
+
+
+class SpoiledError(VerificationError):
+    """The machine spoiled a pair each time it was tried: nothing is said of either arm."""
+
+
+class Watch(Protocol):
+    """Something that sees what spoils a run: throttling, foreign load, swapping."""
+
+    def begin(self) -> None:
+        """A run begins."""
+
+    def end(self) -> Sequence[str]:
+        """The run is over: return why it does not count, nothing when it does."""
+
+
+class Unwatched:
+    """The Watch that sees nothing."""
+
+    def begin(self) -> None:
+        """Ignore it."""
+
+    def end(self) -> Sequence[str]:
+        """Let every run count."""
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Arms:
+    """What the processes of both arms are asked: by arm, the bundle's folder and extra work."""
+
+    bundles: Mapping[Arm, Path]
+    frames: Path
+    threads: int | None
+    extra_bytes: Mapping[Arm, int]
+
+
+Ask = Callable[[Request, Mapping[str, str]], Answer]
+"""Runs one arm in the given environment: ``fresh``, unless a caller knows another place."""
+
+
+class Session:
+    """The runs of one comparison, in the order they were made; ``runs`` keeps them all."""
+
+    def __init__(
+        self,
+        arms: Arms,
+        plan: PairPlan,
+        *,
+        environ: Mapping[str, str],
+        progress: Progress,
+        watch: Watch | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        ask: Ask | None = None,
+    ) -> None:
+        self.arms, self.plan, self.environ, self.progress = arms, plan, environ, progress
+        self.watch = watch or Unwatched()
+        self.sleep = sleep
+        self.ask = ask or fresh
+        self.runs: list[Run] = []
+        self._made = 0
+        self.engines: dict[str, dict[str, str | int]] = {}
+
+    def measure(self, part: LookName, backends: Sequence[str], pairs: int) -> list[Run]:
+        """Run ``pairs`` pairs in each backend; return those that count.
+
+        Two neighbouring pairs of one backend (ABBA or BAAB) run without a pause for another. A pair
+        that was spoiled is run again.
+
+        Raises:
+            VerificationError: a process failed.
+            SpoiledError: one pair was spoiled three times.
+        """
+        began = len(self.runs)
+        order = orders(pairs, seed=self.plan.seed, part=part)
+        titles = {"first": "Comparing", "extension": "Looking closer", "confirmation": "Confirming"}
+        self.progress.start(f"{titles[part]}: {pairs} pairs", 2 * pairs * len(backends))
+        for couple in range(0, pairs, 2):
+            for backend in backends:
+                for pair in range(couple, min(couple + 2, pairs)):
+                    self._pair(part, pair, order[pair], backend)
+        self.progress.finish()
+        return [run for run in self.runs[began:] if not run.invalid]
+
+    def _pair(self, part: LookName, pair: int, order: Sequence[Arm], backend: str) -> None:
+        for _ in range(TRIES):
+            made = [self._run(part, pair, arm, backend) for arm in order]
+            spoiled = sorted({reason for run in made for reason in run.invalid})
+            if spoiled:
+                # A pair counts as a whole: its other half met a machine in another state.
+                made = [run.model_copy(update={"invalid": tuple(spoiled)}) for run in made]
+            self.runs += made
+            if not spoiled:
+                self.progress.advance(
+                    len(made),
+                    note=f"{backend} {', '.join(f'{p50_ms(run):.3g} ms' for run in made)}",
+                )
+                return
+            self.progress.warn(f"A pair is measured again: {'; '.join(spoiled)}.")
+        raise SpoiledError(
+            f"A pair in {backend} was spoiled {TRIES} times ({'; '.join(spoiled)}). Wait until the "
+            f"machine is quiet and cool, or let others use more of it with `--foreign-load`."
+        )
+
+    def _run(self, part: LookName, pair: int, arm: Arm, backend: str) -> Run:
+        if self._made and self.plan.rest_s:
+            self.sleep(self.plan.rest_s)
+        self.watch.begin()
+        answer = self._answer(arm, backend)
+        spoiled = tuple(self.watch.end())
+        self.engines.setdefault(backend, answer.engine)
+        self._made += 1
+        return Run(
+            part=part,
+            pair=pair,
+            place=self._made - 1,
+            backend=backend,
+            arm=arm,
+            samples_ns=answer.samples_ns,
+            load_ns=answer.load_ns,
+            first_call_ns=answer.first_call_ns,
+            warm_calls=answer.warm_calls,
+            stable=answer.stable,
+            peak_rss_bytes=answer.peak_rss_bytes,
+            waited_share=answer.waited_share,
+            missing=answer.missing,
+            invalid=spoiled,
+        )
+
+    def _answer(self, arm: Arm, backend: str) -> Answer:
+        plan = self.plan
+        request = Request(
+            bundle=str(self.arms.bundles[arm]),
+            backend=backend,
+            frames=str(self.arms.frames),
+            answer="",
+            threads=self.arms.threads,
+            warm_s=plan.warm_s,
+            warm_count=plan.warm_count,
+            warm_cap_s=CAP * plan.warm_s,
+            min_s=plan.min_s,
+            min_count=plan.min_count,
+            extra_bytes=self.arms.extra_bytes.get(arm, 0),
+        )
+        return self.ask(request, self.environ)
+
+
+def fresh(request: Request, environ: Mapping[str, str]) -> Answer:
+    """Run one arm in a process of its own, and wait for it; an interrupt ends that one too.
+
+    Raises:
+        BackendError: the arm refused what it was asked.
+        VerificationError: the process ended without an answer.
+    """
+    with tempfile.TemporaryDirectory(prefix="stylepress-arm-") as folder:
+        words, answer = Path(folder) / "stderr", Path(folder) / "answer.json"
+        line = json.dumps(asdict(replace(request, answer=str(answer)))) + "\n"
+        with words.open("wb") as stderr:
+            # A session of its own: Ctrl-C reaches this process only, which then ends the arm.
+            arm = subprocess.Popen(
+                [sys.executable, "-m", WORKER],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                env=dict(environ),
+                start_new_session=True,
+            )
+            code = _waited(arm, line.encode())
+        if code == 0 and answer.is_file():
+            told = json.loads(answer.read_text(encoding="utf-8"))
+            return Answer(**{**told, "samples_ns": tuple(told["samples_ns"])})
+        said = words.read_text(encoding="utf-8", errors="replace").strip()
+    if code == REFUSED and said:
+        raise BackendError(said)
+    raise VerificationError(
+        f"A run of {Path(request.bundle).name} in {request.backend} ended with {code}: "
+        f"{said[-300:] or 'it said nothing'}. "
+        f"Try it alone: `stylepress bench {request.bundle}`."
+    )
+
+
+def _waited(arm: subprocess.Popen[bytes], line: bytes) -> int:
+    assert arm.stdin is not None
+    try:
+        with suppress(BrokenPipeError):  # it ended before it read; its last words tell why
+            arm.stdin.write(line)
+            arm.stdin.flush()
+        return arm.wait()
+    finally:
+        if arm.poll() is None:
+            arm.kill()
+            arm.wait()
+        with suppress(BrokenPipeError):
+            arm.stdin.close()

@@ -1,0 +1,126 @@
+"""`stylepress compare` from the command line, and the steps that build servers run."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+CI = ROOT / "docs" / "ci"
+LAUNCHER = """
+import sys
+from stylepress import cli, commands_look
+cli.app.command("compare")(commands_look.compare)
+sys.exit(cli.run(sys.argv[1:]))
+"""
+TINY = [
+    "--size",
+    "64x64",
+    "--backend",
+    "null",
+    "--threads",
+    "1",
+    "--pairs",
+    "6",
+    "--no-extend",
+    "--no-confirm",
+    "--gate",
+    "p50",
+    "--min-time",
+    "0",
+    "--min-count",
+    "5",
+    "--warm-up",
+    "0",
+    "--rest",
+    "0",
+    "--delta",
+    "400",
+    "--foreign-load",
+    "100",
+    "--quiet",
+]
+
+
+@pytest.fixture(scope="module")
+def environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    launcher = tmp_path_factory.mktemp("bin") / "launcher.py"
+    launcher.write_text(LAUNCHER, encoding="utf-8")
+    known = {name: value for name, value in os.environ.items() if not name.startswith("GITHUB_")}
+    return {**known, "STYLEPRESS": f"{shlex.quote(sys.executable)} {launcher}"}
+
+
+def command(environ: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    line = [*shlex.split(environ["STYLEPRESS"]), *arguments]
+    return subprocess.run(line, env=environ, capture_output=True, text=True, check=False)
+
+
+def test_the_steps_compare_and_hand_everything_on(
+    style: Mapping[str, Path], environ: Mapping[str, str], tmp_path: Path
+) -> None:
+    github = {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
+        "GITHUB_OUTPUT": str(tmp_path / "output"),
+    }
+    out, history = tmp_path / "out", tmp_path / "history.csv"
+    pair = [str(style["bundle"]), str(style["student"]), str(out)]
+    steps = ["sh", str(CI / "compare.sh"), *pair, *TINY, "--history", str(history)]
+    done = subprocess.run(
+        steps, env={**environ, **github}, capture_output=True, text=True, check=False
+    )
+    record: dict[str, Any] = json.loads((out / "comparison.json").read_text(encoding="utf-8"))
+    assert done.returncode == record["exit_code"], done.stderr
+    assert record["verdict"] in ("PASS", "FAIL", "INCONCLUSIVE")
+    assert len(record["runs"]) == 12
+    assert (tmp_path / "summary").read_text() == (out / "summary.md").read_text()
+    assert f"code={done.returncode}" in (tmp_path / "output").read_text()
+    assert (out / "annotations.txt").read_text() in done.stdout
+    assert ElementTree.parse(out / "junit.xml").getroot().tag == "testsuites"
+    assert len(history.read_text().splitlines()) == 2
+
+
+def test_the_steps_pass_a_refusal_through(environ: Mapping[str, str], tmp_path: Path) -> None:
+    steps = ["sh", str(CI / "compare.sh"), str(tmp_path), str(tmp_path), str(tmp_path / "out")]
+    done = subprocess.run(steps, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "stylepress build" in done.stderr
+
+
+def test_the_steps_without_bundles_tell_their_usage() -> None:
+    done = subprocess.run(["sh", str(CI / "compare.sh")], capture_output=True, check=False)
+    assert done.returncode == 64
+
+
+def test_a_bundle_and_a_file_are_not_compared(
+    style: Mapping[str, Path], environ: Mapping[str, str]
+) -> None:
+    done = command(environ, "compare", str(style["bundle"]), str(style["bundle"] / "manifest.json"))
+    assert done.returncode == 2
+    assert "two bundles" in done.stderr
+
+
+def test_the_action_runs_the_steps_and_pastes_no_input_into_them() -> None:
+    action = yaml.safe_load((CI / "action.yml").read_text(encoding="utf-8"))
+    (step,) = action["runs"]["steps"]
+    assert action["runs"]["using"] == "composite"
+    assert "compare.sh" in step["run"]
+    assert "${{" not in step["run"]
+    assert {"base", "new", "out", "options"} == set(action["inputs"])
+
+
+def test_the_gitlab_job_runs_the_same_steps() -> None:
+    job = yaml.safe_load((CI / "gitlab.yml").read_text(encoding="utf-8"))["stylepress-compare"]
+    assert job["script"] == ['sh docs/ci/compare.sh "$BASE" "$NEW" "$OUT" $OPTIONS']
+    assert job["allow_failure"]["exit_codes"] == [3]
+    assert job["artifacts"]["reports"]["junit"] == f"{job['variables']['OUT']}/junit.xml"

@@ -1,0 +1,57 @@
+"""The study of drift sits in the verdict of a comparison."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stylepress.benchmarks.drift.damage import coarse
+from stylepress.benchmarks.drift.features.extractor import HandcraftedExtractor
+from stylepress.benchmarks.drift.gate import Limits
+from stylepress.benchmarks.drift.judge import DriftJudge
+from stylepress.benchmarks.drift.study import StudyOptions
+from stylepress.benchmarks.verdict.comparison import Judgement
+from stylepress.benchmarks.verdict.pictures import Drawn, PictureJudge
+from stylepress.progress import Silent
+
+Pixels = NDArray[np.uint8]
+
+
+def frames(count: int, side: int = 64) -> tuple[Pixels, ...]:
+    draw = np.random.default_rng(0)
+    small = draw.integers(0, 256, (count, 1, side // 8, side // 8, 3)).astype(np.uint8)
+    return tuple(one.repeat(8, 1).repeat(8, 2) for one in small)
+
+
+def judged(new: tuple[Pixels, ...], base: tuple[Pixels, ...]) -> dict[str, Judgement]:
+    judge: PictureJudge = DriftJudge(
+        HandcraftedExtractor(),
+        Silent(),
+        tile=32,
+        options=StudyOptions(ladder=0, limits=Limits(psnr_worst_db=None)),
+    )
+    names = tuple(map(str, range(len(base))))
+    return {one.metric: one for one in judge(Drawn(names, base, base, new, None))}
+
+
+def test_the_same_pictures_pass() -> None:
+    base = frames(2)
+    same = judged(base, base)
+    assert {one.verdict for one in same.values() if one.gated} == {"PASS"}
+    assert same["patch distance between the arms"].new == 0
+
+
+def test_coarse_pictures_fail_and_distances_of_few_are_told_but_not_judged() -> None:
+    base = frames(2)
+    spoiled = judged(tuple(coarse(frame, 2) for frame in base), base)
+    assert spoiled["psnr_db mean"].verdict == "FAIL"
+    assert spoiled["drift of frechet_distance"].verdict is None
+    assert "paired only" in spoiled["drift of frechet_distance"].note
+    assert "psnr_db worst" not in spoiled
+
+
+def test_too_few_pictures_are_told() -> None:
+    small = frames(1, 32)
+    (told,) = judged(small, small).values()
+    assert not told.gated
+    assert "too few" in told.note

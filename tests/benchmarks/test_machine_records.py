@@ -1,0 +1,204 @@
+"""What a Jetson, a desktop and a virtual machine tell, and which fields keep reports apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from stylepress.benchmarks.machine.board import clocks_locked, read_board
+from stylepress.benchmarks.machine.files import Tree, cpu_list
+from stylepress.benchmarks.machine.gpu import Gpus, slowed_by
+from stylepress.benchmarks.machine.record import Machine, differing, record_machine
+from tests.benchmarks.systems_on_disk import DESKTOP, JETSON, VIRTUAL, write
+
+
+def refuse(command: Sequence[str]) -> str:
+    raise FileNotFoundError(2, "No such file or directory", command[0])
+
+
+class NvmlError(Exception):
+    """What the library raises."""
+
+
+def nvml(**answers: Any) -> Any:
+    """The functions of nvidia-ml-py that a GPU of a desktop answers; others are not supported."""
+
+    def refuses(*arguments: object) -> None:
+        raise NvmlError("Not Supported")
+
+    known: dict[str, Any] = {
+        "nvmlInit": None,
+        "nvmlDeviceGetCount": 1,
+        "nvmlDeviceGetHandleByIndex": "handle",
+        "nvmlDeviceGetName": "NVIDIA GeForce RTX 4090",
+        "nvmlDeviceGetUUID": b"GPU-1234",
+        "nvmlDeviceGetMemoryInfo": SimpleNamespace(total=24 << 30, used=1 << 30),
+        "nvmlDeviceGetCudaComputeCapability": (8, 9),
+        "nvmlSystemGetDriverVersion": "570.10",
+        "nvmlSystemGetCudaDriverVersion": 12080,
+        "nvmlDeviceGetEnforcedPowerLimit": 450_000,
+        "nvmlDeviceGetPersistenceMode": 1,
+        "nvmlDeviceGetTemperature": 41,
+        "nvmlDeviceGetMaxClockInfo": 3105,
+        "nvmlDeviceGetClockInfo": 2520,
+        "nvmlDeviceGetTotalEnergyConsumption": 5_000_000,
+        "nvmlDeviceGetPowerUsage": 250_000,
+        "nvmlDeviceGetCurrentClocksEventReasons": 0x44,
+        "nvmlDeviceGetComputeRunningProcesses": [
+            SimpleNamespace(pid=7, usedGpuMemory=1 << 20),
+            SimpleNamespace(pid=8, usedGpuMemory=None),
+        ],
+        **answers,
+    }
+    names = ("nvmlDeviceGetMigMode", "nvmlDeviceGetEccMode", "nvmlDeviceGetApplicationsClock")
+    functions = dict.fromkeys(names, refuses)
+    functions |= {name: (lambda *_, v=value: v) for name, value in known.items()}
+    return SimpleNamespace(
+        NVMLError=NvmlError, NVML_CLOCK_SM=1, NVML_CLOCK_MEM=2, NVML_TEMPERATURE_GPU=0, **functions
+    )
+
+
+def test_a_jetson_tells_module_software_power_mode_by_name_and_locked_clocks(
+    tmp_path: Path,
+) -> None:
+    machine = record_machine({}, root=write(tmp_path, JETSON), ask=refuse)
+    board = machine.board
+    assert board is not None
+    assert (board.chip, board.l4t, board.jetpack) == ("tegra234", "36.4.3", "6.2+b77")
+    assert (board.power_mode, board.power_mode_name) == (2, "MAXN_SUPER")
+    assert (board.clocks_locked, board.gpu_mhz) == (True, (1020, 1020))
+    assert machine.temperatures_c == {"cpu": 48.5, "tj": 50.2}
+    assert machine.cpu == "NVIDIA Jetson Orin Nano Developer Kit"
+
+
+def test_without_its_files_the_power_mode_is_asked_of_the_command(tmp_path: Path) -> None:
+    tree = Tree(write(tmp_path, JETSON))
+    (tmp_path / "var/lib/nvpmodel/status").unlink()
+    asked: list[Sequence[str]] = []
+
+    def ask(command: Sequence[str]) -> str:
+        asked.append(command)
+        return "NV Power Mode: 15W\n0\n"
+
+    board = read_board(tree, ask=ask)
+    assert (board["power_mode"], board["power_mode_name"]) == (0, "15W")
+    assert asked == [["nvpmodel", "-q"]]
+    assert read_board(tree, ask=refuse)["power_mode"] is None
+
+
+def test_one_free_clock_is_enough_to_be_unlocked(tmp_path: Path) -> None:
+    tree = Tree(write(tmp_path, JETSON))
+    assert clocks_locked(tree) is True
+    write(tmp_path, {"sys/class/devfreq/17000000.gpu/min_freq": "306000000"})
+    assert clocks_locked(tree) is False
+    assert clocks_locked(Tree(tmp_path / "nowhere")) is None
+
+
+def test_another_power_mode_keeps_two_reports_apart_and_is_named(tmp_path: Path) -> None:
+    before = record_machine({}, root=write(tmp_path, JETSON), ask=refuse)
+    write(tmp_path, {"var/lib/nvpmodel/status": "pmode:0000", "proc/loadavg": "9 9 9 1/1 1"})
+    after = record_machine({}, root=tmp_path, ask=refuse)
+    assert differing(before, after) == {
+        "board.power_mode": (2, 0),
+        "board.power_mode_name": ("MAXN_SUPER", "15W"),
+    }
+    assert differing(before, after, vary=["board"]) == {}
+    assert differing(before, after, vary=["board.power_mode_name"]) == {"board.power_mode": (2, 0)}
+    assert differing(before, before) == {}
+
+
+def test_a_desktop_tells_clocks_governors_limits_and_mitigations(tmp_path: Path) -> None:
+    machine = record_machine({}, root=write(tmp_path, DESKTOP))
+    assert machine.governor == "performance,powersave"
+    assert machine.clocks_mhz == ((800, 3500), (800, 5000))
+    assert (machine.smt, machine.threads_per_core, machine.turbo) == (True, 2, True)
+    assert (machine.quota_cores, machine.memory_limit_gib) == (1.5, 4)
+    assert (machine.mitigations, machine.virtual) == ("spectre_v2", False)
+    assert (machine.cpu_pressure, machine.uptime_s, machine.cpuset) == (0.125, 100.5, "0-1")
+    assert machine.temperatures_c == {"Package id 0": 61}
+    assert machine.board is None
+    assert machine.missing["board"] == "this is no Jetson"
+
+
+def test_a_virtual_machine_says_so_and_what_it_hides(tmp_path: Path) -> None:
+    machine = record_machine({}, root=write(tmp_path, VIRTUAL))
+    assert machine.virtual is True
+    assert machine.memory_limit_gib is None
+    hidden = {"governor", "clocks_mhz", "turbo", "temperatures_c", "memory_limit_gib", "gpus"}
+    assert hidden <= set(machine.missing)
+    assert machine.missing["governor"].startswith("/sys/devices/system/cpu/cpu0/cpufreq")
+
+
+def test_a_gpu_tells_what_it_is_and_none_where_it_does_not_support_it() -> None:
+    (facts,) = Gpus(nvml()).facts()
+    assert (facts["name"], facts["memory_mib"]) == ("NVIDIA GeForce RTX 4090", 24 * 1024)
+    assert (facts["cuda"], facts["capability"], facts["power_limit_w"]) == ("12.8", "8.9", 450)
+    assert (facts["persistence"], facts["mig"], facts["ecc"], facts["set_sm_mhz"]) == (
+        True,
+        None,
+        None,
+        None,
+    )
+    assert "GPU-1234" not in str(facts)
+    assert len(facts["uuid_sha256"]) == 16
+
+
+def test_another_gpu_of_the_same_name_keeps_two_reports_apart(tmp_path: Path) -> None:
+    def machine(uuid: bytes, degrees: int) -> Machine:
+        library = nvml(nvmlDeviceGetUUID=uuid, nvmlDeviceGetTemperature=degrees)
+        return record_machine({}, root=tmp_path, gpus=lambda: Gpus(library))
+
+    assert list(differing(machine(b"a", 40), machine(b"b", 60))) == ["gpus.0.uuid_sha256"]
+    assert Machine.model_validate_json(machine(b"a", 1).model_dump_json()) == machine(b"a", 1)
+
+
+def test_a_gpu_is_read_with_its_own_processes_apart_from_others() -> None:
+    values = Gpus(nvml()).read([7])
+    assert values["gpu0.energy_j"] == 5000
+    assert values["gpu0.power_w"] == 250
+    assert (values["gpu0.own_processes"], values["gpu0.foreign_processes"]) == (1, 1)
+    assert values["gpu0.own_memory_bytes"] == 1 << 20
+    assert slowed_by(int(values["gpu0.clock_events"])) == ("hardware thermal slowdown",)
+
+
+def test_a_gpu_of_an_old_driver_is_asked_by_the_old_name() -> None:
+    library = nvml(nvmlDeviceGetCurrentClocksThrottleReasons=0x8)
+    del library.nvmlDeviceGetCurrentClocksEventReasons
+    assert slowed_by(int(Gpus(library).read([])["gpu0.clock_events"])) == ("hardware slowdown",)
+
+
+def test_without_a_driver_the_reason_is_told(tmp_path: Path) -> None:
+    def no_driver() -> None:
+        raise NvmlError("Driver Not Loaded")
+
+    library = nvml()
+    library.nvmlInit = no_driver
+    machine = record_machine({}, root=tmp_path, gpus=lambda: Gpus(library))
+    assert machine.gpus is None
+    assert machine.missing["gpus"] == "NVML: Driver Not Loaded"
+
+
+def test_the_names_asked_of_the_library_are_its_own() -> None:
+    pynvml = pytest.importorskip("pynvml")
+    own = [name for name in vars(nvml()) if name.startswith(("nvml", "NVML"))]
+    assert [name for name in own if not hasattr(pynvml, name)] == []
+    assert pynvml.nvmlClocksEventReasonHwSlowdown == 0x8
+    assert pynvml.nvmlClocksEventReasonSwThermalSlowdown == 0x20
+    assert pynvml.nvmlClocksEventReasonHwThermalSlowdown == 0x40
+    assert pynvml.nvmlClocksEventReasonHwPowerBrakeSlowdown == 0x80
+    assert pynvml.nvmlClocksEventReasonSwPowerCap == 0x4
+
+
+def test_a_record_written_before_there_were_gpus_is_still_read() -> None:
+    new = {"cpuset", "smt", "clocks_mhz", "memory_limit_gib", "virtual", "gpus", "board"}
+    new |= {"cpu_pressure", "uptime_s", "boot_id", "mitigations", "temperatures_c"}
+    old = record_machine({}).model_dump(mode="json", exclude=new)
+    assert Machine.model_validate(old).gpus is None
+
+
+def test_lists_of_processors_are_read() -> None:
+    assert cpu_list("0-3,8,10-11") == (0, 1, 2, 3, 8, 10, 11)

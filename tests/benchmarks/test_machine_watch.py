@@ -1,0 +1,287 @@
+"""What the machine does while something runs decides whether it counts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from stylepress.benchmarks.machine.files import Tree
+from stylepress.benchmarks.machine.processes import PAGE_BYTES, TICKS, ProcessTree
+from stylepress.benchmarks.machine.sensors import find_sensors, processor_probe
+from stylepress.benchmarks.machine.timeline import Follower, Timeline, Window, read_timeline
+from stylepress.benchmarks.machine.watch import (
+    Limits,
+    Validity,
+    Watch,
+    foreign_load,
+    judge,
+    valid_runs,
+)
+from stylepress.errors import VerificationError
+from tests.benchmarks.systems_on_disk import DESKTOP, JETSON, write
+
+SECOND = 1_000_000_000
+QUIET: Mapping[str, float] = {
+    "cpu.busy_s": 0, "cpu.own_s": 0, "cpu.steal_s": 0, "cpu.count": 2, "swap.in_pages": 5,
+    "cooling.cpufreq-cpu0": 0, "throttle.cpu": 7, "alarm.VDD_IN crit_alarm": 0, "overcurrent.oc1": 2,
+    "temperature.cpu_c": 40, "gpu0.clock_events": 0x1, "gpu0.sm_mhz": 2000,
+    "gpu0.foreign_processes": 0, "gpu0.own_processes": 1,
+}  # fmt: skip
+MINUTE = Window(0, 60 * SECOND)
+
+
+def judged(limits: Limits | None = None, **slopes: tuple[str, float]) -> Validity:
+    """Judge a minute in which one sensor rises steadily by so much a second."""
+    samples = []
+    for second in range(61):
+        values = dict(QUIET)
+        for name, rise in slopes.values():
+            values[name] += rise * second
+        samples.append((second * SECOND, values))
+    return judge(Timeline(tuple(samples)), MINUTE, limits=limits)
+
+
+def test_a_quiet_machine_lets_a_run_count() -> None:
+    found = judged()
+    assert found.ok
+    assert (found.events, found.foreign_load, found.samples) == ((), 0, 61)
+
+
+@pytest.mark.parametrize(
+    ("sensor", "rise", "kind"),
+    [
+        ("cooling.cpufreq-cpu0", 0.1, "throttled"),
+        ("throttle.cpu", 1, "throttled"),
+        ("overcurrent.oc1", 1, "throttled"),
+        ("alarm.VDD_IN crit_alarm", 1, "power alarm"),
+        ("swap.in_pages", 1, "swapped in"),
+        ("cpu.busy_s", 0.11, "foreign load"),
+        ("cpu.steal_s", 0.11, "foreign load"),
+        ("temperature.cpu_c", 1.1 / 60, "heating"),
+        ("gpu0.foreign_processes", 1, "foreign GPU process"),
+    ],
+)
+def test_what_disturbs_makes_a_run_worthless(sensor: str, rise: float, kind: str) -> None:
+    found = judged(x=(sensor, rise))
+    assert not found.ok
+    assert [event.kind for event in found.events] == [kind]
+    assert len(found.reasons) == 1
+
+
+@pytest.mark.parametrize(
+    ("sensor", "rise"),
+    [("cpu.busy_s", 0.09), ("temperature.cpu_c", 0.9 / 60), ("temperature.cpu_c", -1.0)],
+)
+def test_what_disturbs_less_than_its_limit_does_not(sensor: str, rise: float) -> None:
+    assert judged(x=(sensor, rise)).ok
+
+
+def test_our_own_load_is_not_foreign() -> None:
+    assert judged(x=("cpu.busy_s", 1.9), y=("cpu.own_s", 1.9)).ok
+
+
+@pytest.mark.parametrize(("bit", "ok"), [(0x8, False), (0x20, False), (0x40, False), (0x80, False), (0x4, True), (0x2, True)])  # fmt: skip
+def test_bits_of_clock_events_decide(bit: int, ok: bool) -> None:
+    samples = tuple((at * SECOND, {**QUIET, "gpu0.clock_events": float(bit)}) for at in range(61))
+    found = judge(Timeline(samples), MINUTE)
+    assert found.ok == ok
+    assert [event.kind for event in found.events if not event.invalidates] == (
+        ["power capped"] if bit == 0x4 else []
+    )
+
+
+def test_a_locked_clock_must_stay_within_two_percent() -> None:
+    assert judged(Limits(locked_sm_mhz=2000), x=("gpu0.sm_mhz", -39 / 60)).ok
+    found = judged(Limits(locked_sm_mhz=2000), x=("gpu0.sm_mhz", -41 / 60))
+    assert [event.kind for event in found.events] == ["clock left its lock"]
+
+
+def test_processes_that_a_container_cannot_tell_apart_only_warn() -> None:
+    samples = tuple(
+        (at * SECOND, {**QUIET, "gpu0.own_processes": 0.0, "gpu0.foreign_processes": 1.0})
+        for at in range(61)
+    )
+    found = judge(Timeline(samples), MINUTE)
+    assert found.ok
+    assert [event.kind for event in found.events] == ["foreign GPU process"]
+
+
+def test_without_sensors_nothing_is_claimed() -> None:
+    found = judge(Timeline(((0, {}), (SECOND, {})), {"processor": "/proc/stat: gone"}), MINUTE)
+    assert (found.foreign_load, found.missing) == (None, {"processor": "/proc/stat: gone"})
+
+
+def test_runs_are_repeated_until_enough_count_and_the_others_are_counted() -> None:
+    outcomes = iter([("a", ()), ("b", ("hot",)), ("c", ("hot", "busy")), ("d", ())])
+    found = valid_runs(lambda: next(outcomes), wanted=2, most=9)
+    assert found.made == ("a", "d")
+    assert found.counts == {"hot": 2, "busy": 1}
+    assert valid_runs(lambda: ("x", ("hot",)), wanted=1, most=3).discarded == (("hot",),) * 3
+
+
+def test_counters_and_powers_are_interpolated_at_the_ends_of_a_window() -> None:
+    line = Timeline(
+        tuple((at * SECOND, {"power": 10.0 * at, "count": 3.0 * at}) for at in range(5))
+    )
+    window = Window(SECOND // 2, 7 * SECOND // 2)
+    assert line.growth("count", window) == pytest.approx(9)
+    assert line.integral("power", window) == pytest.approx(10 * (3.5**2 - 0.5**2) / 2)
+    assert line.growth("count", Window(0, 9 * SECOND)) is None
+    assert line.integral("power", Window(-1, SECOND)) is None
+    assert line.growth("other", window) is None
+
+
+def test_curves_keep_their_ends_and_tell_where_a_read_failed() -> None:
+    values = [{"clock.x": 1.0, "swap.in_pages": 1.0}, {}, {"clock.x": 3.0}]
+    line = Timeline(tuple((at * SECOND, one) for at, one in enumerate(values)))
+    curves = line.curves(Window(0, 2 * SECOND))
+    assert curves.at_s == (0, 1, 2)
+    assert curves.values == {"clock.x": (1, None, 3)}
+    many = Timeline(tuple((at, {"clock.x": 1.0}) for at in range(2000)))
+    assert len(many.curves(Window(0, 2000), most=100).at_s) == 100
+
+
+def test_processor_time_is_that_of_the_cores_we_may_run_on(tmp_path: Path) -> None:
+    tree = Tree(write(tmp_path, DESKTOP))
+    one, both = processor_probe(tree, frozenset({0}))(), processor_probe(tree, frozenset())()
+    assert one == {"cpu.busy_s": 133 / TICKS, "cpu.steal_s": 3 / TICKS, "cpu.count": 1}
+    assert both["cpu.busy_s"] == 333 / TICKS
+
+
+def test_the_sensors_of_a_jetson_are_found_and_a_fan_is_none_that_throttles(
+    tmp_path: Path,
+) -> None:
+    sensors = find_sensors(Tree(write(tmp_path, JETSON)), 1)
+    values = sensors.read()
+    assert values["power.ina3221.VDD_IN_w"] == pytest.approx(10)
+    assert values["power.ina3221.VDD_CPU_GPU_CV_w"] == pytest.approx(4)
+    assert {name for name in values if name.startswith("power.")} == {
+        "power.ina3221.VDD_IN_w",
+        "power.ina3221.VDD_CPU_GPU_CV_w",
+    }
+    assert values["clock.gpu_mhz"] == 1020
+    assert values["cooling.cpufreq-cpu0"] == 0
+    assert not [name for name in values if "fan" in name]
+    assert values["alarm.VDD_IN crit_alarm"] == 0
+    assert values["overcurrent.oc1"] == 0
+    assert values["temperature.tj_c"] == 50.25
+    assert set(sensors.missing) >= {"rapl", "processor throttling"}
+
+
+def test_the_sensors_of_a_desktop_are_found(tmp_path: Path) -> None:
+    values = find_sensors(Tree(write(tmp_path, DESKTOP)), 1).read()
+    assert values["throttle.cpu"] == 7
+    assert values["clock.cpu0_mhz"] == 4500
+    assert values["temperature.Package id 0_c"] == 61
+    assert values["memory.available_bytes"] == 8 << 30
+    assert values["pressure.cpu_s"] == 2
+
+
+def test_a_sensor_that_fails_later_is_left_out_then(tmp_path: Path) -> None:
+    sensors = find_sensors(Tree(write(tmp_path, JETSON)), 1)
+    (tmp_path / "sys/class/hwmon/hwmon1/in1_input").unlink()
+    values = sensors.read()
+    assert "power.ina3221.VDD_IN_w" not in values
+    assert "power.ina3221.VDD_CPU_GPU_CV_w" in values
+
+
+def stat(pid: int, parent: int, *, ticks: int, pages: int) -> dict[str, str]:
+    fields = [f"{pid} (a ) b)", "S", str(parent), *["0"] * 9, *[str(ticks)] * 4, *["0"] * 6]
+    return {f"proc/{pid}/stat": " ".join([*fields, str(pages), "0"])}
+
+
+def test_a_process_counts_with_its_children_and_their_children(tmp_path: Path) -> None:
+    files: dict[str, str] = {}
+    for pid, parent in ((10, 1), (30, 20), (20, 10), (40, 1), (50, 10)):
+        files |= stat(pid, parent, ticks=TICKS, pages=100)
+    tree = ProcessTree(Tree(write(tmp_path, files)), 10, apart=50)
+    assert sorted(tree.members()) == [10, 20, 30, 50]
+    assert tree.read() == {
+        "cpu.own_s": 16,
+        "memory.tree_bytes": 300 * PAGE_BYTES,
+        "memory.main_bytes": 100 * PAGE_BYTES,
+    }
+
+
+def test_the_real_sampler_sees_this_process_and_its_child_and_ends_with_us() -> None:
+    with Watch(period_s=0.02) as watch:
+        begin = time.perf_counter_ns()
+        child = subprocess.run(
+            [sys.executable, "-c", "x = bytearray(64 << 20); import time; time.sleep(0.3)"],
+            check=True,
+        )
+        window = Window(begin, time.perf_counter_ns())
+        watch.settle()
+        line = watch.timeline()
+        sampler = watch.pid_of_sampler
+    assert child.returncode == 0
+    if "process tree" in line.missing:
+        pytest.skip("this system has no /proc")
+    tree, main = (line.peak(f"memory.{name}_bytes", window) for name in ("tree", "main"))
+    assert tree is not None
+    assert main is not None
+    assert tree > main + (64 << 20)
+    assert foreign_load(line, window) is not None
+    assert line.samples[0][0] < begin
+    with pytest.raises(ProcessLookupError):
+        os.kill(sampler, 0)
+
+
+def test_a_watch_tells_why_a_run_does_not_count() -> None:
+    with Watch(period_s=0.02, limits=Limits(foreign_load=-1, least_load_s=0)) as watch:
+        watch.begin()
+        time.sleep(0.1)
+        reasons = watch.end()
+    if watch.validities[0].foreign_load is None:
+        pytest.skip("this system does not tell its load")
+    assert len(reasons) == 1
+    assert "others used" in reasons[0]
+
+
+def test_a_sampler_that_cannot_start_is_told(tmp_path: Path) -> None:
+    watch = Watch(period_s=float("nan"))
+    with pytest.raises(VerificationError, match="did not start"):
+        watch.__enter__()
+
+
+def test_a_last_line_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "samples.jsonl"
+    path.write_text('{"watched": [], "missing": {"a": "b"}}\n[5, {"x": 1.0}]\n[6, {"x"')
+    assert read_timeline(path) == Timeline(((5, {"x": 1.0}),), {"a": "b"})
+    path.write_text("")
+    assert read_timeline(path).samples == ()
+
+
+def test_a_window_too_short_for_the_systems_ticks_is_not_judged_by_load() -> None:
+    samples = [(n * SECOND // 10, {**QUIET, "cpu.busy_s": 0.02 * n}) for n in range(30)]
+    watched = Timeline(tuple(samples))
+    assert judge(watched, Window(0, SECOND // 2)).ok
+    assert not judge(watched, Window(0, 2 * SECOND)).ok
+
+
+def test_a_file_that_grows_is_read_once_and_never_in_the_middle_of_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "samples.jsonl"
+    text = '{"watched": [], "missing": {"nvml": "no"}}\n[1, {"a": 1.0}]\n[2, {"a": 2.0}]\n'
+    follower = Follower(path)
+    for end in range(len(text) + 1):
+        path.write_text(text[:end], encoding="utf-8")
+        seen = follower.timeline()
+    assert seen == read_timeline(path)
+    assert seen.series("a") == [(1, 1.0), (2, 2.0)]
+    assert seen.missing == {"nvml": "no"}
+
+
+def test_curves_tell_our_share_of_the_processor_from_that_of_others() -> None:
+    samples = [
+        (n * SECOND, {**QUIET, "cpu.busy_s": 1.5 * n, "cpu.own_s": 0.5 * n, "cpu.steal_s": 0.2 * n})
+        for n in range(3)
+    ]
+    curves = Timeline(tuple(samples)).curves(Window(0, 2 * SECOND))
+    assert curves.values["load.own"] == (None, 0.25, 0.25)
+    assert curves.values["load.others"] == (None, 0.6, 0.6)

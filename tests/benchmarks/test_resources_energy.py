@@ -1,0 +1,169 @@
+"""Energy is integrated, net of idle, and null with the reason where it cannot be told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stylepress.benchmarks.machine.files import Tree
+from stylepress.benchmarks.machine.timeline import Timeline, Window
+from stylepress.benchmarks.resources.energy import Energy, Least, energies
+from stylepress.benchmarks.resources.ina3221 import ina3221_probe, total_rails
+from stylepress.benchmarks.resources.rapl import rapl_probe
+from tests.benchmarks.systems_on_disk import DESKTOP, JETSON, VIRTUAL, write
+
+TENTH = 100_000_000
+SECOND = 10 * TENTH
+RUN, BEFORE, AFTER = (Window(a * SECOND, b * SECOND) for a, b in ((10, 20), (0, 5), (25, 30)))
+
+
+Sensor = Callable[[float], float]
+
+
+def timeline(sensors: Mapping[str, Sensor], *, every_ns: int = TENTH) -> Timeline:
+    """Half a minute of sensors that are functions of the time in seconds."""
+    times = range(0, 30 * SECOND + 1, every_ns)
+    return Timeline(tuple((at, {n: f(at / SECOND) for n, f in sensors.items()}) for at in times))
+
+
+def of(
+    line: Timeline, source: str, *, idle: Sequence[Window] = (), least: Least | None = None
+) -> Energy:
+    found = energies(line, RUN, frames=100, idle=idle, least=least)
+    return next(one for one in found if one.source == source)
+
+
+def burning(second: float) -> float:
+    """Joules until then: 20 W while the run lasts, 5 W before and after."""
+    return 5 * second + 15 * min(max(second - 10, 0), 10)
+
+
+@pytest.mark.parametrize(
+    ("source", "sensor"), [("nvml counter", "gpu0.energy_j"), ("rapl", "energy.rapl.package-0_j")]
+)
+def test_a_counter_gives_gross_and_net_joules(source: str, sensor: str) -> None:
+    found = of(timeline({sensor: burning}), source, idle=(BEFORE, AFTER))
+    assert [found.gross_j, found.idle_w, found.net_j] == pytest.approx([200, 5, 150])
+    assert list(found.per_frame()) == pytest.approx([2, 1.5])
+    assert found.mean_w == pytest.approx(20)
+    assert found.why is None
+
+
+def test_power_is_integrated_by_trapezoids() -> None:
+    found = of(timeline({"power.ina3221.VDD_IN_w": lambda second: second}), "ina3221")
+    assert found.gross_j == pytest.approx((20**2 - 10**2) / 2)
+    assert found.rails == ("VDD_IN",)
+    assert (found.idle_w, found.net_j) == (None, None)
+
+
+def test_rails_are_summed_only_where_none_feeds_the_whole_board() -> None:
+    parts: dict[str, Sensor] = {
+        f"power.ina3221.{name}_w": lambda _: 2.0 for name in ("VDD_GPU_SOC", "VDD_CPU_CV")
+    }
+    assert of(timeline(parts), "ina3221").gross_j == pytest.approx(40)
+    whole: dict[str, Sensor] = {"power.ina3221.VDD_IN_w": lambda _: 7.0}
+    assert of(timeline({**parts, **whole}), "ina3221").gross_j == pytest.approx(70)
+    assert total_rails(["POM_5V_GPU", "POM_5V_IN"]) == ("POM_5V_IN",)
+
+
+def test_two_gpus_are_summed() -> None:
+    found = of(timeline({f"gpu{n}.energy_j": burning for n in (0, 1)}), "nvml counter")
+    assert found.rails == ("gpu0", "gpu1")
+    assert found.gross_j == pytest.approx(400)
+
+
+def test_a_short_window_is_not_believed() -> None:
+    short = Window(10 * SECOND, 14 * SECOND)
+    line = timeline({"gpu0.energy_j": burning})
+    found = next(one for one in energies(line, short, frames=1) if one.source == "nvml counter")
+    assert found.gross_j is None
+    assert found.why == "the window of 4.0 s is shorter than 5 s"
+
+
+def test_a_counter_that_is_seldom_renewed_is_not_believed() -> None:
+    steps = timeline({"gpu0.energy_j": lambda second: burning(second // 1)})
+    found = of(steps, "nvml counter")
+    assert (found.gross_j, found.per_frame()) == (None, (None, None))
+    assert found.why == "the counter was renewed 11 times in the window, it needs 50"
+    assert of(steps, "nvml counter", least=Least(updates=10)).gross_j is not None
+
+
+def test_power_that_is_read_too_seldom_is_not_believed() -> None:
+    found = of(timeline({"power.ina3221.VDD_IN_w": lambda _: 7.0}, every_ns=5 * TENTH), "ina3221")
+    assert found.gross_j is None
+    assert "2.1 times a second, it needs 10" in str(found.why)
+
+
+def test_a_counter_that_ends_inside_the_window_is_not_believed() -> None:
+    line = timeline({"gpu0.energy_j": burning})
+    cut = Timeline(line.samples[:190])
+    assert "before and after" in str(of(cut, "nvml counter").why)
+
+
+def test_every_source_that_is_missing_says_why() -> None:
+    line = Timeline((), {"rapl": "/sys/x: Permission denied", "nvml": "no driver", "ina3221": "no"})
+    found = energies(line, RUN, frames=1)
+    assert [one.gross_j for one in found] == [None] * 4
+    assert {one.source: one.why for one in found} == {
+        "nvml counter": "no driver",
+        "nvml power": "no driver",
+        "ina3221": "no",
+        "rapl": "/sys/x: Permission denied",
+    }
+    assert Energy.model_validate_json(found[0].model_dump_json()) == found[0]
+
+
+def test_rapl_takes_packages_and_memory_and_survives_a_wrap(tmp_path: Path) -> None:
+    probe = rapl_probe(Tree(write(tmp_path, DESKTOP)))
+    assert probe() == {"energy.rapl.package-0_j": 0, "energy.rapl.package-0 dram_j": 0}
+    write(tmp_path, {"sys/class/powercap/intel-rapl:0/energy_uj": "1000000"})
+    assert probe()["energy.rapl.package-0_j"] == pytest.approx(1.328850)
+    write(tmp_path, {"sys/class/powercap/intel-rapl:0/energy_uj": "3000000"})
+    assert probe()["energy.rapl.package-0_j"] == pytest.approx(3.328850)
+
+
+@settings(max_examples=25)
+@given(st.lists(st.integers(0, 99), min_size=1, max_size=12))
+def test_a_counter_that_wraps_adds_up_to_what_was_spent(
+    tmp_path_factory: pytest.TempPathFactory, spent: list[int]
+) -> None:
+    root = tmp_path_factory.mktemp("rapl")
+    zone = "sys/class/powercap/intel-rapl:0"
+    write(root, {f"{zone}/name": "package-0", f"{zone}/max_energy_range_uj": "100"})
+    write(root, {f"{zone}/energy_uj": "0"})
+    probe, total = rapl_probe(Tree(root)), 0
+    for joules in spent:
+        total += joules
+        write(root, {f"{zone}/energy_uj": str(total % 100)})
+        value = probe()["energy.rapl.package-0_j"]
+    assert value == pytest.approx(1e-6 * total)
+
+
+def test_counters_that_may_not_be_read_are_an_error_with_the_file(tmp_path: Path) -> None:
+    root = write(tmp_path, DESKTOP)
+    (root / "sys/class/powercap/intel-rapl:0/energy_uj").unlink()
+    with pytest.raises(OSError, match="energy_uj"):
+        rapl_probe(Tree(root))
+    with pytest.raises(LookupError, match="no intel-rapl package"):
+        rapl_probe(Tree(write(tmp_path / "other", VIRTUAL)))
+
+
+def test_the_power_monitor_multiplies_volts_and_amperes_of_rails_in_use(tmp_path: Path) -> None:
+    assert ina3221_probe(Tree(write(tmp_path, JETSON)))() == {
+        "power.ina3221.VDD_IN_w": pytest.approx(10),
+        "power.ina3221.VDD_CPU_GPU_CV_w": pytest.approx(4),
+    }
+
+
+def test_the_power_monitor_of_an_old_jetson_is_read_too(tmp_path: Path) -> None:
+    folder = "sys/bus/i2c/drivers/ina3221x/6-0040/iio:device0"
+    files = {f"{folder}/rail_name_0": "POM_5V_IN", f"{folder}/in_power0_input": "4321"}
+    assert ina3221_probe(Tree(write(tmp_path, files)))() == {
+        "power.ina3221.POM_5V_IN_w": pytest.approx(4.321)
+    }
+    with pytest.raises(LookupError, match="no INA3221"):
+        ina3221_probe(Tree(tmp_path / "nowhere"))

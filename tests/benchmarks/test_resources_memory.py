@@ -1,0 +1,152 @@
+"""Memory while loading and while running are two figures, and sizes name their convention."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from stylepress.artifact import Artifact
+from stylepress.benchmarks.machine.files import Tree
+from stylepress.benchmarks.machine.timeline import Timeline, Window
+from stylepress.benchmarks.resources.cost import Cost, cost_of
+from stylepress.benchmarks.resources.memory import Memory, forget_peak, memory_of, peak_bytes
+from stylepress.benchmarks.scenarios.fresh import Request
+from stylepress.benchmarks.scenarios.start import drop_files, fresh, measure_start
+from stylepress.benchmarks.timing.roof_graph import Kernel, kernel_bundle
+from stylepress.errors import BackendError
+from stylepress.progress import Silent
+from tests.benchmarks.systems_on_disk import JETSON, write
+
+SECOND = 1_000_000_000
+LOAD, STEADY = Window(SECOND, 3 * SECOND), Window(3 * SECOND + 1, 6 * SECOND)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """A small network of two convolutions, which every backend opens."""
+    return kernel_bundle(Kernel("multiply", 8, 2), tmp_path_factory.mktemp("kernel") / "bundle")
+
+
+def timeline(**sensors: list[float]) -> Timeline:
+    count = len(next(iter(sensors.values())))
+    named = {
+        "memory.tree_bytes": "tree",
+        "memory.main_bytes": "main",
+        "memory.available_bytes": "available",
+        "gpu0.memory_bytes": "gpu",
+        "gpu0.own_memory_bytes": "own",
+        "clock.gpu_mhz": "clock",
+    }
+    return Timeline(
+        tuple(
+            (at * SECOND, {n: sensors[k][at] for n, k in named.items() if k in sensors})
+            for at in range(count)
+        )
+    )
+
+
+def test_the_peak_of_loading_is_not_the_peak_of_running() -> None:
+    found = memory_of(timeline(tree=[1, 2, 90, 50, 40, 45, 44]), load=LOAD, steady=STEADY)
+    assert (found.load_tree_bytes, found.steady_tree_bytes) == (90, 45)
+
+
+def test_the_process_that_asked_is_none_of_a_tree_apart() -> None:
+    tree, main = [70.0, 70, 160, 120, 130, 115, 70], [70.0, 70, 70, 70, 90, 70, 70]
+    found = memory_of(timeline(tree=tree, main=main), load=LOAD, steady=STEADY, apart=True)
+    assert (found.load_tree_bytes, found.steady_tree_bytes) == (90, 45)
+
+
+def test_gpu_memory_is_our_own_or_else_the_rise_of_what_is_in_use() -> None:
+    tree, used = [0.0] * 7, [100.0, 100, 300, 400, 350, 350, 100]
+    own = [0.0, 0, 150, 250, 250, 250, 0]
+    told = memory_of(timeline(tree=tree, gpu=used, own=own), load=LOAD, steady=STEADY)
+    risen = memory_of(timeline(tree=tree, gpu=used), load=LOAD, steady=STEADY)
+    assert (told.gpu_bytes, risen.gpu_bytes) == (250, 300)
+
+
+def test_unified_memory_is_what_became_unavailable_on_a_board_that_has_it() -> None:
+    available = [1000.0, 990, 700, 600, 650, 640, 900]
+    tree, clock = [0.0] * 7, [1020.0] * 7
+    board = memory_of(
+        timeline(tree=tree, available=available, clock=clock), load=LOAD, steady=STEADY
+    )
+    assert board.unified_bytes == 390
+    desktop = memory_of(timeline(tree=tree, available=available), load=LOAD, steady=STEADY)
+    assert desktop.unified_bytes is None
+    assert "no GPU that shares" in desktop.missing["unified"]
+
+
+def test_what_was_not_measured_is_none_with_the_reason() -> None:
+    bare = Timeline((), {"process tree": "/proc: gone", "nvml": "no driver"})
+    found = memory_of(bare, load=LOAD, steady=STEADY, peaks=(5, None))
+    assert (found.load_main_bytes, found.steady_main_bytes, found.load_tree_bytes) == (
+        5,
+        None,
+        None,
+    )
+    assert (found.missing["tree"], found.missing["gpu"]) == ("/proc: gone", "no driver")
+    assert "VmHWM" in found.missing["main"]
+    assert Memory.model_validate_json(found.model_dump_json()) == found
+
+
+def test_the_kernel_keeps_the_peak(tmp_path: Path) -> None:
+    assert peak_bytes(Tree(write(tmp_path, JETSON))) == 2 << 20
+    with pytest.raises(LookupError, match="VmHWM"):
+        peak_bytes(Tree(write(tmp_path, {"proc/self/status": "Name: x\n"})))
+
+
+def test_a_peak_can_be_forgotten() -> None:
+    if not forget_peak():
+        pytest.skip("this system does not let a process forget its peak")
+    block = bytearray(64 << 20)
+    high = peak_bytes()
+    del block
+    assert forget_peak()
+    assert peak_bytes(pid=os.getpid()) < high - (32 << 20)
+
+
+def test_a_bundle_tells_bytes_parameters_and_macs_and_by_which_convention(
+    bundle: Artifact, tmp_path: Path
+) -> None:
+    (tmp_path / "engine.blob").write_bytes(b"12345")
+    small, large = (cost_of(bundle, size, cache=tmp_path) for size in ((128, 128), (256, 256)))
+    assert small.size_bytes == bundle.size_bytes
+    assert small.macs is not None
+    assert large.macs == pytest.approx(4 * small.macs, rel=1e-6)
+    assert small.parameters == 2 * 3 * 8 + 2 * 8 * 8 * 9
+    assert small.engine_bytes == 5
+    assert "Convolutions only" in small.convention
+    assert Cost.model_validate_json(small.model_dump_json()) == small
+
+
+def test_an_engine_in_a_fresh_process_tells_its_times_and_its_memory(bundle: Artifact) -> None:
+    request = Request(str(bundle.folder), "onnxruntime", 96, 128, frames=2, threads=1)
+    told = fresh(request, environ=os.environ)
+    marks = [told.began, told.imported, told.opened, told.first, told.ended]
+    assert marks == sorted(marks)
+    assert (told.frames, told.engine["backend"]) == (2, "onnxruntime")
+    if told.load_bytes is not None and told.before_bytes is not None:
+        assert told.load_bytes > told.before_bytes
+
+
+def test_cold_and_warm_starts_are_kept_apart(bundle: Artifact) -> None:
+    request = Request(str(bundle.folder), "null", 96, 128, frames=1)
+    start = measure_start(request, rounds=1, environ=os.environ, progress=Silent())
+    assert [one.temperature for one in start.begins] == ["cold", "warm"]
+    assert all(one.total_ms > one.process_ms > 0 for one in start.begins)
+    assert start.median_ms("cold") > 0
+    assert start.cache_bytes == 0
+
+
+def test_an_engine_that_cannot_be_opened_is_the_users_to_know(tmp_path: Path) -> None:
+    request = Request(str(tmp_path), "null", 96, 128, frames=1)
+    with pytest.raises(BackendError, match="no stylepress artifact"):
+        fresh(request, environ=os.environ)
+
+
+def test_files_that_were_dropped_are_still_there(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"1")
+    drop_files(tmp_path)
+    assert (tmp_path / "a").read_bytes() == b"1"

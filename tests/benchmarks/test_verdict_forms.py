@@ -1,0 +1,198 @@
+"""Each form says what the comparison says, within the limits of those who read it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from stylepress.benchmarks.machine.record import record_machine
+from stylepress.benchmarks.report import Report
+from stylepress.benchmarks.verdict.comparison import Comparison, Judgement, Run, Settings, Side
+from stylepress.benchmarks.verdict.forms.exports import (
+    append_history,
+    bencher,
+    csv_rows,
+    github_action_benchmark,
+    json_lines,
+)
+from stylepress.benchmarks.verdict.forms.folder import forms, write_comparison
+from stylepress.benchmarks.verdict.forms.junit import junit
+from stylepress.benchmarks.verdict.forms.markdown import cut, job_summary, workflow_commands
+from stylepress.benchmarks.verdict.forms.page import comparison_page
+from stylepress.errors import OutputError
+
+BASE = Side(name="candy <1>", digest="a" * 64, precision="int8", size_bytes=474_000)
+FIGURE: dict[str, Any] = {
+    "kind": "paired", "worse": 1.1, "low": 1.05, "high": 1.2, "confidence": 0.95, "gated": True,
+    "pairs": 6, "p_holm": 0.01, "delta": 0.05, "floor": 0.01,
+}  # fmt: skip
+
+
+def figure(metric: str, verdict: str | None, **changes: Any) -> Judgement:
+    values: dict[str, Any] = {
+        "subject": "openvino", "metric": metric, "unit": "ms", "base": 10.0, "new": 11.0,
+        "verdict": verdict, "values": tuple((10.0, 11.0 + n / 10) for n in range(6)), **FIGURE,
+    }  # fmt: skip
+    return Judgement(**{**values, **changes})
+
+
+def comparison(*judgements: Judgement, verdict: str = "FAIL", **changes: Any) -> Comparison:
+    runs = tuple(
+        Run(
+            part="first", pair=n // 2, place=n, backend="openvino", arm=("base", "new")[n % 2],
+            samples_ns=(10_000_000, 11_000_000, 30_000_000), load_ns=1, first_call_ns=1,
+            warm_calls=1, stable=True, peak_rss_bytes=None, missing={"peak_rss_bytes": "none"},
+        )
+        for n in range(12)
+    )  # fmt: skip
+    settings = Settings(
+        height=64, width=64, threads=1, backends=("openvino",), pairs=6, looks=((6, 0.05),),
+        confirm=True, delta=0.05, gated=("p50",), floor_source="assumed", seed=0, min_s=0,
+        min_count=3, warm_s=0, warm_count=1, rest_s=0,
+    )  # fmt: skip
+    values: dict[str, Any] = {
+        "tool": "stylepress", "created": "2026-01-02T03:04:05+00:00", "mode": "fresh processes",
+        "base": BASE, "new": BASE.model_copy(update={"name": "candy & co"}), "verdict": verdict,
+        "reasons": ("it is slower",), "settings": settings, "machine": record_machine(os.environ),
+        "judgements": judgements, "runs": runs, **changes,
+    }  # fmt: skip
+    return Comparison(**values)
+
+
+@pytest.fixture
+def mixed() -> Comparison:
+    return comparison(
+        figure("latency p50", "FAIL"),
+        figure("peak memory", "PASS", unit="MB"),
+        figure("load", "INCONCLUSIVE", needed=40),
+        figure("throughput", None, unit="frames/s", gated=False, larger_is_worse=False),
+        figure("drift", None, gated=False, new=-0.5, unit="", low=None, high=None),
+        figure("latency p99", None, gated=False, base=None, new=None, note="n/a"),
+    )
+
+
+def test_junit_has_a_case_a_gated_figure(mixed: Comparison) -> None:
+    root = ElementTree.fromstring(junit(mixed))
+    counts = [root.get(name) for name in ("tests", "failures", "skipped", "errors")]
+    assert counts == ["3", "1", "1", "0"]
+    states = {case.get("name"): [child.tag for child in case] for case in root.iter("testcase")}
+    assert states == {"latency p50": ["failure"], "peak memory": [], "load": ["skipped"]}
+    skipped = next(root.iter("skipped")).get("message", "")
+    assert skipped.startswith("inconclusive: ")
+    assert "machine.python" in {each.get("name") for each in root.iter("property")}
+
+
+def test_junit_tells_what_is_not_comparable_as_an_error() -> None:
+    other = comparison(verdict="NOT COMPARABLE", differing={"machine.cpu": ("a", "b\x00")})
+    root = ElementTree.fromstring(junit(other))
+    assert "machine.cpu" in next(root.iter("error")).get("message", "")
+
+
+def test_the_two_files_of_github_action_benchmark_have_one_direction_each(
+    mixed: Comparison,
+) -> None:
+    made = {tool: json.loads(text) for tool, text in github_action_benchmark(mixed).items()}
+    names = {tool: [entry["name"] for entry in entries] for tool, entries in made.items()}
+    assert names["customBiggerIsBetter"] == ["openvino · throughput"]
+    assert "openvino · latency p50" in names["customSmallerIsBetter"]
+    # It divides by the last value: what is negative or missing would break it.
+    assert not {"openvino · drift", "openvino · latency p99"} & set(names["customSmallerIsBetter"])
+
+
+def test_bencher_gets_nanoseconds_and_bytes_with_bounds(mixed: Comparison) -> None:
+    made = json.loads(bencher(mixed))["openvino"]
+    assert made["latency-p50"] == pytest.approx(
+        {"value": 11e6, "lower_value": 10.5e6, "upper_value": 12e6}
+    )
+    assert made["peak-memory"]["value"] == 11e6
+    assert made["throughput"]["lower_value"] < made["throughput"]["upper_value"] < 10
+    assert made["drift"] == {"value": -0.5}
+
+
+def test_a_report_is_exported_too(report: Report) -> None:
+    made = json.loads(bencher(report))
+    latency = report.best("dots int8")
+    assert latency is not None
+    assert made[latency.name]["latency-p50"]["value"] == pytest.approx(1e6 * latency.median_ms)
+    bigger = json.loads(github_action_benchmark(report)["customBiggerIsBetter"])
+    assert all("psnr" in entry["name"] for entry in bigger)
+
+
+def test_rows_are_the_same_as_csv_and_as_json_lines(mixed: Comparison) -> None:
+    lines = [json.loads(line) for line in json_lines(mixed).splitlines()]
+    table = list(csv.DictReader(io.StringIO(csv_rows(mixed))))
+    assert [row["metric"] for row in table] == [line["metric"] for line in lines]
+    assert (table[-1]["new"], lines[-1]["new"]) == ("", None)
+
+
+def test_a_history_grows_by_a_line_and_keeps_its_columns(mixed: Comparison, tmp_path: Path) -> None:
+    path = tmp_path / "history.csv"
+    append_history(mixed, path)
+    append_history(mixed, path)
+    table = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+    assert [row["openvino · latency p50 ratio"] for row in table] == ["1.1", "1.1"]
+    with pytest.raises(OutputError, match="other columns"):
+        append_history(comparison(figure("another", "PASS")), path)
+
+
+def test_a_summary_stays_below_the_limit_and_says_what_was_left_out(mixed: Comparison) -> None:
+    many = mixed.model_copy(update={"runs": mixed.runs * 2000})
+    text = job_summary(many)
+    assert len(text.encode()) <= 900_000
+    assert "was left out" in text
+    assert text.count("<details>") == text.count("</details>")
+    assert "was left out" not in job_summary(mixed)
+
+
+@pytest.mark.parametrize("limit", [200, 333, 1000])
+def test_markdown_is_cut_at_a_line_and_never_inside_a_letter(limit: int) -> None:
+    text = "\n".join(f"| ä {number} · |" for number in range(200))
+    assert len(cut(text, limit).encode()) <= limit
+    assert cut(text, limit).startswith("| ä 0 · |\n")
+
+
+def test_annotations_are_escaped_and_at_most_ten_of_a_kind() -> None:
+    bad = [figure(f"a:b,{number}", "FAIL") for number in range(14)]
+    lines = workflow_commands(comparison(*bad, figure("load", "INCONCLUSIVE")))
+    errors = [line for line in lines if line.startswith("::error")]
+    assert len(errors) == 10
+    assert errors[0].startswith("::error title=regression%3A openvino · a%3Ab%2C0::10 ms -> 11 ms")
+    assert errors[0].count("%25") == 1
+    assert errors[-1].endswith("5 more, see the job summary")
+    assert sum(line.startswith("::warning") for line in lines) == 1
+
+
+def test_the_page_needs_nothing_from_outside_and_escapes_names(mixed: Comparison) -> None:
+    text = comparison_page(mixed)
+    assert "candy &lt;1&gt;" in text
+    assert "candy & co" not in text
+    assert "default-src 'none'" in text
+    assert not re.search(r"(?:src|href)\s*=|url\(|@import|<script", text)
+    assert text.count("<circle") >= 2 * 6 + 12
+    assert text.count("<polyline") == 2
+
+
+def test_the_page_is_well_formed(mixed: Comparison) -> None:
+    body = comparison_page(mixed).partition("<body>")[2].partition("</body>")[0]
+    ElementTree.fromstring(f"<body>{body}</body>")
+
+
+def test_what_is_not_comparable_has_a_page_that_names_the_fields() -> None:
+    other = comparison(
+        verdict="NOT COMPARABLE", differing={"machine.cpu": ("a", "b")}, runs=(), settings=None
+    )
+    assert "machine.cpu" in comparison_page(other)
+
+
+def test_every_form_is_written_into_one_folder(mixed: Comparison, tmp_path: Path) -> None:
+    made = write_comparison(mixed, tmp_path / "out")
+    assert {path.name for path in made} == set(forms(mixed))
+    assert all(path.is_file() for path in made)

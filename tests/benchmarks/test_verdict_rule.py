@@ -1,0 +1,191 @@
+"""The rule has three answers, and its error stays below what it says, whatever is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats  # type: ignore[import-untyped]
+
+from stylepress.benchmarks.verdict.comparison import LookName
+from stylepress.benchmarks.verdict.holm import holm, least_pairs
+from stylepress.benchmarks.verdict.order import orders
+from stylepress.benchmarks.verdict.percentile import least_samples, overlong, upper_percentile
+from stylepress.benchmarks.verdict.rule import Paired, Rule, judge, looks, together
+from stylepress.benchmarks.verdict.trial import Key, check_power, decide
+from stylepress.errors import RecipeError
+
+KEY: Key = ("engine", "p50")
+
+
+def pairs(factor: float, noise: float, count: int, seed: int = 0) -> Paired:
+    rng = np.random.default_rng(seed)
+    base = np.exp(noise * rng.normal(size=count))
+    new = factor * np.exp(noise * rng.normal(size=count))
+    return Paired(tuple(base), tuple(new), Rule())
+
+
+@pytest.mark.parametrize(
+    ("factor", "noise", "verdict"),
+    [
+        (1.00, 0.005, "PASS"),
+        (0.50, 0.005, "PASS"),
+        (1.03, 0.003, "PASS"),
+        (1.08, 0.005, "FAIL"),
+        (1.00, 0.200, "INCONCLUSIVE"),
+        (1.05, 0.020, "INCONCLUSIVE"),
+    ],
+)
+def test_a_figure_fails_passes_or_stays_open(factor: float, noise: float, verdict: str) -> None:
+    found = judge({KEY: pairs(factor, noise, 10)}, 0.05)[KEY]
+    assert found.verdict == verdict
+    assert (found.needed is not None) == (verdict == "INCONCLUSIVE")
+
+
+def test_throughput_is_worse_when_it_falls() -> None:
+    one = pairs(0.9, 0.005, 10)
+    falling = Paired(one.base, one.new, one.rule, larger_is_worse=False)
+    found = judge({KEY: falling}, 0.05)[KEY]
+    assert found.verdict == "FAIL"
+    assert found.worse == pytest.approx(1 / 0.9, rel=0.01)
+
+
+def test_what_is_not_gated_has_no_verdict_and_does_not_weaken_the_others() -> None:
+    one = pairs(1.08, 0.005, 8)
+    shown = {("engine", str(n)): Paired(one.base, one.new, one.rule, gated=False) for n in range(9)}
+    found = judge({KEY: one, **shown}, 0.05)
+    assert found[KEY].p_holm == found[KEY].p
+    assert {found[key].verdict for key in shown} == {None}
+
+
+def test_six_pairs_fail_alone_but_not_among_twenty() -> None:
+    one = pairs(1.2, 0.005, 6)
+    assert judge({KEY: one}, 0.05)[KEY].verdict == "FAIL"
+    many = {("engine", str(n)): one for n in range(20)}
+    assert {found.verdict for found in judge(many, 0.05).values()} == {"INCONCLUSIVE"}
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+def test_holm_is_between_doing_nothing_and_bonferroni(values: list[float]) -> None:
+    adjusted = holm(values)
+    for p, q in zip(values, adjusted, strict=True):
+        assert p <= q <= min(1.0, len(values) * p) or q == max(adjusted)
+        assert q >= min(1.0, p)
+    order = np.argsort(values, kind="stable")
+    assert list(np.asarray(adjusted)[order]) == sorted(adjusted)
+
+
+@pytest.mark.parametrize(("figures", "alpha"), [(1, 0.05), (4, 0.05), (7, 0.04), (1, 0.01)])
+def test_the_fewest_pairs_are_those_whose_smallest_p_can_be_rejected(
+    figures: int, alpha: float
+) -> None:
+    least = least_pairs(figures, alpha)
+    assert figures * 2.0**-least <= alpha / 2 < figures * 2.0 ** -(least - 1)
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.9, 64), (0.95, 130), (0.99, 662), (0.999, 6636)])
+def test_a_percentile_needs_as_many_samples_as_loadgen_asks_for(share: float, count: int) -> None:
+    assert least_samples(share) == count
+    assert upper_percentile(range(count - 1), share) is None
+    assert upper_percentile(range(count), share) == count - 1
+
+
+@given(st.integers(1, 5000), st.sampled_from([0.5, 0.9, 0.95, 0.99]))
+def test_the_samples_above_a_percentile_are_those_of_the_binomial(n: int, share: float) -> None:
+    allowed = overlong(n, share)
+    assert stats.binom.cdf(allowed, n, 1 - share) <= 0.01 * (1 + 1e-9) or allowed == 0
+    assert stats.binom.cdf(allowed + 1, n, 1 - share) > 0.01 * (1 - 1e-9)
+
+
+def test_the_upper_estimate_holds_as_often_as_it_says() -> None:
+    rng, truth = np.random.default_rng(0), stats.expon.ppf(0.9)
+    upper = [upper_percentile(list(rng.exponential(size=100)), 0.9) for _ in range(500)]
+    assert np.mean([value >= truth for value in upper if value is not None]) >= 0.985
+
+
+@given(st.integers(1, 30), st.integers(0, 1000))
+def test_neighbouring_pairs_are_abba_or_baab(count: int, seed: int) -> None:
+    drawn = orders(count, seed=seed)
+    assert len(drawn) == count
+    assert all(drawn[n] == drawn[n + 1][::-1] for n in range(0, count - 1, 2))
+
+
+def test_an_order_belongs_to_its_seed_and_part() -> None:
+    assert orders(30, seed=1) == orders(30, seed=1)
+    assert orders(30, seed=1) != orders(30, seed=2)
+    assert orders(30, seed=1) != orders(30, seed=1, part="confirmation")
+
+
+def test_a_limit_below_twice_the_floor_is_refused() -> None:
+    with pytest.raises(RecipeError, match=r"twice the 2 %.*--delta 4"):
+        Rule(delta=0.03, floor=0.02)
+
+
+@pytest.mark.parametrize(("count", "seen"), [(6, [(6, 0.05)]), (10, [(10, 0.01), (20, 0.04)])])
+def test_the_looks_are_planned_before_anything_is_measured(
+    count: int, seen: list[tuple[int, float]]
+) -> None:
+    assert [(look.pairs, look.alpha) for look in looks(count)] == seen
+    assert [(look.pairs, look.alpha) for look in looks(count, extend=False)] == [(count, 0.05)]
+
+
+def test_a_plan_that_could_never_fail_is_refused() -> None:
+    with pytest.raises(RecipeError, match="--pairs 8"):
+        check_power(6, 6, extend=False)
+    check_power(6, 10, extend=True)
+
+
+class Script:
+    """A Source that gives prepared pairs, and remembers what it was asked."""
+
+    def __init__(self, **parts: Paired) -> None:
+        self.parts, self.asked = parts, list[tuple[str, int]]()
+
+    def __call__(self, part: LookName, keys: Sequence[Key], pairs: int) -> dict[Key, Paired]:
+        self.asked.append((part, pairs))
+        return dict.fromkeys(keys, self.parts[part])
+
+
+def test_a_clear_pass_measures_nothing_more() -> None:
+    script = Script(first=pairs(1, 0.005, 10))
+    assert decide(script, [KEY], pairs=10)[KEY].verdict == "PASS"
+    assert script.asked == [("first", 10)]
+
+
+def test_an_open_look_is_extended_once_and_judged_on_all_pairs() -> None:
+    script = Script(first=pairs(1, 0.05, 10), extension=pairs(1, 0.001, 10, seed=1))
+    made = decide(script, [KEY], pairs=10)[KEY]
+    assert script.asked == [("first", 10), ("extension", 10)]
+    assert (made.finding.pairs, made.verdict) == (20, "PASS")
+    assert made.finding.confidence == pytest.approx(0.96)
+
+
+@pytest.mark.parametrize(("again", "verdict"), [(1.1, "FAIL"), (1.0, "INCONCLUSIVE")])
+def test_a_failure_must_be_found_twice(again: float, verdict: str) -> None:
+    script = Script(first=pairs(1.1, 0.005, 10), confirmation=pairs(again, 0.005, 10, seed=1))
+    made = decide(script, [KEY], pairs=10)[KEY]
+    assert made.verdict == verdict
+    assert script.asked == [("first", 10), ("confirmation", 10)]
+
+
+def test_what_cannot_be_measured_is_left_out() -> None:
+    def source(part: LookName, keys: Sequence[Key], pairs: int) -> dict[Key, Paired]:
+        return {}
+
+    assert decide(source, [KEY], pairs=10) == {}
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "whole"),
+    [
+        (["PASS", "PASS"], "PASS"),
+        (["PASS", "INCONCLUSIVE"], "INCONCLUSIVE"),
+        (["INCONCLUSIVE", "FAIL"], "FAIL"),
+        ([], "INCONCLUSIVE"),
+    ],
+)
+def test_one_failure_fails_all_and_nothing_proves_nothing(verdicts: list, whole: str) -> None:  # type: ignore[type-arg]
+    assert together(verdicts) == whole
