@@ -16,6 +16,7 @@ from stylepress.benchmarks.machine.record import Machine, record_machine
 from stylepress.benchmarks.machine.timeline import Curves, Timeline, Window
 from stylepress.benchmarks.machine.watch import Limits, Validity, Watch
 from stylepress.benchmarks.page import page
+from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.pictures.gallery import gallery
 from stylepress.benchmarks.pictures.judged import Painters, consistencies, draw, qualities
 from stylepress.benchmarks.pictures.photos import Photo, golden_photos, read_photos
@@ -26,7 +27,6 @@ from stylepress.benchmarks.report import (
     Model,
     Report,
     Scenario,
-    Skipped,
     speedups,
 )
 from stylepress.benchmarks.resources.energy import readable, why_unread

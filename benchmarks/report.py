@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 from stylepress.benchmarks.machine.record import Machine
 from stylepress.benchmarks.machine.timeline import Curves
 from stylepress.benchmarks.machine.watch import Validity
-from stylepress.benchmarks.part import Part as Part  # noqa: PLC0414  # drift/ takes it from here
+from stylepress.benchmarks.part import Part, Skipped
 from stylepress.benchmarks.resources.footprint import Footprint
 from stylepress.benchmarks.scenarios.pipeline import Split
 from stylepress.benchmarks.scenarios.quantile import Quantile, quantile_ms
@@ -159,13 +159,6 @@ class RoofShare(Part):
 
     system: str
     share: Share
-
-
-class Skipped(Part):
-    """Something that was not measured, and why."""
-
-    what: str
-    why: str
 
 
 @dataclass(frozen=True, slots=True)

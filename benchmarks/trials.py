@@ -10,8 +10,9 @@ from itertools import cycle
 from pathlib import Path
 
 from stylepress.benchmarks.machine.watch import Watch
+from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.pictures.photos import Photo
-from stylepress.benchmarks.report import EndToEnd, Latency, Model, RoofShare, Skipped
+from stylepress.benchmarks.report import EndToEnd, Latency, Model, RoofShare
 from stylepress.benchmarks.resources.footprint import Asked, Footprint, measure_footprint
 from stylepress.benchmarks.scenarios.outcome import Length, Setting
 from stylepress.benchmarks.scenarios.scene import Scene, lanes_of, play, words

@@ -10,8 +10,7 @@ from pydantic import model_validator
 from stylepress.benchmarks.drift.features.extractor import ExtractorFact, LpipsFact
 from stylepress.benchmarks.drift.ladder import Ladder
 from stylepress.benchmarks.drift.paired import Paired
-from stylepress.benchmarks.part import Part
-from stylepress.benchmarks.report import Skipped
+from stylepress.benchmarks.part import Part, Skipped
 
 CheckVerdict = Literal["ok", "regression", "inconclusive", "not judged"]
 Bound = Literal["at most", "at least", "within"]

@@ -20,8 +20,8 @@ from stylepress.benchmarks.drift.gate import Limits, checks
 from stylepress.benchmarks.drift.ladder import Ladder, ladder
 from stylepress.benchmarks.drift.paired import PairScores, pair_scores, paired
 from stylepress.benchmarks.drift.result import Drift, Kernel, Score
+from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.pictures.quality import content_distance, style_distance
-from stylepress.benchmarks.report import Skipped
 from stylepress.errors import FrameError
 from stylepress.progress import Progress
 

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stylepress.artifact import Artifact
-from stylepress.benchmarks.report import Model, Role, Skipped
+from stylepress.benchmarks.part import Skipped
+from stylepress.benchmarks.report import Model, Role
 from stylepress.errors import BackendError, FrameError
 from stylepress.runtime.backends import BACKENDS, EngineOptions, missing, open_engine
 from stylepress.runtime.bundle import Bundle, load_bundle

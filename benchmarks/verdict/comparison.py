@@ -10,8 +10,8 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from stylepress.benchmarks.machine.record import Machine
-from stylepress.benchmarks.part import Part
-from stylepress.benchmarks.report import LIMIT_BYTES, SCHEMA_URL, FileFact, Skipped
+from stylepress.benchmarks.part import Part, Skipped
+from stylepress.benchmarks.report import LIMIT_BYTES, SCHEMA_URL, FileFact
 from stylepress.benchmarks.verdict.order import Arm
 from stylepress.benchmarks.verdict.rule import Verdict
 from stylepress.errors import ArtifactError

@@ -11,8 +11,8 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from stylepress.benchmarks.machine.record import Machine, differing
-from stylepress.benchmarks.part import Part
-from stylepress.benchmarks.report import LIMIT_BYTES, SCHEMA_URL, Skipped
+from stylepress.benchmarks.part import Part, Skipped
+from stylepress.benchmarks.report import LIMIT_BYTES, SCHEMA_URL
 from stylepress.benchmarks.timing.interval import Ratio, paired_ratio
 from stylepress.benchmarks.verdict.comparison import Run
 from stylepress.benchmarks.verdict.measures import MEASURES, pairs_of

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stylepress import __version__
 from stylepress.benchmarks.machine.record import record_machine
-from stylepress.benchmarks.report import Skipped
+from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.timing.systems import NULL
 from stylepress.benchmarks.verdict.comparison import (
     Run,

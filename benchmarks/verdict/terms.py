@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from stylepress.artifact import file_digest
 from stylepress.benchmarks.machine.record import Machine
+from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.pictures.photos import Photo, golden_photos, read_photos
-from stylepress.benchmarks.report import FileFact, Skipped
+from stylepress.benchmarks.report import FileFact
 from stylepress.benchmarks.timing.systems import NULL
 from stylepress.benchmarks.verdict.comparison import (
     Settings,

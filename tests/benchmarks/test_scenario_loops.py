@@ -163,6 +163,16 @@ def test_a_harness_that_comes_late_does_not_count() -> None:
     assert "the harness was 0.5 ms late" in made.doubts[0]
 
 
+def test_waking_up_a_twentieth_of_a_millisecond_late_counts_whatever_the_engine_takes() -> None:
+    clock = Clockwork(late_ns=MS // 20)
+    length = Length(min_s=0, min_count=100)
+    made = server(
+        clock.system(1 * MS), lambda: None, Server(rate_hz=20), length=length, clock=clock
+    )
+    assert made.late_p99_ms == 0.05
+    assert made.doubts == ()
+
+
 def test_a_camera_that_is_kept_up_with_shows_every_frame_in_time() -> None:
     clock = Clockwork()
     made = fixed_rate(clock.system(10 * MS), lambda: None, camera(25), clock=clock)

@@ -18,9 +18,8 @@ from stylepress.benchmarks.drift.features.extractor import Perceptual
 from stylepress.benchmarks.drift.motion.flow import Estimate, Flow, estimator
 from stylepress.benchmarks.drift.motion.warp import Mask, carried, exact_flow, visible
 from stylepress.benchmarks.drift.result import Interval
-from stylepress.benchmarks.part import Part
+from stylepress.benchmarks.part import Part, Skipped
 from stylepress.benchmarks.pictures.camera import camera, render
-from stylepress.benchmarks.report import Skipped
 from stylepress.errors import FrameError
 from stylepress.progress import Progress
 
