@@ -27,7 +27,7 @@ from stylepress.train.teacher import side_by_side
 from stylepress.train.weights.checkpoint import save_checkpoint
 
 RIM = 8
-"""Pixels left out where a shifted picture came round, or where padding shows."""
+"""Pixels at the edge that a comparison with a shifted picture leaves out, where padding shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,9 +203,7 @@ def _terms(
     terms: dict[str, Tensor] = {}
     if options.noise_weight:
         output, twin = output[:-1], output[-1:]
-        apart = twin - output[:1].roll(shift, dims=(2, 3))
-        inner = apart[..., RIM:-RIM, RIM:-RIM]  # away from where the roll came round
-        terms["noise"] = options.noise_weight * inner.abs().mean()
+        terms["noise"] = options.noise_weight * unsteadiness(output[:1], twin, shift)
     terms["frame"] = options.frame_weight * frame_distance(output, target)
     if options.content_weight:
         terms["content"] = options.content_weight * content_distance(output, content)
@@ -235,6 +233,16 @@ def frame_distance(output: Tensor, target: Tensor) -> Tensor:
         output, target = F.avg_pool2d(output, 2), F.avg_pool2d(target, 2)
         total = total + (output - target).abs().mean()
     return total / 3
+
+
+def unsteadiness(output: Tensor, twin: Tensor, shift: tuple[int, int]) -> Tensor:
+    """Mean absolute difference of ``twin`` to ``output`` moved by ``shift`` (down, right) pixels.
+
+    Without the rim, where padding shows, and where the moved picture came round.
+    """
+    rim = max(RIM, *shift)
+    apart = twin - output.roll(shift, dims=(2, 3))
+    return apart[..., rim:-rim, rim:-rim].abs().mean()
 
 
 def grid_pattern(image: Tensor) -> Tensor:

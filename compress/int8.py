@@ -226,6 +226,7 @@ class _Rewrite:
         self.fresh: dict[str, onnx.TensorProto] = {}
         self.nodes: list[onnx.NodeProto] = []
         self.quantized: dict[str, str] = {}
+        self.codes: dict[str, tuple[NDArray[np.int8], NDArray[np.float32]]] = {}
 
     def run(self, chosen: set[str]) -> onnx.ModelProto:
         for node in self.model.graph.node:
@@ -264,7 +265,7 @@ class _Rewrite:
 
     def _weight(self, name: str) -> str:
         if name not in self.quantized:
-            codes, step = quantize_per_channel(numpy_helper.to_array(self.float[name]))
+            codes, step = self._rounded(name)
             inputs = [
                 self._constant(f"{name}_int8", codes),
                 self._constant(f"{name}_step", step),
@@ -274,13 +275,18 @@ class _Rewrite:
             self._node("DequantizeLinear", inputs, f"{name}_rounded", axis=0)
         return self.quantized[name]
 
+    def _rounded(self, name: str) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+        if name not in self.codes:
+            self.codes[name] = quantize_per_channel(numpy_helper.to_array(self.float[name]))
+        return self.codes[name]
+
     def _corrected(self, node: onnx.NodeProto, bias: str) -> str:
         """Take the mean error that rounded weights make on the photos out of the bias.
 
         Nagel et al. 2019, arXiv 1906.04721, section 4.2, with means that were seen.
         """
         weight = numpy_helper.to_array(self.float[node.input[1]]).astype(np.float64)
-        codes, step = quantize_per_channel(weight.astype(np.float32))
+        codes, step = self._rounded(node.input[1])
         error = (codes * step[:, None, None, None].astype(np.float64) - weight).sum(axis=(2, 3))
         means = self.means[node.input[0]]
         outputs, inputs = error.shape

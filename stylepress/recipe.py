@@ -140,7 +140,7 @@ class DistilStep(Section):
     noise_level: float = Field(
         default=0.012, ge=0, le=0.5, description="deviation of that noise, white being 1"
     )
-    twin_shift: int = Field(default=3, ge=0, le=32, description="most pixels of those shifts")
+    twin_shift: int = Field(default=3, ge=0, le=16, description="most pixels of those shifts")
     pool: int = Field(default=256, ge=1, le=100_000, description="teacher pictures drawn once")
     pool_px: CropPx = Field(default=384, description="side of those pictures")
     freeze_norm_share: float = Field(

@@ -17,6 +17,7 @@ from stylepress.compress.distil import (
     frame_distance,
     grid_pattern,
     save_student,
+    unsteadiness,
 )
 from stylepress.compress.student import StudentSize, student_from
 from stylepress.errors import CheckpointError, RecipeError
@@ -139,6 +140,22 @@ def test_a_tap_that_is_not_there_names_what_is(tmp_path: Path, photos: Photos) -
     chosen = options(2, feature_weight=1.0, taps=("nowhere",))
     with pytest.raises(RecipeError, match=r"'nowhere'.*flip"):
         distil(Teacher(Negative(), UNIT), photos, SIZE, chosen, Run(tmp_path, Silent()))
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (3, 1), (16, 16)])
+def test_what_moves_with_the_picture_is_steady_and_what_stays_is_not(
+    shift: tuple[int, int],
+) -> None:
+    scene = torch.rand(1, 3, 96, 96)
+    down, right = shift
+    still, moved = (
+        scene[..., 16:80, 16:80],
+        scene[..., 16 - down : 80 - down, 16 - right : 80 - right],
+    )
+    assert unsteadiness(still, moved, shift) == 0
+    assert unsteadiness(still, moved + 0.1, shift) == pytest.approx(0.1, rel=1e-4)
+    if shift != (0, 0):
+        assert unsteadiness(still, still, shift) > 0.2
 
 
 def test_a_grid_is_seen_and_a_shade_is_not() -> None:
