@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
+from stylepress.benchmarks.json_file import read_json, schema_of
 from stylepress.benchmarks.machine.record import Machine
 from stylepress.benchmarks.machine.timeline import Curves
 from stylepress.benchmarks.machine.watch import Validity
@@ -21,14 +21,11 @@ from stylepress.benchmarks.scenarios.scene import Scene
 from stylepress.benchmarks.timing.interval import Ratio, paired_ratio
 from stylepress.benchmarks.timing.latency import Timing
 from stylepress.benchmarks.timing.roof import Roof, Share
-from stylepress.errors import ArtifactError
 
 SCHEMA_VERSION: Literal[2] = 2
 """2: scenes, footprints, splits, roofs, what the machine did meanwhile; a p90 that holds."""
 READABLE = (1, 2)
 """What version 1 did not know is left at its default, which says that nobody measured it."""
-SCHEMA_URL = "https://json-schema.org/draft/2020-12/schema"
-LIMIT_BYTES = 64 << 20
 FLUCTUATION = 0.25
 """Spread (IQR) of the rounds over their median, above which a time is called unstable."""
 FOREIGN_LOAD = 0.25
@@ -272,8 +269,7 @@ def mean_of(qualities: Sequence[Quality], model: str, measure: str) -> float | N
 
 def report_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of ``report.json``."""
-    schema = Report.model_json_schema(mode="serialization")
-    return {"$schema": SCHEMA_URL, "title": "stylepress report", **schema}
+    return schema_of(Report, "report")
 
 
 def read_report(path: Path) -> Report:
@@ -282,27 +278,21 @@ def read_report(path: Path) -> Report:
     Raises:
         ArtifactError: missing, no report, or of another schema version.
     """
-    try:
-        if path.stat().st_size > LIMIT_BYTES:
-            raise ValueError(f"larger than {LIMIT_BYTES >> 20} MiB")
-        record = json.loads(path.read_text(encoding="utf-8"))
-        version = record["schema_version"]
-        if version not in READABLE:
-            known = " and ".join(map(str, READABLE))
-            raise ValueError(f"schema version {version}, this stylepress reads {known}")
-        return Report.model_validate({**record, "schema_version": SCHEMA_VERSION})
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ArtifactError(
-            f"{path} is no stylepress report: {place}: {first['msg']}. "
-            f"Write it again with `stylepress bench`."
-        ) from error
-    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ArtifactError(
-            f"{path} cannot be read as a report ({type(error).__name__}: {error}). "
-            f"Write one with `stylepress bench BUNDLE --out DIR`."
-        ) from error
+    return read_json(
+        path,
+        Report,
+        noun="report",
+        command="stylepress bench BUNDLE --out DIR",
+        prepare=_of_this_version,
+    )
+
+
+def _of_this_version(record: dict[str, Any]) -> dict[str, Any]:
+    version = record["schema_version"]
+    if version not in READABLE:
+        known = " and ".join(map(str, READABLE))
+        raise ValueError(f"schema version {version}, this stylepress reads {known}")
+    return {**record, "schema_version": SCHEMA_VERSION}
 
 
 ROLES: tuple[Role, ...] = get_args(Role)

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
+from stylepress.benchmarks.json_file import read_json, schema_of
 from stylepress.benchmarks.machine.record import Machine
 from stylepress.benchmarks.part import Part, Skipped
-from stylepress.benchmarks.report import LIMIT_BYTES, SCHEMA_URL, FileFact
+from stylepress.benchmarks.report import FileFact
 from stylepress.benchmarks.verdict.order import Arm
 from stylepress.benchmarks.verdict.rule import Verdict
-from stylepress.errors import ArtifactError
 
 SCHEMA_VERSION: Literal[1] = 1
 FOREIGN = 0.05
@@ -243,9 +243,9 @@ class Comparison(Part):
 
 def comparison_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of ``comparison.json``."""
-    schema = Comparison.model_json_schema(mode="serialization")
+    schema = schema_of(Comparison, "comparison")
     schema["properties"]["exit_code"] = {"enum": sorted(set(EXIT_CODES.values()))}
-    return {"$schema": SCHEMA_URL, "title": "stylepress comparison", **schema}
+    return schema
 
 
 def comparison_text(comparison: Comparison) -> str:
@@ -259,23 +259,13 @@ def read_comparison(path: Path) -> Comparison:
     Raises:
         ArtifactError: missing, no comparison, or of another schema version.
     """
-    try:
-        if path.stat().st_size > LIMIT_BYTES:
-            raise ValueError(f"larger than {LIMIT_BYTES >> 20} MiB")
-        record = json.loads(path.read_text(encoding="utf-8"))
-        record.pop("exit_code", None)
-        return Comparison.model_validate(record)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ArtifactError(
-            f"{path} is no comparison of this version: {'.'.join(map(str, first['loc']))}: "
-            f"{first['msg']}. Write it again with `stylepress compare A B --out DIR`."
-        ) from error
-    except (OSError, AttributeError, TypeError, ValueError, RecursionError) as error:
-        raise ArtifactError(
-            f"{path} cannot be read as a comparison ({type(error).__name__}: {error}). "
-            f"Write one with `stylepress compare A B --out DIR`."
-        ) from error
+    return read_json(
+        path,
+        Comparison,
+        noun="comparison",
+        command="stylepress compare A B --out DIR",
+        prepare=lambda record: {k: v for k, v in record.items() if k != "exit_code"},
+    )
 
 
 def _cell(value: object) -> str:

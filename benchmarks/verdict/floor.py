@@ -8,16 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
-
+from stylepress.benchmarks.json_file import read_json, schema_of
 from stylepress.benchmarks.machine.record import Machine, differing
 from stylepress.benchmarks.part import Part, Skipped
-from stylepress.benchmarks.report import LIMIT_BYTES, SCHEMA_URL
 from stylepress.benchmarks.timing.interval import Ratio, paired_ratio
 from stylepress.benchmarks.verdict.comparison import Run
 from stylepress.benchmarks.verdict.measures import MEASURES, pairs_of
 from stylepress.benchmarks.verdict.rule import FLOOR
-from stylepress.errors import ArtifactError, RecipeError
+from stylepress.errors import RecipeError
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -135,8 +133,7 @@ def check_floor(floor: Floor, machine: Machine, *, size: tuple[int, int], thread
 
 def floor_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of ``floor.json``."""
-    schema = Floor.model_json_schema(mode="serialization")
-    return {"$schema": SCHEMA_URL, "title": "stylepress floor", **schema}
+    return schema_of(Floor, "floor")
 
 
 def floor_text(floor: Floor) -> str:
@@ -150,18 +147,5 @@ def read_floor(path: Path) -> Floor:
     Raises:
         ArtifactError: missing, no floor, or of another schema version.
     """
-    try:
-        if path.stat().st_size > LIMIT_BYTES:
-            raise ValueError(f"larger than {LIMIT_BYTES >> 20} MiB")
-        return Floor.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ArtifactError(
-            f"{path} is no floor of this version: {'.'.join(map(str, first['loc']))}: "
-            f"{first['msg']}. Write it again with `stylepress bench BUNDLE --selftest`."
-        ) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise ArtifactError(
-            f"{path} cannot be read as a floor ({type(error).__name__}: {error}). "
-            f"Write one with `stylepress bench BUNDLE --selftest`."
-        ) from error
+    command = "stylepress bench BUNDLE --selftest"
+    return read_json(path, Floor, noun="floor", command=command)
