@@ -4,8 +4,8 @@ Two kinds of trial, and each runs the whole procedure that ships (looks at 10 an
 the confirmation):
 
 - *Measured*: a pool of interleaved fresh-process runs is made once on this machine. A trial draws
-  blocks of four neighbouring runs (ABBA or BAAB: two pairs) from it, with replacement; where both
-  arms are equal a fair coin swaps the arms of each block.
+  blocks of four neighbouring runs (ABBA or BAAB: two pairs) from it, with replacement. A harness
+  that favours one arm would fail equal arms here.
 - *Modelled*: the noise models of our research notes. Desktop: 1.5 % independent noise, a random
   walk of 0.4 % a run, and every twentieth run slower by an exponential of mean 10 %. Shared
   runner: 5 % of Student's t with 3 degrees of freedom, a walk of 2 % a run, every tenth run slower.
@@ -42,6 +42,8 @@ PAIRS, TRIALS, MODELLED = 10, 100, 300
 WORSE, HARMLESS = 0.075, 0.03
 POOL = PairPlan(pairs=8, min_s=0.12, min_count=24, warm_s=0.02, warm_count=6, rest_s=0)
 PROBE_BYTES = 1 << 20
+EQUAL_POOLS = 3
+"""Times as many pairs for equal arms: their row is about what happens once in a hundred."""
 KEY: Key = ("trial", "p50")
 
 Pair = tuple[float, float]
@@ -83,10 +85,13 @@ def gate_rows(
     """Try the gate on runs measured here, on the cheapest style, and on modelled machines."""
     style = min(styles, key=lambda each: each.macs)
     pools = _Pools(style.bundle.folder, work, environ, progress, plan)
-    null, real = pools.measured(NULL, 0), pools.measured(BACKEND, 0)
-    worse, harmless = pools.measured(BACKEND, WORSE), pools.measured(BACKEND, HARMLESS)
+    many = EQUAL_POOLS * plan.pairs
+    null, real = (pools.measured(name, 0, pairs=many) for name in (NULL, BACKEND))
+    worse, harmless = (
+        pools.measured(BACKEND, slower, pairs=plan.pairs) for slower in (WORSE, HARMLESS)
+    )
     for name, pool in (("null system", null), ("real engine", real)):
-        share = failed_share(drawn(pool.blocks, swap=True))
+        share = failed_share(drawn(pool.blocks))
         yield _false(f"A/A, {name}: false FAIL", share, note(pool))
     found, wrong = (failed_share(drawn(pool.blocks)) for pool in (worse, harmless))
     yield _found("+7.5 % work in a real engine, 10 pairs: FAIL found", found, note(worse))
@@ -166,13 +171,13 @@ class _Pools:
         self.ns_per_byte = self._fastest(NULL, PROBE_BYTES) / PROBE_BYTES
         self.engine_ns = self._fastest(BACKEND, 0)
 
-    def measured(self, backend: str, slower: float) -> Pool:
+    def measured(self, backend: str, slower: float, *, pairs: int) -> Pool:
         """Measure a pool: equal arms, or a new one that hashes for a share of the engine's time."""
         extra = round(slower * self.engine_ns / self.ns_per_byte)
         arms = Arms(
             {"base": self.bundle, "new": self.bundle}, self.frames, 1, {"base": 0, "new": extra}
         )
-        plan = replace(self.plan, seed=round(1000 * slower))
+        plan = replace(self.plan, seed=round(1000 * slower), pairs=pairs)
         session = Session(arms, plan, environ=self.environ, progress=self.progress)
         runs = session.measure("first", [backend], plan.pairs)
         known = [run.waited_share for run in runs if run.waited_share is not None]
@@ -205,15 +210,13 @@ def blocks(runs: Sequence[Run]) -> list[Block]:
     return [tuple(values[start : start + 2]) for start in range(0, len(values) - 1, 2)]
 
 
-def drawn(pool: Sequence[Block], *, swap: bool = False) -> Draw:
-    """Return what draws pairs from a pool, block by block; ``swap`` turns blocks by a coin."""
+def drawn(pool: Sequence[Block]) -> Draw:
+    """Return what draws pairs from a pool, block by block."""
 
     def draw(rng: np.random.Generator, count: int) -> list[Pair]:
         found: list[Pair] = []
         while len(found) < count:
-            turned = swap and rng.random() < 0.5
-            block = pool[int(rng.integers(len(pool)))]
-            found += [(new, base) if turned else (base, new) for base, new in block]
+            found += pool[int(rng.integers(len(pool)))]
         return found[:count]
 
     return draw

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -11,10 +10,10 @@ from typing import Any, Literal
 from stylepress.benchmarks.json_file import read_json, schema_of
 from stylepress.benchmarks.machine.record import Machine, differing
 from stylepress.benchmarks.part import Part, Skipped
-from stylepress.benchmarks.timing.interval import Ratio, paired_ratio
+from stylepress.benchmarks.timing.interval import paired_ratio
+from stylepress.benchmarks.timing.systems import NULL
 from stylepress.benchmarks.verdict.comparison import Run
 from stylepress.benchmarks.verdict.measures import MEASURES, pairs_of
-from stylepress.benchmarks.verdict.rule import FLOOR
 from stylepress.errors import RecipeError
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -68,8 +67,10 @@ class Floor(Part):
             f"{one.ratio:.4f} [{one.low:.4f}, {one.high:.4f}] | {100 * one.floor:.2f} % |"
             for one in self.entries
         ]
-        worst = max((one.floor for one in self.entries if one.metric == "p50"), default=math.nan)
-        lines += ["", f"A limit below {200 * worst:.2g} % cannot be judged here for latency."]
+        times = [one for one in self.entries if one.metric == "p50" and one.backend != NULL]
+        if times:
+            worst = max(one.floor for one in times)
+            lines += ["", f"A limit below {200 * worst:.2g} % cannot be judged here for latency."]
         return "\n".join(lines) + "\n"
 
 
@@ -92,21 +93,10 @@ def entries_of(runs: Sequence[Run], model: str, backend: str) -> tuple[FloorEntr
                 ratio=ratio.value,
                 low=ratio.low,
                 high=ratio.high,
-                floor=floor_of(ratio),
+                floor=max(abs(ratio.value - 1), (ratio.high - ratio.low) / 2),
             )
         )
     return tuple(found)
-
-
-def floor_of(ratio: Ratio) -> float:
-    """Return the larger of the offset and half the width of an interval of equal arms.
-
-    >>> round(floor_of(Ratio(1.002, 0.99, 1.01, 20)), 6)
-    0.01
-    """
-    if ratio.low is None or ratio.high is None:
-        return FLOOR
-    return max(abs(ratio.value - 1), (ratio.high - ratio.low) / 2)
 
 
 def check_floor(floor: Floor, machine: Machine, *, size: tuple[int, int], threads: int) -> None:

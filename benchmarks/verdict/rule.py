@@ -153,6 +153,6 @@ def _needed(one: Finding, rule: Rule) -> int | None:
     half = (math.log(one.high) - math.log(one.low)) / 2
     limit = rule.delta if one.worse <= 1 + rule.delta else rule.floor
     margin = abs(math.log(one.worse) - math.log1p(limit))
-    if half > margin * math.sqrt(MOST_NEEDED / one.pairs):
+    if margin == 0 or half > margin * math.sqrt(MOST_NEEDED / one.pairs):
         return None
     return max(one.pairs + 1, math.ceil(one.pairs * (half / margin) ** 2))

@@ -136,6 +136,11 @@ def rules_of(backends: Sequence[str], options: DuelOptions, machine: Machine) ->
     for backend in backends:
         for name in MEASURES:
             known = None if options.floor is None else options.floor.of(backend, name)
+            if options.floor is not None and known is None and name in options.gated:
+                raise RecipeError(
+                    f"The floor holds no {name} in {backend}. Measure it with `stylepress bench "
+                    f"BUNDLE --selftest`, or gate on what it holds."
+                )
             floor = min(FLOOR, options.delta / 2) if known is None else known
             if name not in options.gated:
                 floor = min(floor, options.delta / 2)

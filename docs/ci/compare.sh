@@ -15,6 +15,9 @@ fi
 base=$1 new=$2 out=$3
 shift 3
 
+# What an earlier run left in the same folder is not this run's result.
+rm -f "$out/comparison.json" "$out/summary.md" "$out/annotations.txt"
+
 code=0
 # shellcheck disable=SC2086 # STYLEPRESS may be several words, e.g. "python -m stylepress"
 ${STYLEPRESS:-stylepress} compare "$base" "$new" --out "$out" "$@" || code=$?
@@ -28,10 +31,13 @@ if [ -f "$out/summary.md" ]; then
   fi
 fi
 if [ -n "${GITHUB_OUTPUT:-}" ]; then
-  case $code in
-    0) verdict=pass ;; 1) verdict=fail ;; 2) verdict=not-comparable ;;
-    3) verdict=inconclusive ;; *) verdict=error ;;
-  esac
+  # From the document: the exit code says what the options made of the verdict.
+  verdict=error
+  if [ -f "$out/comparison.json" ]; then
+    verdict=$(sed -n 's/^ "verdict": "\(.*\)",$/\1/p' "$out/comparison.json" | tr 'A-Z ' 'a-z-')
+  elif [ "$code" = 2 ]; then
+    verdict=not-comparable
+  fi
   { echo "verdict=$verdict"; echo "code=$code"; } >> "$GITHUB_OUTPUT"
 fi
 exit "$code"

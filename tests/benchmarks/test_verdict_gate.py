@@ -70,12 +70,11 @@ def test_a_pool_is_cut_into_blocks_of_two_pairs() -> None:
     assert blocks(runs) == [((1, 1), (2, 2)), ((3, 3), (4, 4))]
 
 
-def test_a_coin_turns_whole_blocks_of_equal_arms_only() -> None:
+def test_whole_blocks_are_drawn_and_a_harness_that_favours_an_arm_is_seen() -> None:
     block: tuple[Pair, ...] = ((1.0, 2.0), (3.0, 4.0))
-    rng = np.random.default_rng(0)
-    turned = {tuple(drawn([block], swap=True)(rng, 2)) for _ in range(20)}
-    assert turned == {block, ((2.0, 1.0), (4.0, 3.0))}
-    assert drawn([block])(rng, 3) == [*block, block[0]]
+    assert drawn([block])(np.random.default_rng(0), 3) == [*block, block[0]]
+    favoured: list[tuple[Pair, ...]] = [((1.0, 1.08), (1.01, 1.09)), ((1.02, 1.10), (1.0, 1.08))]
+    assert failed_share(drawn(favoured), 20) == 1
     assert PAIRS == 10
 
 
@@ -89,4 +88,5 @@ def test_the_pools_of_the_rows_are_measured_in_fresh_processes(
     measured = list(islice(rows, 4))
     assert [row.bar for row in measured] == [1, 1, 90, 0]
     assert all(0 <= row.value <= 100 for row in measured)
-    assert all("drawn from 2 pairs of fresh processes" in row.note for row in measured)
+    pairs = [row.note.partition("drawn from ")[2].partition(" of fresh")[0] for row in measured]
+    assert pairs == ["6 pairs", "6 pairs", "2 pairs", "2 pairs"]
