@@ -15,7 +15,14 @@ from typing import Annotated, Any
 
 import typer
 
-from stylepress import __version__, commands_build, commands_look, commands_run
+from stylepress import (
+    __version__,
+    commands_bench,
+    commands_build,
+    commands_compare,
+    commands_look,
+    commands_run,
+)
 from stylepress.errors import StylepressError
 from stylepress.options import terminal
 from stylepress.terminal import Terminal
@@ -40,8 +47,8 @@ app.command("train", rich_help_panel=MAKE)(commands_build.train)
 app.command("compress", rich_help_panel=MAKE)(commands_build.compress)
 app.command("export", rich_help_panel=MAKE)(commands_build.export)
 app.command("run", rich_help_panel=USE)(commands_run.run)
-app.command("bench", rich_help_panel=USE)(commands_run.bench)
-app.command("compare", rich_help_panel=USE)(commands_look.compare)
+app.command("bench", rich_help_panel=USE)(commands_bench.bench)
+app.command("compare", rich_help_panel=USE)(commands_compare.compare)
 app.command("inspect", rich_help_panel=LOOK)(commands_look.inspect)
 app.command("doctor", rich_help_panel=LOOK)(commands_look.doctor)
 app.command("schema", rich_help_panel=LOOK)(commands_look.schema)

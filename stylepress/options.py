@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -25,6 +26,16 @@ TargetName = Annotated[
 ]
 Fresh = Annotated[
     bool, typer.Option("--no-cache", help="Build every step again, and keep nothing for later.")
+]
+ForeignLoad = Annotated[
+    float,
+    typer.Option(
+        "--foreign-load",
+        metavar="PERCENT",
+        min=0,
+        max=100,
+        help="Others may use so much of the processor before a run does not count.",
+    ),
 ]
 
 
@@ -50,3 +61,15 @@ def home() -> Path:
         return Path.home()
     except RuntimeError:
         return Path(tempfile.gettempdir())
+
+
+def frame_size(text: str) -> tuple[int, int]:
+    """Read a frame size as users write it, width first; return (height, width).
+
+    >>> frame_size("1280x720")
+    (720, 1280)
+    """
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is no frame size. Write it as 1280x720.")
+    return int(match[2]), int(match[1])
