@@ -1,5 +1,6 @@
 # demo: one style from its teacher to a stylized video and a report.   test: check, then all tests.
 # figures: measure every row of the README's table here.               check: lint, format, types.
+# results: measure every figure that README and docs quote, and write them into both (20 minutes).
 # Each makes .venv by itself when it is missing or pyproject.toml has changed.
 # Another Python: `make test PYTHON=python3.12`. A CUDA build of torch: `make test CONSTRAINTS=`.
 
@@ -13,13 +14,16 @@ EXTRAS ?= all$(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),$(comma)r
 comma := ,
 STAMP := .venv/installed-$(firstword $(shell cat pyproject.toml constraints-cpu.txt Makefile | cksum))
 
-.PHONY: demo test check figures
+.PHONY: demo test check figures results
 
 demo: $(STAMP)
 	$(BIN)/python -m stylepress.benchmarks.demo
 
 figures: $(STAMP)
 	$(BIN)/python -m stylepress.benchmarks.figures
+
+results: $(STAMP)
+	$(BIN)/python -m stylepress.benchmarks.tables
 
 test: check
 	$(BIN)/python -m pytest $(ARGS)

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
+from typing import Any
 
 import onnx
 import onnx.inliner
@@ -71,30 +72,48 @@ def _traced(graph: FrameGraph, opset: int) -> onnx.ModelProto:
     # that cropping 4 * ceil(H / 4) rows to H assumes what is always true.
     free = torch.export.Dim.DYNAMIC
     shapes = {"frame": {0: free, 1: free, 2: free}, "strength": {0: free}}
-    was_training = graph.training
+    ports = ["frame", "strength"], ["frame_out"]
     try:
-        with _quiet(), torch.no_grad():
-            traced = torch.export.export(graph.eval(), example, dynamic_shapes=shapes)
-            program = torch.onnx.export(
-                traced,
-                dynamo=True,
-                opset_version=opset,
-                input_names=["frame", "strength"],
-                output_names=["frame_out"],
-                verbose=False,
-            )
-            if program is None:
-                raise TypeError("no program came out")
-            model: onnx.ModelProto = program.model_proto
-            return model
+        return translated(graph, example, ports=ports, shapes=shapes, opset=opset)
     except Exception as error:  # PyTorch raises nearly anything here
         raise ExportError(
             f"PyTorch cannot export {type(graph.network).__name__} ({_reason(error)}). "
             f"Its forward must be tensor operations that follow any height and width, "
             f"without Python decisions on what the tensors hold."
         ) from error
+
+
+def translated(
+    module: torch.nn.Module,
+    example: tuple[torch.Tensor, ...],
+    *,
+    ports: tuple[list[str], list[str]],
+    shapes: Any = None,
+    opset: int = OPSET_LEAST,
+) -> onnx.ModelProto:
+    """Trace ``module`` on an example and translate it, as PyTorch does it, quietly.
+
+    ``ports`` names its inputs and outputs, ``shapes`` says which dimensions are free: none when
+    None. What PyTorch raises comes through.
+    """
+    was_training = module.training
+    try:
+        with _quiet(), torch.no_grad():
+            traced = torch.export.export(module.eval(), example, dynamic_shapes=shapes)
+            program = torch.onnx.export(
+                traced,
+                dynamo=True,
+                opset_version=opset,
+                input_names=ports[0],
+                output_names=ports[1],
+                verbose=False,
+            )
+            if program is None:
+                raise TypeError("no program came out")
+            model: onnx.ModelProto = program.model_proto
+            return model
     finally:
-        graph.train(was_training)
+        module.train(was_training)
 
 
 def _reason(error: BaseException) -> str:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-from stylepress.errors import InputError, OutputError
-from stylepress.replace import replacing_file
+from stylepress.benchmarks.figures.result import Result, written
 
-BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
+SUBJECT = "what ships"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +40,12 @@ class Row:
     @property
     def shown(self) -> str:
         """The value with its unit."""
-        return _written(self.value, self.unit)
+        return written(self.value, self.unit)
 
     @property
     def promise(self) -> str:
         """The bar with its side and unit."""
-        return f"{'≥' if self.at_least else '≤'} {_written(self.bar, self.unit)}"
+        return f"{'≥' if self.at_least else '≤'} {written(self.bar, self.unit)}"
 
     def line(self) -> str:
         """Return name, value, bar, verdict, on one line."""
@@ -61,48 +57,17 @@ class Row:
         value = self.value if math.isfinite(self.value) else None
         return {**asdict(self), "value": value, "verdict": self.verdict}
 
-
-def table(rows: Sequence[Row], measured_on: str) -> str:
-    """Return the rows as a Markdown table, and below it where they were measured."""
-    lines = ["| figure | measured | promised | |", "|---|--:|--:|---|"]
-    lines += [f"| {row.name} | {row.shown} | {row.promise} | {row.verdict} |" for row in rows]
-    return "\n".join([*lines, "", measured_on])
-
-
-def rewrite(readme: Path, rows: Sequence[Row], measured_on: str) -> None:
-    """Replace what stands between the two markers of a README.
-
-    Raises:
-        InputError: the file has not exactly one pair of markers, in order.
-        OutputError: it cannot be written.
-    """
-    try:
-        text = readme.read_text(encoding="utf-8")
-    except OSError as error:
-        raise OutputError(
-            f"{readme} cannot be read ({error.strerror}). Name the README that holds the table."
-        ) from error
-    pattern = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
-    if len(pattern.findall(text)) != 1 or text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise InputError(
-            f"{readme} does not hold one pair of the markers {BEGIN} and {END}. "
-            f"Put both, each on its own line, where the table belongs."
+    def result(self) -> Result:
+        """Return it as a row of a table of results."""
+        return Result(
+            SUBJECT,
+            engine="",
+            precision="",
+            size="",
+            figure=self.name,
+            value=self.value,
+            unit=self.unit,
+            promise=self.promise,
+            verdict=self.verdict,
+            note=self.note,
         )
-    made = f"{BEGIN}\n{table(rows, measured_on)}\n{END}"
-    with replacing_file(readme) as beside:
-        beside.write_text(pattern.sub(lambda _: made, text), encoding="utf-8")
-
-
-def _written(value: float, unit: str) -> str:
-    """Write a value.
-
-    >>> _written(98.76, "x"), _written(1.0449, "x"), _written(0.0371, "of"), _written(25, "fps")
-    ('98.8x', '1.04x', '1/27.0', '25.0 fps')
-    """
-    if not math.isfinite(value):
-        return "none"
-    if unit == "of":
-        return f"1/{1 / value:.1f}" if value else "0"
-    digits = 0 if value >= 100 else 1 if value >= 10 else 2
-    text = f"{value:.{digits}f}"
-    return f"{text}{unit}" if unit == "x" else f"{text} {unit}"

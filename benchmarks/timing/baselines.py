@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -123,11 +123,19 @@ def float_bundle(
 def eager(graph: FrameGraph, threads: int) -> Run:
     """Return PyTorch eager as its users run it: float32 NCHW, no gradient, ``threads`` threads."""
     torch.set_num_threads(threads)
+    return framed(graph, graph.network)
+
+
+def framed(graph: FrameGraph, network: Callable[[torch.Tensor], torch.Tensor]) -> Run:
+    """Return what runs a bare network on frames: conversion, crop and rounding in PyTorch.
+
+    ``network`` maps (1, 3, H, W) float32 in the graph's image range to the same, like its own.
+    """
 
     def run(frame: Pixels) -> Pixels:
         with torch.inference_mode():
             image = torch.from_numpy(frame).permute(0, 3, 1, 2).float().contiguous()
-            drawn = graph.out_of_range(graph.network(graph.into_range(image)))
+            drawn = graph.out_of_range(network(graph.into_range(image)))
             height, width = frame.shape[1:3]
             levels = drawn[..., :height, :width].round().clamp(0, 255).to(torch.uint8)
             made: Pixels = np.ascontiguousarray(levels.permute(0, 2, 3, 1).numpy())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -75,6 +76,20 @@ def style(
         "photos": photo_folder,
         "picture": folder / "dots.png",
     }
+
+
+@pytest.fixture(scope="session")
+def recipes(style: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder laid out as recipes/ is; the student is the teacher's network once more."""
+    folder = tmp_path_factory.mktemp("recipes")
+    shutil.copytree(style["teacher"], folder / "dots" / "teacher")
+    shutil.copytree(style["teacher"], folder / "dots" / "student")
+    shutil.copytree(style["bundle"], folder / "dots" / "bundle")
+    for name in ("heldout", "train"):
+        shutil.copytree(style["photos"], folder / "photos" / name)
+    (folder / "styles").mkdir()
+    shutil.copyfile(style["picture"], folder / "styles" / "dots.png")
+    return folder
 
 
 @pytest.fixture(scope="session")

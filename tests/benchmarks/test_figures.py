@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
@@ -15,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stylepress.benchmarks.figures.__main__ import GROUPS, main
+from stylepress.benchmarks.figures.__main__ import main
+from stylepress.benchmarks.figures.measured import GROUPS
 from stylepress.benchmarks.figures.pictures import picture_rows
-from stylepress.benchmarks.figures.rows import BEGIN, END, Row, rewrite, table
+from stylepress.benchmarks.figures.rows import Row
 from stylepress.benchmarks.figures.shipped import Shipped, shipped
 from stylepress.benchmarks.figures.speed import speed_rows
 from stylepress.benchmarks.figures.start import start_rows
@@ -25,22 +25,9 @@ from stylepress.benchmarks.figures.video import repeat_clip, video_rows
 from stylepress.benchmarks.pictures.clip import make_clip
 from stylepress.benchmarks.pictures.photos import Photo
 from stylepress.benchmarks.timing.latency import Plan
-from stylepress.errors import ArtifactError, InputError
+from stylepress.errors import ArtifactError
 from stylepress.progress import Silent
 from stylepress.runtime.backends import missing
-
-
-@pytest.fixture(scope="module")
-def recipes(style: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder laid out as recipes/ is; the student is the teacher's network once more."""
-    folder = tmp_path_factory.mktemp("recipes")
-    shutil.copytree(style["teacher"], folder / "dots" / "teacher")
-    shutil.copytree(style["teacher"], folder / "dots" / "student")
-    shutil.copytree(style["bundle"], folder / "dots" / "bundle")
-    shutil.copytree(style["photos"], folder / "photos" / "heldout")
-    (folder / "styles").mkdir()
-    shutil.copyfile(style["picture"], folder / "styles" / "dots.png")
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -70,25 +57,6 @@ def test_what_could_not_be_measured_is_short(value: float) -> None:
 def test_a_row_is_one_line_with_name_value_bar_and_verdict() -> None:
     line = Row("speed", 98.76, 80, "x", at_least=True, note="why").line()
     assert line.split() == ["speed", "98.8x", "≥", "80.0x", "ok", "(why)"]
-
-
-def test_the_table_between_the_markers_is_replaced_and_nothing_else(tmp_path: Path) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", encoding="utf-8")
-    rows = [Row("speed", 90, 80, "x", at_least=True)]
-    rewrite(readme, rows, "here")
-    rewrite(readme, rows, "here")
-    expected = f"before\n{BEGIN}\n{table(rows, 'here')}\n{END}\nafter\n"
-    assert readme.read_text(encoding="utf-8") == expected
-
-
-@pytest.mark.parametrize("text", ["", BEGIN, f"{END}{BEGIN}", f"{BEGIN}{END}{BEGIN}{END}"])
-def test_a_readme_without_one_pair_of_markers_is_left_alone(tmp_path: Path, text: str) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text(text, encoding="utf-8")
-    with pytest.raises(InputError, match="Put both"):
-        rewrite(readme, [], "here")
-    assert readme.read_text(encoding="utf-8") == text
 
 
 def test_a_folder_in_which_nothing_ships_is_refused(tmp_path: Path) -> None:
@@ -146,24 +114,18 @@ def test_starting_takes_some_time() -> None:
     assert all(0 < row.value < 60 for row in start_rows(times=1))
 
 
-def test_the_program_prints_rows_as_json_and_rewrites_the_readme(
-    recipes: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+def test_the_program_prints_rows_as_json_and_fails_when_one_is_short(
+    recipes: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good = Row("speed", 90, 80, "x", at_least=True)
     bad = Row("size", 0.5, 0.1, "of", at_least=False)
-    readme = tmp_path / "README.md"
-    readme.write_text(f"{BEGIN}{END}", encoding="utf-8")
     monkeypatch.setitem(GROUPS, "speed", lambda asked: iter([good]))
     monkeypatch.setitem(GROUPS, "start", lambda asked: iter([bad]))
-    arguments = ["--recipes", str(recipes), "--readme", str(readme), "--json", "--only"]
+    arguments = ["--recipes", str(recipes), "--json", "--only"]
     assert main([*arguments, "speed"]) == 0
     assert main([*arguments, "speed", "start"]) == 1
     out = capsys.readouterr().out
     assert [row["verdict"] for row in json.loads(out[out.rindex("[") :])] == ["ok", "short"]
-    assert "| size | 1/2.0 | ≤ 1/10.0 | short |" in readme.read_text(encoding="utf-8")
 
 
 def test_the_program_ends_with_2_where_nothing_ships(tmp_path: Path) -> None:

@@ -1,0 +1,83 @@
+"""A float bundle quantized by NNCF (OpenVINO's own tool), run by OpenVINO as our INT8 is."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from importlib.metadata import version
+from typing import Any
+
+import nncf as tool
+import numpy as np
+import openvino  # type: ignore[import-untyped]
+from nncf.quantization.advanced_parameters import (
+    AdvancedQuantizationParameters,
+    AdvancedSmoothQuantParameters,
+)
+
+from stylepress.benchmarks.rivals.rival import Rival
+from stylepress.benchmarks.timing.systems import Pixels
+from stylepress.runtime.bundle import Bundle
+from stylepress.runtime.ov import PRECISION
+
+AS_IT_COMES, TUNED = "OpenVINO, NNCF", "OpenVINO, NNCF tuned"
+MIXING = frozenset({"Add", "Multiply", "Subtract"})
+ALPHA = 0.5
+"""How much of a channel's range SmoothQuant moves into the weights behind it."""
+
+
+def nncf(
+    bundle: Bundle,
+    size: tuple[int, int],
+    *,
+    tuned: bool,
+    threads: int,
+    frames: Sequence[Pixels],
+) -> Rival:
+    """Quantize a float bundle's frame graph with NNCF for frames of ``size`` (height, width).
+
+    As it comes, that is `nncf.quantize(model, frames)`. ``tuned`` is the best of what was tried:
+    SmoothQuant for convolutions, which NNCF does not do unless it is asked to, and the mixing of
+    picture and frame left in float. ``frames`` are what it is calibrated on, (1, H, W, 3) uint8 of
+    that size. It compiles with the options that our OpenVINO backend uses for latency.
+    """
+    core = openvino.Core()
+    model = core.read_model(bundle.onnx_path)
+    model.reshape({"frame": [1, *size, 3], "strength": [1]})
+    full = np.ones(1, np.float32)
+    calibration = tool.Dataset(list(frames), lambda frame: {"frame": frame, "strength": full})
+    logging.getLogger("nncf").setLevel(logging.ERROR)
+    with redirect_stdout(io.StringIO()):
+        made = tool.quantize(
+            model, calibration, subset_size=len(frames), **(_tuned(model) if tuned else {})
+        )
+    options = {
+        "INFERENCE_PRECISION_HINT": PRECISION,
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": threads,
+    }
+    request = core.compile_model(made, "CPU", options).create_infer_request()
+
+    def run(frame: Pixels) -> Pixels:
+        drawn: Pixels = request.infer({"frame": frame, "strength": full})[0].copy()
+        return drawn
+
+    name = TUNED if tuned else AS_IT_COMES
+    return Rival(name, f"nncf {version('nncf')}", "int8", run)
+
+
+def _tuned(model: openvino.Model) -> dict[str, Any]:
+    nodes = model.get_ordered_ops()
+    last = max(n for n, node in enumerate(nodes) if node.get_type_name() == "Convolution")
+    mixing = [node.get_friendly_name() for node in nodes[last:] if node.get_type_name() in MIXING]
+    smooth = AdvancedQuantizationParameters(
+        smooth_quant_alphas=AdvancedSmoothQuantParameters(convolution=ALPHA)
+    )
+    return {
+        # SmoothQuant runs for this type of model only; the networks have no attention.
+        "model_type": tool.ModelType.TRANSFORMER,
+        "ignored_scope": tool.IgnoredScope(names=mixing, validate=False),
+        "advanced_parameters": smooth,
+    }

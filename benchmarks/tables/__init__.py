@@ -1,0 +1,1 @@
+"""Every figure that README and docs quote, as rows that a command measures again."""

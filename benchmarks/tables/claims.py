@@ -1,0 +1,112 @@
+"""What is commonly claimed about fast stylization, and what came out here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from stylepress.benchmarks.figures.result import Result, Results
+from stylepress.benchmarks.tables import loss, optimised, speed, together
+from stylepress.benchmarks.tables.provenance import told
+
+Tables = Mapping[str, Results]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A claim in our words, and what the tables say of it."""
+
+    text: str
+    answer: Callable[[Tables], str]
+
+
+def claims_table(tables: Tables) -> str:
+    """Return the claims and the answers as a Markdown table."""
+    lines = ["| claimed | what we measured |", "|---|---|"]
+    lines += [f"| {claim.text} | {claim.answer(tables)} |" for claim in CLAIMS]
+    return "\n".join([*lines, "", told(tables["speed"].made)])
+
+
+def _optimisation(tables: Tables) -> str:
+    table = tables["optimised"]
+    gain, steps = table.find(optimised.GAIN), table.find(optimised.COUNT)
+    seconds = table.find(optimised.SECONDS)
+    return (
+        f"{gain.shown} as fast on a {gain.size} photo, on this processor: {seconds.shown} and "
+        f"{steps.value:.0f} steps of Adam on the pixels, until their style distance is that of one "
+        f"pass of the INT8 student ({gain.engine})."
+    )
+
+
+def _frames(tables: Tables) -> str:
+    here = _latency(tables, subject="student", engine="OpenVINO", precision="int8", size="256x256")
+    plain = _latency(tables, subject="teacher", engine="torch eager", size="256x256")
+    most = max(tables["together"].like(together.RATE, size="256x256"), key=lambda one: one.value)
+    return (
+        f"No such GPU at hand. At 256x256 on {tables['speed'].made.cores}: INT8 student "
+        f"{1e3 / here.value:.0f} fps, {most.shown} with {most.engine}; its teacher in torch eager "
+        f"{1e3 / plain.value:.1f} fps."
+    )
+
+
+def _int8(tables: Tables) -> str:
+    saved = max(tables["loss"].like(loss.SAVED), key=lambda row: row.value)
+    gains = []
+    for subject in ("teacher", "student"):
+        for engine in ("OpenVINO", "ONNX Runtime"):
+            full, small = (
+                _latency(tables, subject=subject, engine=engine, precision=kind, size="512x512")
+                for kind in ("fp32", "int8")
+            )
+            gains.append(f"{subject} in {engine} {full.value / small.value:.1f}x")
+    lowest = min(tables["loss"].like(loss.PSNR, engine="OpenVINO"), key=lambda row: row.value)
+    return (
+        f"The file of the student's weights: {saved.shown} smaller. Time against FP32 in the same "
+        f"engine, 512x512: {'; '.join(gains)}. So it depends on the engine, and below 1x it does "
+        f"not pay. Pictures: {lowest.shown} or more against float."
+    )
+
+
+def _batching(tables: Tables) -> str:
+    said = [
+        f"{one.engine} {one.shown} at {one.size}" for one in tables["together"].like(together.GAIN)
+    ]
+    return (
+        f"Against one frame at a time, INT8 student: {'; '.join(said)}. Batches add little to a "
+        f"convolutional network on a processor, lanes do. Batching by load comes with the daemon."
+    )
+
+
+def _latency(tables: Tables, **wanted: str) -> Result:
+    return tables["speed"].find(speed.LATENCY, **wanted)
+
+
+def _unmeasured(why: str) -> Callable[[Tables], str]:
+    return lambda tables: f"Not measured: {why}"
+
+
+CLAIMS = (
+    Claim("One pass of a network is 300 times as fast as optimising the picture.", _optimisation),
+    Claim(
+        "An optimised network stylizes 400 frames a second on a V100.",
+        _frames,
+    ),
+    Claim(
+        "TensorRT takes a Jetson AGX Xavier from 120 to 45 ms.",
+        _unmeasured("no Jetson was at hand, and the claim names neither network nor size."),
+    ),
+    Claim("INT8 saves 75 % of the size and is 2.3 to 4 times as fast.", _int8),
+    Claim(
+        "Pruning to 70 % of the channels loses less than 5 %.",
+        _unmeasured("stylepress does not prune yet."),
+    ),
+    Claim(
+        "Distilling 1 B to 30 M parameters costs 0.8 of FID on CIFAR-10.",
+        _unmeasured("we know of no publication with such a result."),
+    ),
+    Claim("Dynamic batching gains 40 % of throughput.", _batching),
+    Claim(
+        "Attention adapts 30 % better to regions of the picture.",
+        _unmeasured("nobody says what would be counted."),
+    ),
+)

@@ -1,0 +1,95 @@
+"""The tables of README and docs, made from rows of results; nothing in them is typed by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from stylepress.benchmarks.figures.result import Result, Results
+from stylepress.benchmarks.tables import loss, speed, together
+from stylepress.benchmarks.tables.claims import claims_table
+from stylepress.benchmarks.tables.provenance import told
+
+Tables = Mapping[str, Results]
+
+GENERATED: Mapping[str, tuple[str, ...]] = {
+    "README.md": ("figures",),
+    "docs/results.md": ("speed", "loss", "together"),
+    "docs/claims.md": ("claims",),
+}
+"""Which document holds which generated parts."""
+
+
+def parts(tables: Tables) -> dict[str, str]:
+    """Return every generated part whose tables are there, by its name."""
+    return {
+        name: make(tables)
+        for name, (needed, make) in MAKERS.items()
+        if all(table in tables for table in needed)
+    }
+
+
+def figures_table(results: Results) -> str:
+    """The table of what is promised: one row a figure."""
+    rows = [[one.figure, one.shown, one.promise, one.verdict] for one in results.rows]
+    return _table(["figure", "measured", "promised", ""], "lrrl", rows, results)
+
+
+def speed_table(results: Results) -> str:
+    """Every model in every engine: milliseconds and the ratio to the slowest, one column a size."""
+    sizes = list(dict.fromkeys(row.size for row in results.rows))
+    rows = []
+    for key in dict.fromkeys((row.subject, row.engine, row.precision) for row in results.rows):
+        wanted = dict(zip(("subject", "engine", "precision"), key, strict=True))
+        cells = []
+        for size in sizes:
+            ms, gain = (
+                next(results.like(figure, size=size, **wanted), None)
+                for figure in (speed.LATENCY, speed.GAIN)
+            )
+            cells.append("" if ms is None or gain is None else f"{gain.shown} ({ms.shown})")
+        rows.append([*key, *cells])
+    return _table(["model", "engine", "precision", *sizes], "lll" + "r" * len(sizes), rows, results)
+
+
+def loss_table(results: Results) -> str:
+    """What INT8 costs each style in pictures: ours, and as NNCF makes it."""
+    figures = (loss.PSNR, loss.WORST, loss.SSIM, loss.GRID)
+    rows = []
+    for key in dict.fromkeys((row.subject, row.engine) for row in results.rows if row.engine):
+        wanted = {"subject": key[0], "engine": key[1], "precision": "int8"}
+        found = [next(results.like(figure, **wanted), None) for figure in figures]
+        if all(found):
+            rows.append([*key, *(one.shown for one in found if one)])
+    return _table(["model", "INT8 of", *figures], "ll" + "r" * len(figures), rows, results)
+
+
+def together_table(results: Results) -> str:
+    """Frames one at a time, in a batch, in lanes: how many a second, and the gain."""
+    rows = []
+    for one in results.like(together.RATE):
+        gain = next(results.like(together.GAIN, engine=one.engine, size=one.size), None)
+        rows.append([one.size, one.engine, one.shown, "" if gain is None else _span(gain)])
+    return _table(["frame", "way", "rate", "gain (95 %)"], "llrr", rows, results)
+
+
+def _span(one: Result) -> str:
+    known = one.low is not None and one.high is not None
+    return f"{one.shown} ({one.low:.2f} to {one.high:.2f})" if known else one.shown
+
+
+def _table(head: Sequence[str], sides: str, rows: Sequence[Sequence[str]], results: Results) -> str:
+    """Return a Markdown table with where it was measured below it; ``sides`` are l or r each."""
+    rule = {"l": "---", "r": "--:"}
+    lines = [head, [rule[side] for side in sides], *rows]
+    text = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return f"{text}\n\n{told(results.made)}"
+
+
+MAKERS: Mapping[str, tuple[tuple[str, ...], Callable[[Tables], str]]] = {
+    "figures": (("figures",), lambda tables: figures_table(tables["figures"])),
+    "speed": (("speed",), lambda tables: speed_table(tables["speed"])),
+    "loss": (("loss",), lambda tables: loss_table(tables["loss"])),
+    "together": (("together",), lambda tables: together_table(tables["together"])),
+    "claims": (("speed", "loss", "together", "optimised"), claims_table),
+}
+"""Of each generated part: the tables it needs, and what makes it of them."""

@@ -1,0 +1,68 @@
+"""Figures that documents quote in running text, and whether a measured row stands behind each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from stylepress.benchmarks.figures.result import Result, Results
+from stylepress.benchmarks.tables.blocks import MARKED
+
+UNITS = {
+    "x": "x",
+    "times": "x",
+    "dB": "dB",
+    "ms": "ms",
+    "s": "s",
+    "seconds": "s",
+    "MB": "MB",
+    "%": "%",
+    "fps": "fps",
+    "frames/s": "fps",
+    "frames a second": "fps",
+}
+"""How a unit is written in text, and in a row."""
+_NUMBER = r"(?<![\w.,-])(?P<number>\d[\d,]*(?:\.\d+)?)"
+_UNIT = "|".join(re.escape(unit) for unit in sorted(UNITS, key=len, reverse=True))
+QUOTE = re.compile(rf"{_NUMBER}\s?(?P<unit>{_UNIT})(?![\w/])")
+NOT_TEXT = re.compile(r"```.*?```|`[^`\n]*`|<!--.*?-->|\]\([^)]*\)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A figure in a text: the line it stands in, as it is written, its number and unit."""
+
+    line: int
+    text: str
+    number: str
+    unit: str
+
+    def shows(self, row: Result) -> bool:
+        """Whether it is the row's value, rounded to as many decimals as are written."""
+        if self.unit != UNITS.get(row.unit, row.unit):
+            return False
+        number = self.number.replace(",", "")
+        decimals = len(number.partition(".")[2])
+        return f"{row.value:.{decimals}f}" == number
+
+
+def quotes(text: str) -> Iterator[Quote]:
+    """Find the figures of a Markdown text, outside of code, links and generated parts.
+
+    >>> [quote.text for quote in quotes("Up to 29.0 frames/s in `3 s`, 6.7 MB, model x2.")]
+    ['29.0 frames/s', '6.7 MB']
+    """
+    for pattern in (MARKED, NOT_TEXT):
+        text = pattern.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text)
+    for found in QUOTE.finditer(text):
+        line = text.count("\n", 0, found.start()) + 1
+        yield Quote(line, found[0], found["number"], UNITS[found["unit"]])
+
+
+def unbacked(text: str, tables: Sequence[Results], settings: Collection[str]) -> Iterator[Quote]:
+    """Yield the figures that neither a row has nor ``settings``: limits, defaults, other's claims."""
+    rows = [row for table in tables for row in table.rows]
+    for quote in quotes(text):
+        if quote.text not in settings and not any(quote.shows(row) for row in rows):
+            yield quote

@@ -1,0 +1,62 @@
+"""What the tables are measured with: the styles that ship, photos, a working folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stylepress.artifact import Artifact
+from stylepress.benchmarks.figures.shipped import Shipped
+from stylepress.benchmarks.pictures.photos import Photo, read_photos
+from stylepress.benchmarks.timing.baselines import float_bundle
+from stylepress.benchmarks.timing.systems import Pixels
+from stylepress.progress import Progress
+from stylepress.runtime.backends import usable_cores
+from stylepress.runtime.bundle import Bundle, load_bundle
+
+PHOTOS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """The styles, the folder of recipes with its photos, and a folder to work in."""
+
+    styles: Sequence[Shipped]
+    recipes: Path
+    work: Path
+    progress: Progress
+
+    @property
+    def style(self) -> Shipped:
+        """The style that stands for all where only time counts: their networks are alike."""
+        return self.styles[0]
+
+    @property
+    def threads(self) -> int:
+        """Every engine gets as many."""
+        return usable_cores()
+
+    def heldout(self, size: tuple[int, int]) -> list[Photo]:
+        """Photos of ``size`` (height, width) that no training saw."""
+        return self._photos("heldout", size)
+
+    def training(self, size: tuple[int, int]) -> list[Pixels]:
+        """Frames of photos that the training saw: what INT8 may be calibrated on."""
+        return [photo.frame for photo in self._photos("train", size)]
+
+    def float_bundle(self, checkpoint: Artifact) -> Bundle:
+        """Export a checkpoint in float, once."""
+        frame = self.heldout((256, 256))[0].frame
+        made = float_bundle(checkpoint, self.work, frame, progress=self.progress)
+        return load_bundle(made.folder)
+
+    def folder(self, *names: str) -> Path:
+        """Make a folder below the working folder."""
+        made = self.work.joinpath(*names)
+        made.mkdir(parents=True, exist_ok=True)
+        return made
+
+    def _photos(self, name: str, size: tuple[int, int]) -> list[Photo]:
+        folder = self.recipes / "photos" / name
+        return read_photos(folder, size, limit=PHOTOS, progress=self.progress)

@@ -1,0 +1,216 @@
+"""Tables of results: what is written is read back, and each row is really measured."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stylepress.benchmarks.figures.result import Provenance, Result, Results, unique
+from stylepress.benchmarks.figures.shipped import shipped
+from stylepress.benchmarks.part import Skipped
+from stylepress.benchmarks.pictures.quality import psnr_db
+from stylepress.benchmarks.rivals.entry import Entry, rivals
+from stylepress.benchmarks.rivals.rival import converted
+from stylepress.benchmarks.tables import loss, optimised, speed, together
+from stylepress.benchmarks.tables.__main__ import main
+from stylepress.benchmarks.tables.blocks import block, filled, refill
+from stylepress.benchmarks.tables.documents import parts, speed_table
+from stylepress.benchmarks.tables.provenance import commit
+from stylepress.benchmarks.tables.setting import Setting
+from stylepress.benchmarks.tables.store import read_results, write_results
+from stylepress.benchmarks.timing.latency import Plan
+from stylepress.errors import ArtifactError, BackendError, InputError
+from stylepress.progress import Silent
+from stylepress.runtime.backends import EngineOptions, missing, open_engine
+
+SIZE = (96, 128)
+PLAN = Plan(rounds=2, turn_s=0.01, most_calls=2, warm_up=1)
+HERE = Provenance("2026-01-02", "0", "abc", "a processor", "2 cores", "3.11", "torch 2")
+words = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=12)
+numbers = st.floats(-1e12, 1e12, allow_nan=False)
+
+
+@pytest.fixture(scope="module")
+def setting(recipes: Path, tmp_path_factory: pytest.TempPathFactory) -> Setting:
+    return Setting(shipped(recipes), recipes, tmp_path_factory.mktemp("work"), Silent())
+
+
+@pytest.fixture(scope="module")
+def entry(setting: Setting) -> Entry:
+    style = setting.style
+    bundle = setting.float_bundle(style.student)
+    frames = setting.training(SIZE)
+    return Entry(style.student, bundle, SIZE, 2, frames, setting.folder("rivals"))
+
+
+def row(subject: str = "a", value: float = 1.0, **more: str) -> Result:
+    columns = {"engine": "e", "precision": "int8", "size": "", "figure": "f", "unit": "x"}
+    return Result(subject, value=value, **(columns | more))  # type: ignore[arg-type]
+
+
+@given(st.lists(st.tuples(words, numbers, st.none() | numbers, words), min_size=1, max_size=5))
+def test_what_is_written_is_read_back_with_five_digits(
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: list[tuple[str, float, float | None, str]],
+) -> None:
+    given_rows = tuple(
+        Result(f"{number} {subject}", "", "", "", "f", value, "x", low=low, note=note)
+        for number, (subject, value, low, note) in enumerate(rows)
+    )
+    path = write_results(Results("t", given_rows, HERE), tmp_path_factory.mktemp("t"))
+    again = read_results(path)
+    assert again.made == HERE
+    for one, two in zip(given_rows, again.rows, strict=True):
+        assert (one.subject, one.note, one.low is None) == (two.subject, two.note, two.low is None)
+        assert two.value == pytest.approx(one.value, rel=1e-4, abs=1e-300)
+
+
+@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "subject\n", "\x00"])
+def test_what_is_no_table_is_refused_with_the_mend(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ArtifactError, match="make results"):
+        read_results(path)
+
+
+def test_rows_of_two_measurements_are_not_one_table(tmp_path: Path) -> None:
+    path = write_results(Results("t", (row("a"), row("b")), HERE), tmp_path)
+    path.write_text(path.read_text().replace("abc", "def", 1))
+    with pytest.raises(ArtifactError, match="different times"):
+        read_results(path)
+
+
+def test_one_name_is_one_row() -> None:
+    with pytest.raises(InputError, match="Name each differently"):
+        unique([row(), row()])
+    table = Results("t", unique([row("a"), row("b")]), HERE)
+    assert table.find("f", subject="b").subject == "b"
+    for wanted in ({"subject": "c"}, {"engine": "e"}):
+        with pytest.raises(InputError, match="not one"):
+            table.find("f", **wanted)
+
+
+def test_a_commit_is_told_and_whether_files_differ_from_it(tmp_path: Path) -> None:
+    def git(*words: str) -> None:
+        name = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
+        subprocess.run(["git", "-C", str(tmp_path), *name, *words], check=True, capture_output=True)
+
+    assert commit(tmp_path) == ""
+    git("init")
+    for name in ("code.py", "README.md"):
+        (tmp_path / name).write_text("1")
+    git("add", ".")
+    git("commit", "-m", "one")
+    known = commit(tmp_path)
+    assert len(known) == 12
+    (tmp_path / "README.md").write_text("2")
+    assert commit(tmp_path) == known
+    (tmp_path / "code.py").write_text("2")
+    assert commit(tmp_path) == f"{known}+"
+
+
+def test_generated_parts_are_replaced_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.md"
+    path.write_text(f"before\n{block('one', 'old')}\n{block('two', 'kept')}\nafter\n")
+    refill(path, {"one": "new"})
+    assert path.read_text() == f"before\n{block('one', 'new')}\n{block('two', 'kept')}\nafter\n"
+    assert filled(path.read_text(), {"one": "new"}) == path.read_text()
+    with pytest.raises(InputError, match="markers"):
+        refill(path, {"three": "x"})
+
+
+def test_every_rival_draws_what_the_network_draws(entry: Entry) -> None:
+    backend = "onnxruntime" if "openvino" in missing() else "openvino"
+    frame = entry.frames[0]
+    engine = open_engine(entry.bundle, backend, options=EngineOptions(size=SIZE))
+    expected = engine.run(frame)
+    engine.close()
+    found = list(rivals(entry))
+    assert not [one for one in found if isinstance(one, Skipped)]
+    assert len({one.engine for one in found if not isinstance(one, Skipped)}) == 5
+    for one in found:
+        assert not isinstance(one, Skipped)
+        drawn = one.run(frame)
+        assert drawn.shape == expected.shape
+        assert drawn.dtype == np.uint8
+        least = 35 if one.precision == "fp32" else 12
+        assert psnr_db(drawn[0] / 255, expected[0] / 255) > least, one.engine
+
+
+def test_a_converter_that_fails_says_its_last_words(tmp_path: Path) -> None:
+    command = ["sh", "-c", "echo never >&2; exit 1"]
+    with pytest.raises(BackendError, match="never"):
+        converted(command, tmp_path / "made", engine="x", folder=tmp_path)
+
+
+def test_a_rival_that_is_not_installed_is_named(
+    entry: Entry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "stylepress.benchmarks.rivals.mnn", None)
+    skipped = [one for one in rivals(entry) if isinstance(one, Skipped)]
+    assert [one.what for one in skipped] == ["MNN"]
+    assert "pip install --group results" in skipped[0].why
+
+
+@pytest.fixture(scope="module")
+def speeds(setting: Setting) -> tuple[Result, ...]:
+    """Measured without torch.compile, which takes long to compile: it was tried above."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "stylepress.benchmarks.rivals.compiled", None)
+        return unique(speed.speed_results(setting, sizes={SIZE: PLAN}))
+
+
+def test_speed_is_measured_for_both_models_in_every_engine(speeds: tuple[Result, ...]) -> None:
+    reference = next(one for one in speeds if one.figure == speed.GAIN)
+    assert (reference.subject, reference.engine, reference.value) == ("teacher", "torch eager", 1)
+    assert {one.subject for one in speeds} == {"teacher", "student"}
+    assert all(one.value > 0 and one.digest and one.note for one in speeds)
+    lines = speed_table(Results("speed", speeds, HERE)).splitlines()
+    assert lines[0].endswith("| 128x96 |")
+    assert len(lines) == 2 + len(speeds) // 2 + 2
+
+
+def test_loss_together_and_optimised_are_measured_and_make_the_claims(
+    setting: Setting, speeds: tuple[Result, ...]
+) -> None:
+    sizes = ("256x256", "512x512")
+    tables: Mapping[str, Results] = {
+        name: Results(name, unique(rows), HERE)
+        for name, rows in {
+            "loss": loss.loss_results(setting),
+            "together": together.together_results(setting, plan=PLAN),
+            "optimised": optimised.optimised_results(setting, steps=2),
+            "speed": (replace(one, size=size) for size in sizes for one in speeds),
+        }.items()
+    }
+    assert all(math.isfinite(one.value) for table in tables.values() for one in table.rows)
+    assert {one.subject for one in tables["loss"].like(loss.FILES)} == {
+        "teacher dots",
+        "student dots",
+    }
+    made = parts(tables)
+    assert set(made) == {"speed", "loss", "together", "claims"}
+    assert made["claims"].count("Not measured") == 4
+
+
+def test_a_photo_that_is_optimised_nears_the_style() -> None:
+    rng = np.random.default_rng(0)
+    style = rng.random((96, 96, 3), dtype=np.float32)
+    photo = np.full((96, 96, 3), 0.5, np.float32)
+    few, more = (optimised.optimise(photo, style, 0, steps=steps) for steps in (1, 12))
+    assert more.distance < few.distance
+    reached = optimised.optimise(photo, style, more.distance, steps=40)
+    assert reached.steps < 40
+
+
+def test_the_program_refuses_a_checkout_without_styles(tmp_path: Path) -> None:
+    assert main(["--checkout", str(tmp_path), "--quiet"]) == 2
