@@ -48,7 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             warn_if_busy(machine, screen)
             made = provenance(machine, checkout, day=day)
             recipes = checkout / "recipes"
-            setting = Setting(shipped(recipes), recipes, Path(work), screen)
+            setting = Setting(
+                shipped(recipes), recipes, Path(work), screen, machine.memory_free_gib
+            )
             folder.mkdir(parents=True, exist_ok=True)
             for name in () if options.documents else options.only or (*TABLES, FIGURES):
                 rows = measured_rows(recipes, Path(work), screen) if name == FIGURES else None

@@ -59,7 +59,7 @@ def loss_table(results: Results) -> str:
         wanted = {"subject": key[0], "engine": key[1], "precision": "int8"}
         found = [next(results.like(figure, **wanted), None) for figure in figures]
         if all(found):
-            rows.append([*key, *(one.shown for one in found if one)])
+            rows.append([*key, *(_figure(one) for one in found if one)])
     return _table(["model", "INT8 of", *figures], "ll" + "r" * len(figures), rows, results)
 
 
@@ -70,6 +70,11 @@ def together_table(results: Results) -> str:
         gain = next(results.like(together.GAIN, engine=one.engine, size=one.size), None)
         rows.append([one.size, one.engine, one.shown, "" if gain is None else _span(gain)])
     return _table(["frame", "way", "rate", "gain (95 %)"], "llrr", rows, results)
+
+
+def _figure(one: Result) -> str:
+    """Write a figure; similarities lie so near to 1 that they need a third digit."""
+    return f"{one.value:.3f}" if one.figure == loss.SSIM else one.shown
 
 
 def _span(one: Result) -> str:

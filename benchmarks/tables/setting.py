@@ -20,12 +20,16 @@ PHOTOS = 8
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """The styles, the folder of recipes with its photos, and a folder to work in."""
+    """The styles, the folder of recipes with its photos, and a folder to work in.
+
+    ``free_gib`` is the memory that is free, None where nobody knows.
+    """
 
     styles: Sequence[Shipped]
     recipes: Path
     work: Path
     progress: Progress
+    free_gib: float | None = None
 
     @property
     def style(self) -> Shipped:

@@ -214,3 +214,15 @@ def test_a_photo_that_is_optimised_nears_the_style() -> None:
 
 def test_the_program_refuses_a_checkout_without_styles(tmp_path: Path) -> None:
     assert main(["--checkout", str(tmp_path), "--quiet"]) == 2
+
+
+def test_a_size_that_memory_cannot_hold_is_left_out(setting: Setting) -> None:
+    told: list[str] = []
+
+    class Screen(Silent):
+        def warn(self, message: str) -> None:
+            told.append(message)
+
+    small = replace(setting, free_gib=3.0, progress=Screen())
+    assert not list(speed.speed_results(small, sizes={(720, 1280): PLAN}))
+    assert told == ["1280x720 is left out. It needs 20 GiB of free memory, and there are 3.0."]
