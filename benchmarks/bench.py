@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
@@ -12,16 +12,22 @@ from time import perf_counter_ns
 
 from stylepress import __version__
 from stylepress.artifact import file_digest
+from stylepress.benchmarks.drift.bundles import DriftOptions
 from stylepress.benchmarks.machine.record import Machine, record_machine
 from stylepress.benchmarks.machine.timeline import Curves, Timeline, Window
 from stylepress.benchmarks.machine.watch import Limits, Validity, Watch
 from stylepress.benchmarks.page import page
 from stylepress.benchmarks.part import Skipped
-from stylepress.benchmarks.pictures.gallery import gallery
-from stylepress.benchmarks.pictures.judged import Painters, consistencies, draw, qualities
+from stylepress.benchmarks.picture_trials import (
+    Looks,
+    Photos,
+    PicturePlan,
+    PictureTrials,
+    drift_is_studied,
+)
+from stylepress.benchmarks.pictures.judged import Painters
 from stylepress.benchmarks.pictures.photos import Photo, golden_photos, read_photos
 from stylepress.benchmarks.report import (
-    Consistency,
     FileFact,
     Latency,
     Model,
@@ -43,7 +49,6 @@ from stylepress.progress import Progress
 from stylepress.replace import replacing_file
 from stylepress.runtime.backends import EngineOptions
 from stylepress.runtime.bundle import Bundle
-from stylepress.runtime.media.images import read_picture
 
 JSON, MARKDOWN, HTML = "report.json", "report.md", "report.html"
 
@@ -55,7 +60,8 @@ class BenchOptions:
     ``size`` is (height, width) of the frames; photos are scaled to cover it and cropped.
     ``backends`` are all that run here when None, ``threads`` as many as there are cores.
     Quality is taken on ``most_photos`` photos, ``shown`` of them are put on the page, and
-    ``clip_frames`` frames of a moving camera are checked for flicker (0: none).
+    ``clip_frames`` frames of a moving camera are checked for flicker (0: none). ``drift`` says how
+    a bundle is studied against its original, on more photos where there are more.
 
     Each bundle is started ``starts`` times cold and warm in each backend, in fresh processes, and
     in its fastest one plays the scenarios of ``settings`` for ``length`` each after warming up by
@@ -72,6 +78,7 @@ class BenchOptions:
     most_photos: int = 6
     shown: int = 3
     clip_frames: int = 8
+    drift: DriftOptions = field(default_factory=DriftOptions)
     starts: int = 1
     settings: tuple[Setting, ...] = ()
     length: Length = field(default_factory=Length)
@@ -119,10 +126,12 @@ def bench(
         raise RecipeError("There is no bundle to measure. Name the folder that `build` wrote.")
     names: set[str] = set()
     loaded = list(named(bundles, names))
+    studied = drift_is_studied(options.drift, original=student or teacher)
+    limit = max(options.most_photos, options.drift.most_photos if studied else 0)
     pictures = (
-        golden_photos(loaded[0][0], options.size, limit=options.most_photos)
+        golden_photos(loaded[0][0], options.size, limit=limit)
         if photos is None
-        else read_photos(photos, options.size, limit=options.most_photos, progress=progress)
+        else read_photos(photos, options.size, limit=limit, progress=progress)
     )
     engine = EngineOptions(threads=options.threads, size=options.size)
     machine = record_machine(options.environ)
@@ -132,7 +141,8 @@ def bench(
         Field(engine, options.backends) as systems,
     ):
         if teacher is not None:
-            _enter_teacher(systems, teacher, Path(work), pictures, options, progress)
+            measured = pictures[: options.most_photos]
+            _enter_teacher(systems, teacher, Path(work), measured, options, progress)
         for bundle, name in named([student] if student else [], names):
             model = bundle_model(bundle, "student", options.size, name)
             systems.enter(model, bundle, systems.backends, baseline=False)
@@ -140,7 +150,11 @@ def bench(
             model = bundle_model(bundle, "bundle", options.size, name)
             systems.enter(model, bundle, systems.backends, baseline=False)
         systems.enter_null(loaded[0][0])
-        given = _Given({name: bundle for bundle, name in loaded}, pictures, style, Path(work))
+        given = _Given(
+            {name: bundle for bundle, name in loaded},
+            Photos(pictures[: options.most_photos], pictures if studied else (), style),
+            Path(work),
+        )
         measurement = _Measurement(systems, given, options, watch=watch, progress=progress)
         return measurement.report(machine)
 
@@ -193,12 +207,16 @@ def _enter_teacher(
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """What was handed in: the bundles by name, the photos, the style picture, a working folder."""
+    """What was handed in: the bundles by name, the pictures, and a folder to work in."""
 
     bundles: Mapping[str, Bundle]
-    photos: Sequence[Photo]
-    style: Path | None
+    pictures: Photos
     work: Path
+
+    @property
+    def photos(self) -> Sequence[Photo]:
+        """The photos that everything is measured on."""
+        return self.pictures.measured
 
 
 class _Measurement:
@@ -235,10 +253,7 @@ class _Measurement:
             self.trials.roofs(self.systems.backends, self.given.work) if self.options.roof else ()
         )
         painters = {model: one.run for model, one in best.items()}
-        drawn = draw(self.given.photos, painters, progress=self.progress)
-        style = None if self.given.style is None else read_picture(self.given.style).pixels
-        judged = tuple(qualities(drawn, style, progress=self.progress))
-        steady = tuple(self._consistencies(painters))
+        looks = self._looks(painters)
         return Report(
             tool=f"stylepress {__version__}",
             created=self.options.created,
@@ -247,8 +262,9 @@ class _Measurement:
             models=tuple(models.values()),
             latencies=latencies,
             speedups=speedups(latencies),
-            qualities=judged,
-            consistencies=steady,
+            qualities=looks.qualities,
+            consistencies=looks.consistencies,
+            drifts=looks.drifts,
             validity=validity,
             curves=curves,
             scenes=scenes,
@@ -256,12 +272,13 @@ class _Measurement:
             splits=splits,
             roofs=roofs,
             roof_shares=tuple(roof_shares(roofs, latencies, models)),
-            skipped=(*self.skipped, *self.trials.skipped),
-            gallery=gallery(drawn[: self.options.shown]),
+            skipped=(*self.skipped, *self.trials.skipped, *looks.skipped),
+            gallery=looks.gallery,
+            suffered=looks.suffered,
         )
 
     def _scenario(self) -> Scenario:
-        plan, style = self.options.plan, self.given.style
+        plan, style = self.options.plan, self.given.pictures.style
         return Scenario(
             height=self.options.size[0],
             width=self.options.size[1],
@@ -325,15 +342,16 @@ class _Measurement:
     def _photo(self) -> Path | None:
         return self.given.photos[0].path
 
-    def _consistencies(self, painters: Painters) -> Iterable[Consistency]:
-        count, path = self.options.clip_frames, self._photo()
-        if count < 2 or path is None:
-            why = "no frames were asked for" if path else "the golden pictures are too small"
-            self.skipped.append(Skipped(what="consistency of video", why=why))
-            return ()
-        return consistencies(
-            path, self.options.size, painters, frames=count, progress=self.progress
+    def _looks(self, painters: Painters) -> Looks:
+        options = self.options
+        plan = PicturePlan(
+            size=options.size,
+            clip_frames=options.clip_frames,
+            shown=options.shown,
+            drift=options.drift,
+            environ=options.environ,
         )
+        return PictureTrials(self.given.pictures, painters, plan, progress=self.progress).looks()
 
 
 def _no_energy(scenes: Sequence[Scene], timeline: Timeline) -> Iterator[Skipped]:

@@ -9,21 +9,17 @@ from typing import Any
 
 from stylepress import __version__
 from stylepress.benchmarks.machine.record import differing
-from stylepress.benchmarks.report import Latency, Model, Report, mean_of, read_report
+from stylepress.benchmarks.report import Latency, Model, Quality, Report, mean_of, read_report
 from stylepress.benchmarks.timing.interval import separate_ratio
 from stylepress.benchmarks.verdict.comparison import Comparison, Judgement, Settings, Side
 from stylepress.benchmarks.verdict.holm import least_pairs
-from stylepress.benchmarks.verdict.judgements import judgement, reasons_of
-from stylepress.benchmarks.verdict.rule import ALPHA, DELTA, Paired, Rule, Verdict, together
+from stylepress.benchmarks.verdict.judgements import judgement, reasons_of, sizes
+from stylepress.benchmarks.verdict.pictures import PictureLimits, growth, likeness
+from stylepress.benchmarks.verdict.rule import ALPHA, DELTA, Paired, Rule, together
 from stylepress.benchmarks.verdict.trial import Key, decide
 
-MORE_IS_WORSE: Mapping[str, bool] = {
-    "style_distance": True,
-    "content_distance": True,
-    "grid_energy": True,
-    "psnr_db": False,
-    "ssim": False,
-}
+DISTANCES = ("style_distance", "content_distance", "grid_energy")
+MORE_IS_WORSE: Mapping[str, bool] = {**dict.fromkeys(DISTANCES, True), "ssim": False}
 
 
 def compare_files(
@@ -31,6 +27,7 @@ def compare_files(
     new: Path,
     *,
     max_regression_percent: float = 100 * DELTA,
+    limits: PictureLimits | None = None,
     vary: Collection[str] = (),
 ) -> Comparison:
     """Compare two ``report.json`` files.
@@ -43,6 +40,7 @@ def compare_files(
         read_report(base),
         read_report(new),
         max_regression_percent=max_regression_percent,
+        limits=limits,
         vary=vary,
     )
 
@@ -52,6 +50,7 @@ def compare(
     new: Report,
     *,
     max_regression_percent: float = 100 * DELTA,
+    limits: PictureLimits | None = None,
     vary: Collection[str] = (),
 ) -> Comparison:
     """Set two reports side by side.
@@ -59,18 +58,20 @@ def compare(
     Times that were measured apart are never judged: between two sessions a machine differs by more
     than most changes do. When the machine fields agree and the newer report holds the older bundle
     too (``stylepress bench OLD NEW``), both were measured in turns, and their rounds are judged as
-    pairs; when the machine disturbed them, they stay open. Fields of machine or scenario that
-    differ are named, and then nothing is shown; those of the machine that are meant to differ are
-    named in ``vary``, and then nothing is judged.
+    pairs, their pictures by ``limits``; when the machine disturbed the rounds, they stay open.
+    Fields of machine or scenario that differ are named, and then nothing is shown; those of the
+    machine that are meant to differ are named in ``vary``, and then nothing is judged.
     """
-    rule = Rule(max_regression_percent / 100, min(0.01, max_regression_percent / 200))
+    rule = Rule.assumed(max_regression_percent / 100)
     apart = _differing(base, new, vary)
     both = None if apart or vary else _both_inside(base, new)
-    if both is None:
+    why = () if both is None else _too_few(new, both)
+    if both is None or why:
+        both = None
         judgements = () if apart else tuple(_trend(base, new))
         sides = _side(base.of_role("bundle")), _side(new.of_role("bundle"))
     else:
-        judgements = tuple(_judged(new, both, rule))
+        judgements = tuple(_judged(new, both, rule, limits or PictureLimits()))
         sides = _side(both[:1]), _side(both[1:])
     counted = [one.verdict for one in judgements if one.gated and one.verdict is not None]
     return Comparison(
@@ -80,7 +81,7 @@ def compare(
         base=sides[0],
         new=sides[1],
         verdict="NOT COMPARABLE" if apart else together(counted) if both else "TREND",
-        reasons=reasons_of(judgements),
+        reasons=(*why, *reasons_of(judgements)),
         settings=None if both is None else _settings(new, rule),
         machine=new.machine,
         judgements=judgements,
@@ -111,20 +112,32 @@ def _both_inside(base: Report, new: Report) -> tuple[Model, Model] | None:
         return None
     again = [model for model in new.of_role("bundle") if model.digest == olds[0].digest]
     others = [model for model in new.of_role("bundle") if model.digest != olds[0].digest]
-    enough = new.scenario.rounds >= least_pairs(1, ALPHA)
-    return (again[0], others[0]) if again and len(others) == 1 and enough else None
+    return (again[0], others[0]) if again and len(others) == 1 else None
 
 
-def _judged(report: Report, both: tuple[Model, Model], rule: Rule) -> Iterator[Judgement]:
+def _too_few(report: Report, both: tuple[Model, Model]) -> tuple[str, ...]:
+    """Say why the rounds could never make one of the gated times fail; nothing when they could."""
+    count, rounds = len(_shared(report, both)), report.scenario.rounds
+    least = least_pairs(count, ALPHA)
+    if rounds >= least:
+        return ()
+    why = f"{rounds} rounds are too few to judge {count} times together; {least} would do"
+    return (f"both bundles were measured in turns, but {why}",)
+
+
+def _shared(report: Report, both: tuple[Model, Model]) -> dict[str, tuple[Latency, Latency]]:
+    """Return the latencies of both bundles in every backend that ran both."""
+    old, new = ({one.backend: one for one in _latencies(report, model)} for model in both)
+    return {backend: (one, new[backend]) for backend, one in old.items() if backend in new}
+
+
+def _judged(
+    report: Report, both: tuple[Model, Model], rule: Rule, limits: PictureLimits
+) -> Iterator[Judgement]:
     """Judge two bundles of one report: rounds as pairs, size and pictures as they are."""
-    times = [
-        {one.backend: one.timing.round_medians_ms for one in _latencies(report, model)}
-        for model in both
-    ]
     figures: dict[Key, Paired] = {
-        (backend, "p50"): Paired(old, times[1][backend], rule)
-        for backend, old in times[0].items()
-        if backend in times[1]
+        (backend, "p50"): Paired(old.timing.round_medians_ms, new.timing.round_medians_ms, rule)
+        for backend, (old, new) in _shared(report, both).items()
     }
 
     def source(part: str, keys: Sequence[Key], pairs: int) -> Mapping[Key, Paired]:
@@ -137,22 +150,54 @@ def _judged(report: Report, both: tuple[Model, Model], rule: Rule) -> Iterator[J
         one = judgement(key, made, gated=True)
         open_ = {"verdict": "INCONCLUSIVE", "note": f"the rounds do not count: {disturbed}"}
         yield one.model_copy(update=open_) if disturbed else one
-    old, new = both
-    yield _exact("size", "all files", "MB", (old.size_bytes / 1e6, new.size_bytes / 1e6), rule)
-    for measure, more_is_worse in MORE_IS_WORSE.items():
-        pair = (
-            mean_of(report.qualities, old.name, measure),
-            mean_of(report.qualities, new.name, measure),
-        )
-        if pair[0] is not None and pair[1] is not None:
-            yield _exact(
-                "pictures",
-                _spoken(measure),
-                _unit(measure),
-                (pair[0], pair[1]),
-                rule,
-                more_is_worse=more_is_worse,
+    yield from sizes((_side(both[:1]), _side(both[1:])), rule.delta)
+    photos = _photos((report, both[0].name), (report, both[1].name))
+    yield from _likenesses(photos, limits)
+    for measure in DISTANCES:
+        values = [
+            (one, two)
+            for one, two in ((getattr(a, measure), getattr(b, measure)) for a, b in photos)
+            if one is not None and two is not None
+        ]
+        if values:
+            yield growth(_spoken(measure), values, limits=limits)
+
+
+def _photos(old: tuple[Report, str], new: tuple[Report, str]) -> list[tuple[Quality, Quality]]:
+    """Return what two models made of each photo that both were run on."""
+    before, after = (
+        {one.photo: one for one in report.qualities if one.model == model}
+        for report, model in (old, new)
+    )
+    return [(one, after[photo]) for photo, one in before.items() if photo in after]
+
+
+def _likenesses(
+    photos: Sequence[tuple[Quality, Quality]], limits: PictureLimits
+) -> Iterator[Judgement]:
+    """Judge the PSNR of both against the same other model, where it was taken."""
+    for reference in dict.fromkeys(old.reference for old, _ in photos):
+        known = [
+            (old.photo, before, after)
+            for old, new in photos
+            if old.reference == new.reference == reference
+            and (before := _level(old)) is not None
+            and (after := _level(new)) is not None
+        ]
+        if known:
+            names = [photo for photo, _, _ in known]
+            yield likeness(
+                f"PSNR against {reference}",
+                names,
+                [after for _, _, after in known],
+                limits=limits,
+                before=[before for _, before, _ in known],
             )
+
+
+def _level(quality: Quality) -> float | None:
+    """PSNR against the reference in dB, infinite for an equal picture; None where nobody took it."""
+    return math.inf if quality.identical else quality.psnr_db
 
 
 def _trend(base: Report, new: Report) -> Iterator[Judgement]:
@@ -167,20 +212,17 @@ def _trend(base: Report, new: Report) -> Iterator[Judgement]:
         other = theirs.get(model.name)
         if other is None:
             continue
-        sizes = model.size_bytes / 1e6, other.size_bytes / 1e6
-        yield _exact(model.name, "all files", "MB", sizes, None)
-        for measure, more_is_worse in MORE_IS_WORSE.items():
-            before_mean = mean_of(base.qualities, model.name, measure)
-            after_mean = mean_of(new.qualities, model.name, measure)
-            if before_mean is not None and after_mean is not None:
-                yield _exact(
-                    model.name,
-                    _spoken(measure),
-                    _unit(measure),
-                    (before_mean, after_mean),
-                    None,
-                    more_is_worse=more_is_worse,
-                )
+        yield from sizes((_side([model]), _side([other])), None, subject=model.name)
+        photos = _photos((base, model.name), (new, model.name))
+        for one in _likenesses(photos, PictureLimits(min_psnr_db=0)):
+            yield one.model_copy(update={"subject": model.name, "kind": "trend"})
+        for measure in MORE_IS_WORSE:
+            means = (
+                mean_of(base.qualities, model.name, measure),
+                mean_of(new.qualities, model.name, measure),
+            )
+            if means[0] is not None and means[1] is not None:
+                yield _shown(model.name, measure, (means[0], means[1]))
 
 
 def _drift(before: Latency, after: Latency) -> Judgement:
@@ -202,33 +244,20 @@ def _drift(before: Latency, after: Latency) -> Judgement:
     )
 
 
-def _exact(
-    subject: str,
-    metric: str,
-    unit: str,
-    pair: tuple[float, float],
-    rule: Rule | None,
-    *,
-    more_is_worse: bool = True,
-) -> Judgement:
-    """One figure that does not vary; without a rule it is shown and not judged."""
-    base, new = pair
-    change = (new - base if more_is_worse else base - new) / abs(base) if base else math.inf
-    if new == base:
-        change = 0.0
-    verdict: Verdict = "FAIL" if rule is not None and change > rule.delta else "PASS"
+def _shown(subject: str, measure: str, means: tuple[float, float]) -> Judgement:
+    """Show the mean over photos of one measure of quality."""
+    base, new = means
+    better, worse = (base, new) if MORE_IS_WORSE[measure] else (new, base)
     return Judgement(
         subject=subject,
-        metric=metric,
-        unit=unit,
-        kind="trend" if rule is None else "exact" if subject == "size" else "quality",
+        metric=_spoken(measure),
+        unit="",
+        kind="trend",
         base=base,
         new=new,
-        larger_is_worse=more_is_worse,
-        worse=1 + change if math.isfinite(change) else None,
-        delta=None if rule is None else rule.delta,
-        gated=rule is not None,
-        verdict=None if rule is None else verdict,
+        larger_is_worse=MORE_IS_WORSE[measure],
+        worse=worse / better if better > 0 else None,
+        note="mean over photos",
     )
 
 
@@ -237,11 +266,7 @@ def _latencies(report: Report, model: Model) -> list[Latency]:
 
 
 def _spoken(measure: str) -> str:
-    return measure.removesuffix("_db").replace("_", " ")
-
-
-def _unit(measure: str) -> str:
-    return "dB" if measure.endswith("_db") else ""
+    return measure.replace("_", " ")
 
 
 def _side(models: Sequence[Model]) -> Side:

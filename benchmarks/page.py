@@ -2,62 +2,46 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from itertools import groupby
 
-from stylepress.benchmarks.page_look import SCRIPT, STYLE
+from stylepress.benchmarks.lost import figures, motion, rungs, verdict
+from stylepress.benchmarks.page_look import document, image, side_by_side, table
 from stylepress.benchmarks.page_timeline import timeline
 from stylepress.benchmarks.report import Latency, Model, Report, Shown, mean_of
-from stylepress.benchmarks.resources.cost import CONVENTION
-from stylepress.benchmarks.sections import megabytes, milliseconds, sections
-from stylepress.benchmarks.summary import (
-    MEASURES,
+from stylepress.benchmarks.sections import Section, sections
+from stylepress.benchmarks.summary import headline, machine_lines, scenario_line, unread_lines
+from stylepress.benchmarks.wording import (
     engine_version,
-    headline,
-    interval,
-    machine_lines,
+    megabytes,
+    milliseconds,
     percentile,
-    quality_value,
-    scenario_line,
     times,
 )
 
 BAR, GAP = 18, 42
-LONG = 30
-"""Letters of a last cell above which it is broken into lines."""
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 
 def page(report: Report) -> str:
     """Return the page. Its own policy forbids the browser to fetch anything."""
-    title = escape(headline(report))
+    title = headline(report)
     body = "\n".join(
         [
-            f"<header><h1>{title}</h1><p>{escape(scenario_line(report))}.</p></header>",
+            f"<header><h1>{escape(title)}</h1><p>{escape(scenario_line(report))}.</p></header>",
             *_doubts(report),
             *_cards(report),
             *_slider(report),
             *_latencies(report),
             *timeline(report),
-            *_speedups(report),
-            *_models(report),
-            *_sections(report),
-            *_qualities(report),
+            *_sections(sections(report)),
+            *_lost(report),
             *_pictures(report),
             *_machine(report),
             f"<footer>{escape(report.tool)}, {escape(report.created)}</footer>",
         ]
     )
-    return (
-        "<!doctype html>\n"
-        '<html lang="en"><head><meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
-        f"<title>{title}</title>\n<style>{STYLE}</style></head>\n"
-        f"<body><main>\n{body}\n</main><script>{SCRIPT}</script></body></html>\n"
-    )
+    return document(title, body)
 
 
 def _doubts(report: Report) -> Iterator[str]:
@@ -90,6 +74,9 @@ def _quality_cards(report: Report, model: Model) -> Iterator[tuple[str, str]]:
         theirs = mean_of(report.qualities, teacher.name, "style_distance")
         if own is not None and theirs:
             yield times(own / theirs), "the style distance of the teacher (1 is as near)"
+    for drift in report.drifts:
+        if drift.compressed == model.name:
+            yield drift.verdict, f"drift of its pictures from {drift.original}"
     psnr = mean_of(report.qualities, model.name, "psnr_db")
     if psnr is not None:
         reference = next(one.reference for one in report.qualities if one.model == model.name)
@@ -104,14 +91,14 @@ def _slider(report: Report) -> Iterator[str]:
         return
     yield (
         '<section><h2>Before and after</h2><div class="slider" style="--cut:50%">'
-        f"{_image(before, 'before')}{_image(after, 'after')}"
+        f"{image(before, 'before')}{image(after, 'after')}"
         '<input type="range" min="0" max="100" value="50" aria-label="how much of the photo">'
         f"</div><p>Left the photo, right {escape(after.title)}.</p></section>"
     )
 
 
 def _latencies(report: Report) -> Iterator[str]:
-    slowest = max(each.median_ms for each in report.latencies)
+    slowest = max(max(each.timing.round_medians_ms) for each in report.latencies)
     bars = "".join(
         _bar(latency, slowest, number * GAP) for number, latency in enumerate(report.latencies)
     )
@@ -132,7 +119,7 @@ def _latencies(report: Report) -> Iterator[str]:
         ]
         for latency in report.latencies
     ]
-    yield _table(["system", "median", "p90", "calls", "engine"], rows) + "</section>"
+    yield table(["system", "median", "p90", "calls", "engine"], rows) + "</section>"
 
 
 def _engine(latency: Latency) -> str:
@@ -153,112 +140,51 @@ def _bar(latency: Latency, slowest: float, top: int) -> str:
         f'<tspan class="value" dx="8">{milliseconds(latency.median_ms)}</tspan></text>'
         f'<rect class="{kind}" x="0" y="{top + 16}" width="{max(width, 0.2):.2f}%" '
         f'height="{BAR}" rx="3"/>'
-        f'<line x1="{low:.2f}%" x2="{min(high, 100):.2f}%" y1="{middle}" y2="{middle}"/>'
+        f'<line x1="{low:.2f}%" x2="{high:.2f}%" y1="{middle}" y2="{middle}"/>'
     )
 
 
-def _speedups(report: Report) -> Iterator[str]:
-    if report.speedups:
-        rows = [[x.system, x.baseline, times(x.ratio), interval(x)] for x in report.speedups]
-        heads = ["bundle", "baseline", "times as fast", "95 % interval, paired by round"]
-        yield f"<section><h2>Against the baselines</h2>{_table(heads, rows)}</section>"
-
-
-def _models(report: Report) -> Iterator[str]:
-    rows = [
-        [
-            model.name,
-            model.family,
-            "" if model.parameters is None else f"{model.parameters / 1e6:.3f} M",
-            "" if model.macs is None else f"{model.macs / 1e9:.2f} G",
-            megabytes(model.weights_bytes),
-            megabytes(model.size_bytes),
-            model.digest[:12],
-        ]
-        for model in report.models
-    ]
-    heads = ["model", "family", "parameters", "MACs a frame", "weights", "all files", "digest"]
-    yield (f"<section><h2>Models</h2>{_table(heads, rows)}<p>{escape(CONVENTION)}</p></section>")
-
-
-def _sections(report: Report) -> Iterator[str]:
-    for one in sections(report):
+def _sections(every: Iterable[Section]) -> Iterator[str]:
+    for one in every:
         note = f"<p>{escape(one.note)}</p>" if one.note else ""
-        yield (
-            f"<section><h2>{escape(one.title)}</h2>{_table(one.heads, one.rows)}{note}</section>"
-        )
+        yield (f"<section><h2>{escape(one.title)}</h2>{table(one.heads, one.rows)}{note}</section>")
 
 
-def _qualities(report: Report) -> Iterator[str]:
-    if not report.qualities:
-        return
-    flicker = {one.model: one for one in report.consistencies}
-    rows = []
-    for model in report.models:
-        own = [one for one in report.qualities if one.model == model.name]
-        if own:
-            values = [quality_value(report, model, measure) for measure, _ in MEASURES]
-            steady = flicker.get(model.name)
-            error = "" if steady is None else f"{steady.warp_error:.2e}"
-            rows.append([model.name, *values, error, own[0].reference or ""])
-    heads = ["model", *(name for _, name in MEASURES), "E_warp", "against"]
-    floor = report.consistencies[0].input_warp_error if report.consistencies else None
-    still = "" if floor is None else f" The photo itself has {floor:.2e}."
-    yield (
-        f"<section><h2>Quality, mean of {len(report.scenario.photos)} photos</h2>"
-        f"{_table(heads, rows)}<p>Style: patch sliced-Wasserstein distance to the style picture. "
-        "Content: difference of locally normalised luminance to the photo. Grid: 1 is a photo, "
-        "more is a pattern of 4 pixels. PSNR and SSIM against the model in the last column. "
-        f"E_warp: change along the known motion of a camera, lower is steadier.{still}</p>"
-        "</section>"
-    )
+def _lost(report: Report) -> Iterator[str]:
+    """What each bundle lost against its original: its checks, figures, pictures and the ladder."""
+    for drift in report.drifts:
+        yield from _sections([verdict(drift)])
+        yield from _gallery("Where it lost most", report.suffered.get(drift.compressed, ()))
+        yield from _sections([figures(drift)])
+        ladder = rungs(drift)
+        if ladder.rows:
+            steps = table(ladder.heads, ladder.rows)
+            yield f"<details><summary>{escape(ladder.title)}</summary>{steps}</details>"
+    yield from _sections(one for one in (motion(report),) if one.rows)
 
 
 def _pictures(report: Report) -> Iterator[str]:
-    if not report.gallery:
+    yield from _gallery("Pictures", report.gallery)
+
+
+def _gallery(title: str, pictures: Sequence[Shown]) -> Iterator[str]:
+    if not pictures:
         return
-    yield "<section><h2>Pictures</h2>"
-    for photo, shown in groupby(report.gallery, key=lambda each: each.photo):
-        figures = "".join(
-            f"<figure>{_image(each, each.column)}<figcaption>{escape(each.title)}</figcaption>"
-            "</figure>"
-            for each in shown
-        )
-        yield f'<h3>{escape(photo)}</h3><div class="pictures">{figures}</div>'
+    yield f"<section><h2>{escape(title)}</h2>"
+    for photo, shown in groupby(pictures, key=lambda each: each.photo):
+        yield f"<h3>{escape(photo)}</h3>{side_by_side(list(shown))}"
     yield "</section>"
 
 
 def _machine(report: Report) -> Iterator[str]:
-    rows = [[name, value] for name, value in machine_lines(report)]
-    yield f"<section><h2>Machine</h2>{_table(['', ''], rows, kind='prose')}"
+    known, unread = machine_lines(report), list(unread_lines(report))
+    yield f"<section><h2>Machine</h2>{table(['', ''], [*map(list, known)], kind='prose')}"
+    if unread:
+        silent = table(["", ""], [*map(list, unread)], kind="prose")
+        yield f"<details><summary>What it does not tell</summary>{silent}</details>"
     if report.skipped:
         items = "".join(
             f"<li><b>{escape(each.what)}</b>: {escape(each.why)}</li>" for each in report.skipped
         )
         yield f"<h3>Not measured</h3><ul>{items}</ul>"
     yield "</section>"
-
-
-def _image(shown: Shown, kind: str) -> str:
-    data = base64.b64encode(shown.jpeg).decode("ascii")
-    return (
-        f'<img class="{kind}" alt="{escape(shown.title)} of {escape(shown.photo)}" '
-        f'width="{shown.width}" height="{shown.height}" src="data:image/jpeg;base64,{data}">'
-    )
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "wide") -> str:
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in heads)
-    body = "".join(
-        "<tr>" + "".join(f"<td{_why(cell)}>{escape(cell)}</td>" for cell in row) + "</tr>"
-        for row in rows
-    )
-    top = f"<thead><tr>{head}</tr></thead>" if any(heads) else ""
-    if any(len(row[-1]) > LONG for row in rows):
-        kind += " wraps"
-    return f'<div class="{kind}"><table>{top}<tbody>{body}</tbody></table></div>'
-
-
-def _why(cell: str) -> str:
-    """A reason stands where a value would: smaller, and broken into lines."""
-    return ' class="why"' if cell.startswith("none: ") else ""

@@ -1,4 +1,16 @@
-"""Style sheet and script of the report's page."""
+"""What the pages of reports and comparisons share: skeleton, tables, pictures, look and script."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Sequence
+from html import escape
+
+from stylepress.benchmarks.report import Shown
+
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+LONG = 30
+"""Letters of a last cell above which it is broken into lines."""
 
 STYLE = """
 :root { color-scheme: light dark;
@@ -31,6 +43,7 @@ table { border-collapse: collapse; width: 100%; font-size: .86rem; }
 th, td { text-align: left; padding: 6px 14px 6px 0; border-bottom: 1px solid var(--line);
   vertical-align: top; font-variant-numeric: tabular-nums; white-space: nowrap; }
 td.why { white-space: normal; min-width: 8.5em; color: var(--soft); font-size: .78rem; }
+@media (max-width: 699px) { .wide td:first-child { white-space: normal; min-width: 8em; } }
 @media (min-width: 700px) { .wraps td:last-child { white-space: normal; min-width: 18em; } }
 .prose td:last-child, .prose td.why { font-size: inherit; white-space: normal; min-width: 0; overflow-wrap: anywhere; }
 th { color: var(--soft); font-weight: 500; white-space: nowrap; }
@@ -52,6 +65,9 @@ svg.time line { stroke: var(--line); opacity: 1; stroke-width: 1; }
   border-radius: 5px; margin-right: 6px; background: var(--curve); }
 .k0 { --curve: #0a7d5a; } .k1 { --curve: #c2571a; } .k2 { --curve: #3b6fd4; }
 .k3 { --curve: #9a4fb5; } .k4 { --curve: #8a7a1f; } .k5 { --curve: #6b6862; }
+@media (prefers-color-scheme: dark) {
+  .k0 { --curve: #3fc194; } .k1 { --curve: #f09a5b; } .k2 { --curve: #85a8f2; }
+  .k3 { --curve: #cf93e6; } .k4 { --curve: #cbb84e; } .k5 { --curve: #a19c92; } }
 img { display: block; max-width: 100%; height: auto; border-radius: 6px; }
 .pictures { display: grid; gap: 12px; grid-template-columns: repeat(auto-fill, minmax(160px, 1fr)); }
 @media (min-width: 700px) {
@@ -82,3 +98,61 @@ for (const figure of document.querySelectorAll('figure')) {
   figure.addEventListener('click', () => figure.classList.toggle('large'));
 }
 """
+
+
+def document(title: str, body: str, *, look: str = "") -> str:
+    """Return a whole page around a body; its own policy forbids the browser to fetch anything.
+
+    ``title`` is text, ``body`` is HTML, ``look`` is CSS after the shared one.
+    """
+    return (
+        "<!doctype html>\n"
+        '<html lang="en"><head><meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        f"<title>{escape(title)}</title>\n<style>{STYLE}{look}</style></head>\n"
+        f"<body><main>\n{body}\n</main><script>{SCRIPT}</script></body></html>\n"
+    )
+
+
+def table(
+    heads: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    kind: str = "wide",
+    *,
+    mark: Callable[[str], str] = lambda cell: "",
+) -> str:
+    """Return a table of texts; ``mark`` gives the CSS class of a cell by what it says."""
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in heads)
+    body = "".join(
+        "<tr>" + "".join(f"<td{_class(cell, mark)}>{escape(cell)}</td>" for cell in row) + "</tr>"
+        for row in rows
+    )
+    top = f"<thead><tr>{head}</tr></thead>" if any(heads) else ""
+    if any(len(row[-1]) > LONG for row in rows):
+        kind += " wraps"
+    return f'<div class="{kind}"><table>{top}<tbody>{body}</tbody></table></div>'
+
+
+def image(shown: Shown, kind: str) -> str:
+    """Return a picture that carries its own bytes."""
+    data = base64.b64encode(shown.jpeg).decode("ascii")
+    return (
+        f'<img class="{kind}" alt="{escape(shown.title)} of {escape(shown.photo)}" '
+        f'width="{shown.width}" height="{shown.height}" src="data:image/jpeg;base64,{data}">'
+    )
+
+
+def side_by_side(shown: Sequence[Shown]) -> str:
+    """Return pictures side by side, each above its title."""
+    made = "".join(
+        f"<figure>{image(one, one.column)}<figcaption>{escape(one.title)}</figcaption></figure>"
+        for one in shown
+    )
+    return f'<div class="pictures">{made}</div>'
+
+
+def _class(cell: str, mark: Callable[[str], str]) -> str:
+    """A reason stands where a value would: smaller, and broken into lines."""
+    name = "why" if cell.startswith("none: ") else mark(cell)
+    return f' class="{name}"' if name else ""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pydantic import Field
 
+from stylepress.benchmarks.drift.result import Drift
 from stylepress.benchmarks.json_file import read_json, schema_of
 from stylepress.benchmarks.machine.record import Machine
 from stylepress.benchmarks.machine.timeline import Curves
@@ -137,11 +138,23 @@ class Quality(Part):
 
 
 class Consistency(Part):
-    """Warping error of stylized frames along an exactly known motion, and of the frames put in."""
+    """How steadily one model draws a few frames of a camera whose motion is exactly known.
+
+    ``warp_error`` is the mean squared change along the motion, ``input_warp_error`` that of the
+    frames put in. ``noise_gain`` is how many times a camera's noise on a still scene comes out.
+    Against the frames of ``reference``: ``flicker`` is the mean difference of the change from frame
+    to frame, in levels, ``tof`` that of the estimated flow, in pixels, ``tlp`` that of the
+    perceptual change, times 100; None where there is no reference or nothing to measure with.
+    """
 
     model: str
     warp_error: float
     input_warp_error: float
+    noise_gain: float | None = None
+    reference: str | None = None
+    flicker: float | None = None
+    tof: float | None = None
+    tlp: float | None = None
 
 
 class EndToEnd(Part):
@@ -173,6 +186,9 @@ class Shown:
 class Report(Part):
     """Everything one run of ``stylepress bench`` found out.
 
+    ``drifts`` says what each bundle lost against its original; ``suffered`` shows by the bundle's
+    name where its pictures are farthest from it.
+
     ``validity`` says whether the turns of ``latencies`` count, None where nobody watched, and
     ``curves`` what the machine did during them; a scene of ``scenes`` has its own.
     """
@@ -187,6 +203,7 @@ class Report(Part):
     speedups: tuple[Speedup, ...]
     qualities: tuple[Quality, ...]
     consistencies: tuple[Consistency, ...] = ()
+    drifts: tuple[Drift, ...] = ()
     validity: Validity | None = None
     curves: Curves | None = None
     scenes: tuple[Scene, ...] = ()
@@ -196,6 +213,7 @@ class Report(Part):
     roof_shares: tuple[RoofShare, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     gallery: tuple[Shown, ...] = Field(default=(), exclude=True)
+    suffered: Mapping[str, tuple[Shown, ...]] = Field(default_factory=dict, exclude=True)
 
     def model(self, name: str) -> Model:
         """Return the model of that name."""

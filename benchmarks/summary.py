@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from stylepress.benchmarks.lost import lost
+from stylepress.benchmarks.machine.record import Board, Gpu
 from stylepress.benchmarks.machine.watch import Validity
-from stylepress.benchmarks.report import Latency, Model, Report, Speedup, mean_of
-from stylepress.benchmarks.sections import megabytes, milliseconds, quantile, sections
-
-MEASURES = (
-    ("style_distance", "style distance"),
-    ("content_distance", "content distance"),
-    ("grid_energy", "grid energy"),
-    ("psnr_db", "PSNR dB"),
-    ("ssim", "SSIM"),
+from stylepress.benchmarks.report import Latency, Report
+from stylepress.benchmarks.sections import sections
+from stylepress.benchmarks.wording import (
+    engine_version,
+    milliseconds,
+    percentile,
+    reasons,
+    times,
 )
 
 
@@ -24,19 +25,21 @@ def summary(report: Report) -> str:
         [f"{scenario_line(report)}."],
         ["## Doubts", "", *(f"- {doubt}" for doubt in report.doubts())] if report.doubts() else [],
         ["## Latency", "", *_latency_table(report)],
-        ["## Against the baselines", "", *_speedup_table(report)] if report.speedups else [],
-        ["## Models", "", *_model_table(report)],
-        ["## Quality", "", *_quality_table(report)],
         *(
             [f"## {one.title}", "", *table(one.heads, one.rows), "", one.note]
-            for one in sections(report)
+            for one in (*sections(report), *lost(report))
         ),
-        ["## Machine", "", *(f"- {name}: {value}" for name, value in machine_lines(report))],
+        ["## Machine", "", *(f"- {name}: {value}" for name, value in _lines(report))],
         ["## Not measured", "", *(f"- {each.what}: {each.why}" for each in report.skipped)]
         if report.skipped
         else [],
     ]
     return "\n\n".join("\n".join(part).strip() for part in parts if part) + "\n"
+
+
+def _lines(report: Report) -> Iterator[tuple[str, str]]:
+    yield from machine_lines(report)
+    yield from unread_lines(report)
 
 
 def headline(report: Report) -> str:
@@ -66,81 +69,92 @@ def scenario_line(report: Report) -> str:
 
 
 def machine_lines(report: Report) -> Iterator[tuple[str, str]]:
-    """Yield what is known of the machine, a name and a value each, unknown with its reason."""
+    """Yield what is known of the machine, a name and a value each."""
     machine = report.machine
+    clocks = ", ".join(f"{low:g} to {high:g} MHz" for low, high in machine.clocks_mhz or ())
     facts = {
         "processor": machine.cpu,
-        "features": " ".join(machine.flags or ()) or None,
-        "cores": machine.cores,
-        "quota": machine.quota_cores and f"{machine.quota_cores:g} cores",
-        "memory": machine.memory_gib and f"{machine.memory_gib:g} GiB",
-        "governor": machine.governor,
+        "features": " ".join(machine.flags or ()),
+        "cores": _listed(
+            str(machine.cores or ""),
+            machine.quota_cores and f"a quota of {machine.quota_cores:g}",
+            machine.smt and f"{machine.threads_per_core} threads a core",
+            machine.virtual and "virtual",
+        ),
+        "clocks": _listed(clocks, machine.governor, _switched("turbo", machine.turbo)),
+        "memory": _listed(
+            machine.memory_gib and f"{machine.memory_gib:g} GiB",
+            machine.memory_limit_gib and f"at most {machine.memory_limit_gib:g} GiB of it",
+            "shared with the GPU" if machine.board else None,
+        ),
+        "board": _board(machine.board) if machine.board else None,
+        **{f"GPU {number}": _gpu(gpu) for number, gpu in enumerate(machine.gpus or ())},
         "system": f"{machine.system} {machine.kernel} {machine.architecture}",
         "python": machine.python,
         "packages": ", ".join(f"{name} {v}" for name, v in machine.packages.items() if v),
-        "load before": machine.load_average,
+        "load before": None if machine.load_average is None else f"{machine.load_average:g}",
+        **machine.thread_variables,
     }
-    fields = {
-        "processor": "cpu",
-        "features": "flags",
-        "quota": "quota_cores",
-        "memory": "memory_gib",
-        "load before": "load_average",
-    }
-    for name, value in facts.items():
-        field = fields.get(name, name)
-        reason = machine.missing.get(field, "not recorded")
-        yield name, str(value) if value not in (None, "") else f"none: {reason}"
-    for name, value in machine.thread_variables.items():
-        yield name, value
+    yield from ((name, value) for name, value in facts.items() if value)
     if report.validity is not None:
         yield from _meanwhile(report.validity)
 
 
+def unread_lines(report: Report) -> Iterator[tuple[str, str]]:
+    """Yield what the machine does not tell, and why."""
+    if report.machine.missing:
+        yield "not told", reasons(report.machine.missing)
+    if report.validity is not None and report.validity.missing:
+        yield "not watched", reasons(report.validity.missing)
+
+
+def _board(board: Board) -> str:
+    clocks = board.gpu_mhz
+    return _listed(
+        *(board.model, board.chip),
+        board.l4t and f"L4T {board.l4t}",
+        board.jetpack and f"JetPack {board.jetpack}",
+        board.power_mode_name and f"power mode {board.power_mode_name}",
+        clocks and f"GPU {clocks[0]:g} to {clocks[1]:g} MHz",
+        board.clocks_locked is not None
+        and ("clocks locked" if board.clocks_locked else "clocks not locked"),
+    )
+
+
+def _gpu(gpu: Gpu) -> str:
+    return _listed(
+        gpu.name,
+        gpu.memory_mib and f"{gpu.memory_mib / 1024:.0f} GiB",
+        gpu.driver and f"driver {gpu.driver}",
+        gpu.cuda and f"CUDA {gpu.cuda}",
+        gpu.power_limit_w and f"at most {gpu.power_limit_w:g} W",
+        gpu.most_sm_mhz and f"{gpu.most_sm_mhz} MHz",
+        gpu.set_sm_mhz and f"set to {gpu.set_sm_mhz} MHz",
+        *(_switched("persistence", gpu.persistence), _switched("ECC", gpu.ecc)),
+        gpu.mig and "MIG on",
+    )
+
+
+def _listed(*parts: str | float | None) -> str:
+    """Join the texts that are there.
+
+    >>> _listed("a", None, False, "", "b")
+    'a, b'
+    """
+    return ", ".join(part for part in parts if part and isinstance(part, str))
+
+
+def _switched(name: str, on: bool | None) -> str | None:
+    return None if on is None else f"{name} {'on' if on else 'off'}"
+
+
 def _meanwhile(validity: Validity) -> Iterator[tuple[str, str]]:
-    """Yield what was seen of the machine while the turns were measured, and what was not."""
+    """Yield what was seen of the machine while the turns were measured."""
     load, waited = validity.foreign_load, validity.cpu_pressure
     seen = [] if load is None else [f"others used {load:.0%} of the processor"]
     seen += [] if waited is None else [f"some task waited for a core {waited:.0%} of the time"]
     seen += [event.what for event in validity.events if event.kind != "foreign load"]
     yield "meanwhile", "; ".join(seen) or "nothing was seen"
-    if validity.missing:
-        yield "not watched", "; ".join(f"{name}: {why}" for name, why in validity.missing.items())
-
-
-def times(ratio: float) -> str:
-    """Write a ratio with three digits.
-
-    >>> times(123.4), times(99.04), times(0.9996)
-    ('123x', '99.0x', '1.00x')
-    """
-    return f"{ratio:.{0 if ratio >= 100 else 1 if ratio >= 10 else 2}f}x"
-
-
-def percentile(latency: Latency) -> str:
-    """Write the 90th percentile, or why there is none."""
-    return quantile(latency.at(0.9))
-
-
-def engine_version(latency: Latency) -> str:
-    """Write the version of the engine, without the build that OpenVINO adds to its own."""
-    return str(latency.facts.get("version", "")).partition("-")[0]
-
-
-def interval(speedup: Speedup) -> str:
-    """Write the 95 % interval of a ratio, or that there is none."""
-    if speedup.low is None or speedup.high is None:
-        return f"no interval from {speedup.rounds} rounds"
-    return f"{speedup.low:.3g} to {speedup.high:.3g}"
-
-
-def quality_value(report: Report, model: Model, measure: str) -> str:
-    """Write the mean of one measure over all photos; a dash where there is none."""
-    value = mean_of(report.qualities, model.name, measure)
-    if value is None:
-        equal = [one.identical for one in report.qualities if one.model == model.name]
-        return "equal" if measure == "psnr_db" and equal and all(equal) else "-"
-    return f"{value:.1f}" if measure == "psnr_db" else f"{value:.3f}"
 
 
 def _latency_table(report: Report) -> list[str]:
@@ -157,50 +171,6 @@ def _latency_row(latency: Latency) -> list[str]:
         str(latency.facts.get("threads", "")),
         engine_version(latency),
     ]
-
-
-def _speedup_table(report: Report) -> list[str]:
-    rows = [
-        [each.system, each.baseline, times(each.ratio), interval(each)] for each in report.speedups
-    ]
-    return table(["bundle", "baseline", "times as fast", "95 % interval"], rows)
-
-
-def _model_table(report: Report) -> list[str]:
-    rows = [
-        [
-            model.name,
-            model.family,
-            "-" if model.parameters is None else f"{model.parameters / 1e6:.3f} M",
-            "-" if model.macs is None else f"{model.macs / 1e9:.2f} G",
-            megabytes(model.weights_bytes),
-            megabytes(model.size_bytes),
-            model.digest[:12],
-        ]
-        for model in report.models
-    ]
-    heads = ["model", "family", "parameters", "MACs a frame", "weights", "all files", "digest"]
-    return table(heads, rows)
-
-
-def _quality_table(report: Report) -> list[str]:
-    flicker = {one.model: one for one in report.consistencies}
-    rows = []
-    for model in report.models:
-        own = [one for one in report.qualities if one.model == model.name]
-        if not own:
-            continue
-        values = [quality_value(report, model, measure) for measure, _ in MEASURES]
-        steady = flicker.get(model.name)
-        rows.append(
-            [
-                model.name,
-                *values,
-                "-" if steady is None else f"{steady.warp_error:.2e}",
-                own[0].reference or "-",
-            ]
-        )
-    return table(["model", *(name for _, name in MEASURES), "E_warp", "against"], rows)
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -8,8 +8,10 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import cycle
 from pathlib import Path
+from time import perf_counter_ns
 
-from stylepress.benchmarks.machine.watch import Watch
+from stylepress.benchmarks.machine.timeline import Window
+from stylepress.benchmarks.machine.watch import Validity, Watch
 from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.pictures.photos import Photo
 from stylepress.benchmarks.report import EndToEnd, Latency, Model, RoofShare
@@ -19,12 +21,14 @@ from stylepress.benchmarks.scenarios.scene import Scene, lanes_of, play, words
 from stylepress.benchmarks.scenarios.warm_up import WarmRule
 from stylepress.benchmarks.timing.roof import Roof, measure_roof, share_of_roof
 from stylepress.benchmarks.timing.systems import Contender, Run
-from stylepress.errors import BackendError, FrameError
+from stylepress.errors import BackendError, FrameError, VerificationError
 from stylepress.progress import Progress
 from stylepress.runtime.backends import EngineOptions, open_engine
 from stylepress.runtime.bundle import Bundle
+from stylepress.runtime.media.images import Picture, write_picture
 
 FILM_FRAMES, FILM_WARM_UP = 24, 4
+AV, ONNX = (f"pip install 'stylepress[{extra}]'" for extra in ("video", "export"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ class Trials:
                     environ=environ,
                     progress=self.progress,
                 )
-            except BackendError as error:
+            except (BackendError, VerificationError) as error:
                 self._skip(f"start and memory of {one.name}", error)
 
     def scenes(
@@ -103,16 +107,15 @@ class Trials:
                     self.progress.finish()
 
     def splits(self, entrants: Sequence[Entrant], photo: Path | None) -> Iterator[EndToEnd]:
-        """Take a short film of a photo through each, from a file to a file."""
-        if photo is None:
-            self._skip("the split from film to film", "the golden pictures are too small to film")
-            return
+        """Take a short film through each, from a file to a file.
+
+        It is of a photo, or of a golden picture where there is none.
+        """
         try:
             from stylepress.benchmarks.pictures.clip import make_clip  # av
             from stylepress.benchmarks.scenarios.film import film_pipeline
         except ImportError as error:
-            why = f"{error}. Run `pip install 'stylepress[video]'`."
-            self._skip("the split from film to film", why)
+            self._skip("the split from film to film", f"{error}. Run `{AV}`.")
             return
         height, width = self.engine.size or (512, 512)
         with tempfile.TemporaryDirectory(prefix="stylepress-film-") as folder:
@@ -120,9 +123,13 @@ class Trials:
             count = FILM_FRAMES + FILM_WARM_UP
             size = height - height % 2, width - width % 2
             self.progress.start("Filming", count * len(entrants))
+            if photo is None:
+                photo = Path(folder) / "golden.png"
+                (_, golden, _), *_ = entrants[0].bundle.golden()
+                write_picture(photo, Picture(golden[0]))
             make_clip([photo], clip, seconds=count / 30, size=size, sound=False)
             for one in entrants:
-                made = Path(folder) / "out.mp4"
+                made, began_ns = Path(folder) / "out.mp4", perf_counter_ns()
                 try:
                     with (
                         self._lanes(one, 1, size=size) as run,
@@ -131,16 +138,36 @@ class Trials:
                         for _ in range(count):
                             film.run(None)
                             self.progress.advance(note=one.name)
-                        yield EndToEnd(system=one.name, split=film.split(last=FILM_FRAMES))
+                        split = film.split(last=FILM_FRAMES)
+                    counts = {"validity": self._judged(began_ns)}
+                    yield EndToEnd(system=one.name, split=split.model_copy(update=counts))
                 except (BackendError, FrameError) as error:
                     self._skip(f"the split from film to film of {one.name}", error)
             self.progress.finish()
 
     def roofs(self, backends: Sequence[str], work: Path) -> tuple[Roof, ...]:
-        """Measure what this machine could do at most, in each backend. Needs the package onnx."""
+        """Measure what this machine could do at most, in each backend."""
         folder = work / "roof"
         folder.mkdir()
-        return measure_roof(backends, folder, threads=self.engine.threads, progress=self.progress)
+        made: list[Roof] = []
+        self.progress.start("Measuring the roof of this machine", len(backends))
+        for backend in backends:
+            found = self._roof(backend, folder)
+            made += [] if found is None else [found]
+            self.progress.advance(note=f"{backend}: {found.words if found else 'not measured'}")
+        self.progress.finish()
+        return tuple(made)
+
+    def _roof(self, backend: str, folder: Path) -> Roof | None:
+        began_ns = perf_counter_ns()
+        try:
+            found = measure_roof(backend, folder, threads=self.engine.threads)
+            return found.model_copy(update={"validity": self._judged(began_ns)})
+        except (BackendError, VerificationError) as error:
+            self._skip(f"the roof of {backend}", error)
+        except ImportError as error:
+            self._skip(f"the roof of {backend}", f"{error}. Run `{ONNX}`.")
+        return None
 
     @contextmanager
     def _lanes(
@@ -154,6 +181,9 @@ class Trials:
         options = replace(self.engine, lanes=lanes, size=size)
         with closing(open_engine(one.bundle, one.contender.backend, options=options)) as engine:
             yield engine.run
+
+    def _judged(self, began_ns: int) -> Validity:
+        return self.watch.judged(Window(began_ns, perf_counter_ns()))
 
     def _skip(self, what: str, why: object) -> None:
         self.skipped.append(Skipped(what=what, why=str(why)))

@@ -6,17 +6,20 @@ import os
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from stylepress.errors import BackendError
-from stylepress.options import ForeignLoad, Quiet, TargetName, frame_size, terminal
+from stylepress.options import (
+    ForeignLoad,
+    Quiet,
+    TargetName,
+    home,
+    measured_backends,
+    measured_size,
+    terminal,
+)
 
-if TYPE_CHECKING:
-    from stylepress.targets.target import Target
-
-USUAL_SIZE = (512, 512)
 LONGEST_S = 120.0
 
 
@@ -75,6 +78,25 @@ def bench(
     roof: Annotated[
         bool, typer.Option("--roof", help="Also measure what this machine could do at most.")
     ] = False,
+    drift: Annotated[
+        bool | None,
+        typer.Option(
+            "--drift/--no-drift",
+            help="What the pictures lost; default: when --student or --teacher is given.",
+        ),
+    ] = None,
+    references: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Other photos, for the drift from the original's world."),
+    ] = None,
+    extractor: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Inception weights of FID, or an ONNX feature network."),
+    ] = None,
+    lpips: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Heads of LPIPS 0.1, its network beside them."),
+    ] = None,
     foreign_load: ForeignLoad = 5,
     selftest: Annotated[
         bool,
@@ -93,14 +115,15 @@ def bench(
 
     $ stylepress bench runs/candy/bundle
     $ stylepress bench runs/candy/bundle --teacher candy.pth --photos held-out --out report
+    $ stylepress bench runs/candy/bundle --student runs/candy/float --photos held-out -o report
     $ stylepress bench runs/candy/bundle --scenario fixed-rate --fps 25 --split --roof
     $ stylepress bench runs/candy/bundle --selftest --out floor
     """
     from stylepress.targets.target import load_target
 
     profile = load_target(target) if target else None
-    frame = frame_size(size) if size else profile.size if profile else USUAL_SIZE
-    backends = _backends(profile) if profile else None
+    frame = measured_size(size, profile)
+    backends = measured_backends(profile) if profile else None
     if selftest:
         _selftest(
             bundles,
@@ -118,6 +141,7 @@ def bench(
 
     from stylepress.benchmarks.bench import BenchOptions, write_html, write_json, write_report
     from stylepress.benchmarks.bench import bench as measure
+    from stylepress.benchmarks.drift.bundles import DriftOptions
     from stylepress.benchmarks.scenarios.outcome import Length
     from stylepress.benchmarks.scenarios.scene import setting_named
     from stylepress.benchmarks.summary import summary
@@ -136,6 +160,7 @@ def bench(
         length=Length(min_s=min_time, most_s=max(LONGEST_S, 2 * min_time)),
         split=split,
         roof=roof,
+        drift=DriftOptions(drift, references, extractor, lpips, home()),
         foreign_load=foreign_load / 100,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         environ=os.environ,
@@ -205,16 +230,3 @@ def _selftest(
         beside.write_text(floor_text(floor), encoding="utf-8")
     screen.show(floor.summary().rstrip())
     screen.say(f"Wrote {path}")
-
-
-def _backends(target: Target) -> tuple[str, ...]:
-    """Return the target's engines that this machine can measure."""
-    from stylepress.runtime.backends import BACKENDS
-    from stylepress.targets.target import usable_engines
-
-    backends = tuple(engine for engine in usable_engines(target) if engine in BACKENDS)
-    if not backends:
-        raise BackendError(
-            f"Target {target.name!r} is only compiled for, not run. Measure another --target."
-        )
-    return backends

@@ -5,23 +5,43 @@ from __future__ import annotations
 import os
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from stylepress.errors import RecipeError
-from stylepress.options import ForeignLoad, Json, Quiet, frame_size, terminal
+from stylepress.options import (
+    ForeignLoad,
+    Json,
+    Quiet,
+    TargetName,
+    measured_backends,
+    measured_size,
+    terminal,
+)
+
+if TYPE_CHECKING:
+    from stylepress.benchmarks.verdict.pictures import PictureJudge
+    from stylepress.progress import Progress
 
 INCONCLUSIVE = 3
+PHOTOS, DRIFT_PHOTOS = 6, 12
+"""Most photos that are drawn; a distance over sets needs more: 445 squares, at 512x512 7 photos."""
 
 
 def compare(
     base: Annotated[Path, typer.Argument(metavar="BASE", help="Older bundle or report.json.")],
     new: Annotated[Path, typer.Argument(metavar="NEW", help="Newer bundle or report.json.")],
-    size: Annotated[str, typer.Option(metavar="WxH", help="Frame size.")] = "512x512",
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="WxH", help="Frame size; default the target's, else 512x512."),
+    ] = None,
+    target: TargetName = None,
     backend: Annotated[
         list[str] | None,
-        typer.Option("--backend", "-b", metavar="NAME", help="Default: all that run both."),
+        typer.Option(
+            "--backend", "-b", metavar="NAME", help="Default: the target's, else all that run both."
+        ),
     ] = None,
     threads: Annotated[
         int | None, typer.Option(metavar="N", help="Default: as many as there are cores.")
@@ -33,7 +53,8 @@ def compare(
         Path | None, typer.Option(metavar="IMG", help="Style picture, for the style distance.")
     ] = None,
     pairs: Annotated[
-        int, typer.Option(metavar="N", help="Of runs; 6 on locked clocks, 20 on hosted runners.")
+        int,
+        typer.Option(metavar="N", help="Pairs of runs; 6 on locked clocks, 20 on hosted runners."),
     ] = 10,
     min_time: Annotated[float, typer.Option(metavar="S", help="Least seconds a run.")] = 5,
     min_count: Annotated[int, typer.Option(metavar="N", help="Least timed calls a run.")] = 100,
@@ -56,11 +77,19 @@ def compare(
         ),
     ] = "p50,memory",
     min_psnr: Annotated[
-        float, typer.Option(metavar="DB", help="Least PSNR between their pictures; 0: any.")
+        float,
+        typer.Option(metavar="DB", help="Least PSNR of NEW's pictures against BASE's; 0: any."),
     ] = 20,
     max_quality_loss: Annotated[
         float, typer.Option(metavar="PERCENT", help="Growth of style or content distance, grid.")
     ] = 10,
+    drift: Annotated[
+        bool,
+        typer.Option(
+            "--drift",
+            help="Also hold NEW to what compression may lose: distances over squares, PSNR, SSIM.",
+        ),
+    ] = False,
     foreign_load: ForeignLoad = 5,
     vary: Annotated[
         list[str] | None,
@@ -113,10 +142,15 @@ def compare(
     from stylepress.benchmarks.verdict.pictures import PictureLimits
     from stylepress.benchmarks.verdict.session import PairPlan
     from stylepress.benchmarks.verdict.terms import DuelOptions
+    from stylepress.targets.target import load_target
 
+    profile = load_target(target) if target else None
+    limits = PictureLimits(min_psnr, max_quality_loss / 100)
     with terminal(quiet=quiet) as screen:
         if not base.is_dir():
-            found = compare_files(base, new, max_regression_percent=delta, vary=vary or ())
+            found = compare_files(
+                base, new, max_regression_percent=delta, limits=limits, vary=vary or ()
+            )
         else:
             plan = PairPlan(
                 pairs=pairs,
@@ -128,21 +162,25 @@ def compare(
                 rest_s=rest,
                 seed=seed,
             )
+            given = measured_backends(profile) if profile else None
             options = DuelOptions(
-                size=frame_size(size),
+                size=measured_size(size, profile),
                 threads=threads,
-                backends=tuple(backend) if backend else None,
+                backends=tuple(backend) if backend else given,
                 plan=plan,
                 delta=delta / 100,
                 floor=None if floor is None else read_floor(floor),
                 gated=tuple(name.strip() for name in gate.split(",")),
                 photos=photos,
+                most_photos=DRIFT_PHOTOS if drift else PHOTOS,
                 style=style,
-                limits=PictureLimits(min_psnr, max_quality_loss / 100),
+                limits=limits,
+                judges=_drift_judges(screen) if drift else (),
+                foreign_load=foreign_load / 100,
                 created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
                 environ=os.environ,
             )
-            with Watch(limits=Limits(foreign_load=foreign_load / 100)) as watch:
+            with Watch(limits=Limits(foreign_load=options.foreign_load)) as watch:
                 found = duel(base, new, options=options, progress=screen, watch=watch)
         written = list(write_comparison(found, out)) if out is not None else []
         if history is not None:
@@ -153,3 +191,11 @@ def compare(
         screen.say(f"Wrote {path}")
     open_code = {"exit3": INCONCLUSIVE, "pass": 0, "fail": 1}[inconclusive]
     raise typer.Exit(open_code if found.verdict == "INCONCLUSIVE" else found.exit_code)
+
+
+def _drift_judges(progress: Progress) -> tuple[PictureJudge, ...]:
+    """Return the judge of drift over the extractor that needs no weights."""
+    from stylepress.benchmarks.drift.features.extractor import HandcraftedExtractor
+    from stylepress.benchmarks.drift.judge import DriftJudge
+
+    return (DriftJudge(HandcraftedExtractor(), progress),)

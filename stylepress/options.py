@@ -7,12 +7,16 @@ import re
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stylepress.cache import Cache, cache_folder
+from stylepress.errors import BackendError
 from stylepress.terminal import Terminal
+
+if TYPE_CHECKING:
+    from stylepress.targets.target import Target
 
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Say nothing but warnings, errors and results.")
@@ -27,6 +31,8 @@ TargetName = Annotated[
 Fresh = Annotated[
     bool, typer.Option("--no-cache", help="Build every step again, and keep nothing for later.")
 ]
+USUAL_SIZE = (512, 512)
+"""(height, width) of the frames where neither the user nor a target names one."""
 ForeignLoad = Annotated[
     float,
     typer.Option(
@@ -73,3 +79,27 @@ def frame_size(text: str) -> tuple[int, int]:
     if match is None:
         raise typer.BadParameter(f"{text!r} is no frame size. Write it as 1280x720.")
     return int(match[2]), int(match[1])
+
+
+def measured_size(text: str | None, target: Target | None) -> tuple[int, int]:
+    """Return the (height, width) to measure at: the user's, else the target's, else the usual."""
+    if text:
+        return frame_size(text)
+    return target.size if target else USUAL_SIZE
+
+
+def measured_backends(target: Target) -> tuple[str, ...]:
+    """Return the target's engines that can be measured on this machine.
+
+    Raises:
+        BackendError: none is installed here, or it is only compiled for.
+    """
+    from stylepress.runtime.backends import BACKENDS
+    from stylepress.targets.target import usable_engines
+
+    backends = tuple(engine for engine in usable_engines(target) if engine in BACKENDS)
+    if not backends:
+        raise BackendError(
+            f"Target {target.name!r} is only compiled for, not run. Measure another --target."
+        )
+    return backends

@@ -17,19 +17,14 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of damage and its strengths from faint to strong, each called ``title``.
+    """One kind of damage and its strengths from faint to strong.
 
     ``damage`` takes an (H, W, 3) uint8 picture, a strength, and the picture's number, which seeds
     what is random.
     """
 
-    title: str
     damage: Callable[[Pixels, float, int], Pixels]
     strengths: tuple[float, ...]
-
-    def name(self, strength: float) -> str:
-        """Say how strong it is."""
-        return self.title.format(strength)
 
 
 def jpeg(picture: Pixels, quality: int) -> Pixels:
@@ -66,13 +61,14 @@ def coarse(picture: Pixels, bits: int) -> Pixels:
 
 
 LADDERS: Mapping[str, Kind] = {
-    "jpeg": Kind("quality {:g}", lambda p, q, _: jpeg(p, int(q)), (95, 85, 70, 50, 30, 10)),
-    "blur": Kind("sigma {:g} px", lambda p, s, _: blurred(p, s), (0.4, 0.6, 0.9, 1.4, 2, 3)),
-    "noise": Kind("deviation {:g} levels", noisy, (1, 2, 4, 8, 16, 32)),
-    "colour": Kind("shift {:g} levels", lambda p, a, _: tinted(p, a), (1, 2, 4, 8, 16, 32)),
-    "bits": Kind("{:g} bits", lambda p, b, _: coarse(p, int(b)), (8, 6, 5, 4, 3, 2)),
+    "jpeg": Kind(lambda p, q, _: jpeg(p, int(q)), (95, 85, 70, 50, 30, 10)),
+    "blur": Kind(lambda p, s, _: blurred(p, s), (0.4, 0.6, 0.9, 1.4, 2, 3)),
+    "noise": Kind(noisy, (1, 2, 4, 8, 16, 32)),
+    "colour": Kind(lambda p, a, _: tinted(p, a), (1, 2, 4, 8, 16, 32)),
+    "bits": Kind(lambda p, b, _: coarse(p, int(b)), (8, 6, 5, 4, 3, 2)),
 }
-"""Each from faint to strong; 8 bits are the picture itself. 7 bits are left out: what is rounded to
+"""Each from faint to strong: JPEG quality, deviation in pixels, deviation in levels, shift of red
+and blue in levels, bits a channel. 8 bits are the picture itself. 7 bits are left out: what is rounded to
 them and back is half a level darker below the middle and lighter above it, which is a tint."""
 
 

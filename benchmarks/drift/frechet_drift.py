@@ -3,40 +3,47 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stylepress.benchmarks.drift.distances.frechet import Moments, Reference, features_distance
+from stylepress.benchmarks.drift.distances.frechet import (
+    Moments,
+    Reference,
+    features_distance,
+    rounding,
+)
 from stylepress.benchmarks.drift.features.extractor import ExtractorFact
-from stylepress.benchmarks.drift.resampling import Chosen, Resampling, resampling_for
+from stylepress.benchmarks.drift.resampling import Chosen, Resampling, within
 from stylepress.benchmarks.drift.result import FrechetDrift, Interval, Policy
 
 Rows = NDArray[np.float64]
 
 PRINTED, GATED = 2, 5
 """Pictures a dimension from which drift is printed, and from which it is judged."""
+ENOUGH: tuple[Policy | None, ...] = ("printed", "gated")
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
     """Features (M, d) of a reference, and (N, d) of the same N pictures from three arms.
 
-    ``benign`` are the original's pictures after a change that nobody minds.
+    ``benign`` are the original's pictures after a change that nobody minds. ``groups`` (N,) is the
+    picture that each row is a square of, None where each is a picture of its own.
     """
 
-    reference: Rows
+    reference: Rows | None
     original: Rows
     compressed: Rows
     benign: Rows
+    groups: Chosen | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Distances:
-    """All distances of one set of pictures, or of a part of it."""
+    """All distances of one set of pictures, or of a part of it; NaN without a reference."""
 
     reference_original: float
     reference_compressed: float
@@ -51,7 +58,7 @@ class Distances:
 
     @property
     def log_ratio(self) -> float:
-        """Logarithm of FD(O, C) / FD(O, benign O); -inf where nothing changed."""
+        """Logarithm of FD(O, C) / FD(O, benign O); not finite where one of them is 0."""
         if self.direct <= 0 or self.benign <= 0:
             return -math.inf if self.direct <= self.benign else math.inf
         return math.log(self.direct / self.benign)
@@ -61,25 +68,36 @@ def frechet_drift(
     features: Features, fact: ExtractorFact, *, seed: int, benign_change: str
 ) -> FrechetDrift:
     """Take every distance that the number of pictures allows, with its interval."""
-    count, least = len(features.original), min(len(features.original), len(features.reference))
-    policy = policy_for(least, fact.dimension)
-    shuffled = np.random.default_rng(seed).permutation(count)
-    one, two = (features.original[half] for half in np.array_split(shuffled, 2))
-    enough = policy in ("printed", "gated")
-    resampling = resampling_for(fact.dimension, seed=seed)
-    return FrechetDrift.model_validate(
-        {
-            "metric": fact.metric,
-            "extractor": fact,
-            "n_reference": len(features.reference),
-            "n": count,
-            "seed": seed,
-            "policy": policy,
-            "resampling": resampling.title if enough else "none",
-            "benign_change": benign_change,
-            "floor": features_distance(one, two),
-            **(_bounded(features, resampling) if enough else _alone(features)),
-        }
+    reference, original, count = features.reference, features.original, len(features.original)
+    policy = policy_for(count, fact.dimension)
+    drift_policy: Policy | None = None
+    if reference is not None:
+        drift_policy = policy_for(min(count, len(reference)), fact.dimension)
+    resampling = Resampling(count, fact.dimension, seed=seed, groups=features.groups)
+    known: dict[str, Any] = {
+        "reference_original": _distance(reference, original),
+        "reference_compressed": _distance(reference, features.compressed),
+        "drift": None,
+        "benign_drift": None,
+        "direct": Interval(value=features_distance(original, features.compressed)),
+        "benign": features_distance(original, features.benign),
+        "direct_over_benign": None,
+    }
+    if policy in ENOUGH:
+        known |= _bounded(features, resampling, drifting=drift_policy in ENOUGH)
+    return FrechetDrift(
+        metric=fact.metric,
+        extractor=fact,
+        n_reference=0 if reference is None else len(reference),
+        n=count,
+        seed=seed,
+        policy=policy,
+        drift_policy=drift_policy,
+        resampling=resampling.title if policy in ENOUGH else "none",
+        benign_change=benign_change,
+        floor=_floor(features, seed),
+        rounding=rounding(original),
+        **known,
     )
 
 
@@ -96,53 +114,67 @@ def policy_for(count: int, dimension: int) -> Policy:
     return "printed" if count < GATED * dimension else "gated"
 
 
-def _alone(features: Features) -> Mapping[str, Any]:
-    """Distances of so few pictures that no interval would hold: biased, so no drift of them."""
-    return {
-        "reference_original": features_distance(features.reference, features.original),
-        "reference_compressed": features_distance(features.reference, features.compressed),
-        "drift": None,
-        "benign_drift": None,
-        "direct": Interval(value=features_distance(features.original, features.compressed)),
-        "benign": features_distance(features.original, features.benign),
-        "direct_over_benign": None,
-    }
+def _floor(features: Features, seed: int) -> float:
+    """Distance between two halves of the original's pictures, no picture in both."""
+    groups = features.groups
+    units = np.arange(len(features.original)) if groups is None else groups
+    shuffled = np.random.default_rng(seed).permutation(np.unique(units))
+    first = np.isin(units, shuffled[: (len(shuffled) + 1) // 2])
+    if not 2 <= int(first.sum()) <= len(units) - 2:
+        first = np.arange(len(units)) % 2 == 0  # a single picture: every other square of it
+    return features_distance(features.original[first], features.original[~first])
 
 
-def _bounded(features: Features, resampling: Resampling) -> Mapping[str, Any]:
+def _distance(reference: Rows | None, rows: Rows) -> float | None:
+    return None if reference is None else features_distance(reference, rows)
+
+
+def _bounded(features: Features, resampling: Resampling, *, drifting: bool) -> dict[str, Any]:
     """Take the distances over all pictures, and over parts of them for their intervals."""
-    reference = Reference(Moments.of(features.reference))
+    reference = None
+    if drifting and features.reference is not None:
+        reference = Reference(Moments.of(features.reference))
     whole = distances(features, reference)
 
-    def statistics(chosen: Chosen) -> tuple[float, float, float]:
+    def statistics(chosen: Chosen) -> tuple[float, ...]:
         part = distances(features, reference, chosen)
-        return part.drift, part.direct, part.log_ratio
+        return part.direct, part.log_ratio, part.drift
 
-    drift, direct, ratio = resampling.intervals(
-        (whole.drift, whole.direct, whole.log_ratio), len(features.original), statistics
+    direct, ratio, drift = resampling.intervals(
+        (whole.direct, whole.log_ratio, whole.drift), statistics
     )
-    return {
+    found = {
+        "direct": within(direct, 0, math.inf),
+        "benign": whole.benign,
+        "direct_over_benign": _exponential(ratio),
+    }
+    if reference is None:
+        return found
+    return found | {
         "reference_original": whole.reference_original,
         "reference_compressed": whole.reference_compressed,
         "drift": drift,
         "benign_drift": whole.reference_benign - whole.reference_original,
-        "direct": direct,
-        "benign": whole.benign,
-        "direct_over_benign": _exponential(ratio),
     }
 
 
-def distances(features: Features, reference: Reference, chosen: Chosen | None = None) -> Distances:
+def distances(
+    features: Features, reference: Reference | None, chosen: Chosen | None = None
+) -> Distances:
     """Take all distances of the pictures ``chosen``, of all of them when None."""
     part = slice(None) if chosen is None else chosen
     original, compressed, benign = (
         Moments.of(rows[part]) for rows in (features.original, features.compressed, features.benign)
     )
     own = Reference(original)
+
+    def gap(one: Moments) -> float:
+        return math.nan if reference is None else reference.distance(one)
+
     return Distances(
-        reference_original=reference.distance(original),
-        reference_compressed=reference.distance(compressed),
-        reference_benign=reference.distance(benign),
+        reference_original=gap(original),
+        reference_compressed=gap(compressed),
+        reference_benign=gap(benign),
         direct=own.distance(compressed),
         benign=own.distance(benign),
     )

@@ -2,17 +2,29 @@
 
 Two-sided where a change to the better is a change too: a Frechet distance to a reference gets
 smaller when pictures lose what the reference does not have. Three-valued, as for times: a
-regression is beyond the limit and surely not nothing, ok is surely within, else nobody knows.
+regression is beyond the limit and surely not nothing, ok is surely within, else nobody knows. A
+figure without an interval is never sure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from stylepress.benchmarks.drift.paired import Paired
-from stylepress.benchmarks.drift.result import Bound, Check, CheckVerdict, FrechetDrift
+from stylepress.benchmarks.drift.frechet_drift import GATED
+from stylepress.benchmarks.drift.result import (
+    Bound,
+    Check,
+    CheckVerdict,
+    FrechetDrift,
+    Interval,
+    Paired,
+    Policy,
+)
 from stylepress.errors import RecipeError
+
+NO_LIMIT = "no limit was given"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,16 +32,22 @@ class Limits:
     """What a compressed model may change. None: not judged.
 
     ``drift_share`` is the drift allowed as a share of FD(reference, original) (MLPerf's band is
-    2 %), ``drift`` an absolute one in its place. ``benign_factor`` is how many times as far from
-    the original the pictures may be as its own pictures through JPEG 95. The rest limits paired
-    figures: means, the 5 % that suffer most, and the worst picture.
+    2 %), but never less than what a benign change could do; ``drift`` is an absolute one in its
+    place. ``benign_factor`` is how many times as far from the original the pictures may be as its
+    own pictures after a benign change. The rest limits paired figures: means, the 5 % that suffer most,
+    and the worst picture.
+
+    Of the three styles that ship, INT8 lies 0.04 to 0.21 times as far from float as a benign change
+    does, at 34 to 40 dB; noise of one level 1.0 to 1.7 times, at 48 dB; leaving 70 % of their chroma
+    53 to 122 times, at 25 to 29 dB. A picture may be worse than the mean: in an even sky the same
+    strokes fall elsewhere, at 22 dB.
     """
 
     drift_share: float | None = 0.02
     drift: float | None = None
     benign_factor: float | None = 3.0
     psnr_mean_db: float | None = 30.0
-    psnr_worst_db: float | None = 24.0
+    psnr_worst_db: float | None = 20.0
     ssim_mean: float | None = 0.90
     ssim_worst: float | None = 0.75
     lpips_mean: float | None = 0.05
@@ -43,97 +61,75 @@ class Limits:
         """
         for name in self.__slots__:
             value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
+            if value is not None and not 0 < value < math.inf:
                 raise RecipeError(
                     f"A limit of {value} for {name} judges nothing. Give a number above 0, or None."
                 )
 
 
-def checks(frechet: FrechetDrift, paired: tuple[Paired, ...], limits: Limits) -> tuple[Check, ...]:
-    """Hold every figure against its limit."""
+def checks(
+    frechet: FrechetDrift, paired: tuple[Paired, ...], limits: Limits, *, names: Sequence[str]
+) -> tuple[Check, ...]:
+    """Hold every figure against its limit; ``names`` are those of the pictures."""
     return (
         _drift(frechet, limits),
         _direct(frechet, limits),
-        *_paired({one.measure: one for one in paired}, limits),
+        *_paired({one.measure: one for one in paired}, limits, names),
     )
 
 
 def _drift(frechet: FrechetDrift, limits: Limits) -> Check:
     """Both signs count: below the limit on the good side is still another model."""
-    metric = f"drift of {frechet.metric}"
-    drift, reference = frechet.drift, frechet.reference_original
-    if drift is None or reference is None:
-        why = f"{frechet.n} pictures of {frechet.extractor.dimension} dimensions: {frechet.policy}"
-        return _unjudged(metric, "within", why)
+    name, drift = f"drift of {frechet.metric}", frechet.drift
+    if frechet.drift_policy is None or frechet.reference_original is None:
+        return _check(name, None, why="no references were given")
+    # The root of a Frechet distance is a metric: no change of this direct distance moves further.
+    ceiling = frechet.benign + 2 * math.sqrt(frechet.benign * frechet.reference_original)
     wanted = limits.drift
     if wanted is None and limits.drift_share is not None:
-        wanted = limits.drift_share * reference
-    if frechet.policy != "gated" or wanted is None:
-        why = "no limit was given" if wanted is None else _few(frechet)
-        return _unjudged(metric, "within", why, drift.value, drift.low, drift.high)
-    floor = abs(frechet.benign_drift or 0.0)
+        wanted = max(limits.drift_share * frechet.reference_original, ceiling)
+    few = _few(frechet, frechet.drift_policy, min(frechet.n, frechet.n_reference))
+    if drift is None or few or wanted is None:
+        return _check(name, drift, why=few or NO_LIMIT)
+    # What moves by no more than this is a benign change, or arithmetic.
+    floor = max(abs(frechet.benign_drift or 0.0), frechet.rounding)
     limit = max(wanted, floor)
-    low, high = _bounds(drift.value, drift.low, drift.high)
+    low, high = _bounds(drift)
     verdict: CheckVerdict = "inconclusive"
     if (drift.value > limit and low > floor) or (drift.value < -limit and high < -floor):
         verdict = "regression"
     elif -limit <= low and high <= limit:
         verdict = "ok"
-    why = ""
-    if limit > wanted:
-        why = f"{frechet.benign_change} alone moves it by {floor:.3g}, more than the {wanted:.3g}"
-    elif verdict == "regression" and drift.value < 0:
+    why = _unsure(drift)
+    if verdict == "regression" and drift.value < 0:
         why = "nearer to the reference than the original is: not the original's pictures any more"
-    return Check(
-        name=metric,
-        value=drift.value,
-        low=drift.low,
-        high=drift.high,
-        limit=limit,
-        bound="within",
-        verdict=verdict,
-        why=why,
-    )
+    elif limit > wanted:
+        why = why or f"{frechet.benign_change} alone moves it by {floor:.3g}"
+    return _check(name, drift, verdict=verdict, limit=limit, bound="within", why=why)
 
 
 def _direct(frechet: FrechetDrift, limits: Limits) -> Check:
-    name, ratio = (
-        f"direct {frechet.metric} over {frechet.benign_change}",
-        frechet.direct_over_benign,
-    )
-    if ratio is None:
-        if frechet.direct.value == 0 and frechet.policy in ("printed", "gated"):
-            return Check(
-                name=name,
-                value=0.0,
-                limit=limits.benign_factor,
-                bound="at most",
-                verdict="ok",
-                why="the pictures are the same",
-            )
-        return _unjudged(name, "at most", _few(frechet))
-    limit = limits.benign_factor
-    if frechet.policy != "gated" or limit is None:
-        why = "no limit was given" if limit is None else _few(frechet)
-        return _unjudged(name, "at most", why, ratio.value, ratio.low, ratio.high)
-    low, high = _bounds(ratio.value, ratio.low, ratio.high)
+    name = f"direct {frechet.metric} over a benign change"
+    ratio, limit = frechet.direct_over_benign, limits.benign_factor
+    few = _few(frechet, frechet.policy, frechet.n)
+    if few or limit is None:
+        return _check(name, ratio, why=few or NO_LIMIT)
+    if frechet.direct.value <= frechet.rounding:
+        why = "the pictures are the same"
+        return _check(name, Interval(value=0.0), verdict="ok", limit=limit, why=why)
+    if ratio is None or frechet.benign <= frechet.rounding:
+        why = f"{frechet.benign_change} changes nothing here, and the compressed model does"
+        return _check(name, None, verdict="regression", limit=limit, why=why)
+    low, high = _bounds(ratio)
     verdict: CheckVerdict = "inconclusive"
     if ratio.value > limit and low > 1:
         verdict = "regression"
     elif high <= limit:
         verdict = "ok"
-    return Check(
-        name=name,
-        value=ratio.value,
-        low=ratio.low,
-        high=ratio.high,
-        limit=limit,
-        bound="at most",
-        verdict=verdict,
-    )
+    return _check(name, ratio, verdict=verdict, limit=limit, why=_unsure(ratio))
 
 
-def _paired(known: dict[str, Paired], limits: Limits) -> Iterator[Check]:
+def _paired(known: Mapping[str, Paired], limits: Limits, names: Sequence[str]) -> Iterator[Check]:
     """Means by their interval; quantiles and worst pictures as they are, for they are counts."""
     asked = (
         ("psnr_db", "mean", limits.psnr_mean_db),
@@ -147,54 +143,58 @@ def _paired(known: dict[str, Paired], limits: Limits) -> Iterator[Check]:
         one = known.get(measure)
         if one is None or limit is None:
             continue
-        low, high = (one.low, one.high) if part == "mean" else (None, None)
-        value = {"mean": one.mean, "worst": one.worst[0].value, "p95": one.p95}[part]
+        worst = one.worst[0]
+        if part == "mean":
+            seen = Interval(value=one.mean, low=one.low, high=one.high)
+            ends, why = _bounds(seen), _unsure(seen)
+        else:
+            seen = Interval(value=worst.value if part == "worst" else one.p95)
+            ends, why = (seen.value, seen.value), names[worst.picture] if part == "worst" else ""
         sign = 1 if one.more_is_worse else -1
-        ends = sorted(sign * end for end in _bounds(value, low, high))
+        best, worse = sorted(sign * end for end in ends)
         verdict: CheckVerdict = "inconclusive"
-        if ends[0] > sign * limit:
+        if best > sign * limit:
             verdict = "regression"
-        elif ends[1] <= sign * limit:
+        elif worse <= sign * limit:
             verdict = "ok"
-        yield Check(
-            name=f"{measure} {part}",
-            value=value,
-            low=low,
-            high=high,
-            limit=limit,
-            bound="at most" if one.more_is_worse else "at least",
-            verdict=verdict,
-            why=f"picture {one.worst[0].picture}" if part == "worst" else "",
-        )
+        bound: Bound = "at most" if one.more_is_worse else "at least"
+        yield _check(f"{measure} {part}", seen, verdict=verdict, limit=limit, bound=bound, why=why)
 
 
-def _bounds(value: float, low: float | None, high: float | None) -> tuple[float, float]:
-    return (value if low is None else low), (value if high is None else high)
+def _bounds(one: Interval) -> tuple[float, float]:
+    """Return where a figure may lie: anywhere, when nobody could tell."""
+    low, high = one.low, one.high
+    return -math.inf if low is None else low, math.inf if high is None else high
 
 
-def _few(frechet: FrechetDrift) -> str:
+def _unsure(one: Interval) -> str:
+    return "too few pictures for an interval" if one.low is None or one.high is None else ""
+
+
+def _few(frechet: FrechetDrift, policy: Policy, count: int) -> str:
+    """Say why a distance is not judged, nothing where it is."""
+    if policy == "gated":
+        return ""
     dimension = frechet.extractor.dimension
-    return (
-        f"{min(frechet.n, frechet.n_reference)} pictures of {dimension} dimensions are too few: "
-        f"judged from {5 * dimension}"
-    )
+    return f"{policy}: {count} for {dimension} dimensions, judged from {GATED * dimension}"
 
 
-def _unjudged(
+def _check(
     name: str,
-    bound: Bound,
+    seen: Interval | None,
+    *,
+    verdict: CheckVerdict = "not judged",
+    limit: float | None = None,
+    bound: Bound = "at most",
     why: str,
-    value: float | None = None,
-    low: float | None = None,
-    high: float | None = None,
 ) -> Check:
     return Check(
         name=name,
-        value=value,
-        low=low,
-        high=high,
-        limit=None,
+        value=None if seen is None else seen.value,
+        low=None if seen is None else seen.low,
+        high=None if seen is None else seen.high,
+        limit=limit,
         bound=bound,
-        verdict="not judged",
+        verdict=verdict,
         why=why,
     )

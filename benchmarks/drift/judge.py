@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stylepress.benchmarks.drift.features.extractor import Extractor
 from stylepress.benchmarks.drift.result import Check, CheckVerdict, Drift
-from stylepress.benchmarks.drift.study import Arms, StudyOptions, drift_study
+from stylepress.benchmarks.drift.squares import squares
+from stylepress.benchmarks.drift.study import LEAST, Pair, StudyOptions, drift_study
 from stylepress.benchmarks.verdict.comparison import Judgement
 from stylepress.benchmarks.verdict.pictures import SUBJECT, Drawn
 from stylepress.benchmarks.verdict.rule import Verdict
@@ -18,7 +19,6 @@ from stylepress.progress import Progress
 
 Pixels = NDArray[np.uint8]
 
-LEAST = 4
 VERDICTS: Mapping[CheckVerdict, Verdict | None] = {
     "ok": "PASS",
     "regression": "FAIL",
@@ -31,10 +31,10 @@ VERDICTS: Mapping[CheckVerdict, Verdict | None] = {
 class DriftJudge:
     """A ``PictureJudge`` that holds the new arm's pictures against the base's as a distribution.
 
-    Frames are cut into squares of ``tile`` pixels (None: taken whole), because a distance over
-    sets needs many pictures; squares of one frame are alike, so its intervals are a little narrow.
-    ``references`` are (H, W, 3) uint8 pictures of the size of the frames, the photos themselves
-    when there are none.
+    Distances over sets are taken over squares of ``tile`` pixels of the frames (None: the frames),
+    because they need many pictures; paired figures over whole frames. ``references`` are (H, W, 3)
+    uint8 pictures of the base model of other photos; without any there is no drift to them, only
+    what lies between the arms.
     """
 
     extractor: Extractor
@@ -45,12 +45,12 @@ class DriftJudge:
 
     def __call__(self, drawn: Drawn) -> Iterator[Judgement]:
         """Return one judgement a check of the study, and the kernel and patch distances."""
-        photos, base, new = (
-            self._tiles([frame[0] for frame in frames])
-            for frames in (drawn.photos, drawn.base, drawn.new)
-        )
-        references = self._tiles(self.references) if self.references else photos
-        if min(len(photos), len(references)) < LEAST:
+        pairs = [
+            Pair(name, *(frame[0] for frame in frames))
+            for name, *frames in zip(drawn.names, drawn.photos, drawn.base, drawn.new, strict=True)
+        ]
+        count = sum(1 for pair in pairs for _ in squares(pair.original, self.tile))
+        if count < LEAST:
             yield Judgement(
                 subject=SUBJECT,
                 metric="drift",
@@ -58,47 +58,18 @@ class DriftJudge:
                 kind="quality",
                 base=None,
                 new=None,
-                note=f"{len(photos)} pictures are too few; {LEAST} are needed at least",
+                note=f"{count} pictures are too few; {LEAST} are needed at least",
             )
             return
-        yield from judgements(self.study(photos, base, new, references))
-
-    def study(
-        self,
-        photos: Sequence[Pixels],
-        base: Sequence[Pixels],
-        new: Sequence[Pixels],
-        references: Sequence[Pixels],
-    ) -> Drift:
-        """Study pictures that were drawn before: (H, W, 3) each, in the same order."""
-        mine, theirs = iter(base), iter(new)
-        arms = Arms(
-            ("base", lambda _: next(mine)[np.newaxis]), ("new", lambda _: next(theirs)[np.newaxis])
-        )
-        return drift_study(
-            arms,
-            photos,
-            references,
+        drift = drift_study(
+            ("base", "new"),
+            pairs,
+            self.references,
             extractor=self.extractor,
-            options=self.options,
+            options=replace(self.options, square=self.tile),
             progress=self.progress,
         )
-
-    def _tiles(self, frames: Sequence[Pixels]) -> list[Pixels]:
-        if self.tile is None:
-            return list(frames)
-        return [tile for frame in frames for tile in tiles(frame, self.tile)]
-
-
-def tiles(frame: Pixels, side: int) -> Iterator[Pixels]:
-    """Cut (H, W, 3) into squares, row by row; what is left at the right and below is left out.
-
-    >>> [int(tile.sum()) for tile in tiles(np.ones((5, 9, 3), np.uint8), 4)]
-    [48, 48]
-    """
-    for top in range(0, frame.shape[0] - side + 1, side):
-        for left in range(0, frame.shape[1] - side + 1, side):
-            yield np.ascontiguousarray(frame[top : top + side, left : left + side])
+        yield from judgements(drift)
 
 
 def judgements(drift: Drift) -> Iterator[Judgement]:
@@ -121,7 +92,7 @@ def judgements(drift: Drift) -> Iterator[Judgement]:
             kind="quality",
             base=None,
             new=value,
-            note=f"{note}, {drift.pictures} pictures",
+            note=f"{note}, {drift.sample}",
         )
 
 

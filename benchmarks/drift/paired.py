@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stylepress.benchmarks.part import Part
-from stylepress.benchmarks.pictures.quality import psnr_db, ssim, structures
+from stylepress.benchmarks.drift.resampling import mean_interval
+from stylepress.benchmarks.drift.result import Paired, Worst
+from stylepress.benchmarks.drift.rungs import MORE_IS_WORSE
+from stylepress.benchmarks.pictures.quality import psnr_db, scaled, ssim, structures
 from stylepress.errors import FrameError
 
 Pixels = NDArray[np.uint8]
@@ -18,42 +20,15 @@ Pixels = NDArray[np.uint8]
 CAP_DB = 99.0
 """PSNR of equal pictures, which is infinite, so that a mean exists; 0.003 levels of error."""
 WORST = 16
-RESAMPLES = 1000
-STRUCTURE_SIDE, WINDOW_SIDE = 176, 11
-
-MORE_IS_WORSE: Mapping[str, bool] = {
-    "psnr_db": False,
-    "ssim": False,
-    "ms_ssim": False,
-    "lpips": True,
-    "levels": True,
-    "content_drift": True,
-    "style_drift": True,
+RANGES: Mapping[str, tuple[float, float]] = {
+    "psnr_db": (-math.inf, CAP_DB),
+    "ssim": (-1.0, 1.0),
+    "ms_ssim": (0.0, 1.0),
+    "lpips": (0.0, math.inf),
+    "levels": (0.0, 255.0),
 }
-
-
-class Worst(Part):
-    """One of the pictures that suffered most."""
-
-    picture: int
-    value: float
-
-
-class Paired(Part):
-    """One measure over all pictures.
-
-    ``low`` and ``high`` bound the mean with 95 % (bootstrap over pictures; None below 6). ``p95``
-    is what 95 % of the pictures keep to, ``worst`` the 16 beyond, worst first.
-    """
-
-    measure: str
-    more_is_worse: bool
-    count: int
-    mean: float
-    low: float | None
-    high: float | None
-    p95: float
-    worst: tuple[Worst, ...]
+"""What a measure cannot leave, and the bounds of its mean neither."""
+STRUCTURE_SIDE, WINDOW_SIDE = 176, 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +57,7 @@ def pair_scores(
             f"Picture {picture} is {one.shape} {one.dtype} from one model and {two.shape} "
             f"{two.dtype} from the other. Give both models the same frame."
         )
-    first, second = one.astype(np.float32) / 255, two.astype(np.float32) / 255
+    first, second = scaled(one), scaled(two)
     values = {
         "psnr_db": min(psnr_db(first, second), CAP_DB),
         "levels": float(np.mean(np.abs(one.astype(np.int16) - two))),
@@ -95,58 +70,29 @@ def pair_scores(
     return PairScores(picture, {**values, **(extra or {})})
 
 
-def paired(scores: Sequence[PairScores], *, seed: int = 0) -> tuple[Paired, ...]:
+def paired(scores: Sequence[PairScores]) -> tuple[Paired, ...]:
     """Sum up each measure over the pictures that have it."""
     names = [name for name in MORE_IS_WORSE if any(name in one.values for one in scores)]
-    return tuple(_paired(name, scores, seed) for name in names)
+    return tuple(_paired(name, scores) for name in names)
 
 
-def _paired(name: str, scores: Sequence[PairScores], seed: int) -> Paired:
+def _paired(name: str, scores: Sequence[PairScores]) -> Paired:
     known = [(one.picture, one.values[name]) for one in scores if name in one.values]
     values = np.array([value for _, value in known])
-    if not np.isfinite(values).all():
-        raise FrameError(
-            f"The {name} of picture {known[int(np.argmin(np.isfinite(values)))][0]} is "
-            f"{values[int(np.argmin(np.isfinite(values)))]}. Look at that picture."
-        )
+    finite = np.isfinite(values)
+    if not finite.all():
+        picture, value = known[int(np.argmin(finite))]
+        raise FrameError(f"The {name} of picture {picture} is {value}. Look at that picture.")
     more = MORE_IS_WORSE[name]
     order = np.argsort(-values if more else values, kind="stable")[:WORST]
-    low, high = _interval(values, seed)
+    mean = mean_interval(values, *RANGES.get(name, (-math.inf, math.inf)))
     return Paired(
         measure=name,
         more_is_worse=more,
         count=len(values),
-        mean=float(values.mean()),
-        low=low,
-        high=high,
+        mean=mean.value,
+        low=mean.low,
+        high=mean.high,
         p95=float(np.quantile(values, 0.95 if more else 0.05)),
         worst=tuple(Worst(picture=known[i][0], value=known[i][1]) for i in order.tolist()),
     )
-
-
-def _interval(values: NDArray[np.float64], seed: int) -> tuple[float | None, float | None]:
-    if len(values) < 6:
-        return None, None
-    draw = np.random.default_rng(seed)
-    means = [values[draw.integers(len(values), size=len(values))].mean() for _ in range(RESAMPLES)]
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
-
-
-def rank_correlation(one: Sequence[float], two: Sequence[float]) -> float:
-    """Spearman's rho, ties by their mean rank; NaN when one of them does not vary.
-
-    >>> rank_correlation([1, 2, 3, 4], [10, 20, 40, 30])
-    0.8
-    """
-    first, second = _ranks(one), _ranks(two)
-    first, second = first - first.mean(), second - second.mean()
-    size = math.sqrt(float(first @ first) * float(second @ second))
-    return round(float(first @ second) / size, 12) if size else math.nan
-
-
-def _ranks(values: Sequence[float]) -> NDArray[np.float64]:
-    array = np.asarray(values, np.float64)
-    below, equal = (array[:, None] > array).sum(1), (array[:, None] == array).sum(1)
-    ranks: NDArray[np.float64] = below + (equal - 1) / 2
-    return ranks

@@ -8,8 +8,7 @@ from typing import Literal
 from pydantic import model_validator
 
 from stylepress.benchmarks.drift.features.extractor import ExtractorFact, LpipsFact
-from stylepress.benchmarks.drift.ladder import Ladder
-from stylepress.benchmarks.drift.paired import Paired
+from stylepress.benchmarks.drift.rungs import Ladder
 from stylepress.benchmarks.part import Part, Skipped
 
 CheckVerdict = Literal["ok", "regression", "inconclusive", "not judged"]
@@ -29,10 +28,12 @@ class Interval(Part):
 class FrechetDrift(Part):
     """Frechet distances among the reference R, the original's pictures O, the compressed one's C.
 
-    ``drift`` is FD(R, C) - FD(R, O), signed, null below 2 pictures a dimension; ``direct`` is
-    FD(O, C), ``benign`` FD(O, O through ``benign_change``) of the same pictures. ``floor`` is
-    FD between two halves of O: what unpaired numbers cannot see below. ``policy`` says how far
-    the number of pictures lets distances be trusted.
+    ``direct`` is FD(O, C), ``benign`` FD(O, O through ``benign_change``) of the same pictures.
+    ``floor`` is FD between two halves of O: what unpaired numbers cannot see below. ``drift`` is
+    FD(R, C) - FD(R, O), signed; null without a reference and below 2 pictures a dimension.
+    ``policy`` says how far the number of pictures lets ``direct`` be trusted, ``drift_policy`` the
+    same of ``drift``, where the reference counts too. A distance, or a difference of two, below
+    ``rounding`` is nothing.
     """
 
     metric: str
@@ -41,6 +42,7 @@ class FrechetDrift(Part):
     n: int
     seed: int
     policy: Policy
+    drift_policy: Policy | None
     resampling: str
     reference_original: float | None
     reference_compressed: float | None
@@ -51,6 +53,7 @@ class FrechetDrift(Part):
     benign_change: str
     direct_over_benign: Interval | None
     floor: float
+    rounding: float
 
     @model_validator(mode="after")
     def _named_for_what_it_is(self) -> FrechetDrift:
@@ -63,7 +66,7 @@ class FrechetDrift(Part):
 
 
 class Kernel(Part):
-    """Kernel distance (KID) of O and C: mean and deviation over random subsets."""
+    """Kernel distance (KID) of O and C: mean and deviation over random subsets of pairs."""
 
     value: float
     deviation: float
@@ -78,6 +81,30 @@ class Score(Part):
     original: float
     compressed: float
     splits: int
+
+
+class Worst(Part):
+    """One of the pictures that suffered most, by its number among the inputs."""
+
+    picture: int
+    value: float
+
+
+class Paired(Part):
+    """One measure over all pictures.
+
+    ``low`` and ``high`` bound the mean with 95 % (Student's t; None below 3 pictures). ``p95`` is
+    what 95 % of the pictures keep to, ``worst`` the 16 beyond, worst first.
+    """
+
+    measure: str
+    more_is_worse: bool
+    count: int
+    mean: float
+    low: float | None
+    high: float | None
+    p95: float
+    worst: tuple[Worst, ...]
 
 
 class Check(Part):
@@ -96,14 +123,17 @@ class Check(Part):
 class Drift(Part):
     """Everything that one study of a compressed model against its original found.
 
-    ``benign_patches`` is what the benign change does to the patch distance. Pictures are named by
-    their number among the inputs.
+    ``names`` are the pictures, ``size`` (height, width) that of the first. Distances over sets are
+    taken over squares of ``square`` pixels cut from them, ``frechet.n`` in all (None: the pictures
+    themselves); squares of one picture are alike, so intervals are taken over pictures.
+    ``benign_patches`` is what the benign change does to the patch distance.
     """
 
     original: str
     compressed: str
-    pictures: int
+    names: tuple[str, ...]
     size: tuple[int, int]
+    square: int | None
     seed: int
     frechet: FrechetDrift
     kernel: Kernel
@@ -124,22 +154,21 @@ class Drift(Part):
             return "regression"
         return "inconclusive" if "inconclusive" in seen or "ok" not in seen else "ok"
 
+    @property
+    def sample(self) -> str:
+        """What the pictures were, in words."""
+        height, width = self.size
+        pictures = f"{len(self.names)} pictures of {width}x{height}"
+        if self.square is None:
+            return pictures
+        return f"{self.frechet.n} squares of {self.square} pixels of {pictures}"
+
     def measure(self, name: str) -> Paired | None:
         """Return a paired measure, None where it was not taken."""
         return next((one for one in self.paired if one.measure == name), None)
 
-    def like(self) -> dict[str, dict[str, str]]:
-        """Say of every offline figure between which rungs of the ladder it lies."""
-        if self.ladder is None:
-            return {}
-        metrics = set(self.ladder.metrics)
-        return {
-            name: self.ladder.like(name, value)
-            for name, value in self._figures()
-            if name in metrics
-        }
-
-    def _figures(self) -> Iterator[tuple[str, float]]:
+    def figures(self) -> Iterator[tuple[str, float]]:
+        """Yield every figure that the ladder has too, by the ladder's name for it."""
         yield "direct", self.frechet.direct.value
         if self.frechet.drift is not None:
             yield "drift", abs(self.frechet.drift.value)
@@ -147,3 +176,12 @@ class Drift(Part):
         yield "patches", self.patches
         for one in self.paired:
             yield one.measure, one.mean
+
+    def like(self) -> dict[str, dict[str, str]]:
+        """Say of every figure between which rungs of the ladder it lies, by kind of damage."""
+        if self.ladder is None:
+            return {}
+        metrics = set(self.ladder.metrics)
+        return {
+            name: self.ladder.like(name, value) for name, value in self.figures() if name in metrics
+        }

@@ -1,4 +1,4 @@
-"""One study of drift from beginning to end: two models and pictures in, a ``Drift`` out."""
+"""One study of drift from beginning to end: what two models made of pictures in, a ``Drift`` out."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from stylepress.benchmarks.drift.damage import jpeg
+from stylepress.benchmarks.drift.damage import jpeg, tinted
 from stylepress.benchmarks.drift.distances.inception_score import SPLITS, inception_score
 from stylepress.benchmarks.drift.distances.kernel_distance import kernel_distance
-from stylepress.benchmarks.drift.distances.patch_distance import Patches
+from stylepress.benchmarks.drift.distances.patch_distance import TAKEN, TAKEN_OF_FEW, Patches
 from stylepress.benchmarks.drift.features.extractor import Extractor, Perceptual, Seen
 from stylepress.benchmarks.drift.frechet_drift import Features, frechet_drift
 from stylepress.benchmarks.drift.gate import Limits, checks
-from stylepress.benchmarks.drift.ladder import Ladder, ladder
-from stylepress.benchmarks.drift.paired import PairScores, pair_scores, paired
-from stylepress.benchmarks.drift.result import Drift, Kernel, Score
+from stylepress.benchmarks.drift.ladder import Climb, ladder
+from stylepress.benchmarks.drift.paired import STRUCTURE_SIDE, PairScores, pair_scores, paired
+from stylepress.benchmarks.drift.result import Drift, Score
+from stylepress.benchmarks.drift.rungs import Ladder
+from stylepress.benchmarks.drift.squares import squares
 from stylepress.benchmarks.part import Skipped
-from stylepress.benchmarks.pictures.quality import content_distance, style_distance
+from stylepress.benchmarks.pictures.quality import content_distance, scaled
 from stylepress.errors import FrameError
 from stylepress.progress import Progress
 
@@ -29,181 +31,170 @@ Pixels = NDArray[np.uint8]
 Run = Callable[[Pixels], Pixels]
 """A model: (1, H, W, 3) uint8 to the same shape."""
 
-BENIGN_QUALITY = 95
-BENIGN = f"JPEG {BENIGN_QUALITY}"
+BENIGN_TINT, BENIGN_QUALITY = 1.0, 95
+BENIGN = f"a tint of {BENIGN_TINT:g} level and JPEG {BENIGN_QUALITY}"
+"""What nobody minds, of both kinds: a shift of colours, which features of means see, and detail."""
 CHUNK = 8
+LEAST = 4
+"""Features below which there is no distance between two sets."""
 
 
 @dataclass(frozen=True, slots=True)
-class Arms:
-    """Two models by name, and what a reference picture is made with (None: taken as it is)."""
+class Pair:
+    """A picture, and what both models made of it; (H, W, 3) uint8 each."""
 
-    original: tuple[str, Run]
-    compressed: tuple[str, Run]
-    reference: Run | None = None
+    name: str
+    content: Pixels
+    original: Pixels
+    compressed: Pixels
+
+
+def drawn_pairs(inputs: Iterable[Pixels], original: Run, compressed: Run) -> Iterator[Pair]:
+    """Run both models on the same (H, W, 3) pictures, one after the other."""
+    for number, picture in enumerate(inputs):
+        frame = np.ascontiguousarray(picture[np.newaxis])
+        yield Pair(str(number), picture, original(frame)[0], compressed(frame)[0])
 
 
 @dataclass(frozen=True, slots=True)
 class StudyOptions:
-    """How a study is made: ``ladder`` pictures for the ladder (0: none), ``workers`` threads.
+    """How a study is made.
 
-    ``lpips`` may be the reason why there is none. With an (H, W, 3) uint8 ``style`` picture the
-    first ``styled`` pictures are also held against it.
-
-    The models are run by one thread at a time; the others describe and compare pictures.
+    Distances over sets are taken over squares of ``square`` pixels (None: the pictures
+    themselves), paired figures always over whole pictures. ``ladder`` is one that was climbed
+    before, or of how many pictures one is made (0: none). ``lpips`` may be the reason why there is
+    none. The pairs are drawn by one thread; ``workers`` describe and compare them.
     """
 
     seed: int = 0
-    ladder: int = 64
+    square: int | None = None
+    ladder: int | Ladder = 64
     workers: int = 2
     limits: Limits = field(default_factory=Limits)
     lpips: Perceptual | str = "no weights were given"
-    style: Pixels | None = None
-    styled: int = 6
 
 
 @dataclass(frozen=True, slots=True)
 class _Described:
-    """What is kept of one picture."""
+    """What is kept of one picture: a row of features for each of its squares."""
 
+    name: str
+    size: tuple[int, int]
     original: Seen
     compressed: Seen
     benign: Seen
     scores: PairScores
-    size: tuple[int, int]
 
 
 def drift_study(
-    arms: Arms,
-    inputs: Iterable[Pixels],
+    models: tuple[str, str],
+    pairs: Iterable[Pair],
     references: Iterable[Pixels],
     *,
     extractor: Extractor,
     options: StudyOptions,
     progress: Progress,
 ) -> Drift:
-    """Run both models on the same (H, W, 3) ``inputs``, and hold them against each other.
+    """Hold what a compressed model made of pictures against what its original made of them.
 
-    ``references`` are other pictures, disjoint from the inputs: the original's world. Pictures
-    are taken one after the other and not kept, only their features are.
-
-    Raises:
-        FrameError: fewer than four inputs or references, or models whose pictures differ in size.
-    """
-    return _Study(arms, extractor, options, progress).drift(inputs, references)
-
-
-@dataclass(frozen=True, slots=True)
-class Suffered:
-    """A picture that suffered: its number, what went in, what both models made of it."""
-
-    number: int
-    value: float
-    content: Pixels
-    original: Pixels
-    compressed: Pixels
-
-
-def suffered(
-    drift: Drift, arms: Arms, inputs: Sequence[Pixels], *, measure: str = "psnr_db", count: int = 4
-) -> Iterator[Suffered]:
-    """Draw the worst pictures of a study by one measure again, worst first.
+    ``models`` are their names, the original's first. ``references`` are what the original made of
+    other pictures, its world; without any there is no drift, only direct distances. Pictures are
+    taken one after the other and not kept, only their features are.
 
     Raises:
-        FrameError: the study has no such measure.
+        FrameError: too few pictures or references, or models whose pictures differ in size.
     """
-    known = drift.measure(measure)
-    if known is None:
-        names = ", ".join(one.measure for one in drift.paired)
-        raise FrameError(f"The study did not take {measure!r}. Choose one of {names}.")
-    for worst in known.worst[:count]:
-        content = inputs[worst.picture]
-        frame = content[np.newaxis]
-        made, other = (run(frame)[0] for _, run in (arms.original, arms.compressed))
-        yield Suffered(worst.picture, worst.value, content, made, other)
+    return _Study(models, extractor, options, progress).drift(pairs, references)
 
 
 class _Study:
     """A study under way: the patches and pictures that are gathered as pictures pass."""
 
     def __init__(
-        self, arms: Arms, extractor: Extractor, options: StudyOptions, progress: Progress
+        self,
+        models: tuple[str, str],
+        extractor: Extractor,
+        options: StudyOptions,
+        progress: Progress,
     ) -> None:
-        self.arms, self.extractor = arms, extractor
+        self.models, self.extractor = models, extractor
         self.options, self.progress = options, progress
+        taken = TAKEN if options.square is None else TAKEN_OF_FEW
         self.patches = {
-            name: Patches(seed=options.seed) for name in ("original", "compressed", "benign")
+            name: Patches(taken=taken, seed=options.seed)
+            for name in ("original", "compressed", "benign")
         }
         self.kept: list[Pixels] = []
         self.lpips = None if isinstance(options.lpips, str) else options.lpips
 
-    def drift(self, inputs: Iterable[Pixels], references: Iterable[Pixels]) -> Drift:
+    def drift(self, pairs: Iterable[Pair], references: Iterable[Pixels]) -> Drift:
         reference = self._reference(references)
-        described = self._described(inputs)
-        if min(len(described), len(reference)) < 4:
-            raise FrameError(
-                f"{len(described)} pictures against {len(reference)} of reference are too few for "
-                f"a study. Give four of each at least, better five a dimension."
-            )
-        features = [
-            np.concatenate([getattr(one, arm).features for one in described])
-            for arm in ("original", "compressed", "benign")
-        ]
-        frechet = frechet_drift(
-            Features(reference, *features),
-            self.extractor.fact,
-            seed=self.options.seed,
-            benign_change=BENIGN,
-        )
-        kernel = kernel_distance(features[0], features[1], seed=self.options.seed)
-        summed = paired([one.scores for one in described], seed=self.options.seed)
+        described = self._described(pairs)
+        features = self._features(described, reference)
+        names, seed = [one.name for one in described], self.options.seed
+        frechet = frechet_drift(features, self.extractor.fact, seed=seed, benign_change=BENIGN)
+        summed = paired([one.scores for one in described])
         patches = self.patches
         return Drift(
-            original=self.arms.original[0],
-            compressed=self.arms.compressed[0],
-            pictures=len(described),
+            original=self.models[0],
+            compressed=self.models[1],
+            names=tuple(names),
             size=described[0].size,
-            seed=self.options.seed,
+            square=self.options.square,
+            seed=seed,
             frechet=frechet,
-            kernel=Kernel(
-                value=kernel.value,
-                deviation=kernel.deviation,
-                subsets=kernel.subsets,
-                subset=kernel.subset,
-                seed=kernel.seed,
-            ),
+            kernel=kernel_distance(features.original, features.compressed, seed=seed),
             patches=patches["original"].distance(patches["compressed"]),
             benign_patches=patches["original"].distance(patches["benign"]),
             score=self._score(described),
             lpips=None if self.lpips is None else self.lpips.fact,
             paired=summed,
-            checks=checks(frechet, summed, self.options.limits),
+            checks=checks(frechet, summed, self.options.limits, names=names),
             ladder=self._ladder(reference),
-            skipped=tuple(self._skipped(described)),
+            skipped=tuple(self._skipped(described, reference)),
         )
 
-    def _reference(self, references: Iterable[Pixels]) -> NDArray[np.float64]:
-        run = self.arms.reference
+    def _features(
+        self, described: Sequence[_Described], reference: NDArray[np.float64] | None
+    ) -> Features:
+        counts = [len(one.original.features) for one in described]
+        others = LEAST if reference is None else len(reference)
+        if min(sum(counts), others) < LEAST:
+            raise FrameError(
+                f"{sum(counts)} pictures against {others} of reference are too few for a study. "
+                f"Give four of each at least, better five a dimension."
+            )
+        grouped = None if self.options.square is None else np.repeat(np.arange(len(counts)), counts)
+
+        def gathered(arm: str) -> NDArray[np.float64]:
+            return np.concatenate([getattr(one, arm).features for one in described])
+
+        return Features(
+            reference,
+            original=gathered("original"),
+            compressed=gathered("compressed"),
+            benign=gathered("benign"),
+            groups=grouped,
+        )
+
+    def _reference(self, references: Iterable[Pixels]) -> NDArray[np.float64] | None:
         rows = []
         self.progress.start("Describing the reference", None)
-        pictures = (one if run is None else run(one[np.newaxis])[0] for one in references)
-        for chunk in _chunks(pictures):
+        cut = (one for picture in references for one in squares(picture, self.options.square))
+        for chunk in _chunks(cut):
             rows.append(self.extractor.see(chunk).features)
             self.progress.advance(len(chunk))
         self.progress.finish()
-        if not rows:
-            raise FrameError("There is no picture of reference. Give at least four.")
-        return np.concatenate(rows)
+        return np.concatenate(rows) if rows else None
 
-    def _described(self, inputs: Iterable[Pixels]) -> list[_Described]:
-        """Run the models here; describe and compare in the workers, a bounded way ahead."""
+    def _described(self, pairs: Iterable[Pair]) -> list[_Described]:
+        """Take the pairs here; describe and compare in the workers, a bounded way ahead."""
         found: list[_Described] = []
-        total = len(inputs) if isinstance(inputs, Sized) else None
+        total = len(pairs) if isinstance(pairs, Sized) else None
         self.progress.start("Comparing pictures", total)
         with ThreadPoolExecutor(self.options.workers) as pool:
             waiting = (
-                pool.submit(self._compare, number, picture, made, other)
-                for number, picture, made, other in self._made(inputs)
+                pool.submit(self._compare, number, pair) for number, pair in self._kept(pairs)
             )
             ahead = list(islice(waiting, 2 * self.options.workers))
             while ahead:
@@ -213,53 +204,64 @@ class _Study:
         self.progress.finish()
         return found
 
-    def _made(self, inputs: Iterable[Pixels]) -> Iterator[tuple[int, Pixels, Pixels, Pixels]]:
-        for number, picture in enumerate(inputs):
-            frame = np.ascontiguousarray(picture[np.newaxis])
-            original, compressed = (
-                run(frame)[0] for _, run in (self.arms.original, self.arms.compressed)
-            )
-            if len(self.kept) < self.options.ladder:
-                self.kept.append(original)
-            yield number, picture, original, compressed
+    def _kept(self, pairs: Iterable[Pair]) -> Iterator[tuple[int, Pair]]:
+        most = self.options.ladder if isinstance(self.options.ladder, int) else 0
+        for number, pair in enumerate(pairs):
+            if number < most:
+                self.kept.append(pair.original)
+            yield number, pair
 
-    def _compare(self, number: int, picture: Pixels, one: Pixels, two: Pixels) -> _Described:
-        extra = {"content_drift": _content(two, picture) - _content(one, picture)}
-        style = self.options.style
-        if style is not None and number < self.options.styled:
-            extra["style_drift"] = _style(two, style) - _style(one, style)
+    def _compare(self, number: int, pair: Pair) -> _Described:
+        one, two = pair.original, pair.compressed
+        content, first, second = (scaled(each) for each in (pair.content, one, two))
+        extra = {
+            "content_drift": content_distance(second, content) - content_distance(first, content)
+        }
         if self.lpips is not None:
             extra["lpips"] = self.lpips.distance(one, two)
         scores = pair_scores(number, one, two, extra=extra)
-        arms = {"original": one, "compressed": two, "benign": jpeg(one, BENIGN_QUALITY)}
+        arms = {"original": one, "compressed": two, "benign": _benign(one)}
         for name, made in arms.items():
             self.patches[name].add(made, number)
-        first, second, benign = (self.extractor.see([made]) for made in arms.values())
-        return _Described(first, second, benign, scores, (one.shape[0], one.shape[1]))
-
-    def _score(self, described: Sequence[_Described]) -> Score | None:
-        logits = [(one.original.logits, one.compressed.logits) for one in described]
-        if any(one is None or two is None for one, two in logits):
-            return None
-        splits = min(SPLITS, len(logits))
-        values = [
-            inception_score(np.concatenate(rows), splits=splits, seed=self.options.seed).value
-            for rows in zip(*logits, strict=True)
-        ]
-        return Score(original=values[0], compressed=values[1], splits=splits)
-
-    def _ladder(self, reference: NDArray[np.float64]) -> Ladder | None:
-        if not self.kept:
-            return None
-        return ladder(
-            self.kept,
-            self.extractor,
-            progress=self.progress,
-            lpips=self.lpips,
-            reference=reference,
+        mine, theirs, benign = (
+            self.extractor.see(list(squares(made, self.options.square))) for made in arms.values()
+        )
+        return _Described(
+            pair.name,
+            (one.shape[0], one.shape[1]),
+            original=mine,
+            compressed=theirs,
+            benign=benign,
+            scores=scores,
         )
 
-    def _skipped(self, described: Sequence[_Described]) -> Iterator[Skipped]:
+    def _score(self, described: Sequence[_Described]) -> Score | None:
+        arms = [(one.original.logits, one.compressed.logits) for one in described]
+        if any(one is None or two is None for one, two in arms):
+            return None
+        mine, theirs = (np.concatenate(rows) for rows in zip(*arms, strict=True))
+        splits, seed = min(SPLITS, len(mine)), self.options.seed
+        values = [inception_score(rows, splits=splits, seed=seed).value for rows in (mine, theirs)]
+        return Score(original=values[0], compressed=values[1], splits=splits)
+
+    def _ladder(self, reference: NDArray[np.float64] | None) -> Ladder | None:
+        if isinstance(self.options.ladder, Ladder):
+            return self.options.ladder
+        if not self.kept:
+            return None
+        climb = Climb(
+            self.extractor,
+            lpips=self.lpips,
+            reference=reference,
+            square=self.options.square,
+        )
+        return ladder(self.kept, climb, progress=self.progress)
+
+    def _skipped(
+        self, described: Sequence[_Described], reference: NDArray[np.float64] | None
+    ) -> Iterator[Skipped]:
+        if reference is None:
+            yield Skipped(what="drift to a reference", why="no references were given")
         if isinstance(self.options.lpips, str):
             yield Skipped(what="LPIPS", why=self.options.lpips)
         if described[0].original.logits is None:
@@ -268,15 +270,12 @@ class _Study:
         if not self.extractor.fact.metric.startswith("fid["):
             yield Skipped(what="FID", why="the Inception weights file was not given")
         if "ms_ssim" not in described[0].scores.values:
-            yield Skipped(what="MS-SSIM", why="the pictures are smaller than 176 pixels")
+            why = f"the pictures are smaller than {STRUCTURE_SIDE} pixels"
+            yield Skipped(what="MS-SSIM", why=why)
 
 
-def _content(made: Pixels, picture: Pixels) -> float:
-    return content_distance(made.astype(np.float32) / 255, picture.astype(np.float32) / 255)
-
-
-def _style(made: Pixels, style: Pixels) -> float:
-    return style_distance(made.astype(np.float32) / 255, style.astype(np.float32) / 255)
+def _benign(picture: Pixels) -> Pixels:
+    return jpeg(tinted(picture, BENIGN_TINT), BENIGN_QUALITY)
 
 
 def _chunks(pictures: Iterable[Pixels]) -> Iterator[list[Pixels]]:

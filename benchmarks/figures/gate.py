@@ -6,9 +6,10 @@ the confirmation):
 - *Measured*: a pool of interleaved fresh-process runs is made once on this machine. A trial draws
   blocks of four neighbouring runs (ABBA or BAAB: two pairs) from it, with replacement. A harness
   that favours one arm would fail equal arms here.
-- *Modelled*: the noise models of our research notes. Desktop: 1.5 % independent noise, a random
-  walk of 0.4 % a run, and every twentieth run slower by an exponential of mean 10 %. Shared
-  runner: 5 % of Student's t with 3 degrees of freedom, a walk of 2 % a run, every tenth run slower.
+- *Modelled*: the noise models of our research notes. Board with locked clocks: 0.5 % independent
+  noise. Desktop: 1.5 %, a random walk of 0.4 % a run, and every twentieth run slower by an
+  exponential of mean 10 %. Shared runner: 5 % of Student's t with 3 degrees of freedom, a walk of
+  2 % a run, every tenth run slower.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from stylepress.benchmarks.verdict.arm import Request
 from stylepress.benchmarks.verdict.comparison import LookName, Run
 from stylepress.benchmarks.verdict.measures import p50_ms
 from stylepress.benchmarks.verdict.order import orders
-from stylepress.benchmarks.verdict.rule import ALPHA, Paired, Rule, judge
+from stylepress.benchmarks.verdict.rule import ALPHA, DELTA, Paired, Rule, Verdict, judge
 from stylepress.benchmarks.verdict.session import Arms, PairPlan, Session, fresh
 from stylepress.benchmarks.verdict.terms import frames_file
 from stylepress.benchmarks.verdict.trial import Key, Source, decide
@@ -70,6 +71,7 @@ class Noise:
         return times
 
 
+LOCKED = Noise("board with locked clocks", 0.005, 0.0, 0.0)
 DESKTOP = Noise("desktop", 0.015, 0.004, 0.05)
 SHARED = Noise("shared runner", 0.05, 0.02, 0.10, heavy=True)
 
@@ -136,7 +138,7 @@ def control(noise: Noise, trials: int, *, turns: bool, pairs: int = 20) -> float
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Really measured pairs; ``waited`` is the median share of time a run waited for a core."""
+    """Really measured pairs; ``waited`` is the share of time that a thread waited for a core."""
 
     blocks: Sequence[Block]
     waited: float | None
@@ -147,7 +149,11 @@ def note(pool: Pool) -> str:
     pairs = [pair for block in pool.blocks for pair in block]
     ratio = paired_ratio(*zip(*pairs, strict=True))
     spread = "" if ratio.low is None else f", 95 % in {ratio.low:.3f} to {ratio.high:.3f}"
-    busy = "" if pool.waited is None else f"; other programs took {pool.waited:.0%} of the time"
+    busy = (
+        ""
+        if pool.waited is None
+        else f"; the thread waited for a core {pool.waited:.0%} of the time"
+    )
     return (
         f"{TRIALS} trials of {PAIRS} pairs, drawn from {len(pairs)} pairs of fresh processes "
         f"measured here: ratio {ratio.value:.3f}{spread}{busy}"
@@ -241,19 +247,38 @@ def in_turns(times: Sequence[float] | np.ndarray, *, seed: int) -> list[Pair]:
     return found
 
 
-def failed_share(draw: Draw, trials: int = TRIALS, *, pairs: int = PAIRS) -> float:
+def failed_share(draw: Draw, trials: int = TRIALS) -> float:
     """Share of trials that end with FAIL, the whole procedure each."""
-    verdicts = [
-        decide(_source(draw, np.random.default_rng((11, trial))), [KEY], pairs=pairs)[KEY].verdict
+    return verdicts(draw, Settings(), trials).count("FAIL") / trials
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What `stylepress compare` is told: pairs, limit as a share, whether it may extend."""
+
+    pairs: int = PAIRS
+    delta: float = DELTA
+    extend: bool = True
+
+
+def verdicts(draw: Draw, settings: Settings, trials: int) -> list[Verdict | None]:
+    """Run the whole procedure on one figure, so many times; return what each ended with."""
+    rule = Rule.assumed(settings.delta)
+    return [
+        decide(
+            _source(draw, np.random.default_rng((11, trial)), rule),
+            [KEY],
+            pairs=settings.pairs,
+            extend=settings.extend,
+        )[KEY].verdict
         for trial in range(trials)
     ]
-    return verdicts.count("FAIL") / trials
 
 
-def _source(draw: Draw, rng: np.random.Generator) -> Source:
+def _source(draw: Draw, rng: np.random.Generator, rule: Rule) -> Source:
     def source(part: LookName, keys: Sequence[Key], pairs: int) -> dict[Key, Paired]:
         base, new = zip(*draw(rng, pairs), strict=True)
-        return {key: Paired(base, new, Rule()) for key in keys}
+        return {key: Paired(base, new, rule) for key in keys}
 
     return source
 

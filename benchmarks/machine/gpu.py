@@ -39,7 +39,8 @@ class Gpus:
                 for index in range(library.nvmlDeviceGetCount())
             ]
         except library.NVMLError as error:
-            raise LookupError(f"NVML: {error}") from error
+            said = str(error)
+            raise LookupError(said if "NVML" in said else f"NVML: {said}") from error
         if not self._handles:
             raise LookupError("NVML finds no GPU")
 

@@ -1,15 +1,21 @@
-"""A process and all that it started: how much processor and memory they use together."""
+"""A process and all that it started: how much processor and memory they use together.
+
+Only the standard library is imported here: it is loaded while a start is timed.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 
 from stylepress.benchmarks.machine.files import Tree
 
 TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+CLEAR_PEAK = "5"
+"""What makes Linux forget a process's peak when it is written to its ``clear_refs``."""
 # Places in /proc/PID/stat after the name in brackets.
 PARENT, USER, CHILDREN_END, RESIDENT = 1, 11, 15, 21
 
@@ -69,3 +75,25 @@ class ProcessTree:
         with suppress(OSError):
             return self.tree.text(f"proc/{pid}/stat").rpartition(")")[2].split()
         return []
+
+
+def peak_bytes(tree: Tree | None = None, *, pid: int | None = None) -> int:
+    """Return a process's highest resident memory since it began, or since it was forgotten.
+
+    Raises:
+        LookupError: the system keeps no peak.
+        OSError: the process is not there.
+    """
+    name = f"proc/{'self' if pid is None else pid}/status"
+    fields = (tree or Tree()).fields(name)
+    if "VmHWM" not in fields:
+        raise LookupError(f"/{name} has no VmHWM")
+    return int(fields["VmHWM"].split()[0]) * 1024
+
+
+def forget_peak(root: Path = Path("/")) -> bool:
+    """Let the kernel begin this process's peak anew; say whether it did."""
+    with suppress(OSError):
+        (root / f"proc/{os.getpid()}/clear_refs").write_text(CLEAR_PEAK)
+        return True
+    return False

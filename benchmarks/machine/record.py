@@ -16,6 +16,7 @@ from stylepress.benchmarks.machine.board import Ask, read_board
 from stylepress.benchmarks.machine.files import Tree, reason
 from stylepress.benchmarks.machine.gpu import Gpus, open_gpus
 from stylepress.benchmarks.machine.linux import Linux
+from stylepress.runtime.backends import usable_cores
 
 ADVISORY = frozenset(
     {
@@ -32,6 +33,7 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
     "tensorrt": ("tensorrt",),
     "tensorrt-rtx": ("tensorrt-rtx", "tensorrt_rtx"),
     "torch": ("torch",),
+    "cudnn": ("nvidia-cudnn-cu13", "nvidia-cudnn-cu12"),
     "av": ("av",),
     "pillow": ("pillow",),
     "scipy": ("scipy",),
@@ -181,7 +183,7 @@ def record_machine(
         architecture=platform.machine(),
         flags=known("flags", system.flags),
         logical_cores=os.cpu_count(),
-        cores=known("cores", _usable_cores),
+        cores=usable_cores(),
         cpuset=known("cpuset", system.cpuset),
         threads_per_core=known("threads_per_core", system.threads_per_core),
         smt=known("smt", system.smt),
@@ -222,14 +224,10 @@ def _flat(facts: Mapping[str, Any], before: str = "") -> dict[str, object]:
     return flat
 
 
-def _usable_cores() -> int:
-    if not hasattr(os, "sched_getaffinity"):
-        raise LookupError("this system does not tell on which cores a process may run")
-    return len(os.sched_getaffinity(0))
-
-
 def _version(distributions: tuple[str, ...]) -> str | None:
+    """Return the version that is installed; of one that is not the usual one, its name too."""
     for distribution in distributions:
         with suppress(metadata.PackageNotFoundError):
-            return metadata.version(distribution)
+            version = metadata.version(distribution)
+            return version if distribution == distributions[0] else f"{version} ({distribution})"
     return None

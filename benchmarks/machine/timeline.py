@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -46,11 +47,13 @@ class Timeline:
 
     def within(self, window: Window) -> Timeline:
         """Return the samples inside a window, and one before and after it where there are."""
-        times = [at for at, _ in self.samples]
-        inside = [i for i, at in enumerate(times) if window.begin_ns <= at <= window.end_ns]
-        first = next((i for i in range(len(times)) if times[i] >= window.begin_ns), len(times))
-        last = inside[-1] if inside else first - 1
-        return Timeline(self.samples[max(0, first - 1) : last + 2], self.missing)
+        first = bisect_left(self.samples, window.begin_ns, key=_time)
+        last = bisect_right(self.samples, window.end_ns, key=_time)
+        return Timeline(self.samples[max(0, first - 1) : last + 1], self.missing)
+
+    def count(self, window: Window) -> int:
+        """Return how many samples lie inside a window."""
+        return sum(window.begin_ns <= at <= window.end_ns for at, _ in self.samples)
 
     def series(self, name: str, window: Window | None = None) -> list[Point]:
         """Return the values of one sensor, inside a window where one is given."""
@@ -141,11 +144,16 @@ def _loads(
             own.append(None)
             others.append(None)
             continue
-        own.append(round(ours, 3))
-        others.append(round(max(0.0, busy - ours + steal), 3))
+        # The system counts in ticks of 10 ms, which can add up to more than there is.
+        own.append(round(min(1.0, ours), 3))
+        others.append(round(min(1.0, max(0.0, busy - ours + steal)), 3))
     if all(value is None for value in own):
         return {}
     return {"load.own": tuple(own), "load.others": tuple(others)}
+
+
+def _time(sample: tuple[int, Mapping[str, float]]) -> int:
+    return sample[0]
 
 
 def trapezoids(points: Sequence[Point]) -> float:
@@ -158,11 +166,6 @@ def trapezoids(points: Sequence[Point]) -> float:
         (later[0] - before[0]) / 1e9 * (later[1] + before[1]) / 2
         for before, later in pairwise(points)
     )
-
-
-def read_timeline(path: Path) -> Timeline:
-    """Read what the sampler wrote; a last line that is cut off is left out."""
-    return Follower(path).timeline()
 
 
 class Follower:

@@ -7,11 +7,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -24,11 +23,9 @@ from stylepress.errors import VerificationError
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-Made = TypeVar("Made")
 Kind = Literal[
     "throttled",
     "power capped",
-    "clock left its lock",
     "power alarm",
     "swapped in",
     "foreign load",
@@ -44,7 +41,7 @@ class Limits(Part):
     ``foreign_load`` is the share of all cores that others used, the host included, judged in
     windows of ``least_load_s`` on, as the system counts in ticks of 10 ms; ``slope_c`` the
     rise of a temperature in a minute, judged only when it rose by ``least_rise_c`` at all, which
-    is more than a sensor's own steps. ``locked_sm_mhz`` is the GPU clock that was locked, if any.
+    is more than a sensor's own steps.
     """
 
     foreign_load: float = 0.05
@@ -52,8 +49,6 @@ class Limits(Part):
     slope_c: float = 1.0
     least_rise_c: float = 1.0
     least_slope_s: float = 10.0
-    locked_sm_mhz: float | None = None
-    lock_share: float = 0.02
 
 
 class Event(Part):
@@ -119,11 +114,6 @@ class Watch:
         """What the sampler writes into."""
         return Path(self._folder.name) / "samples.jsonl"
 
-    @property
-    def pid_of_sampler(self) -> int:
-        """The process that samples; -1 before it is started."""
-        return -1 if self._process is None else self._process.pid
-
     def timeline(self) -> Timeline:
         """Return all samples until now."""
         return self._follower.timeline()
@@ -176,10 +166,11 @@ def judge(timeline: Timeline, window: Window, *, limits: Limits | None = None) -
 
     A sensor that is missing is named; it neither condemns a run nor vouches for it.
     """
-    limits = limits or Limits()
+    limits, timeline = limits or Limits(), timeline.within(window)
+    unread = {} if timeline.count(window) else {"sampler": "it read nothing meanwhile"}
     events = (
         *_slowed(timeline, window),
-        *_gpu_events(timeline, window, limits),
+        *_gpu_events(timeline, window),
         *_foreign(timeline, window, limits),
         *_heating(timeline, window, limits),
     )
@@ -190,7 +181,7 @@ def judge(timeline: Timeline, window: Window, *, limits: Limits | None = None) -
         samples=len(timeline.series("cpu.busy_s", window)),
         foreign_load=foreign_load(timeline, window),
         cpu_pressure=None if waited is None or not window.seconds else waited / window.seconds,
-        missing=dict(timeline.missing),
+        missing={**timeline.missing, **unread},
     )
 
 
@@ -205,55 +196,20 @@ def foreign_load(timeline: Timeline, window: Window) -> float | None:
     return max(0.0, (busy - own + steal) / (cores * window.seconds))
 
 
-@dataclass(frozen=True, slots=True)
-class Attempts(Generic[Made]):
-    """Runs that count, and for those that do not, why, each on its own."""
-
-    made: tuple[Made, ...]
-    discarded: tuple[tuple[str, ...], ...]
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """How often each reason was met."""
-        found: dict[str, int] = {}
-        for reasons in self.discarded:
-            for reason in reasons:
-                found[reason] = found.get(reason, 0) + 1
-        return found
-
-
-def valid_runs(
-    attempt: Callable[[], tuple[Made, tuple[str, ...]]], *, wanted: int, most: int
-) -> Attempts[Made]:
-    """Repeat a run until ``wanted`` of them count, ``most`` times at most.
-
-    ``attempt`` returns what it made and the reasons why it does not count, none when it does.
-    """
-    made: list[Made] = []
-    discarded: list[tuple[str, ...]] = []
-    while len(made) < wanted and len(made) + len(discarded) < most:
-        one, reasons = attempt()
-        if reasons:
-            discarded.append(reasons)
-        else:
-            made.append(one)
-    return Attempts(tuple(made), tuple(discarded))
-
-
 def _slowed(timeline: Timeline, window: Window) -> Iterator[Event]:
     for name in timeline.names("cooling."):
         state = timeline.peak(name, window)
         if state is not None and state > 0:
             what = f"{name.removeprefix('cooling.')} slowed the machine down (state {state:g})"
             yield Event(kind="throttled", what=what)
-    times = _counted(timeline, "throttle.cpu", window)
+    times = _counted(timeline, "throttle.cpu")
     if times:
         yield Event(kind="throttled", what=f"heat slowed the processor down {times:g} times")
-    pages = _counted(timeline, "swap.in_pages", window)
+    pages = _counted(timeline, "swap.in_pages")
     if pages:
         yield Event(kind="swapped in", what=f"{pages:g} pages were read back from swap")
     for name in timeline.names("overcurrent."):
-        grown = _counted(timeline, name, window)
+        grown = _counted(timeline, name)
         if grown:
             yield Event(kind="throttled", what=f"{name} was counted {grown:g} times")
     for name in timeline.names("alarm."):
@@ -261,7 +217,7 @@ def _slowed(timeline: Timeline, window: Window) -> Iterator[Event]:
             yield Event(kind="power alarm", what=f"{name.removeprefix('alarm.')} was raised")
 
 
-def _gpu_events(timeline: Timeline, window: Window, limits: Limits) -> Iterator[Event]:
+def _gpu_events(timeline: Timeline, window: Window) -> Iterator[Event]:
     for name in timeline.names("gpu"):
         gpu, _, what = name.partition(".")
         values = [value for _, value in timeline.series(name, window)]
@@ -275,13 +231,6 @@ def _gpu_events(timeline: Timeline, window: Window, limits: Limits) -> Iterator[
                 yield Event(kind="throttled", what=f"{gpu}: {cause}")
             if bits & POWER_CAPPED:
                 yield Event(kind="power capped", what=f"{gpu} met its limit", invalidates=False)
-        elif what == "sm_mhz" and limits.locked_sm_mhz:
-            furthest = max(abs(value - limits.locked_sm_mhz) for value in values)
-            if furthest > limits.lock_share * limits.locked_sm_mhz:
-                yield Event(
-                    kind="clock left its lock",
-                    what=f"{gpu}: {furthest:g} MHz away from {limits.locked_sm_mhz:g} MHz",
-                )
         elif what == "foreign_processes" and max(values) > 0:
             # Inside a container the driver may number processes as the host does: then none of
             # ours is ever found, and the others cannot be told from it.
@@ -328,7 +277,7 @@ def _slope(points: list[tuple[int, float]]) -> float:
     )
 
 
-def _counted(timeline: Timeline, name: str, window: Window) -> float:
+def _counted(timeline: Timeline, name: str) -> float:
     """By how much a counter of events grew between the reads around a window."""
-    around = [value for _, value in timeline.within(window).series(name)]
-    return around[-1] - around[0] if len(around) > 1 else 0.0
+    values = [value for _, value in timeline.series(name)]
+    return values[-1] - values[0] if len(values) > 1 else 0.0

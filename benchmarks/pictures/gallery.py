@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,19 +27,21 @@ class Drawing:
     content: Pixels
     made: Mapping[Model, Pixels]
 
-    def reference(self, model: Model) -> Model | None:
-        """Return the model that another should equal: the float student, or else the teacher."""
-        order = {"bundle": ("student", "teacher"), "student": ("teacher",), "teacher": ()}
-        for role in order[model.role]:
-            for other in self.made:
-                if other.role == role:
-                    return other
-        return None
+
+def original_of(model: Model, among: Iterable[Model]) -> Model | None:
+    """Return the model that another should equal: the float student, or else the teacher."""
+    order = {"bundle": ("student", "teacher"), "student": ("teacher",), "teacher": ()}
+    others = list(among)
+    for role in order[model.role]:
+        for other in others:
+            if other.role == role:
+                return other
+    return None
 
 
 def gallery(drawings: Sequence[Drawing]) -> tuple[Shown, ...]:
     """Encode the pictures for the page, photo by photo: content, models, amplified differences."""
-    return tuple(shown for drawing in drawings for shown in _row(drawing))
+    return tuple(each for drawing in drawings for each in _row(drawing))
 
 
 def difference(one: Pixels, two: Pixels) -> Pixels:
@@ -49,25 +51,37 @@ def difference(one: Pixels, two: Pixels) -> Pixels:
     return loud
 
 
-def _row(drawing: Drawing) -> Iterator[Shown]:
-    yield _shown(drawing, "content", "photo", drawing.content)
-    for role in ("teacher", "student", "bundle"):
-        for model, frame in drawing.made.items():
-            if model.role == role:
-                yield _shown(drawing, role, model.name, frame)
-    for model, frame in drawing.made.items():
-        reference = drawing.reference(model)
-        if model.role == "bundle" and reference is not None:
-            gap = difference(frame, drawing.made[reference])
-            title = f"{AMPLIFIED} x |{model.name} - {reference.name}|"
-            yield _shown(drawing, "difference", title, gap)
+def worst_place(one: Pixels, two: Pixels, side: int) -> tuple[slice, slice]:
+    """Return where a square of ``side`` shows most of what two (H, W, 3) pictures differ by."""
+    gap = np.square(one.astype(np.float64) - two).sum(-1)
+    height, width = (min(side, whole) for whole in gap.shape)
+    sums = np.pad(gap, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
+    within = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width]
+    within += sums[:-height, :-width]
+    top, left = (int(place) for place in np.unravel_index(np.argmax(within), within.shape))
+    return slice(top, top + height), slice(left, left + width)
 
 
-def _shown(drawing: Drawing, column: Column, title: str, frame: Pixels) -> Shown:
-    image = Image.fromarray(frame[0])
+def shown(photo: str, column: Column, title: str, frame: Pixels) -> Shown:
+    """Encode an (H, W, 3) picture for the page."""
+    image = Image.fromarray(frame)
     image.thumbnail((MOST_SIDE, MOST_SIDE), Image.Resampling.LANCZOS)
     file = io.BytesIO()
     # Not optimize=True: Pillow then gives libjpeg a buffer of one byte a pixel, which a picture as
     # busy as noise overruns (python-pillow/Pillow#148, #5448).
     image.save(file, "JPEG", quality=QUALITY, subsampling=0)
-    return Shown(drawing.photo, column, title, file.getvalue(), image.height, image.width)
+    return Shown(photo, column, title, file.getvalue(), image.height, image.width)
+
+
+def _row(drawing: Drawing) -> Iterator[Shown]:
+    yield shown(drawing.photo, "content", "photo", drawing.content[0])
+    for role in ("teacher", "student", "bundle"):
+        for model, frame in drawing.made.items():
+            if model.role == role:
+                yield shown(drawing.photo, role, model.name, frame[0])
+    for model, frame in drawing.made.items():
+        reference = original_of(model, drawing.made)
+        if model.role == "bundle" and reference is not None:
+            gap = difference(frame[0], drawing.made[reference][0])
+            title = f"{AMPLIFIED} x |{model.name} - {reference.name}|"
+            yield shown(drawing.photo, "difference", title, gap)

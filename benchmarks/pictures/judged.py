@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from stylepress.benchmarks.drift.features.extractor import Perceptual
+from stylepress.benchmarks.drift.motion.flow import Estimate
+from stylepress.benchmarks.drift.motion.video import (
+    flicker,
+    flow_gap,
+    noise_gain,
+    noisy_stills,
+    perceptual_gap,
+)
+from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.pictures.camera import camera, render, warp_error
-from stylepress.benchmarks.pictures.gallery import Drawing
+from stylepress.benchmarks.pictures.gallery import Drawing, original_of
 from stylepress.benchmarks.pictures.photos import Photo, Pixels, unit
 from stylepress.benchmarks.pictures.quality import (
     content_distance,
@@ -50,7 +61,7 @@ def qualities(
     for each in drawn:
         content = unit(each.content)
         for model, frame in each.made.items():
-            reference = each.reference(model)
+            reference = original_of(model, each.made)
             other = None if reference is None else unit(each.made[reference])
             picture = unit(frame)
             level = math.inf if other is None else psnr_db(picture, other)
@@ -69,19 +80,66 @@ def qualities(
     progress.finish()
 
 
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """What is asked of moving pictures: ``frames`` of a camera over ``photo`` at ``size``.
+
+    The flow between frames needs ``estimate``, their perceptual change ``lpips``; a reason stands
+    where there is none.
+    """
+
+    photo: Path
+    size: tuple[int, int]
+    frames: int
+    estimate: Estimate | str
+    lpips: Perceptual | str
+
+    def absent(self) -> Iterator[Skipped]:
+        """Yield what cannot be measured, and why."""
+        for what, why in (("tOF", self.estimate), ("tLP", self.lpips)):
+            if isinstance(why, str):
+                yield Skipped(what=what, why=why)
+
+
 def consistencies(
-    photo: Path, size: tuple[int, int], painters: Painters, *, frames: int, progress: Progress
+    motion: Motion, painters: Painters, *, progress: Progress
 ) -> Iterator[Consistency]:
-    """Let every model draw ``frames`` frames of a camera over a photo, whose motion is known."""
-    still, matrices = camera(photo, size, LOOP)
-    views = list(render(still, matrices[:frames], size))
-    progress.start("Following a moving camera", frames * len(painters))
-    floor = warp_error(views, matrices[:frames])
+    """Let every model draw frames of a camera over a photo, whose motion is known, and its noise.
+
+    A bundle is also held against its original, the student or else the teacher.
+    """
+    still, matrices = camera(motion.photo, motion.size, LOOP)
+    matrices = matrices[: motion.frames]
+    views = [np.array(view) for view in render(still, matrices, motion.size)]
+    stills = noisy_stills(views[0])
+    progress.start("Following a moving camera", len(painters) * (len(views) + len(stills)))
+    floor = warp_error(views, matrices)
+    films: dict[Model, list[Pixels]] = {}
+    gains: dict[Model, float] = {}
     for model, run in painters.items():
-        made = []
+        films[model] = []
         for view in views:
-            made.append(run(np.array(view)[np.newaxis])[0])
+            films[model].append(run(view[np.newaxis])[0])
             progress.advance(note=model.name)
-        error = warp_error(made, matrices[:frames])
-        yield Consistency(model=model.name, warp_error=error, input_warp_error=floor)
+        gains[model] = noise_gain(run, stills)
+        progress.advance(len(stills), note=model.name)
     progress.finish()
+    for model, film in films.items():
+        reference = original_of(model, films)
+        yield Consistency(
+            model=model.name,
+            warp_error=warp_error(film, matrices),
+            input_warp_error=floor,
+            noise_gain=gains[model],
+            **({} if reference is None else _moved(films[reference], film, motion)),
+            reference=None if reference is None else reference.name,
+        )
+
+
+def _moved(original: list[Pixels], film: list[Pixels], motion: Motion) -> dict[str, float]:
+    found = {"flicker": flicker(original, film)}
+    if not isinstance(motion.estimate, str):
+        found["tof"] = flow_gap(original, film, motion.estimate)
+    if not isinstance(motion.lpips, str):
+        found["tlp"] = perceptual_gap(original, film, motion.lpips)
+    return found

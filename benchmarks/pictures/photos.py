@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from stylepress.artifact import file_digest
+from stylepress.benchmarks.pictures.quality import scaled
 from stylepress.benchmarks.report import FileFact
 from stylepress.errors import FrameError
 from stylepress.progress import Progress
@@ -36,8 +37,7 @@ def fitted(pixels: Pixels, size: tuple[int, int]) -> Pixels:
 
 def unit(frame: Pixels) -> NDArray[np.float32]:
     """Return the picture of a (1, H, W, 3) uint8 frame: (H, W, 3) float32 in [0, 1]."""
-    picture: NDArray[np.float32] = frame[0].astype(np.float32) / 255
-    return picture
+    return scaled(frame[0])
 
 
 def read_photos(

@@ -32,6 +32,13 @@ SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Exponents of the five scales of MS-SSIM."""
 
 
+def scaled(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return uint8 pixels as float32 in [0, 1]."""
+    picture: NDArray[np.float32] = pixels.astype(np.float32)
+    picture /= 255
+    return picture
+
+
 def psnr_db(one: Picture, two: Picture) -> float:
     """Peak signal-to-noise ratio, 10 log10(1 / mean squared difference); infinite when equal."""
     _same_shape(one, two)
@@ -55,20 +62,15 @@ def ssim(one: Picture, two: Picture) -> float:
     return float(np.mean(light * structure))
 
 
-def ms_ssim(one: Picture, two: Picture) -> float:
-    """Multi-scale structural similarity (Wang, Simoncelli & Bovik 2003, eq. 7), 1 when equal.
+def structures(one: Picture, two: Picture) -> tuple[float, float]:
+    """Return SSIM and multi-scale SSIM together, at the cost of the latter; 1 when equal.
 
-    Five scales, each the 2x2 mean of the one before, with the paper's exponents; a scale whose
-    mean structure is below zero makes it 0. Window and constants are those of ``ssim``.
+    MS-SSIM (Wang, Simoncelli & Bovik 2003, eq. 7): five scales, each the 2x2 mean of the one
+    before, with the paper's exponents; a scale whose mean structure is below zero makes it 0.
 
     Raises:
         FrameError: pictures of two sizes, or a side below 176.
     """
-    return structures(one, two)[1]
-
-
-def structures(one: Picture, two: Picture) -> tuple[float, float]:
-    """Return ``ssim`` and ``ms_ssim`` together, at the cost of the latter."""
     _same_shape(one, two)
     least = 11 << (len(SCALES) - 1)
     if min(one.shape[:2]) < least:
@@ -80,7 +82,7 @@ def structures(one: Picture, two: Picture) -> tuple[float, float]:
     single, product = 0.0, 1.0
     for number, exponent in enumerate(SCALES):
         if number:
-            x, y = _halved(x), _halved(y)
+            x, y = halved(x), halved(y)
         light, structure = _similarities(x, y)
         whole = float(np.mean(light * structure))
         single = single if number else whole
@@ -115,7 +117,7 @@ def style_distance(output: Picture, style: Picture, *, seed: int = 0) -> float:
     total = 0.0
     for level in range(LEVELS):
         if level:
-            one, two = _halved(one), _halved(two)
+            one, two = halved(one), halved(two)
         if min(*one.shape[:2], *two.shape[:2]) < PATCH:
             break
         directions = np.random.default_rng((seed, level)).normal(size=(PATCH**2 * 3, PROJECTIONS))
@@ -123,7 +125,7 @@ def style_distance(output: Picture, style: Picture, *, seed: int = 0) -> float:
         mine = _projected(one, directions, seed=(seed, level, 1))
         theirs = _projected(two, directions, seed=(seed, level, 1))
         count = max(len(mine), len(theirs))
-        gap = np.abs(_as_many(mine, count) - _as_many(theirs, count))
+        gap = np.abs(as_many(mine, count) - as_many(theirs, count))
         total += (1 + level / 4) * float(gap.mean(dtype=np.float64))
     return total
 
@@ -138,7 +140,7 @@ def content_distance(output: Picture, content: Picture) -> float:
     one, two = luminance(output), luminance(content)
     total = 0.0
     for _ in range(2):
-        one, two = _halved(one), _halved(two)
+        one, two = halved(one), halved(two)
         total += float(np.mean(np.square(_normalised(one) - _normalised(two))))
     return total / 2
 
@@ -254,18 +256,19 @@ def _projected(
     return ordered
 
 
-def _as_many(ordered: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+def as_many(ordered: NDArray[np.float32], count: int) -> NDArray[np.float32]:
     """Resample sorted columns to ``count`` rows along their quantiles."""
     if len(ordered) == count:
         return ordered
     place = np.linspace(0, len(ordered) - 1, count)
-    below = np.minimum(place.astype(int), len(ordered) - 2)
+    below = np.minimum(place.astype(int), max(len(ordered) - 2, 0))
+    above = np.minimum(below + 1, len(ordered) - 1)
     share = (place - below).astype(np.float32)[:, None]
-    mixed: NDArray[np.float32] = ordered[below] * (1 - share) + ordered[below + 1] * share
+    mixed: NDArray[np.float32] = ordered[below] * (1 - share) + ordered[above] * share
     return mixed
 
 
-def _halved(image: NDArray[Any]) -> NDArray[Any]:
+def halved(image: NDArray[Any]) -> NDArray[Any]:
     """Mean of each 2x2 block; an odd last row or column is left out."""
     even = image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2]
     halved: NDArray[Any] = (

@@ -33,12 +33,12 @@ class Cost(Part):
         return sum(self.files_bytes.values())
 
 
-def cost_of(artifact: Artifact, size: tuple[int, int], *, cache: Path | None = None) -> Cost:
-    """Return the cost of an artifact for frames of (height, width); ``cache`` its engine's folder."""
+def cost_of(artifact: Artifact, size: tuple[int, int], *, engine_bytes: int | None = None) -> Cost:
+    """Return the cost of an artifact for frames of (height, width)."""
     macs, parameters = artifact.numbers.get("macs_512"), artifact.numbers.get("params")
     return Cost(
         files_bytes={name: record.size_bytes for name, record in artifact.files.items()},
-        engine_bytes=None if cache is None else folder_bytes(cache),
+        engine_bytes=engine_bytes,
         parameters=None if parameters is None else round(parameters),
         macs=None if macs is None else round(macs * size[0] * size[1] / COUNTED_AT),
     )

@@ -6,7 +6,6 @@ An on-board sensor is no wall meter: it sees its rails, and neither the power su
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from stylepress.benchmarks.machine.timeline import Timeline, Window
@@ -23,9 +22,13 @@ SENSORS: Mapping[Source, str] = {
     "rapl": "rapl",
 }
 """Under which name the sampler says why a source is missing."""
+COUNTERS: Sequence[Source] = ("nvml counter", "rapl")
 LEAST_S = 5.0
 LEAST_UPDATES = 50
 """A counter renewed every 0.1 s reads 0 in a short window, and is off by a step in any."""
+LONGEST_S = 30.0
+"""A counter that would need longer is not waited for."""
+MARGIN = 1.2
 LEAST_HZ = 10.0 * 0.9
 """Reads a second of a power sensor; a tenth less than asked for, as reads are never on time."""
 
@@ -62,17 +65,26 @@ class Energy(Part):
         return gross, net
 
 
-@dataclass(frozen=True, slots=True)
-class Least:
-    """The shortest window, and the fewest renewals of a counter in it, that are believed."""
-
-    seconds: float = LEAST_S
-    updates: int = LEAST_UPDATES
-
-
 def readable(timeline: Timeline) -> bool:
     """Say whether there is a sensor of energy or power at all."""
     return any(next(_names(source, timeline), None) is not None for source in SENSORS)
+
+
+def enough_s(timeline: Timeline, rest: Sequence[Window]) -> float:
+    """Return how long a run must be for its energy to be believed, from how it is read at rest.
+
+    A counter of which ten new values a second are seen needs more than five seconds for fifty. One
+    that would need more than ``LONGEST_S`` is not waited for; 0 where there is no sensor.
+    """
+    if not readable(timeline):
+        return 0.0
+    watched, needed = sum(one.seconds for one in rest), [LEAST_S]
+    sensors = (sensor for source in COUNTERS for _, sensor in _names(source, timeline))
+    for sensor in sensors:
+        seen = sum(_updates(timeline, sensor, one, distinct=True) for one in rest)
+        if seen:
+            needed.append(LEAST_UPDATES * watched / seen)
+    return max(MARGIN * one for one in needed if MARGIN * one <= LONGEST_S)
 
 
 def why_unread(timeline: Timeline) -> str:
@@ -89,13 +101,11 @@ def energies(
     *,
     frames: int,
     idle: Sequence[Window] = (),
-    least: Least | None = None,
 ) -> tuple[Energy, ...]:
     """Return what every source counted, each with its own figures or the reason for none.
 
     What runs in the window must be over at its end: wait for a GPU before you read the clock.
     """
-    least = least or Least()
     return tuple(
         _counted(
             Energy(
@@ -107,28 +117,26 @@ def energies(
             timeline,
             window=window,
             idle=idle,
-            least=least,
         )
         for source in SENSORS
     )
 
 
-def _counted(
-    bare: Energy, timeline: Timeline, *, window: Window, idle: Sequence[Window], least: Least
-) -> Energy:
+def _counted(bare: Energy, timeline: Timeline, *, window: Window, idle: Sequence[Window]) -> Energy:
     sensors = [sensor for _, sensor in _names(bare.source, timeline)]
     if not sensors:
         why = timeline.missing.get(SENSORS[bare.source], "the sensor gives no such value")
         return bare.model_copy(update={"why": why})
-    counts = bare.source in ("nvml counter", "rapl")
+    counts = bare.source in COUNTERS
     updates = min(_updates(timeline, sensor, window, distinct=counts) for sensor in sensors)
 
     def joules(when: Window) -> float | None:
-        take = timeline.growth if counts else timeline.integral
+        near = timeline.within(when)
+        take = near.growth if counts else near.integral
         return _sum(take(sensor, when) for sensor in sensors)
 
     gross = joules(window)
-    doubt = _too_short(window, updates, least, counts=counts)
+    doubt = _too_short(window, updates, counts=counts)
     if gross is None or doubt is not None:
         unread = "the sensor was not read both before and after the window"
         return bare.model_copy(update={"updates": updates, "why": doubt or unread})
@@ -163,11 +171,11 @@ def _updates(timeline: Timeline, sensor: str, window: Window, *, distinct: bool)
     return len(set(values)) if distinct else len(values)
 
 
-def _too_short(window: Window, updates: int, least: Least, *, counts: bool) -> str | None:
-    if window.seconds < least.seconds:
-        return f"the window of {window.seconds:.1f} s is shorter than {least.seconds:g} s"
-    if counts and updates < least.updates:
-        return f"the counter was renewed {updates} times in the window, it needs {least.updates}"
+def _too_short(window: Window, updates: int, *, counts: bool) -> str | None:
+    if window.seconds < LEAST_S:
+        return f"the window of {window.seconds:.1f} s is shorter than {LEAST_S:g} s"
+    if counts and updates < LEAST_UPDATES:
+        return f"the counter was renewed {updates} times in the window, it needs {LEAST_UPDATES}"
     if not counts and updates < LEAST_HZ * window.seconds:
         return f"the sensor was read {updates / window.seconds:.1f} times a second, it needs 10"
     return None

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from stylepress.benchmarks.machine.timeline import Window
-from stylepress.benchmarks.machine.watch import Watch
+from stylepress.benchmarks.machine.watch import Validity, Watch
 from stylepress.benchmarks.part import Part
 from stylepress.benchmarks.resources.cost import Cost, cost_of
 from stylepress.benchmarks.resources.memory import Memory, memory_of
@@ -24,13 +24,14 @@ class Footprint(Part):
     """What one bundle takes in one backend.
 
     Its start, cold and warm; its memory, in the last of the warm processes; its files, parameters
-    and multiply-accumulates.
+    and multiply-accumulates. ``validity`` says whether its times count; None: nobody watched.
     """
 
     system: str
     start: Start
     memory: Memory
     cost: Cost
+    validity: Validity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +81,7 @@ def measure_footprint(
 
     start = measure_start(asked.request, rounds=rounds, environ=environ, progress=progress, ask=ask)
     before_ns, last = seen[-1]
-    watch.settle()
-    cost = cost_of(asked.bundle.artifact, asked.size)
+    validity = watch.judged(Window(seen[0][0], last.ended))
     return Footprint(
         system=system,
         start=start,
@@ -92,5 +92,6 @@ def measure_footprint(
             peaks=(last.load_bytes, last.steady_bytes),
             apart=True,
         ),
-        cost=cost.model_copy(update={"engine_bytes": start.cache_bytes}),
+        cost=cost_of(asked.bundle.artifact, asked.size, engine_bytes=start.cache_bytes),
+        validity=validity,
     )

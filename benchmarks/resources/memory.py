@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
-from pathlib import Path
-
 from pydantic import Field
 
-from stylepress.benchmarks.machine.files import Tree
 from stylepress.benchmarks.machine.timeline import Timeline, Window
 from stylepress.benchmarks.part import Part
-
-CLEAR_PEAK = "5"
-"""What makes Linux forget a process's peak when it is written to its ``clear_refs``."""
 
 
 class Memory(Part):
@@ -33,28 +25,6 @@ class Memory(Part):
     gpu_bytes: int | None
     unified_bytes: int | None
     missing: dict[str, str] = Field(default_factory=dict)
-
-
-def peak_bytes(tree: Tree | None = None, *, pid: int | None = None) -> int:
-    """Return a process's highest resident memory since it began, or since it was forgotten.
-
-    Raises:
-        LookupError: the system keeps no peak.
-        OSError: the process is not there.
-    """
-    name = f"proc/{'self' if pid is None else pid}/status"
-    fields = (tree or Tree()).fields(name)
-    if "VmHWM" not in fields:
-        raise LookupError(f"/{name} has no VmHWM")
-    return int(fields["VmHWM"].split()[0]) * 1024
-
-
-def forget_peak(root: Path = Path("/")) -> bool:
-    """Let the kernel begin this process's peak anew; say whether it did."""
-    with suppress(OSError):
-        (root / f"proc/{os.getpid()}/clear_refs").write_text(CLEAR_PEAK)
-        return True
-    return False
 
 
 def memory_of(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from stylepress.benchmarks.scenarios.clock import Clock, WallClock
-from stylepress.benchmarks.scenarios.lanes import Queue, drain
+from stylepress.benchmarks.scenarios.lanes import Queue, drain, warm_lanes
 from stylepress.benchmarks.scenarios.outcome import (
     FixedRate,
     Length,
@@ -15,7 +15,7 @@ from stylepress.benchmarks.scenarios.outcome import (
     video_of,
 )
 from stylepress.benchmarks.scenarios.schedule import steady_ns
-from stylepress.benchmarks.scenarios.warm_up import NO_WARM_UP, WarmRule, warm
+from stylepress.benchmarks.scenarios.warm_up import WarmRule
 
 
 def camera(fps: float, **others: Any) -> FixedRate:
@@ -42,18 +42,21 @@ def fixed_rate(
     missed, and as never done in the quantiles.
     """
     length, clock = length or Length(), clock or WallClock()
-    warmed = NO_WARM_UP if rule is None else warm(run, next_sample, rule=rule, clock=clock)
+    warmed = warm_lanes(run, next_sample, lanes=setting.lanes, rule=rule, clock=clock)
     arrivals = steady_ns(setting.fps, min_s=length.min_s, min_count=length.min_count)
     queue = Queue(arrivals, room=setting.queue, drop=setting.drop)
-    samples, left = drain(
-        queue, run, next_sample, lanes=setting.lanes, most_s=length.most_s, clock=clock
-    )
+    samples = drain(queue, run, next_sample, lanes=setting.lanes, most_s=length.most_s, clock=clock)
     return outcome(
         setting,
         samples,
         measures="response time",
         length=length,
         warm_up=warmed,
-        left=left,
-        video=video_of(samples, sorted(queue.dropped), deadline_ms=setting.deadline_ms),
+        rest=queue.rest,
+        video=video_of(
+            samples,
+            sorted(queue.dropped),
+            deadline_ms=setting.deadline_ms,
+            waiting=queue.rest.waiting,
+        ),
     )

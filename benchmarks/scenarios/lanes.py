@@ -15,7 +15,11 @@ from threading import Lock
 from typing import Any
 
 from stylepress.benchmarks.scenarios.clock import Clock
-from stylepress.benchmarks.scenarios.outcome import Drop, Samples
+from stylepress.benchmarks.scenarios.outcome import Drop, Rest, Samples
+from stylepress.benchmarks.scenarios.warm_up import NO_WARM_UP, WarmRule, WarmUp, warm
+
+WARM_CALLS = 3
+"""How often each of several lanes is run beside the others, before anything is measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,39 +45,45 @@ class Queue:
         self.room = None if drop == "none" else room
         self.drop = drop
         self.dropped: list[int] = []
+        self.rest = Rest()
         self._waiting: deque[int] = deque()
         self._next = 0
 
-    def take(self, now_ns: int) -> int | None:
+    def take(self, now_ns: int, *, until_ns: int) -> int | None:
         """Return the number of the sample a lane that is free now runs next; None at the end.
 
-        When none waits, it is the next to come.
+        When none waits, it is the next to come. None is taken at ``until_ns``, or to begin then.
         """
-        while self._next < len(self.arrivals) and self.arrivals[self._next] <= now_ns:
-            self._arrive()
+        self._arrive(now_ns)
+        if now_ns >= until_ns:
+            self.give_up()
         if self._waiting:
             return self._waiting.popleft()
+        if self._next < len(self.arrivals) and self.arrivals[self._next] >= until_ns:
+            self.give_up()
         if self._next == len(self.arrivals):
             return None
         self._next += 1
         return self._next - 1
 
-    def give_up(self) -> int:
-        """Forget what was not taken; return how many that are."""
-        left = len(self._waiting) + len(self.arrivals) - self._next
+    def give_up(self) -> None:
+        """Let no more be taken; ``rest`` tells how many waited, and how many were due later."""
+        later = len(self.arrivals) - self._next
+        self.rest = Rest(self.rest.waiting + len(self._waiting), self.rest.due_later + later)
         self._waiting.clear()
         self._next = len(self.arrivals)
-        return left
 
-    def _arrive(self) -> None:
-        if self.room is not None and len(self._waiting) >= self.room:
-            if self.drop == "newest":
+    def _arrive(self, now_ns: int) -> None:
+        """Let all samples wait that are due, or be dropped."""
+        while self._next < len(self.arrivals) and self.arrivals[self._next] <= now_ns:
+            if self.room is None or len(self._waiting) < self.room:
+                self._waiting.append(self._next)
+            elif self.drop == "newest":
                 self.dropped.append(self._next)
-                self._next += 1
-                return
-            self.dropped.append(self._waiting.popleft())
-        self._waiting.append(self._next)
-        self._next += 1
+            else:
+                self.dropped.append(self._waiting.popleft())
+                self._waiting.append(self._next)
+            self._next += 1
 
 
 def drain(
@@ -84,25 +94,21 @@ def drain(
     lanes: int,
     most_s: float,
     clock: Clock,
-) -> tuple[Samples, int]:
+) -> Samples:
     """Let lanes run a queue until it is empty or ``most_s`` is over.
 
-    Return the samples in the order of arrival, and how many were left.
+    Return the samples in the order of arrival; ``queue.rest`` are those that were not run.
     """
     taken: list[Taken] = []
     lock = Lock()
     start = clock.now_ns()
     most = round(1e9 * most_s)
-    left = 0
 
     def lane() -> None:
-        nonlocal left
         while True:
             with lock:
                 free = clock.now_ns() - start
-                if free >= most:
-                    left += queue.give_up()
-                number = queue.take(free)
+                number = queue.take(free, until_ns=most)
                 if number is None:
                     return
                 sample = next_sample()
@@ -123,7 +129,37 @@ def drain(
         tuple(getattr(one, name) for one in taken)
         for name in ("scheduled", "began", "done", "late")
     ]
-    return Samples(scheduled=columns[0], began=columns[1], done=columns[2], late=columns[3]), left
+    return Samples(
+        start_ns=start, scheduled=columns[0], began=columns[1], done=columns[2], late=columns[3]
+    )
+
+
+def warm_lanes(
+    run: Callable[[Any], object],
+    next_sample: Callable[[], Any],
+    *,
+    lanes: int,
+    rule: WarmRule | None,
+    clock: Clock,
+) -> WarmUp:
+    """Warm up in one lane by the rule (None: not at all), then in all lanes at once.
+
+    What a lane allots when it is used beside others for the first time is no sample's doing.
+    """
+    if rule is None:
+        return NO_WARM_UP
+    warmed = warm(run, next_sample, rule=rule, clock=clock)
+    lock = Lock()
+
+    def lane() -> None:
+        for _ in range(WARM_CALLS):
+            with lock:
+                sample = next_sample()
+            run(sample)
+
+    if lanes > 1:
+        run_lanes(lane, lanes, stop=lambda: None)
+    return warmed
 
 
 def run_lanes(lane: Callable[[], None], lanes: int, *, stop: Callable[[], None]) -> None:

@@ -7,9 +7,9 @@ from threading import Lock
 from typing import Any
 
 from stylepress.benchmarks.scenarios.clock import Clock, WallClock
-from stylepress.benchmarks.scenarios.lanes import run_lanes
+from stylepress.benchmarks.scenarios.lanes import run_lanes, warm_lanes
 from stylepress.benchmarks.scenarios.outcome import Length, Offline, Outcome, Samples, outcome
-from stylepress.benchmarks.scenarios.warm_up import NO_WARM_UP, WarmRule, warm
+from stylepress.benchmarks.scenarios.warm_up import WarmRule
 
 
 def offline(
@@ -23,7 +23,7 @@ def offline(
 ) -> Outcome:
     """Measure throughput; the time that a single sample waits for its turn means nothing here."""
     length, clock = length or Length(), clock or WallClock()
-    warmed = NO_WARM_UP if rule is None else warm(run, next_sample, rule=rule, clock=clock)
+    warmed = warm_lanes(run, next_sample, lanes=setting.lanes, rule=rule, clock=clock)
     spans: list[tuple[int, int]] = []
     lock = Lock()
     start = clock.now_ns()
@@ -51,5 +51,10 @@ def offline(
     run_lanes(lane, setting.lanes, stop=stop)
     spans.sort()
     began = tuple(span[0] for span in spans)
-    samples = Samples(scheduled=(0,) * len(spans), began=began, done=tuple(s[1] for s in spans))
+    samples = Samples(
+        start_ns=start,
+        scheduled=(0,) * len(spans),
+        began=began,
+        done=tuple(span[1] for span in spans),
+    )
     return outcome(setting, samples, measures="throughput", length=length, warm_up=warmed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median, quantiles
 from typing import Literal
@@ -81,9 +82,11 @@ class Samples(Part):
 
     ``scheduled`` is when it was due, ``began`` when the system was given it, ``done`` when the
     system gave it back. ``late`` is by how much the harness, not the system, was late with it.
+    ``start_ns`` is the start by the machine's monotonic clock, which its sensors are read by too.
     """
 
     unit: Literal["ns"] = "ns"
+    start_ns: int = 0
     scheduled: tuple[int, ...]
     began: tuple[int, ...]
     done: tuple[int, ...]
@@ -104,11 +107,25 @@ class Samples(Part):
         """From the start of the run to the last sample done."""
         return max(self.done, default=0) / 1e9
 
+    @property
+    def end_ns(self) -> int:
+        """When the last sample was done, by the machine's clock."""
+        return self.start_ns + max(self.done, default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Samples that were not run when a run was ended: some ``waiting``, some ``due_later``."""
+
+    waiting: int = 0
+    due_later: int = 0
+
 
 class Video(Part):
     """What a viewer sees of a fixed-rate run.
 
-    A ``missed`` frame was dropped, or done after its deadline. ``age`` is of the frames shown:
+    A ``missed`` frame was dropped, done after its deadline, or still waited when the run was ended:
+    ``offered`` is more than those dropped and shown by what waited. ``age`` is of the frames shown:
     from capture to done; in the outcome's own quantiles a dropped frame counts as never done.
     ``jitter_ms`` is the interquartile range of the times between frames shown, ``longest_gap_ms``
     the longest of them; None below four frames shown.
@@ -152,11 +169,6 @@ class Outcome(Part):
     video: Video | None = None
     doubts: tuple[str, ...] = ()
 
-    @property
-    def valid(self) -> bool:
-        """Whether the run counts."""
-        return not self.doubts
-
     def at(self, share: float) -> Quantile:
         """Return the quantile of that share.
 
@@ -179,18 +191,16 @@ def outcome(
     measures: Measures,
     length: Length,
     warm_up: WarmUp,
-    left: int = 0,
+    rest: Rest = Rest(),
     video: Video | None = None,
 ) -> Outcome:
     """Take the figures of samples.
 
-    Frames that the ``video`` dropped, and the samples that were ``left`` waiting at the end, count
-    as never done.
+    Frames that the ``video`` dropped, and those that still waited at the end, count as never done.
     """
-    never = left + (len(video.dropped) if video else 0)
+    never = rest.waiting + (len(video.dropped) if video else 0)
     taken = samples.service_ns if measures == "service time" else samples.response_ns
     latency = () if measures == "throughput" else quantiles_ms(taken, never=never)
-    seconds = samples.seconds
     late = _late_p99_ns(samples.late)
     return Outcome(
         setting=setting,
@@ -199,28 +209,41 @@ def outcome(
         warm_up=warm_up,
         samples=samples,
         latency=latency,
-        throughput_hz=len(taken) / seconds if seconds else 0.0,
+        throughput_hz=_per_second(samples, camera=video is not None),
         late_p99_ms=None if late is None else late / 1e6,
         video=video,
-        doubts=tuple(_doubts(samples, length, warm_up, late_ns=late, left=left)),
+        doubts=tuple(_doubts(samples, length, warm_up, late_ns=late, rest=rest)),
     )
 
 
-def video_of(samples: Samples, dropped: Sequence[int], *, deadline_ms: float) -> Video:
-    """Say what a viewer sees of samples, when frames ``dropped`` were not shown."""
+def video_of(
+    samples: Samples, dropped: Sequence[int], *, deadline_ms: float, waiting: int = 0
+) -> Video:
+    """Say what a viewer sees of samples, when others were ``dropped`` or still waited."""
     ages = samples.response_ns
     shown_at = sorted(samples.done)
     gaps = [1e-6 * (after - before) for before, after in pairwise(shown_at)]
     quarters = quantiles(gaps, n=4) if len(gaps) > 2 else None
     return Video(
-        offered=len(ages) + len(dropped),
+        offered=len(ages) + len(dropped) + waiting,
         shown=len(ages),
         dropped=tuple(dropped),
-        missed=len(dropped) + sum(age > 1e6 * deadline_ms for age in ages),
+        missed=len(dropped) + waiting + sum(age > 1e6 * deadline_ms for age in ages),
         age=quantiles_ms(ages),
         jitter_ms=quarters[2] - quarters[0] if quarters else None,
         longest_gap_ms=max(gaps) if quarters else None,
     )
+
+
+def _per_second(samples: Samples, *, camera: bool) -> float:
+    """Count what was done a second; of a ``camera`` from the first frame shown to the last.
+
+    Its first frame comes at once and its last ends nothing, so n frames are n - 1 periods.
+    """
+    count, seconds = len(samples.done), samples.seconds
+    if camera and count > 1:
+        count, seconds = count - 1, (max(samples.done) - min(samples.done)) / 1e9
+    return count / seconds if seconds else 0.0
 
 
 def _late_p99_ns(late: Sequence[int]) -> int | None:
@@ -229,12 +252,14 @@ def _late_p99_ns(late: Sequence[int]) -> int | None:
 
 
 def _doubts(
-    samples: Samples, length: Length, warm_up: WarmUp, *, late_ns: int | None, left: int
+    samples: Samples, length: Length, warm_up: WarmUp, *, late_ns: int | None, rest: Rest
 ) -> Iterator[str]:
     count, seconds = len(samples.done), samples.seconds
-    if left:
-        yield f"{left} samples still waited when the run was ended after {length.most_s:g} s"
-    elif late_ns is None and (count < length.min_count or seconds < length.min_s):
+    if rest.waiting:
+        yield f"{rest.waiting} samples still waited when it was ended after {length.most_s:g} s"
+    # An open loop is as long as its schedule, of which the last sample may be done before min_s.
+    short = late_ns is None and (count < length.min_count or seconds < length.min_s)
+    if short or rest.due_later:
         yield (
             f"it ended after {count} samples and {seconds:.1f} s, "
             f"before {length.min_count} samples and {length.min_s:g} s"

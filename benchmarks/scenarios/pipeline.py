@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from statistics import median
 from typing import Any
 
+from stylepress.benchmarks.machine.watch import Validity
 from stylepress.benchmarks.part import Part
 from stylepress.benchmarks.scenarios.clock import Clock, WallClock
 from stylepress.errors import RecipeError
@@ -26,12 +27,14 @@ class Split(Part):
     """The stages in the order a frame meets them, one after the other in one thread.
 
     ``end_to_end_ms`` is the median of a frame's whole way. A program that runs stages at the same
-    time shows more frames a second than this says, but no frame sooner.
+    time shows more frames a second than this says, but no frame sooner. ``validity`` says whether
+    they count; None: nobody watched.
     """
 
     stages: tuple[Stage, ...]
     end_to_end_ms: float
     frames: int
+    validity: Validity | None = None
 
     @property
     def engine_ms(self) -> float:

@@ -42,9 +42,9 @@ def _quantile(every: Sequence[float], share: float, never: int) -> Quantile:
         return Quantile(share=share, value_ms=None, why="no sample was taken")
     value = median(every) if share == MEDIAN else upper_percentile(every, share)
     if value is None:
-        why = f"{len(every)} samples, it needs {least_samples(share)}"
+        why = f"{len(every)} of {least_samples(share)} samples"
         return Quantile(share=share, value_ms=None, why=why)
     if math.isinf(value):
-        why = f"{never} of {len(every)} samples were never done"
+        why = f"{never} of {len(every)} never done"
         return Quantile(share=share, value_ms=None, why=why)
     return Quantile(share=share, value_ms=value / 1e6)

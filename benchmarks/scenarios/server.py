@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from stylepress.benchmarks.scenarios.clock import Clock, WallClock
-from stylepress.benchmarks.scenarios.lanes import Queue, drain
+from stylepress.benchmarks.scenarios.lanes import Queue, drain, warm_lanes
 from stylepress.benchmarks.scenarios.outcome import Length, Outcome, Server, outcome
 from stylepress.benchmarks.scenarios.schedule import poisson_ns
-from stylepress.benchmarks.scenarios.warm_up import NO_WARM_UP, WarmRule, warm
+from stylepress.benchmarks.scenarios.warm_up import WarmRule
 
 
 def server(
@@ -28,13 +28,12 @@ def server(
     are left at ``length.most_s``, and the outcome says so.
     """
     length, clock = length or Length(), clock or WallClock()
-    warmed = NO_WARM_UP if rule is None else warm(run, next_sample, rule=rule, clock=clock)
+    warmed = warm_lanes(run, next_sample, lanes=setting.lanes, rule=rule, clock=clock)
     arrivals = poisson_ns(
         setting.rate_hz, seed=setting.seed, min_s=length.min_s, min_count=length.min_count
     )
-    samples, left = drain(
-        Queue(arrivals), run, next_sample, lanes=setting.lanes, most_s=length.most_s, clock=clock
-    )
+    queue = Queue(arrivals)
+    samples = drain(queue, run, next_sample, lanes=setting.lanes, most_s=length.most_s, clock=clock)
     return outcome(
-        setting, samples, measures="response time", length=length, warm_up=warmed, left=left
+        setting, samples, measures="response time", length=length, warm_up=warmed, rest=queue.rest
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from stylepress.benchmarks.scenarios.clock import Clock, WallClock
+from stylepress.benchmarks.scenarios.lanes import warm_lanes
 from stylepress.benchmarks.scenarios.outcome import (
     Length,
     Outcome,
@@ -13,7 +14,7 @@ from stylepress.benchmarks.scenarios.outcome import (
     SingleStream,
     outcome,
 )
-from stylepress.benchmarks.scenarios.warm_up import NO_WARM_UP, WarmRule, warm
+from stylepress.benchmarks.scenarios.warm_up import WarmRule
 
 
 def single_stream(
@@ -30,7 +31,7 @@ def single_stream(
     what users feel of it is measured by ``server`` and ``fixed_rate``. ``rule`` None: no warm-up.
     """
     length, clock = length or Length(), clock or WallClock()
-    warmed = NO_WARM_UP if rule is None else warm(run, next_sample, rule=rule, clock=clock)
+    warmed = warm_lanes(run, next_sample, lanes=1, rule=rule, clock=clock)
     began: list[int] = []
     done: list[int] = []
     now = clock.now_ns
@@ -45,5 +46,10 @@ def single_stream(
         end = now()
         done.append(end)
     offsets = tuple(at - start for at in began)
-    samples = Samples(scheduled=offsets, began=offsets, done=tuple(at - start for at in done))
+    samples = Samples(
+        start_ns=start,
+        scheduled=offsets,
+        began=offsets,
+        done=tuple(at - start for at in done),
+    )
     return outcome(SingleStream(), samples, measures="service time", length=length, warm_up=warmed)

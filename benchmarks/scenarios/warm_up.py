@@ -9,9 +9,8 @@ from typing import Any
 from pydantic import Field
 
 from stylepress.benchmarks.part import Part
+from stylepress.benchmarks.scenarios.agreement import WINDOWS, WITHIN, agree
 from stylepress.benchmarks.scenarios.clock import Clock
-
-WINDOWS = 3
 
 
 class WarmRule(Part):
@@ -24,7 +23,7 @@ class WarmRule(Part):
     min_s: float = Field(default=3.0, ge=0)
     min_count: int = Field(default=20, ge=0)
     window_s: float = Field(default=0.5, gt=0)
-    within: float = Field(default=0.02, gt=0)
+    within: float = Field(default=WITHIN, gt=0)
     most_s: float = Field(default=20.0, gt=0)
 
 
@@ -76,13 +75,3 @@ def warm(
                 windows_ms=tuple(medians),
                 stable=enough and agreed,
             )
-
-
-def agree(medians: list[float], within: float) -> bool:
-    """Say whether the last three windows lie within a share of each other.
-
-    >>> agree([9.0, 5.0, 5.05, 5.09], 0.02), agree([5.0, 5.0], 0.02)
-    (True, False)
-    """
-    last = medians[-WINDOWS:]
-    return len(last) == WINDOWS and max(last) <= (1 + within) * min(last)

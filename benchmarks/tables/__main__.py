@@ -18,6 +18,7 @@ from stylepress.benchmarks.tables.blocks import refill
 from stylepress.benchmarks.tables.documents import GENERATED, parts
 from stylepress.benchmarks.tables.loss import loss_results
 from stylepress.benchmarks.tables.optimised import optimised_results
+from stylepress.benchmarks.tables.power import power_results
 from stylepress.benchmarks.tables.provenance import RESULTS, provenance
 from stylepress.benchmarks.tables.setting import Setting
 from stylepress.benchmarks.tables.speed import speed_results
@@ -31,6 +32,7 @@ TABLES: Mapping[str, Callable[[Setting], Iterator[Result]]] = {
     "loss": loss_results,
     "together": together_results,
     "optimised": optimised_results,
+    "power": lambda setting: power_results(),
 }
 FIGURES = "figures"
 

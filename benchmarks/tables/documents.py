@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from stylepress.benchmarks.figures.result import Result, Results
-from stylepress.benchmarks.tables import loss, speed, together
+from stylepress.benchmarks.tables import loss, power, speed, together
 from stylepress.benchmarks.tables.claims import claims_table
 from stylepress.benchmarks.tables.provenance import told
 
@@ -15,6 +15,7 @@ GENERATED: Mapping[str, tuple[str, ...]] = {
     "README.md": ("figures",),
     "docs/results.md": ("speed", "loss", "together"),
     "docs/claims.md": ("claims",),
+    "docs/ci.md": ("power",),
 }
 """Which document holds which generated parts."""
 
@@ -72,6 +73,17 @@ def together_table(results: Results) -> str:
     return _table(["frame", "way", "rate", "gain (95 %)"], "llrr", rows, results)
 
 
+def power_table(results: Results) -> str:
+    """How often a comparison ends with what, by machine, settings and true slowdown."""
+    rows = []
+    for one in results.like(power.VERDICTS[0]):
+        wanted = {"subject": one.subject, "engine": one.engine}
+        shares = [f"{results.find(word, **wanted).value:.0f} %" for word in power.VERDICTS]
+        rows.append([one.engine, f"`{one.precision}`", one.subject, *shares])
+    heads = ["machine", "settings", "truly slower by", *power.VERDICTS]
+    return _table(heads, "llrrrr", rows, results)
+
+
 def _figure(one: Result) -> str:
     """Write a figure; similarities lie so near to 1 that they need a third digit."""
     return f"{one.value:.3f}" if one.figure == loss.SSIM else one.shown
@@ -95,6 +107,7 @@ MAKERS: Mapping[str, tuple[tuple[str, ...], Callable[[Tables], str]]] = {
     "speed": (("speed",), lambda tables: speed_table(tables["speed"])),
     "loss": (("loss",), lambda tables: loss_table(tables["loss"])),
     "together": (("together",), lambda tables: together_table(tables["together"])),
+    "power": (("power",), lambda tables: power_table(tables["power"])),
     "claims": (("speed", "loss", "together", "optimised"), claims_table),
 }
 """Of each generated part: the tables it needs, and what makes it of them."""

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from stylepress.benchmarks.machine.watch import Validity
 from stylepress.benchmarks.part import Part
-from stylepress.progress import Progress
 from stylepress.runtime.backends import EngineOptions, open_engine
 from stylepress.runtime.bundle import load_bundle
 
@@ -27,6 +27,8 @@ SHAPES = ((64, 128), (32, 128), (128, 64))
 """Channels, and side in pixels, of the convolutions that are tried; the fastest is the peak."""
 LAYERS = 6
 MOVED = (64, 512)
+GIGA = {"MAC/s": "GMAC/s", "byte/s": "GB/s"}
+"""What a thousand million of a unit are called."""
 FEW, MANY = 2, 6
 """Layers of two graphs that move memory: their difference is free of everything around them."""
 
@@ -43,18 +45,34 @@ class Peak(Part):
     kernel: str
     samples_ms: tuple[float, ...]
 
+    @property
+    def words(self) -> str:
+        """The rate in words: ``21.3 GMAC/s``."""
+        return f"{self.rate / 1e9:.3g} {GIGA[self.unit]}"
+
 
 class Roof(Part):
-    """The peaks of one backend on this machine."""
+    """The peaks of one backend on this machine, and whether they count; None: nobody watched."""
 
     backend: str
     threads: int
     engine: dict[str, str | int]
     peaks: tuple[Peak, ...]
+    validity: Validity | None = None
+
+    @property
+    def words(self) -> str:
+        """Its peaks in words: ``fp32 21.3 GMAC/s, int8 96.4 GMAC/s``."""
+        return ", ".join(f"{peak.what} {peak.words}" for peak in self.peaks)
+
+    def peak(self, what: What) -> Peak | None:
+        """Return the peak of that kind; None when it was not taken."""
+        return next((peak for peak in self.peaks if peak.what == what), None)
 
     def rate(self, what: What) -> float | None:
-        """Return the peak of that kind; None when it was not taken."""
-        return next((peak.rate for peak in self.peaks if peak.what == what), None)
+        """Return the rate of that peak."""
+        peak = self.peak(what)
+        return None if peak is None else peak.rate
 
 
 class Share(Part):
@@ -70,32 +88,22 @@ class Share(Part):
 
 
 def measure_roof(
-    backends: Sequence[str],
+    backend: str,
     work: Path,
     *,
     threads: int | None = None,
     rounds: int = 5,
-    progress: Progress,
     clock: Callable[[], float] = time.perf_counter,
-) -> tuple[Roof, ...]:
-    """Take the peaks of each backend; ``work`` is an empty folder. Needs the package onnx.
+) -> Roof:
+    """Take the peaks of one backend. Needs the package onnx.
 
     The best of ``rounds`` counts: a roof is what was reached, and what disturbs only lowers it.
+    The kernels are written into ``work``, where the next backend finds them.
 
     Raises:
-        BackendError: a backend cannot run here.
+        BackendError: the backend cannot run here, or not these kernels.
     """
-    trial = _Trial(work, threads, rounds, clock)
-    progress.start("Measuring the roof of this machine", len(backends))
-    made = []
-    for backend in backends:
-        made.append(trial.roof(backend))
-        rates = ", ".join(
-            f"{peak.what} {peak.rate / 1e9:.3g} G{peak.unit}" for peak in made[-1].peaks
-        )
-        progress.advance(note=f"{backend}: {rates}")
-    progress.finish()
-    return tuple(made)
+    return _Trial(work, threads, rounds, clock).roof(backend)
 
 
 def share_of_roof(
@@ -115,7 +123,7 @@ def share_of_roof(
 
 
 class _Trial:
-    """Kernels are written once and run in every backend."""
+    """Runs kernels; those that were not written yet are."""
 
     def __init__(
         self, work: Path, threads: int | None, rounds: int, clock: Callable[[], float]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from stylepress.artifact import Artifact
 from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.report import Model, Role
+from stylepress.benchmarks.resources.cost import cost_of
 from stylepress.errors import BackendError, FrameError
 from stylepress.runtime.backends import BACKENDS, EngineOptions, missing, open_engine
 from stylepress.runtime.bundle import Bundle, load_bundle
@@ -25,7 +26,6 @@ Pixels = NDArray[np.uint8]
 Run = Callable[[Pixels], Pixels]
 
 NULL = "null"
-MACS_SIZE = 512 * 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,20 +99,19 @@ class Field:
 
 
 def bundle_model(bundle: Bundle, role: Role, size: tuple[int, int], name: str) -> Model:
-    """Describe a bundle for the report; the MACs are those at 512x512, scaled by the area."""
-    artifact, made_by, numbers = bundle.artifact, bundle.artifact.made_by, bundle.artifact.numbers
-    macs, parameters = numbers.get("macs_512"), numbers.get("params")
+    """Describe a bundle for the report, for frames of ``size``: (height, width)."""
+    artifact, cost = bundle.artifact, cost_of(bundle.artifact, size)
     return Model(
         name=name,
         role=role,
-        family=str(made_by.get("family", "unknown")),
+        family=str(artifact.made_by.get("family", "unknown")),
         precision=precision(artifact),
         digest=artifact.digest,
         parent=artifact.parent,
-        size_bytes=artifact.size_bytes,
+        size_bytes=cost.size_bytes,
         weights_bytes=bundle.onnx_path.stat().st_size,
-        parameters=None if parameters is None else round(parameters),
-        macs=None if macs is None else round(macs * size[0] * size[1] / MACS_SIZE),
+        parameters=cost.parameters,
+        macs=cost.macs,
     )
 
 

@@ -17,12 +17,13 @@ from time import perf_counter_ns
 
 import numpy as np
 
+from stylepress.benchmarks.machine.processes import peak_bytes
+from stylepress.benchmarks.scenarios.agreement import WINDOWS, agree
 from stylepress.errors import StylepressError
 from stylepress.runtime.backends import Engine, EngineOptions, open_engine
 from stylepress.runtime.bundle import load_bundle
 
 WINDOW = 5
-AGREE = 1.02
 REFUSED = 2
 
 
@@ -55,9 +56,9 @@ class Answer:
     """What one run took: every call in nanoseconds, load and first call apart from them.
 
     ``load_ns`` is from the bundle on disk to an engine, checks included. ``stable`` says whether
-    the warm-up settled before its cap. ``waited_share`` is how long threads that could have run
-    waited for a core while it was measured, over that time: what other programs took away.
-    ``missing`` says why a field is None.
+    the warm-up settled before its cap. ``waited_share`` is the share of the measured time that a
+    thread of the engine, the mean of all, could have run and waited for a core. ``missing`` says
+    why a field is None.
     """
 
     samples_ns: tuple[int, ...]
@@ -71,20 +72,20 @@ class Answer:
     missing: dict[str, str] = field(default_factory=dict)
 
 
-def run_arm(request: Request, *, clock_ns: Callable[[], int] = perf_counter_ns) -> Answer:
+def run_arm(request: Request) -> Answer:
     """Measure once, in this process.
 
     Raises:
         ArtifactError, BackendError, FrameError: the bundle or the backend cannot be used.
     """
     frames = np.load(request.frames, allow_pickle=False)
-    began = clock_ns()
+    began = perf_counter_ns()
     bundle = load_bundle(Path(request.bundle))
     options = EngineOptions(threads=request.threads, size=frames.shape[1:3])
     engine = open_engine(bundle, request.backend, options=options)
-    load_ns = clock_ns() - began
+    load_ns = perf_counter_ns() - began
     try:
-        call = _timed(engine, frames, request.extra_bytes, clock_ns)
+        call = _timed(engine, frames, request.extra_bytes)
         first_call_ns = call()
         warm = _warm(call, request)
         gc.collect()
@@ -97,13 +98,16 @@ def run_arm(request: Request, *, clock_ns: Callable[[], int] = perf_counter_ns) 
         facts = dict(engine.describe())
     finally:
         engine.close()
-    peak, why = peak_rss_bytes()
-    missing = {"peak_rss_bytes": why} if why else {}
-    waited = None
+    missing: dict[str, str] = {}
+    peak = waited = None
+    try:
+        peak = peak_bytes()
+    except (OSError, LookupError) as error:
+        missing["peak_rss_bytes"] = str(error)
     if waited_before is None or waited_after is None:
         missing["waited_share"] = "this system does not tell how long threads wait for a core"
     else:
-        waited = max(0, waited_after - waited_before) / total_ns
+        waited = max(0, waited_after - waited_before) / (total_ns * options.all_threads)
     return Answer(
         samples_ns=tuple(samples),
         load_ns=load_ns,
@@ -119,28 +123,17 @@ def run_arm(request: Request, *, clock_ns: Callable[[], int] = perf_counter_ns) 
 
 def settled(calls: list[int]) -> bool:
     """Say whether the medians of the last three windows of five calls lie within 2 %."""
-    if len(calls) < 3 * WINDOW:
+    if len(calls) < WINDOWS * WINDOW:
         return False
-    ends = [len(calls) - WINDOW * back for back in range(3)]
-    medians = [median(calls[end - WINDOW : end]) for end in ends]
-    return max(medians) <= AGREE * min(medians)
+    ends = [len(calls) - WINDOW * back for back in range(WINDOWS)]
+    return agree([median(calls[end - WINDOW : end]) for end in ends])
 
 
-def peak_rss_bytes(status: Path = Path("/proc/self/status")) -> tuple[int | None, str]:
-    """Return the most memory this process had resident, or None and why."""
-    try:
-        for line in status.read_text(encoding="utf-8").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024, ""
-    except OSError as error:
-        return None, f"{status}: {error.strerror}"
-    return None, f"{status} has no VmHWM"
-
-
-def waited_ns(tasks: Path = Path("/proc/self/task")) -> int | None:
+def waited_ns() -> int | None:
     """Sum how long all threads of this process have been ready to run and were not; or None."""
     try:
-        files = [path.read_text(encoding="ascii") for path in tasks.glob("*/schedstat")]
+        tasks = Path("/proc/self/task").glob("*/schedstat")
+        files = [path.read_text(encoding="ascii") for path in tasks]
         return sum(int(text.split()[1]) for text in files) if files else None
     except (OSError, IndexError, ValueError):
         return None
@@ -165,19 +158,17 @@ def main() -> int:
     return 0
 
 
-def _timed(
-    engine: Engine, frames: np.ndarray, extra_bytes: int, clock_ns: Callable[[], int]
-) -> Callable[[], int]:
+def _timed(engine: Engine, frames: np.ndarray, extra_bytes: int) -> Callable[[], int]:
     turns = cycle([np.ascontiguousarray(frame[np.newaxis]) for frame in frames])
     extra = bytes(extra_bytes)
 
     def call() -> int:
         frame = next(turns)
-        began = clock_ns()
+        began = perf_counter_ns()
         engine.run(frame)
         if extra:
             hashlib.sha256(extra).digest()
-        return clock_ns() - began
+        return perf_counter_ns() - began
 
     return call
 

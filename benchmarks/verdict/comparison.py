@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,14 +12,13 @@ from pydantic import Field
 
 from stylepress.benchmarks.json_file import read_json, schema_of
 from stylepress.benchmarks.machine.record import Machine
+from stylepress.benchmarks.machine.timeline import Curves
 from stylepress.benchmarks.part import Part, Skipped
-from stylepress.benchmarks.report import FileFact
+from stylepress.benchmarks.report import FileFact, Shown
 from stylepress.benchmarks.verdict.order import Arm
 from stylepress.benchmarks.verdict.rule import Verdict
 
 SCHEMA_VERSION: Literal[1] = 1
-FOREIGN = 0.05
-"""Share of its time that a run may wait for a core before the machine counts as busy."""
 
 LookName = Literal["first", "extension", "confirmation"]
 Kind = Literal["paired", "exact", "quality", "trend"]
@@ -46,9 +46,10 @@ class Side(Part):
 class Run(Part):
     """One fresh process: every timed call, and what surrounded them.
 
-    ``place`` is its number in the whole measurement, from 0. ``waited_share`` is how long its
-    threads waited for a core, over the time measured: what other programs took away. ``invalid`` holds why it does not
-    count; it is kept all the same. ``missing`` says why a field is None.
+    ``place`` is its number in the whole measurement, from 0; ``began_s`` and ``ended_s`` are when
+    its process began and ended, in seconds from the first run's beginning. ``waited_share`` is the
+    share of the measured time that a thread, the mean of all, waited for a core. ``invalid`` holds
+    why the run does not count; it is kept all the same. ``missing`` says why a field is None.
     """
 
     part: LookName
@@ -56,6 +57,8 @@ class Run(Part):
     place: int
     backend: str
     arm: Arm
+    began_s: float | None = None
+    ended_s: float | None = None
     samples_ns: tuple[int, ...]
     load_ns: int
     first_call_ns: int
@@ -71,6 +74,7 @@ class Settings(Part):
     """How it was measured and judged; written down before the first run.
 
     ``pairs`` of the first look; ``looks`` are pairs and two-sided alpha of each look.
+    ``foreign_load`` is the share of the processor that others may use, None where nobody watched.
     """
 
     height: int
@@ -89,6 +93,7 @@ class Settings(Part):
     warm_s: float
     warm_count: int
     rest_s: float
+    foreign_load: float | None = None
     photos: tuple[FileFact, ...] = ()
     style: FileFact | None = None
 
@@ -156,9 +161,22 @@ class Judgement(Part):
         return text
 
 
+@dataclass(frozen=True, slots=True)
+class Pictured:
+    """One photo for the page: it, both arms' pictures and where these differ.
+
+    ``psnr_db`` is between the arms, infinite where their pictures are equal.
+    """
+
+    photo: str
+    psnr_db: float
+    shown: tuple[Shown, ...]
+
+
 class Comparison(Part):
     """Two arms on one machine, or two reports; and the verdict with its reasons.
 
+    ``curves`` is what the machine did from the first run to the last, on the clock of the runs.
     ``differing`` maps a field of machine or scenario to its two values: nothing was judged then.
     """
 
@@ -175,9 +193,11 @@ class Comparison(Part):
     machine: Machine
     judgements: tuple[Judgement, ...]
     runs: tuple[Run, ...] = ()
+    curves: Curves | None = None
     engines: dict[str, dict[str, str | int]] = Field(default_factory=dict)
     differing: dict[str, tuple[Any, Any]] = Field(default_factory=dict)
     skipped: tuple[Skipped, ...] = ()
+    gallery: tuple[Pictured, ...] = Field(default=(), exclude=True)
 
     @property
     def exit_code(self) -> int:
@@ -189,21 +209,21 @@ class Comparison(Part):
         return {**self.model_dump(mode="json"), "exit_code": self.exit_code}
 
     def doubts(self) -> tuple[str, ...]:
-        """Return what speaks against trusting the times."""
-        found = []
-        discarded = sum(bool(run.invalid) for run in self.runs)
-        unsettled = sum(not run.stable for run in self.runs)
-        if discarded:
-            found.append(f"{discarded} of {len(self.runs)} runs were discarded and repeated")
-        if unsettled and self.settings is not None and self.settings.warm_s > 0:
-            found.append(f"the warm-up of {unsettled} of {len(self.runs)} runs did not settle")
-        waited = sum((run.waited_share or 0) > FOREIGN for run in self.runs)
-        if waited:
-            found.append(
-                f"{waited} of {len(self.runs)} runs waited for a core more than "
-                f"{100 * FOREIGN:g} % of the time: other programs were running"
-            )
-        if self.settings is not None and self.settings.floor_source == "assumed":
+        """Return what speaks against trusting the times of the runs."""
+        settings, runs = self.settings, self.runs
+        if settings is None or not runs:
+            return ()
+        limit, waited = settings.foreign_load, 0
+        if limit is not None:
+            waited = sum((run.waited_share or 0) > limit for run in runs)
+        unsettled = sum(not run.stable for run in runs) if settings.warm_s > 0 else 0
+        counts = {
+            "were discarded": sum(bool(run.invalid) for run in runs),
+            "were not settled when their warm-up ended": unsettled,
+            f"waited for a core for more than {100 * (limit or 0):g} % of the time": waited,
+        }
+        found = [f"{count} of {len(runs)} runs {what}" for what, count in counts.items() if count]
+        if settings.floor_source == "assumed":
             found.append("the floor is assumed; measure it with `stylepress bench --selftest`")
         return tuple(found)
 
@@ -222,6 +242,8 @@ class Comparison(Part):
             f"{one.change() or _cell(one.note)} | {one.verdict or 'not judged'} |"
             for one in self.judgements
         ]
+        doubts = [f"- Read with care: {doubt}." for doubt in self.doubts()]
+        lines += ["", *doubts] if doubts else []
         return "\n".join([*lines, "", self.terms()]) + "\n"
 
     def terms(self) -> str:
@@ -233,11 +255,15 @@ class Comparison(Part):
                 "Give two bundles for a verdict."
             )
         looks = " then ".join(f"{pairs} (alpha {alpha:g})" for pairs, alpha in settings.looks)
-        how = "interleaved fresh processes" if self.mode == "fresh processes" else "rounds in turns"
+        threads = "thread" if settings.threads == 1 else "threads"
+        how, order = "rounds in turns", ""
+        if self.mode == "fresh processes":
+            how, order = "interleaved fresh processes", f", order seed {settings.seed}"
         return (
-            f"{settings.width}x{settings.height}, {settings.threads} thread{'s' * (settings.threads != 1)}, pairs of {how}: "
-            f"{looks}, order seed {settings.seed}. A figure fails when it is worse by "
-            f"more than {100 * settings.delta:g} % and not by chance; floor {settings.floor_source}."
+            f"{settings.width}x{settings.height}, {settings.threads} {threads}, pairs of {how}: "
+            f"{looks}{order}. A figure fails when it is worse by more than "
+            f"{100 * settings.delta:g} % and not by chance; floor {settings.floor_source}. "
+            f"Base and new are medians; worse by is of the pairs."
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +12,8 @@ from numpy.typing import NDArray
 from stylepress import __version__
 from stylepress.benchmarks.machine.record import record_machine
 from stylepress.benchmarks.pictures.photos import Photo
-from stylepress.benchmarks.verdict.comparison import (
-    Comparison,
-    Judgement,
-    LookName,
-)
+from stylepress.benchmarks.verdict.album import album
+from stylepress.benchmarks.verdict.comparison import Comparison, LookName
 from stylepress.benchmarks.verdict.judgements import (
     judgement,
     reasons_of,
@@ -24,19 +21,9 @@ from stylepress.benchmarks.verdict.judgements import (
     sizes,
     tails,
 )
-from stylepress.benchmarks.verdict.measures import (
-    MEASURES,
-    pairs_of,
-)
-from stylepress.benchmarks.verdict.pictures import (
-    Drawn,
-    PairedJudge,
-)
-from stylepress.benchmarks.verdict.rule import (
-    Paired,
-    Rule,
-    together,
-)
+from stylepress.benchmarks.verdict.measures import MEASURES, pairs_of
+from stylepress.benchmarks.verdict.pictures import Drawn, PairedJudge
+from stylepress.benchmarks.verdict.rule import Paired, Rule, together
 from stylepress.benchmarks.verdict.session import Arms, Ask, Session, SpoiledError, Watch
 from stylepress.benchmarks.verdict.terms import (
     DuelOptions,
@@ -78,16 +65,13 @@ def duel(
     photos = photos_of(bundles[0], options, progress)
     backends, skipped = common_backends(bundles, options)
     rules = rules_of(backends, options, machine)
-    settings = settings_of(options, backends, photos)
+    settings = settings_of(options, backends, photos, watched=watch is not None)
+    drawn = _drawn(bundles, backends[0], photos, options, progress)
+    judges = (PairedJudge(options.limits), *options.judges)
+    quality = [one for judge in judges for one in judge(drawn)]
     with tempfile.TemporaryDirectory(prefix="stylepress-compare-") as work:
-        quality = list(_judged_pictures(bundles, backends[0], photos, options, progress))
         session = Session(
-            Arms(
-                {"base": base, "new": new},
-                frames_file(photos, Path(work)),
-                options.threads,
-                {"new": options.extra_bytes},
-            ),
+            Arms({"base": base, "new": new}, frames_file(photos, Path(work)), options.threads),
             options.plan,
             environ=options.environ,
             progress=progress,
@@ -110,14 +94,13 @@ def duel(
             progress.warn(spoiled)
     figures = [judgement(key, decided.get(key), gated=key[1] in options.gated) for key in rules]
     if spoiled:
-        figures = [
-            one.model_copy(update={"note": spoiled.rstrip(".") if one.gated else "not measured"})
-            for one in figures
-        ]
+        note = "the machine disturbed every try"
+        figures = [one.model_copy(update={"note": note}) for one in figures]
+    sides = side_of(bundles[0]), side_of(bundles[1])
     judgements = [
         *figures,
         *tails(session.runs, backends),
-        *sizes(bundles, options.delta),
+        *sizes(sides, options.delta),
         *quality,
     ]
     counted = [one.verdict for one in judgements if one.gated and one.verdict is not None]
@@ -125,27 +108,29 @@ def duel(
         tool=f"stylepress {__version__}",
         created=options.created,
         mode="fresh processes",
-        base=side_of(bundles[0]),
-        new=side_of(bundles[1]),
+        base=sides[0],
+        new=sides[1],
         verdict=together(counted),
-        reasons=reasons_of(judgements),
+        reasons=(*reasons_of(judgements), *([spoiled] if spoiled else ())),
         settings=settings,
         machine=machine,
         judgements=tuple(judgements),
         runs=tuple(session.runs),
+        curves=session.curves(),
         engines=session.engines,
         skipped=skipped,
+        gallery=album(drawn, most=options.shown),
     )
 
 
-def _judged_pictures(
+def _drawn(
     bundles: tuple[Bundle, Bundle],
     backend: str,
     photos: Sequence[Photo],
     options: DuelOptions,
     progress: Progress,
-) -> Iterator[Judgement]:
-    """Let both arms draw the photos in one backend, and every judge look at them."""
+) -> Drawn:
+    """Let both arms draw the photos in one backend."""
     progress.start("Drawing with both", 2 * len(photos))
     made: list[tuple[Pixels, ...]] = []
     for bundle in bundles:
@@ -157,15 +142,13 @@ def _judged_pictures(
         progress.advance(len(photos), note=bundle.artifact.name)
     progress.finish()
     style = None if options.style is None else read_picture(options.style).pixels
-    drawn = Drawn(
+    return Drawn(
         names=tuple(photo.fact.name for photo in photos),
         photos=tuple(photo.frame for photo in photos),
         base=made[0],
         new=made[1],
         style=style,
     )
-    for each in (PairedJudge(options.limits), *options.judges):
-        yield from each(drawn)
 
 
 def _source(session: Session, rules: Mapping[Key, Rule], gated: Sequence[str]) -> Source:

@@ -27,16 +27,26 @@ def side_of(bundle: Bundle) -> Side:
 
 
 def reasons_of(judgements: Sequence[Judgement]) -> tuple[str, ...]:
-    """Say which gated figures failed or are open, in one sentence each."""
-    found = []
-    for one in judgements:
-        if one.gated and one.verdict in ("FAIL", "INCONCLUSIVE"):
-            size = f": {100 * (one.worse - 1):+.1f} %" if one.worse is not None else ""
-            more = f", about {one.needed} pairs might decide" if one.needed else ""
-            note = f" ({one.note})" if one.note else ""
-            word = "is worse" if one.verdict == "FAIL" else "is open"
-            found.append(f"{one.name} {word}{size}{note}{more}")
-    return tuple(found)
+    """Say which gated figures failed, and then which are open, in one sentence each."""
+    verdicts: tuple[Verdict, ...] = ("FAIL", "INCONCLUSIVE")
+    return tuple(
+        _reason(one)
+        for verdict in verdicts
+        for one in judgements
+        if one.gated and one.verdict == verdict
+    )
+
+
+def _reason(one: Judgement) -> str:
+    if one.worse is None:
+        word, size = "fails", "" if one.new is None else f": {one.shown(one.new)}"
+    else:
+        word, size = "is worse", f": {100 * (one.worse - 1):+.1f} %"
+    if one.verdict == "INCONCLUSIVE":
+        word = "is open"
+    more = f", about {one.needed} pairs might decide" if one.needed else ""
+    note = f" ({one.note})" if one.note else ""
+    return f"{one.name} {word}{size}{note}{more}"
 
 
 def judgement(key: Key, made: Decision | None, *, gated: bool) -> Judgement:
@@ -113,9 +123,10 @@ def tails(runs: Sequence[Run], backends: Sequence[str]) -> Iterator[Judgement]:
         )
 
 
-def sizes(bundles: tuple[Bundle, Bundle], delta: float) -> Iterator[Judgement]:
-    """What does not vary: any change is told, and one beyond delta fails."""
-    sides = [side_of(bundle) for bundle in bundles]
+def sizes(
+    sides: tuple[Side, Side], delta: float | None, *, subject: str = "size"
+) -> Iterator[Judgement]:
+    """What does not vary: any change is told, and one beyond delta fails; None: nothing is judged."""
     counted: dict[str, list[int | None]] = {
         "all files": [side.size_bytes for side in sides],
         "weights": [side.weights_bytes for side in sides],
@@ -123,17 +134,18 @@ def sizes(bundles: tuple[Bundle, Bundle], delta: float) -> Iterator[Judgement]:
     for metric, (base, new) in counted.items():
         if base is None or new is None:
             continue
-        verdict: Verdict = "FAIL" if new > base * (1 + delta) else "PASS"
+        gated = delta is not None and metric == "all files"
+        verdict: Verdict = "PASS" if delta is None or new <= base * (1 + delta) else "FAIL"
         yield Judgement(
-            subject="size",
+            subject=subject,
             metric=metric,
             unit="MB",
-            kind="exact",
+            kind="trend" if delta is None else "exact",
             base=base / 1e6,
             new=new / 1e6,
             worse=new / base,
             delta=delta,
-            gated=metric == "all files",
-            verdict=verdict if metric == "all files" else None,
+            gated=gated,
+            verdict=verdict if gated else None,
             note="" if base != new else "unchanged",
         )

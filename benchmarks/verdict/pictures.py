@@ -46,7 +46,7 @@ class Drawn:
 class PictureLimits:
     """What pictures may lose.
 
-    ``min_psnr_db`` is asked of the photo on which the arms differ most; 0 or below asks nothing.
+    ``min_psnr_db`` is asked of the photo that is farthest off; 0 or below asks nothing.
     ``delta`` is the share by which style distance, content distance and grid energy, the mean over
     photos, may grow.
     """
@@ -81,78 +81,101 @@ class PairedJudge:
     def __call__(self, drawn: Drawn) -> Iterator[Judgement]:
         """Judge how far the arms are apart, then how much worse the new one is by itself."""
         base, new = ([unit(frame) for frame in frames] for frames in (drawn.base, drawn.new))
-        yield self._likeness(drawn.names, [psnr_db(a, b) for a, b in zip(base, new, strict=True)])
+        levels = [psnr_db(a, b) for a, b in zip(base, new, strict=True)]
+        yield likeness("PSNR against base", drawn.names, levels, limits=self.limits)
         if min(base[0].shape[:2]) >= 11:
             yield _similarity([ssim(a, b) for a, b in zip(base, new, strict=True)])
         content = [unit(frame) for frame in drawn.photos]
         if drawn.style is not None:
             style = unit(drawn.style[np.newaxis])
-            yield self._distance(
+            yield growth(
                 "style distance",
                 [
                     (style_distance(a, style), style_distance(b, style))
                     for a, b in zip(base, new, strict=True)
                 ],
+                limits=self.limits,
             )
-        yield self._distance(
+        yield growth(
             "content distance",
             [
                 (content_distance(a, c), content_distance(b, c))
                 for a, b, c in zip(base, new, content, strict=True)
             ],
+            limits=self.limits,
         )
         if min(base[0].shape[:2]) >= 64:
-            yield self._distance(
+            yield growth(
                 "grid energy",
                 [(grid_energy(a), grid_energy(b)) for a, b in zip(base, new, strict=True)],
+                limits=self.limits,
             )
 
-    def _likeness(self, names: Sequence[str], levels: Sequence[float]) -> Judgement:
-        """PSNR between the arms: it cannot get better by being different, so it has one side."""
-        worst = min(range(len(levels)), key=levels.__getitem__)
-        least, equal = levels[worst], all(map(math.isinf, levels))
-        gated = self.limits.min_psnr_db > 0
-        verdict: Verdict = "PASS" if least >= self.limits.min_psnr_db else "FAIL"
-        return Judgement(
-            subject=SUBJECT,
-            metric="PSNR between the arms",
-            unit="dB",
-            kind="quality",
-            base=None,
-            new=None if math.isinf(least) else least,
-            larger_is_worse=False,
-            gated=gated,
-            verdict=verdict if gated else None,
-            note="all pictures are equal"
-            if equal
-            else f"worst of {len(levels)} photos, {names[worst]}"
-            + (f"; at least {self.limits.min_psnr_db:g} dB are asked" if gated else ""),
-        )
 
-    def _distance(self, metric: str, values: Sequence[tuple[float, float]]) -> Judgement:
-        base, new = (fmean(one) for one in zip(*values, strict=True))
-        worse = new / base if base > 0 else math.inf if new > 0 else 1.0
-        verdict: Verdict = "FAIL" if worse > 1 + self.limits.delta else "PASS"
-        return Judgement(
-            subject=SUBJECT,
-            metric=metric,
-            unit="",
-            kind="quality",
-            base=base,
-            new=new,
-            worse=worse if math.isfinite(worse) else None,
-            delta=self.limits.delta,
-            gated=True,
-            verdict=verdict,
-            values=tuple(values),
-            note=f"mean of {len(values)} photos",
-        )
+def likeness(
+    metric: str,
+    names: Sequence[str],
+    levels: Sequence[float],
+    *,
+    limits: PictureLimits,
+    before: Sequence[float] | None = None,
+) -> Judgement:
+    """Judge PSNR in dB by photo, infinite for equal pictures; it cannot get better by differing.
+
+    ``levels`` are between the arms; or with ``before``, each arm's against a third model: what
+    was below the limit before is no loss unless it fell.
+    """
+    worst = min(range(len(levels)), key=levels.__getitem__)
+    least, lowest = levels[worst], None if before is None else min(before)
+    gated, asked = limits.min_psnr_db > 0, limits.min_psnr_db
+    kept = least >= asked or (lowest is not None and least >= lowest)
+    note = f"worst of {len(levels)} photos, {names[worst]}"
+    if gated:
+        note += f"; at least {asked:g} dB are asked"
+    if all(map(math.isinf, levels)):
+        note = "all pictures are equal"
+    verdict: Verdict = "PASS" if kept else "FAIL"
+    return Judgement(
+        subject=SUBJECT,
+        metric=metric,
+        unit="dB",
+        kind="quality",
+        base=None if lowest is None or math.isinf(lowest) else lowest,
+        new=None if math.isinf(least) else least,
+        larger_is_worse=False,
+        gated=gated,
+        verdict=verdict if gated else None,
+        note=note,
+    )
+
+
+def growth(
+    metric: str, values: Sequence[tuple[float, float]], *, limits: PictureLimits
+) -> Judgement:
+    """Judge by how much a distance, (base, new) by photo, grew in the mean."""
+    base, new = (fmean(one) for one in zip(*values, strict=True))
+    worse = new / base if base > 0 else math.inf if new > 0 else 1.0
+    verdict: Verdict = "FAIL" if worse > 1 + limits.delta else "PASS"
+    return Judgement(
+        subject=SUBJECT,
+        metric=metric,
+        unit="",
+        kind="quality",
+        base=base,
+        new=new,
+        worse=worse if math.isfinite(worse) else None,
+        delta=limits.delta,
+        gated=True,
+        verdict=verdict,
+        values=tuple(values),
+        note=f"mean of {len(values)} photos",
+    )
 
 
 def _similarity(values: Sequence[float]) -> Judgement:
     return Judgement(
         subject=SUBJECT,
-        metric="SSIM between the arms",
+        metric="SSIM against base",
         unit="",
         kind="quality",
         base=None,

@@ -46,6 +46,11 @@ class Rule:
                 f"more, or measure the floor again on a quiet machine with more pairs."
             )
 
+    @classmethod
+    def assumed(cls, delta: float) -> Rule:
+        """Return the rule where nobody measured the floor: 1 %, or half of a smaller limit."""
+        return cls(delta, min(FLOOR, delta / 2))
+
 
 @dataclass(frozen=True, slots=True)
 class Look:

@@ -6,21 +6,14 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from stylepress import __version__
 from stylepress.benchmarks.machine.record import record_machine
 from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.timing.systems import NULL
-from stylepress.benchmarks.verdict.comparison import (
-    Run,
-)
+from stylepress.benchmarks.verdict.comparison import Run
 from stylepress.benchmarks.verdict.floor import Floor, FloorEntry, entries_of
 from stylepress.benchmarks.verdict.holm import least_pairs
-from stylepress.benchmarks.verdict.rule import (
-    ALPHA,
-)
+from stylepress.benchmarks.verdict.rule import ALPHA
 from stylepress.benchmarks.verdict.session import Arms, Ask, Session, Watch
 from stylepress.benchmarks.verdict.terms import (
     DuelOptions,
@@ -31,8 +24,6 @@ from stylepress.benchmarks.verdict.terms import (
 from stylepress.errors import RecipeError
 from stylepress.progress import Progress
 from stylepress.runtime.bundle import load_bundle
-
-Pixels = NDArray[np.uint8]
 
 
 def selftest(
@@ -66,7 +57,6 @@ def selftest(
                 {"base": folder, "new": folder},
                 frames_file(photos, Path(work)),
                 options.threads,
-                {},
             )
             session = Session(
                 arms,
@@ -76,7 +66,7 @@ def selftest(
                 watch=watch,
                 ask=ask,
             )
-            every = names if number else (NULL, *names)
+            every = names if number else tuple(dict.fromkeys((NULL, *names)))
             made = session.measure("first", every, options.plan.pairs)
         for name in every:
             model = "harness" if name == NULL else bundle.artifact.name

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from time import perf_counter_ns
 from typing import Protocol
 
+from stylepress.benchmarks.machine.timeline import Curves, Timeline, Window
 from stylepress.benchmarks.verdict.arm import REFUSED, Answer, Request
 from stylepress.benchmarks.verdict.comparison import LookName, Run
 from stylepress.benchmarks.verdict.measures import p50_ms
@@ -23,6 +26,7 @@ from stylepress.progress import Progress
 WORKER = "stylepress.benchmarks.verdict.arm"
 TRIES = 3
 """How often a pair is measured before a machine that spoils it each time is given up."""
+FIGURES = re.compile(r"[\d.]+")
 CAP = 3
 """Times ``warm_s`` after which a warm-up that does not settle ends."""
 
@@ -63,13 +67,16 @@ class SpoiledError(VerificationError):
 
 
 class Watch(Protocol):
-    """Something that sees what spoils a run: throttling, foreign load, swapping."""
+    """Something that sees what spoils a run, throttling, foreign load, swapping; and keeps it."""
 
     def begin(self) -> None:
         """A run begins."""
 
     def end(self) -> Sequence[str]:
         """The run is over: return why it does not count, nothing when it does."""
+
+    def timeline(self) -> Timeline:
+        """Return what all sensors said until now, on the clock of ``time.perf_counter_ns``."""
 
 
 class Unwatched:
@@ -82,6 +89,10 @@ class Unwatched:
         """Let every run count."""
         return ()
 
+    def timeline(self) -> Timeline:
+        """Return nothing."""
+        return Timeline(())
+
 
 @dataclass(frozen=True, slots=True)
 class Arms:
@@ -90,7 +101,7 @@ class Arms:
     bundles: Mapping[Arm, Path]
     frames: Path
     threads: int | None
-    extra_bytes: Mapping[Arm, int]
+    extra_bytes: Mapping[Arm, int] = field(default_factory=dict)
 
 
 Ask = Callable[[Request, Mapping[str, str]], Answer]
@@ -108,16 +119,15 @@ class Session:
         environ: Mapping[str, str],
         progress: Progress,
         watch: Watch | None = None,
-        sleep: Callable[[float], None] = time.sleep,
         ask: Ask | None = None,
     ) -> None:
         self.arms, self.plan, self.environ, self.progress = arms, plan, environ, progress
         self.watch = watch or Unwatched()
-        self.sleep = sleep
         self.ask = ask or fresh
         self.runs: list[Run] = []
-        self._made = 0
         self.engines: dict[str, dict[str, str | int]] = {}
+        self._made = 0
+        self._began_ns = self._ended_ns = 0
 
     def measure(self, part: LookName, backends: Sequence[str], pairs: int) -> list[Run]:
         """Run ``pairs`` pairs in each backend; return those that count.
@@ -140,10 +150,17 @@ class Session:
         self.progress.finish()
         return [run for run in self.runs[began:] if not run.invalid]
 
+    def curves(self) -> Curves | None:
+        """Return what the machine did from the first run to the last; None where nobody saw it."""
+        curves = self.watch.timeline().curves(Window(self._began_ns, self._ended_ns))
+        return curves if curves.at_s else None
+
     def _pair(self, part: LookName, pair: int, order: Sequence[Arm], backend: str) -> None:
         for _ in range(TRIES):
             made = [self._run(part, pair, arm, backend) for arm in order]
-            spoiled = sorted({reason for run in made for reason in run.invalid})
+            # What both halves met is told once, though they met it in other numbers.
+            told = {FIGURES.sub("", reason): reason for run in made for reason in run.invalid}
+            spoiled = sorted(told.values())
             if spoiled:
                 # A pair counts as a whole: its other half met a machine in another state.
                 made = [run.model_copy(update={"invalid": tuple(spoiled)}) for run in made]
@@ -162,9 +179,12 @@ class Session:
 
     def _run(self, part: LookName, pair: int, arm: Arm, backend: str) -> Run:
         if self._made and self.plan.rest_s:
-            self.sleep(self.plan.rest_s)
+            time.sleep(self.plan.rest_s)
         self.watch.begin()
+        began_ns = perf_counter_ns()
         answer = self._answer(arm, backend)
+        self._ended_ns = perf_counter_ns()
+        self._began_ns = self._began_ns or began_ns
         spoiled = tuple(self.watch.end())
         self.engines.setdefault(backend, answer.engine)
         self._made += 1
@@ -174,6 +194,8 @@ class Session:
             place=self._made - 1,
             backend=backend,
             arm=arm,
+            began_s=(began_ns - self._began_ns) / 1e9,
+            ended_s=(self._ended_ns - self._began_ns) / 1e9,
             samples_ns=answer.samples_ns,
             load_ns=answer.load_ns,
             first_call_ns=answer.first_call_ns,

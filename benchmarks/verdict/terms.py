@@ -7,40 +7,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stylepress.artifact import file_digest
 from stylepress.benchmarks.machine.record import Machine
+from stylepress.benchmarks.machine.watch import Limits
 from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.pictures.photos import Photo, golden_photos, read_photos
 from stylepress.benchmarks.report import FileFact
 from stylepress.benchmarks.timing.systems import NULL
-from stylepress.benchmarks.verdict.comparison import (
-    Settings,
-)
+from stylepress.benchmarks.verdict.comparison import Settings
 from stylepress.benchmarks.verdict.floor import Floor, check_floor
-from stylepress.benchmarks.verdict.measures import (
-    GATED,
-    MEASURES,
-)
-from stylepress.benchmarks.verdict.pictures import (
-    PictureJudge,
-    PictureLimits,
-)
-from stylepress.benchmarks.verdict.rule import (
-    DELTA,
-    FLOOR,
-    Rule,
-    looks,
-)
+from stylepress.benchmarks.verdict.measures import GATED, MEASURES
+from stylepress.benchmarks.verdict.pictures import PictureJudge, PictureLimits
+from stylepress.benchmarks.verdict.rule import DELTA, Rule, looks
 from stylepress.benchmarks.verdict.session import PairPlan
 from stylepress.benchmarks.verdict.trial import Key, check_power
 from stylepress.errors import BackendError, RecipeError
 from stylepress.progress import Progress
 from stylepress.runtime.backends import BACKENDS, EngineOptions, missing, open_engine
 from stylepress.runtime.bundle import Bundle
-
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +34,9 @@ class DuelOptions:
 
     ``size`` is (height, width). ``backends`` are all that run here when None, as for ``bench``.
     ``delta`` is the share by which a gated figure may be worse, ``floor`` what equal arms differ
-    by (1 % is assumed when None). ``photos`` is a folder (the base's golden pictures when None),
-    ``judges`` are further quality metrics, ``extra_bytes`` work added to each call of the new arm.
+    by (1 % is assumed when None). ``foreign_load`` is the share of the processor that the watch
+    lets others use. ``photos`` is a folder (the base's golden pictures when None), ``most_photos``
+    of which are taken and ``shown`` put on the page; ``judges`` are further quality metrics.
     """
 
     size: tuple[int, int] = (512, 512)
@@ -60,12 +46,13 @@ class DuelOptions:
     delta: float = DELTA
     floor: Floor | None = None
     gated: tuple[str, ...] = GATED
+    foreign_load: float = Limits().foreign_load
     photos: Path | None = None
     most_photos: int = 6
+    shown: int = 3
     style: Path | None = None
     limits: PictureLimits = field(default_factory=PictureLimits)
     judges: tuple[PictureJudge, ...] = ()
-    extra_bytes: int = 0
     created: str = ""
     environ: Mapping[str, str] = field(default_factory=dict)
 
@@ -141,18 +128,20 @@ def rules_of(backends: Sequence[str], options: DuelOptions, machine: Machine) ->
                     f"The floor holds no {name} in {backend}. Measure it with `stylepress bench "
                     f"BUNDLE --selftest`, or gate on what it holds."
                 )
-            floor = min(FLOOR, options.delta / 2) if known is None else known
-            if name not in options.gated:
-                floor = min(floor, options.delta / 2)
-            rules[backend, name] = Rule(options.delta, floor)
+            if known is not None and name not in options.gated:
+                known = min(known, options.delta / 2)
+            rules[backend, name] = (
+                Rule.assumed(options.delta) if known is None else Rule(options.delta, known)
+            )
     plan = options.plan
     check_power(len(backends) * len(options.gated), plan.pairs, extend=plan.extend)
     return rules
 
 
 def settings_of(
-    options: DuelOptions, backends: tuple[str, ...], photos: Sequence[Photo]
+    options: DuelOptions, backends: tuple[str, ...], photos: Sequence[Photo], *, watched: bool
 ) -> Settings:
+    """Write down how it is measured and judged."""
     plan, style = options.plan, options.style
     return Settings(
         height=options.size[0],
@@ -171,6 +160,7 @@ def settings_of(
         warm_s=plan.warm_s,
         warm_count=plan.warm_count,
         rest_s=plan.rest_s,
+        foreign_load=options.foreign_load if watched else None,
         photos=tuple(photo.fact for photo in photos),
         style=None if style is None else FileFact(name=style.name, sha256=file_digest(style)),
     )

@@ -10,7 +10,10 @@ import pytest
 from stylepress.benchmarks.bench import write_json
 from stylepress.benchmarks.compare import compare, compare_files
 from stylepress.benchmarks.machine.watch import Event, Validity
-from stylepress.benchmarks.report import Report
+from stylepress.benchmarks.report import Quality, Report
+from stylepress.benchmarks.verdict.holm import least_pairs
+from stylepress.benchmarks.verdict.pictures import PictureLimits
+from stylepress.benchmarks.verdict.rule import ALPHA
 from stylepress.errors import RecipeError
 
 BUNDLE, OTHER = "dots int8", "dots int8 2"
@@ -82,6 +85,60 @@ def test_worse_pictures_fail_without_any_noise(report: Report) -> None:
     result = compare(timed(report, 1, noise=0.01), with_both(report, 1.0, style=1.3))
     assert result.verdict == "FAIL"
     assert any("style distance is worse: +30.0 %" in reason for reason in result.reasons)
+
+
+def with_psnr(report: Report, levels: dict[str, float | None]) -> Report:
+    """Give each bundle's pictures one PSNR; None for pictures equal to the reference's."""
+
+    def changed(one: Quality) -> Quality:
+        if one.model not in levels:
+            return one
+        level = levels[one.model]
+        return one.model_copy(update={"psnr_db": level, "identical": level is None})
+
+    return report.model_copy(update={"qualities": tuple(map(changed, report.qualities))})
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "limit", "verdict"),
+    [
+        (40.0, 39.0, 20.0, "PASS"),
+        (40.0, 19.0, 20.0, "FAIL"),
+        (40.0, 39.0, 39.5, "FAIL"),
+        (None, 39.0, 20.0, "PASS"),
+        (30.0, None, 50.0, "PASS"),
+        (15.0, 15.0, 20.0, "PASS"),
+        (15.0, 14.9, 20.0, "FAIL"),
+    ],
+)
+def test_psnr_is_judged_by_its_own_limit_and_equal_pictures_are_infinitely_near(
+    report: Report, before: float | None, after: float | None, limit: float, verdict: str
+) -> None:
+    new = with_psnr(with_both(report, 1.0), {BUNDLE: before, OTHER: after})
+    limits = PictureLimits(min_psnr_db=limit)
+    result = compare(timed(report, 1, noise=0.01), new, limits=limits)
+    (psnr,) = (one for one in result.judgements if one.metric.startswith("PSNR"))
+    assert (psnr.verdict, psnr.base, psnr.new) == (verdict, before, after)
+
+
+def test_quality_has_a_limit_of_its_own_beside_that_of_times(report: Report) -> None:
+    new = with_both(report, 1.0, style=1.08)
+    base = timed(report, 1, noise=0.01)
+    assert compare(base, new).verdict == "PASS"
+    assert compare(base, new, limits=PictureLimits(delta=0.05)).verdict == "FAIL"
+
+
+def test_rounds_too_few_for_all_times_together_judge_nothing_and_the_fewest_are_told(
+    report: Report,
+) -> None:
+    new = with_both(report, 1.0)
+    both = {one.backend for one in new.latencies if one.model == OTHER}
+    short = new.scenario.model_copy(update={"rounds": 5})
+    base = timed(report, 1, noise=0.01).model_copy(update={"scenario": short})
+    result = compare(base, new.model_copy(update={"scenario": short}))
+    assert (result.verdict, result.mode) == ("TREND", "trend")
+    need = least_pairs(len(both), ALPHA)
+    assert result.reasons[0].endswith(f"{len(both)} times together; {need} would do")
 
 
 def test_another_machine_or_scenario_is_not_compared_and_the_fields_are_named(

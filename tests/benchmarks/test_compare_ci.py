@@ -103,6 +103,23 @@ def test_a_bundle_and_a_file_are_not_compared(
     assert "two bundles" in done.stderr
 
 
+def test_drift_is_one_more_judge_of_the_same_verdict(
+    style: Mapping[str, Path], environ: Mapping[str, str], tmp_path: Path
+) -> None:
+    made: dict[str, dict[str, Any]] = {}
+    for name, more in {"with": ["--drift"], "without": []}.items():
+        bundles = [str(style["bundle"]), str(style["student"])]
+        photos = ["--photos", str(style["photos"]), "--json", *more]
+        done = command(environ, "compare", *bundles, *TINY, "--size", "128x128", *photos)
+        record = json.loads(done.stdout)
+        assert record["exit_code"] == done.returncode, done.stderr
+        made[name] = {one["metric"]: one for one in record["judgements"]}
+    told = {name: made["with"][name] for name in made["with"].keys() - made["without"].keys()}
+    assert {"ssim mean", "patch distance between the arms"} <= told.keys()
+    assert all(one["subject"] == "pictures" and one["kind"] == "quality" for one in told.values())
+    assert any(one["gated"] for one in told.values())
+
+
 def test_the_action_runs_the_steps_and_pastes_no_input_into_them() -> None:
     action = yaml.safe_load((CI / "action.yml").read_text(encoding="utf-8"))
     (step,) = action["runs"]["steps"]

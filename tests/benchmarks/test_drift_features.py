@@ -20,14 +20,15 @@ from stylepress.benchmarks.drift.features.extractor import (
     INCEPTION_SHA256,
     ExtractorFact,
     HandcraftedExtractor,
-    inception_extractor,
-    onnx_extractor,
+    open_extractor,
 )
 from stylepress.benchmarks.drift.features.handcrafted import (
     digest,
     golden_picture,
     handcrafted,
 )
+from stylepress.benchmarks.drift.features.inception import InceptionExtractor
+from stylepress.benchmarks.drift.features.onnx_extractor import OnnxExtractor
 from stylepress.benchmarks.drift.features.preprocessing import prepared
 from stylepress.benchmarks.drift.frechet_drift import Features, frechet_drift
 from stylepress.benchmarks.drift.result import FrechetDrift
@@ -57,7 +58,7 @@ def picture(seed: int = 0, size: tuple[int, int] = (48, 40)) -> Pixels:
 
 
 def test_the_golden_picture_has_the_features_of_this_version() -> None:
-    assert digest(handcrafted(golden_picture())) == HANDCRAFTED_SHA256
+    assert digest(handcrafted(golden_picture()[np.newaxis])[0]) == HANDCRAFTED_SHA256
     fact = HandcraftedExtractor().fact
     assert (fact.sha256, fact.dimension, fact.metric) == (
         HANDCRAFTED_SHA256,
@@ -74,26 +75,34 @@ def test_an_extractor_that_computes_something_else_is_refused(
         HandcraftedExtractor()
 
 
-def test_features_do_not_depend_on_how_a_picture_lies_in_memory() -> None:
-    one = picture()
-    strided = np.asfortranarray(one)
-    assert digest(handcrafted(one)) == digest(handcrafted(strided))
+def test_features_do_not_depend_on_how_a_picture_lies_in_memory_or_in_what_company() -> None:
+    pictures = np.stack([picture(seed) for seed in range(20)])
+    together = handcrafted(pictures)
+    assert digest(handcrafted(np.asfortranarray(pictures))) == digest(together)
+    assert digest(np.concatenate([handcrafted(one[None]) for one in pictures])) == digest(together)
+
+
+def test_pictures_of_several_sizes_are_described_in_their_order() -> None:
+    mixed = [picture(0), picture(1, (64, 64)), picture(2), *(picture(n) for n in range(3, 25))]
+    seen = HandcraftedExtractor().see(mixed).features
+    assert (seen == np.concatenate([handcrafted(one[None]) for one in mixed])).all()
 
 
 def test_mirrored_features_are_the_same_up_to_which_column_a_grid_begins_with() -> None:
-    one = picture(size=(64, 64))
-    np.testing.assert_allclose(handcrafted(one)[:87], handcrafted(one[:, ::-1])[:87], rtol=1e-12)
+    one = picture(size=(64, 64))[None]
+    mirrored = handcrafted(one[:, :, ::-1])
+    np.testing.assert_allclose(handcrafted(one)[0, :87], mirrored[0, :87], rtol=1e-12)
 
 
 def test_an_even_picture_has_no_edges_and_finite_features() -> None:
-    even = np.full((40, 40, 3), 90, np.uint8)
-    features = handcrafted(even)
+    even = np.full((1, 40, 40, 3), 90, np.uint8)
+    (features,) = handcrafted(even)
     assert np.isfinite(features).all()
     assert not features[33:].any()
     assert features[0] == 4 * 90 / 1020
 
 
-@pytest.mark.parametrize("shape", [(31, 64, 3), (64, 64), (64, 64, 4)])
+@pytest.mark.parametrize("shape", [(1, 31, 64, 3), (64, 64, 3), (1, 64, 64, 4)])
 def test_what_has_no_features_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(FrameError):
         handcrafted(np.zeros(shape, np.uint8))
@@ -126,9 +135,9 @@ def test_an_inception_file_with_another_digest_is_refused(tmp_path: Path) -> Non
     path = tmp_path / "pt_inception-2015-12-05-6726825d.pth"
     torch.save({"fc.weight": torch.zeros(2)}, path)
     with pytest.raises(CheckpointError, match="may not be called FID"):
-        inception_extractor(path)
+        open_extractor(path)
     with pytest.raises(RecipeError, match="No FID is defined"):
-        inception_extractor(path, preprocessing="clean-imagenet")
+        InceptionExtractor(path, preprocessing="clean-imagenet")
 
 
 def averaging(path: Path, size: tuple[int | str, int | str] = ("h", "w")) -> Path:
@@ -146,7 +155,7 @@ def averaging(path: Path, size: tuple[int | str, int | str] = ("h", "w")) -> Pat
 
 
 def test_an_onnx_extractor_sees_what_its_graph_says_and_carries_its_hash(tmp_path: Path) -> None:
-    own = onnx_extractor(averaging(tmp_path / "mean.onnx"), preprocessing="native")
+    own = OnnxExtractor(averaging(tmp_path / "mean.onnx"), preprocessing="native")
     pictures = [picture(seed) for seed in range(20)]
     expected = np.stack([one.mean((0, 1)) / 255 for one in pictures])
     np.testing.assert_allclose(own.see(pictures).features, expected, rtol=1e-5)
@@ -156,19 +165,20 @@ def test_an_onnx_extractor_sees_what_its_graph_says_and_carries_its_hash(tmp_pat
 
 
 def test_an_onnx_extractor_of_fixed_size_resizes(tmp_path: Path) -> None:
-    own = onnx_extractor(averaging(tmp_path / "mean.onnx", (16, 16)))
+    own = open_extractor(averaging(tmp_path / "mean.onnx", (16, 16)))
+    assert own.fact.preprocessing == "clean-unit"
     smooth = np.full((60, 50, 3), 51, np.uint8)
     np.testing.assert_allclose(own.see([smooth, smooth]).features, 0.2, rtol=1e-5)
 
 
 def test_files_that_are_no_extractor_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="cannot be read"):
-        onnx_extractor(tmp_path / "none.onnx")
+        open_extractor(tmp_path / "none.onnx")
     with pytest.raises(ArtifactError, match="Export it so"):
-        onnx_extractor(averaging(tmp_path / "mean.onnx"), output="fc")
+        OnnxExtractor(averaging(tmp_path / "mean.onnx"), output="fc")
     (tmp_path / "text.onnx").write_bytes(b"no graph at all")
     with pytest.raises((ArtifactError, BackendError)):
-        onnx_extractor(tmp_path / "text.onnx")
+        open_extractor(tmp_path / "text.onnx")
 
 
 def test_each_preprocessing_has_its_own_values_and_keeps_an_even_picture_even() -> None:
@@ -197,3 +207,7 @@ def test_tensorflow_1_resizes_without_half_pixel_centres() -> None:
     one = picture(size=(8, 8))
     seen = prepared(one, "tf1", (16, 16))[:, ::2, ::2]
     np.testing.assert_allclose(128 * seen + 128, one.transpose(2, 0, 1), atol=1e-4)
+
+
+def test_without_a_file_the_extractor_is_the_one_that_needs_none() -> None:
+    assert open_extractor(None).fact == HandcraftedExtractor().fact

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+import math
 
 import numpy as np
 import pytest
@@ -13,8 +13,8 @@ from stylepress.benchmarks.drift.features.extractor import HandcraftedExtractor
 from stylepress.benchmarks.drift.frechet_drift import Features, frechet_drift
 from stylepress.benchmarks.drift.gate import Limits, checks
 from stylepress.benchmarks.drift.paired import PairScores, paired
-from stylepress.benchmarks.drift.resampling import Resampling, resampling_for
-from stylepress.benchmarks.drift.result import Check, FrechetDrift
+from stylepress.benchmarks.drift.resampling import Resampling, mean_interval
+from stylepress.benchmarks.drift.result import Check, FrechetDrift, Interval
 from stylepress.errors import RecipeError
 
 Rows = NDArray[np.float64]
@@ -27,17 +27,23 @@ def drawn(count: int = 300, seed: int = 0, shift: float = 0.0) -> Rows:
 
 
 def judged(
-    compressed: Rows, *, original: Rows | None = None, benign: float = 1e-2, count: int = 300
+    compressed: Rows,
+    *,
+    original: Rows | None = None,
+    benign: float = 1e-2,
+    reference: Rows | None = None,
+    groups: NDArray[np.intp] | None = None,
 ) -> FrechetDrift:
     """Original around 1, reference around 0: a shift down is nearer to the reference."""
-    own = drawn(count, 1, 1.0) if original is None else original
+    own = drawn(len(compressed), 1, 1.0) if original is None else original
+    world = drawn(len(own), 2) if reference is None else reference
     fact = HandcraftedExtractor().fact.model_copy(update={"dimension": DIMENSION})
-    rows = Features(drawn(count, 2), own, compressed, own + benign * drawn(count, 3))
+    rows = Features(world, own, compressed, own + benign * drawn(len(own), 3), groups)
     return frechet_drift(rows, fact, seed=0, benign_change="a change")
 
 
 def of(name: str, frechet: FrechetDrift, limits: Limits | None = None) -> Check:
-    found = checks(frechet, (), limits or Limits())
+    found = checks(frechet, (), limits or Limits(), names=())
     return next(check for check in found if check.name.startswith(name))
 
 
@@ -47,8 +53,9 @@ ORIGINAL = drawn(300, 1, 1.0)
 def test_the_same_pictures_pass() -> None:
     same = judged(ORIGINAL)
     assert same.drift is not None
-    assert abs(same.drift.value) < 1e-9
+    assert same.drift.value == pytest.approx(0, abs=same.rounding)
     assert [of(name, same).verdict for name in ("drift", "direct")] == ["ok", "ok"]
+    assert of("direct", same).value == 0
 
 
 def test_pictures_nearer_to_the_reference_than_the_original_fail() -> None:
@@ -67,11 +74,15 @@ def test_pictures_farther_from_the_reference_fail_too() -> None:
 
 
 def test_a_change_that_moves_no_nearer_and_no_farther_is_seen_by_the_direct_distance() -> None:
-    turned = judged(ORIGINAL * np.array([1, 1, 1, 1, 1, -1]) + np.array([0, 0, 0, 0, 0, 2]))
+    """Mirrored in a plane that the reference is symmetric about: as far from it as before."""
+    mirrored = np.array([1, 1, 1, 1, 1, -1.0])
+    half = drawn(150, 2)
+    turned = judged(ORIGINAL * mirrored, reference=np.concatenate([half, half * mirrored]))
     assert turned.drift is not None
-    assert of("direct", turned).verdict in ("regression", "ok")
-    swapped = judged(ORIGINAL[:, ::-1] * np.array([1, 1.5, 1, 1, 1 / 1.5, 1]))
-    assert of("direct", swapped).verdict == "regression"
+    assert turned.drift.value == pytest.approx(0, abs=1e-9)
+    assert of("drift", turned).verdict != "regression"
+    assert turned.direct.value == pytest.approx(4 * ORIGINAL[:, 5].mean() ** 2, rel=0.05)
+    assert of("direct", turned).verdict == "regression"
 
 
 def test_a_change_as_small_as_the_benign_one_passes() -> None:
@@ -81,10 +92,22 @@ def test_a_change_as_small_as_the_benign_one_passes() -> None:
 
 
 def test_the_benign_change_itself_never_fails_however_narrow_the_limit() -> None:
-    benign = 1e-2 * drawn(300, 3)
-    check = of("drift", judged(ORIGINAL + benign), Limits(drift=1e-9))
+    check = of("drift", judged(ORIGINAL + 1e-2 * drawn(300, 3)), Limits(drift=1e-9))
     assert check.verdict != "regression"
     assert "a change alone moves it" in check.why
+
+
+def test_drift_may_always_be_what_a_benign_change_could_make_of_it() -> None:
+    """The triangle of the distance's root: sqrt FD(R, C) <= sqrt FD(R, O) + sqrt FD(O, C)."""
+    found = judged(ORIGINAL, benign=0.3)
+    reference = found.reference_original
+    assert reference is not None
+    limit = of("drift", found, Limits(drift_share=1e-6)).limit
+    assert limit is not None
+    assert math.sqrt(reference + limit) == pytest.approx(
+        math.sqrt(reference) + math.sqrt(found.benign)
+    )
+    assert of("drift", found, Limits(drift_share=10)).limit == pytest.approx(10 * reference)
 
 
 @pytest.mark.parametrize(
@@ -92,11 +115,55 @@ def test_the_benign_change_itself_never_fails_however_narrow_the_limit() -> None
     [(5, "paired only", False), (11, "biased", False), (20, "printed", True), (30, "gated", True)],
 )
 def test_few_pictures_are_not_judged_by_distances(count: int, policy: str, shown: bool) -> None:
-    few = judged(drawn(count, 1, 1.0) - 0.5, original=drawn(count, 1, 1.0), count=count)
-    assert few.policy == policy
-    assert (few.drift is not None) == shown
-    verdict = of("drift", few).verdict
-    assert (verdict == "not judged") == (policy != "gated")
+    few = judged(drawn(count, 1, 1.0) - 0.5, original=drawn(count, 1, 1.0))
+    assert (few.policy, few.drift_policy) == (policy, policy)
+    assert (few.drift is not None) == (few.direct_over_benign is not None) == shown
+    for name in ("drift", "direct"):
+        verdict = of(name, few).verdict
+        assert verdict == ("regression" if policy == "gated" else "not judged")
+
+
+def test_few_references_forbid_the_drift_and_not_the_direct_distance() -> None:
+    few = judged(ORIGINAL - 0.5, reference=drawn(10, 2))
+    assert (few.policy, few.drift_policy, few.drift) == ("gated", "biased", None)
+    assert of("drift", few).verdict == "not judged"
+    assert "10 for 6" in of("drift", few).why
+    assert of("direct", few).verdict == "regression"
+
+
+def test_without_references_there_is_no_drift_and_the_reason_is_told() -> None:
+    fact = HandcraftedExtractor().fact.model_copy(update={"dimension": DIMENSION})
+    rows = Features(None, ORIGINAL, ORIGINAL - 0.5, ORIGINAL + 0.01)
+    alone = frechet_drift(rows, fact, seed=0, benign_change="a change")
+    assert (alone.drift, alone.drift_policy, alone.n_reference) == (None, None, 0)
+    assert of("drift", alone).why == "no references were given"
+    assert of("direct", alone).verdict == "regression"
+
+
+def test_what_a_benign_change_cannot_do_at_all_fails() -> None:
+    found = judged(ORIGINAL - 0.5, benign=0.0)
+    assert found.benign == pytest.approx(0, abs=found.rounding)
+    check = of("direct", found)
+    assert (check.verdict, check.value) == ("regression", None)
+    assert "changes nothing" in check.why
+
+
+@pytest.mark.parametrize("benign", [0.0, 1e-13])
+def test_rounding_decides_nothing(benign: float) -> None:
+    """Neither of pictures that are the same, nor of a reference that is the original."""
+    same = judged(ORIGINAL + 1e-12 * drawn(300, 8), benign=benign, reference=ORIGINAL.copy())
+    assert [of(name, same).verdict for name in ("drift", "direct")] == ["ok", "ok"]
+
+
+@pytest.mark.parametrize("name", ["drift", "direct"])
+def test_a_distance_without_an_interval_is_inconclusive(name: str) -> None:
+    """All squares of two pictures: nobody knows what a third would have said."""
+    groups = np.arange(2).repeat(150)
+    for compressed in (ORIGINAL - 0.5, ORIGINAL + 1e-2 * drawn(300, 9)):
+        found = judged(compressed, groups=groups)
+        assert (found.policy, found.resampling) == ("gated", "none")
+        assert of(name, found).verdict == "inconclusive"
+        assert "too few pictures" in of(name, found).why
 
 
 def test_paired_drift_is_surer_than_two_independent_sets() -> None:
@@ -112,45 +179,86 @@ def test_paired_drift_is_surer_than_two_independent_sets() -> None:
     assert np.std(pairs) < 0.5 * np.std(apart)
 
 
-def mean_of(values: Rows, chosen: NDArray[np.intp]) -> float:
-    return float(values[chosen].mean())
+def mean_bounds(resampling: Resampling, values: Rows) -> Interval:
+    (interval,) = resampling.intervals(
+        (float(values.mean()),), lambda chosen: (float(values[chosen].mean()),)
+    )
+    return interval
+
+
+def holds_zero(one: Interval) -> bool:
+    assert one.low is not None
+    assert one.high is not None
+    return one.low <= 0 <= one.high
 
 
 def test_half_samples_cover_the_mean_as_often_as_they_say() -> None:
     """The statistic is a mean, whose law is known: 95 of 100 intervals hold 0."""
-    held = 0
-    for seed in range(200):
-        values = np.random.default_rng(seed).normal(size=60)
-        interval = Resampling(seed, jackknife=False).interval(
-            float(values.mean()), 60, partial(mean_of, values)
+    held = [
+        holds_zero(
+            mean_bounds(Resampling(60, 6, seed), np.random.default_rng(seed).normal(size=60))
         )
-        assert interval.low is not None
-        assert interval.high is not None
-        held += interval.low <= 0 <= interval.high
-    assert 180 <= held <= 199
+        for seed in range(200)
+    ]
+    assert 180 <= sum(held) <= 199
+
+
+def test_squares_of_few_pictures_are_as_sure_as_the_pictures() -> None:
+    """Squares that are alike: halves of them are sure of what they do not know, pictures are not."""
+    by_picture, by_square = [], []
+    groups = np.arange(5).repeat(20)
+    for seed in range(200):
+        draw = np.random.default_rng(seed)
+        values = draw.normal(size=5).repeat(20) + 0.3 * draw.normal(size=100)
+        by_picture.append(holds_zero(mean_bounds(Resampling(100, 6, groups=groups), values)))
+        by_square.append(holds_zero(mean_bounds(Resampling(100, 6, seed), values)))
+    assert 180 <= sum(by_picture) <= 199
+    assert sum(by_square) < 120
+
+
+def test_leaving_out_pictures_of_one_square_each_is_the_interval_of_their_mean() -> None:
+    values = np.random.default_rng(0).normal(size=9)
+    left_out = mean_bounds(Resampling(9, 6, groups=np.arange(9)), values)
+    student = mean_interval(values)
+    assert (left_out.low, left_out.high) == pytest.approx((student.low, student.high))
 
 
 def test_the_jackknife_of_a_mean_is_its_standard_error() -> None:
     values = np.random.default_rng(0).normal(size=2000)
-    interval = resampling_for(2048, seed=0).interval(0.0, 2000, partial(mean_of, values))
-    assert interval.high == pytest.approx(1.96 * values.std() / np.sqrt(2000), rel=0.5)
-    assert resampling_for(89, seed=0).title == "100 random halves"
+    resampling = Resampling(2000, 2048)
+    interval = mean_bounds(resampling, values - values.mean())
+    assert interval.high == pytest.approx(2.09 * values.std() / np.sqrt(2000), rel=0.5)
+    assert (resampling.title, Resampling(9, 89).title) == (
+        "jackknife over 20 blocks",
+        "100 random halves",
+    )
 
 
 def verdicts(values: list[float], name: str, **limits: float | None) -> dict[str, str]:
     scores = [PairScores(n, {name: value}) for n, value in enumerate(values)]
-    found = checks(judged(ORIGINAL), paired(scores), Limits(**limits))
+    names = [f"picture {n}" for n in range(len(values))]
+    found = checks(judged(ORIGINAL), paired(scores), Limits(**limits), names=names)
     return {check.name: check.verdict for check in found if check.name.startswith(name)}
 
 
-def test_one_spoiled_picture_of_many_fails_though_the_mean_is_fine() -> None:
-    seen = verdicts([40.0] * 99 + [15.0], "psnr_db")
-    assert seen == {"psnr_db mean": "ok", "psnr_db worst": "regression"}
+def test_one_spoiled_picture_of_many_fails_though_the_mean_is_fine_and_is_named() -> None:
+    values = [40.0] * 99 + [15.0]
+    assert verdicts(values, "psnr_db") == {"psnr_db mean": "ok", "psnr_db worst": "regression"}
+    scores = [PairScores(n, {"psnr_db": value}) for n, value in enumerate(values)]
+    found = checks(
+        judged(ORIGINAL), paired(scores), Limits(), names=[f"{n}.jpg" for n in range(100)]
+    )
+    assert found[-1].why == "99.jpg"
 
 
 def test_a_mean_that_chance_may_have_moved_is_inconclusive() -> None:
     values = [0.9 + 0.05 * (-1) ** n for n in range(20)]
     assert verdicts(values, "ssim", ssim_mean=0.901)["ssim mean"] == "inconclusive"
+
+
+@pytest.mark.parametrize("level", [10.0, 60.0])
+def test_the_mean_of_two_pictures_is_inconclusive_whatever_it_is(level: float) -> None:
+    assert verdicts([level, level], "psnr_db")["psnr_db mean"] == "inconclusive"
 
 
 def test_more_is_worse_for_lpips() -> None:
@@ -160,5 +268,10 @@ def test_more_is_worse_for_lpips() -> None:
 
 def test_limits_that_are_none_are_not_judged_and_limits_of_nothing_are_refused() -> None:
     assert verdicts([10.0] * 9, "psnr_db", psnr_mean_db=None, psnr_worst_db=None) == {}
+    none = Limits(benign_factor=None, drift_share=None)
+    for name in ("drift", "direct"):
+        check = of(name, judged(ORIGINAL - 0.5), none)
+        assert (check.verdict, check.why) == ("not judged", "no limit was given")
+        assert check.value is not None
     with pytest.raises(RecipeError, match="benign_factor judges nothing"):
         Limits(benign_factor=0)

@@ -47,16 +47,57 @@ def test_kernel_distance_is_unbiased_where_frechet_distance_is_not() -> None:
     assert abs(np.mean(values)) < 3 * np.std(values) / 20
 
 
+def test_paired_discrepancy_of_equal_sets_is_nothing_and_unpaired_is_below() -> None:
+    one = normal(40, 0)
+    assert discrepancy(one, one, paired=True) == pytest.approx(0, abs=1e-12)
+    assert discrepancy(one, one) < -0.01
+    assert kernel_distance(one, one).value == pytest.approx(0, abs=1e-12)
+
+
+def test_paired_discrepancy_leaves_out_each_picture_with_itself() -> None:
+    one, two = normal(5, 0), normal(5, 1)
+
+    def kernel(a: Rows, b: Rows) -> float:
+        return float((a @ b / 6 + 1) ** 3)
+
+    terms = [
+        kernel(one[i], one[j]) + kernel(two[i], two[j]) - kernel(one[i], two[j]) * 2
+        for i in range(5)
+        for j in range(5)
+        if i != j
+    ]
+    assert discrepancy(one, two, paired=True) == pytest.approx(np.mean(terms))
+
+
+def test_paired_discrepancy_of_a_small_change_is_unbiased_where_the_other_is_not() -> None:
+    """The same small shift of many small sets: the truth is that of one large set."""
+    shift = 0.2
+    large = normal(4000, 10**6)
+    truth = discrepancy(large, normal(4000, 10**6 + 1, shift))
+    sets = [normal(16, seed) for seed in range(300)]
+    paired, unpaired = (
+        [discrepancy(one, one + shift, paired=way) for one in sets] for way in (True, False)
+    )
+    error = np.std(paired) / np.sqrt(len(sets))
+    assert truth > 0
+    assert abs(np.mean(paired) - truth) < 4 * error + 0.1 * truth
+    assert np.mean(unpaired) < 0
+
+
 def test_kernel_distance_sees_a_shift_and_is_the_same_for_the_same_seed() -> None:
-    near, far = (kernel_distance(normal(80, 0), normal(80, 1, shift)) for shift in (0.0, 1.0))
-    assert far.value > near.value + 5 * near.deviation
-    assert far == kernel_distance(normal(80, 0), normal(80, 1, 1.0))
+    one, noise = normal(80, 0), 0.1 * normal(80, 1)
+    near, far = (kernel_distance(one, one + noise + shift) for shift in (0.0, 1.0))
+    assert far.value > near.value + 5 * far.deviation > 0
+    assert far == kernel_distance(one, one + noise + 1.0)
     assert (far.subset, far.subsets) == (40, 100)
 
 
-def test_kernel_distance_of_three_pictures_is_refused() -> None:
+@pytest.mark.parametrize(("first", "second"), [(3, 3), (8, 9)])
+def test_kernel_distance_of_three_pictures_or_of_no_pairs_is_refused(
+    first: int, second: int
+) -> None:
     with pytest.raises(FrameError, match="at least four pictures"):
-        kernel_distance(normal(3, 0), normal(9, 0))
+        kernel_distance(normal(first, 0), normal(second, 0))
 
 
 def test_inception_score_of_unsure_pictures_is_one() -> None:

@@ -10,13 +10,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from stylepress.benchmarks.drift.features.extractor import LpipsFact
+from stylepress.artifact import file_digest
+from stylepress.benchmarks.drift.features.extractor import LpipsFact, open_lpips
 from stylepress.benchmarks.drift.features.handcrafted import golden_picture
 from stylepress.benchmarks.drift.features.inception import Inception, shapes
 from stylepress.benchmarks.drift.features.lpips import ALEX, VGG, Lpips, find_lpips
 from stylepress.benchmarks.drift.features.preprocessing import prepared
 from stylepress.benchmarks.figures.drift import fixed_uniform
-from stylepress.errors import CheckpointError, FrameError
+from stylepress.errors import CheckpointError, FrameError, RecipeError
+from stylepress.train.weights.standard import STANDARD, StandardFile
 
 VGG_CHANNELS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
 ALEX_SHAPES = (
@@ -129,4 +131,32 @@ def test_lpips_without_files_says_what_is_missing_and_other_files_do_not_carry_t
     own = tmp_path / "own.pth"
     torch.save({"features.0.weight": torch.zeros(1)}, own)
     with pytest.raises(CheckpointError, match="may not be called LPIPS"):
-        find_lpips("alex", env={}, home=tmp_path, backbone=own)
+        find_lpips("alex", env={}, home=tmp_path, heads=own)
+
+
+def test_lpips_of_a_users_heads_takes_the_network_beside_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files with made-up weights stand for the published ones: their digests are put in place."""
+    torch.save(heads((64, 128, 256, 512, 512)), tmp_path / "mine.pth")
+    with pytest.raises(CheckpointError, match="may not be called LPIPS"):
+        open_lpips(tmp_path / "mine.pth", env={}, home=tmp_path)
+    digest = file_digest(tmp_path / "mine.pth")
+    monkeypatch.setitem(STANDARD, "lpips-vgg", StandardFile("vgg.pth", digest, "LPIPS (vgg)"))
+    with pytest.raises(RecipeError, match="the vgg16 weights were not found"):
+        open_lpips(tmp_path / "mine.pth", env={}, home=tmp_path)
+    tower = tmp_path / STANDARD["vgg16"].file
+    torch.save(vgg(), tower)
+    known = StandardFile(tower.name, file_digest(tower), "LPIPS (vgg)")
+    monkeypatch.setitem(STANDARD, "vgg16", known)
+    found = open_lpips(tmp_path / "mine.pth", env={}, home=tmp_path)
+    assert not isinstance(found, str)
+    assert (found.fact.net, found.fact.heads_sha256) == ("vgg", digest)
+    one = golden_picture()
+    assert found.distance(one, 255 - one[::-1]) == pytest.approx(0.010202617384493351, rel=1e-4)
+
+
+def test_lpips_that_nobody_named_is_left_out_with_the_reason(tmp_path: Path) -> None:
+    assert "were not found" in str(open_lpips(None, env={}, home=tmp_path))
+    with pytest.raises(RecipeError, match="not a file"):
+        open_lpips(tmp_path / "none.pth", env={}, home=tmp_path)

@@ -17,9 +17,9 @@ from stylepress.benchmarks.drift.paired import (
     PairScores,
     pair_scores,
     paired,
-    rank_correlation,
 )
-from stylepress.benchmarks.pictures.quality import ms_ssim, ssim, structures
+from stylepress.benchmarks.drift.rungs import rank_correlation
+from stylepress.benchmarks.pictures.quality import ssim, structures
 from stylepress.errors import FrameError
 
 Pixels = NDArray[np.uint8]
@@ -60,7 +60,7 @@ def test_ms_ssim_of_two_even_pictures_is_the_luminance_term_of_the_last_scale(
 ) -> None:
     flat = np.ones((176, 176, 3))
     light = (2 * one * two + 1e-4) / (one**2 + two**2 + 1e-4)
-    assert ms_ssim(one * flat, two * flat) == pytest.approx(light**0.1333, abs=1e-6)
+    assert structures(one * flat, two * flat)[1] == pytest.approx(light**0.1333, abs=1e-6)
 
 
 def test_ms_ssim_forgives_fine_noise_that_ssim_does_not() -> None:
@@ -73,12 +73,12 @@ def test_ms_ssim_forgives_fine_noise_that_ssim_does_not() -> None:
 
 def test_ms_ssim_of_an_inverted_picture_is_zero_not_complex() -> None:
     one = smooth() / 255
-    assert ms_ssim(one, 1 - one) == 0
+    assert structures(one, 1 - one)[1] == 0
 
 
 def test_ms_ssim_of_a_small_picture_is_refused() -> None:
     with pytest.raises(FrameError, match="176x176"):
-        ms_ssim(np.zeros((175, 300, 3)), np.zeros((175, 300, 3)))
+        structures(np.zeros((175, 300, 3)), np.zeros((175, 300, 3)))
 
 
 def test_the_worst_pictures_come_first_whichever_way_is_worse() -> None:
@@ -90,16 +90,27 @@ def test_the_worst_pictures_come_first_whichever_way_is_worse() -> None:
     assert psnr.p95 < psnr.mean < 50 > lpips.p95 > lpips.mean
 
 
-def test_the_interval_holds_the_mean_and_needs_six_pictures() -> None:
+def test_the_interval_of_a_mean_is_students_and_needs_three_pictures() -> None:
     values = np.random.default_rng(0).normal(40, 2, 200)
     scores = [PairScores(n, {"psnr_db": float(value)}) for n, value in enumerate(values)]
-    (whole,) = paired(scores)
-    (few,) = paired(scores[:5])
-    assert whole.low is not None
-    assert whole.high is not None
-    width = 2 * 1.96 * values.std() / math.sqrt(200)
-    assert whole.high - whole.low == pytest.approx(width, rel=0.15)
-    assert (few.low, few.high, few.count) == (None, None, 5)
+    for count in (3, 200):
+        (one,) = paired(scores[:count])
+        part = values[:count]
+        error = part.std(ddof=1) / math.sqrt(count)
+        expected = stats.t.interval(0.95, count - 1, part.mean(), error)
+        assert (one.low, one.high) == pytest.approx(expected)
+    (few,) = paired(scores[:2])
+    assert (few.low, few.high, few.count) == (None, None, 2)
+
+
+def test_the_bounds_of_a_mean_stay_where_the_measure_can_be() -> None:
+    scores = [
+        PairScores(n, {"ssim": value, "levels": 5 * n}) for n, value in enumerate((0.8, 1, 1))
+    ]
+    ssim_of, levels = paired(scores)
+    assert (ssim_of.high, levels.low) == (1, 0)
+    assert ssim_of.low is not None
+    assert 0 < ssim_of.low < 0.8
 
 
 def test_a_score_that_is_no_number_names_its_picture() -> None:

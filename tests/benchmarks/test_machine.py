@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
-from stylepress.benchmarks.machine.record import ADVISORY, Machine, record_machine
+from stylepress.benchmarks.machine.record import ADVISORY, Machine, differing, record_machine
 
 
 def tree(root: Path, files: dict[str, str]) -> Path:
@@ -84,6 +85,25 @@ def test_what_is_advisory_does_not_gate(linux: Path) -> None:
     assert before.load_average != after.load_average
     assert before.gating() == after.gating()
     assert not ADVISORY & set(before.gating())
+
+
+def test_another_build_of_a_package_gates_though_its_version_is_the_same(
+    linux: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = {"onnxruntime": "1.20.0"}
+
+    def version(name: str) -> str:
+        if name not in installed:
+            raise metadata.PackageNotFoundError(name)
+        return installed[name]
+
+    monkeypatch.setattr(metadata, "version", version)
+    before = record_machine({}, root=linux)
+    installed["onnxruntime-gpu"] = installed.pop("onnxruntime")
+    after = record_machine({}, root=linux)
+    assert differing(before, after) == {
+        "packages.onnxruntime": ("1.20.0", "1.20.0 (onnxruntime-gpu)")
+    }
 
 
 def test_a_package_version_gates(linux: Path) -> None:

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from stylepress.benchmarks.machine.record import Gpu, record_machine
+from stylepress.benchmarks.machine.timeline import Curves
 from stylepress.benchmarks.page import page
 from stylepress.benchmarks.pictures.gallery import Drawing, difference, gallery
 from stylepress.benchmarks.report import Report
+from stylepress.benchmarks.scenarios.offline import offline
+from stylepress.benchmarks.scenarios.outcome import Length, Offline, Server
+from stylepress.benchmarks.scenarios.server import server
+from stylepress.benchmarks.scenarios.single_stream import single_stream
 from stylepress.benchmarks.sections import sections
-from stylepress.benchmarks.summary import headline, summary, table
+from stylepress.benchmarks.summary import headline, machine_lines, summary, table
 from stylepress.benchmarks.timing.roof import Peak, Roof
 from stylepress.benchmarks.trials import roof_shares
+from tests.benchmarks.systems_on_disk import DESKTOP, JETSON, write
 
 VOID = {"meta", "img", "input", "rect", "line"}
 
@@ -69,13 +77,14 @@ def test_all_pictures_are_there_by_photo_and_column(report: Report, html: str) -
         "bundle",
         "difference",
     ]
-    assert html.count("<figure>") == len(report.gallery)
+    lost = sum(len(pictures) for pictures in report.suffered.values())
+    assert html.count("<figure>") == len(report.gallery) + lost
     assert html.count('class="before"') == html.count('class="after"') == 1
 
 
 def test_every_system_has_a_bar_as_long_as_its_latency(report: Report, html: str) -> None:
     widths = [float(width) for width in re.findall(r'<rect[^>]* width="([\d.]+)%"', html)]
-    slowest = max(each.median_ms for each in report.latencies)
+    slowest = max(max(each.timing.round_medians_ms) for each in report.latencies)
     expected = [max(0.2, 100 * each.median_ms / slowest) for each in report.latencies]
     assert widths == pytest.approx(expected, abs=0.01)
 
@@ -89,16 +98,65 @@ def test_rounds_and_sensors_are_drawn_over_one_time(report: Report, html: str) -
     assert ("others</span>" in html) == watched
 
 
+def test_what_cools_by_slowing_down_is_drawn_when_it_did(report: Report) -> None:
+    def drawn(*states: float) -> bool:
+        curves = Curves(at_s=(0.0, 1.0), values={"cooling.cpufreq-cpu0": states})
+        return "slowed down to cool" in page(report.model_copy(update={"curves": curves}))
+
+    assert drawn(0, 2)
+    assert not drawn(0, 0)
+
+
 def test_what_a_report_has_rows_for_has_a_section(report: Report, html: str) -> None:
     titles = [one.title for one in sections(report)]
     assert titles == [
-        "Scenarios",
+        *("Against the baselines", "Models", "Response time: frames that wait for nobody"),
         *(["Energy"] if "energy" not in {each.what for each in report.skipped} else []),
         *("Start and memory, in a process of its own", "From a film to a film"),
+        "Quality, mean of 2 photos",
     ]
     assert all(f"<h2>{title}</h2>" in html for title in titles)
     assert all(f"## {title}\n" in summary(report) for title in titles)
     assert all(len(row) == len(one.heads) for one in sections(report) for row in one.rows)
+
+
+def test_two_kinds_of_time_never_share_a_table(report: Report) -> None:
+    length, scene = Length(min_s=0, min_count=3), report.scenes[0]
+    outcomes = [
+        single_stream(lambda _: None, lambda: None, length=length),
+        server(lambda _: None, lambda: None, Server(rate_hz=999), length=length),
+        offline(lambda _: None, lambda: None, Offline(), length=length),
+        scene.outcome,
+    ]
+    scenes = tuple(scene.model_copy(update={"outcome": one}) for one in outcomes)
+    found = {one.title: one for one in sections(report.model_copy(update={"scenes": scenes}))}
+    service, response, throughput = (
+        next(one for title, one in found.items() if title.startswith(name))
+        for name in ("Service time", "Response time", "Throughput")
+    )
+    assert [len(one.rows) for one in (service, response, throughput)] == [1, 2, 1]
+    assert "p50" not in throughput.heads
+    assert "dropped" not in service.heads
+    assert {"dropped", "missed", "p50"} <= set(response.heads)
+    assert "the oldest is dropped" in response.note
+
+
+def test_the_machine_tells_its_board_and_its_gpus(report: Report, tmp_path: Path) -> None:
+    told = {"name": "RTX 4090", "memory_mib": 24576, "ecc": False}
+    gpu = Gpu.model_validate({**dict.fromkeys(Gpu.model_fields), **told})
+    board = record_machine({}, root=write(tmp_path, JETSON)).model_copy(update={"gpus": (gpu,)})
+    lines = dict(machine_lines(report.model_copy(update={"machine": board})))
+    assert lines["GPU 0"] == "RTX 4090, 24 GiB, ECC off"
+    assert lines["memory"] == "16 GiB, shared with the GPU"
+    assert lines["board"] == (
+        "NVIDIA Jetson Orin Nano Developer Kit, tegra234, L4T 36.4.3, JetPack 6.2+b77, "
+        "power mode MAXN_SUPER, GPU 1020 to 1020 MHz, clocks locked"
+    )
+    desktop = record_machine({}, root=write(tmp_path / "desktop", DESKTOP))
+    lines = dict(machine_lines(report.model_copy(update={"machine": desktop})))
+    assert lines["clocks"] == "800 to 3500 MHz, 800 to 5000 MHz, performance,powersave, turbo on"
+    assert "board" not in lines
+    assert "this is no Jetson" in summary(report.model_copy(update={"machine": desktop}))
 
 
 def test_a_roof_is_shown_with_each_systems_share_of_it(report: Report) -> None:
@@ -107,7 +165,8 @@ def test_a_roof_is_shown_with_each_systems_share_of_it(report: Report) -> None:
     models = {model.name: model for model in report.models}
     shares = tuple(roof_shares(roofs, report.latencies, models))
     made = summary(report.model_copy(update={"roofs": roofs, "roof_shares": shares}))
-    assert "| onnxruntime | - | 400 GMAC/s | - |" in made
+    assert "| backend | INT8 |" in made  # what no backend has is no column
+    assert "| onnxruntime | 400 GMAC/s |" in made
     assert {one.system for one in shares} == {
         each.name for each in report.latencies if each.model and models[each.model].macs
     }
@@ -115,7 +174,7 @@ def test_a_roof_is_shown_with_each_systems_share_of_it(report: Report) -> None:
 
 def test_a_value_that_is_missing_says_why(report: Report) -> None:
     one = next(each for each in report.latencies if each.p90_ms is None)
-    reason = f"none: {one.timing.calls} samples, it needs 64"
+    reason = f"none: {one.timing.calls} of 64 samples"
     assert reason in summary(report)
     assert reason in page(report)
 

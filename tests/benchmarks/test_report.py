@@ -15,7 +15,7 @@ from stylepress.benchmarks.report import Report, mean_of, read_report, report_sc
 from stylepress.benchmarks.summary import summary
 from stylepress.errors import ArtifactError
 
-NEW = ("validity", "curves", "scenes", "footprints", "splits", "roofs", "roof_shares")
+NEW = ("validity", "curves", "scenes", "footprints", "splits", "roofs", "roof_shares", "drifts")
 
 
 @pytest.fixture
@@ -59,10 +59,15 @@ def test_a_report_of_the_first_version_is_read_and_what_it_did_not_know_is_empty
         del record[name]
     for latency in record["latencies"]:
         del latency["rounds_at_s"]
+    for steady in record["consistencies"]:
+        for name in ("noise_gain", "reference", "flicker", "tof", "tlp"):
+            del steady[name]
     written.write_text(json.dumps({**record, "schema_version": 1}), encoding="utf-8")
     old = read_report(written)
     assert (old.validity, old.curves, old.scenes, old.footprints) == (None, None, (), ())
+    assert old.drifts == ()
     assert "Meanwhile" not in page(old)
+    assert "What was lost" not in page(old)
     assert "## Latency" in summary(old)
 
 
@@ -128,4 +133,4 @@ def test_what_the_machine_did_meanwhile_is_doubted_and_only_that_which_spoils(
 
 def test_a_percentile_that_is_missing_says_what_it_needs(report: Report) -> None:
     one = report.latencies[0].model_copy(update={"rounds_ms": ((1.0,) * 63,)})
-    assert (one.at(0.9).value_ms, one.at(0.9).why) == (None, "63 samples, it needs 64")
+    assert (one.at(0.9).value_ms, one.at(0.9).why) == (None, "63 of 64 samples")

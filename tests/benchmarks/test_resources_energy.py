@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -11,9 +12,22 @@ from hypothesis import strategies as st
 
 from stylepress.benchmarks.machine.files import Tree
 from stylepress.benchmarks.machine.timeline import Timeline, Window
-from stylepress.benchmarks.resources.energy import Energy, Least, energies
+from stylepress.benchmarks.machine.watch import Watch
+from stylepress.benchmarks.resources import energy
+from stylepress.benchmarks.resources.energy import (
+    COUNTERS,
+    LEAST_S,
+    MARGIN,
+    Energy,
+    energies,
+    enough_s,
+)
 from stylepress.benchmarks.resources.ina3221 import ina3221_probe, total_rails
 from stylepress.benchmarks.resources.rapl import rapl_probe
+from stylepress.benchmarks.scenarios import scene
+from stylepress.benchmarks.scenarios.fixed_rate import camera
+from stylepress.benchmarks.scenarios.outcome import Length
+from stylepress.benchmarks.scenarios.warm_up import WarmRule
 from tests.benchmarks.systems_on_disk import DESKTOP, JETSON, VIRTUAL, write
 
 TENTH = 100_000_000
@@ -30,10 +44,8 @@ def timeline(sensors: Mapping[str, Sensor], *, every_ns: int = TENTH) -> Timelin
     return Timeline(tuple((at, {n: f(at / SECOND) for n, f in sensors.items()}) for at in times))
 
 
-def of(
-    line: Timeline, source: str, *, idle: Sequence[Window] = (), least: Least | None = None
-) -> Energy:
-    found = energies(line, RUN, frames=100, idle=idle, least=least)
+def of(line: Timeline, source: str, *, idle: Sequence[Window] = ()) -> Energy:
+    found = energies(line, RUN, frames=100, idle=idle)
     return next(one for one in found if one.source == source)
 
 
@@ -89,7 +101,54 @@ def test_a_counter_that_is_seldom_renewed_is_not_believed() -> None:
     found = of(steps, "nvml counter")
     assert (found.gross_j, found.per_frame()) == (None, (None, None))
     assert found.why == "the counter was renewed 11 times in the window, it needs 50"
-    assert of(steps, "nvml counter", least=Least(updates=10)).gross_j is not None
+
+
+@pytest.mark.parametrize(("renewed_hz", "seconds"), [(10, 6), (5, 12), (2, 30)])
+@pytest.mark.parametrize("sensor", ["gpu0.energy_j", "energy.rapl.package-0_j"])
+def test_a_run_as_long_as_its_counter_asks_for_is_believed(
+    sensor: str, renewed_hz: float, seconds: float
+) -> None:
+    def stepping(second: float) -> float:
+        return 30 * (second * renewed_hz // 1) / renewed_hz
+
+    line = timeline({sensor: stepping}, every_ns=97_000_000)  # now and then a step is read twice
+    enough = enough_s(line, [BEFORE])
+    assert enough == pytest.approx(seconds, rel=0.05)
+    run = Window(0, round(enough * SECOND) - SECOND)
+    found = [one for one in energies(line, run, frames=1) if one.source in COUNTERS]
+    assert [one.gross_j is not None for one in found].count(True) == 1
+
+
+def test_no_run_waits_for_a_counter_that_is_hardly_ever_renewed() -> None:
+    slow = timeline({"gpu0.energy_j": lambda second: second // 1})
+    power = timeline({"power.ina3221.VDD_IN_w": lambda _: 7.0})
+    assert enough_s(slow, [BEFORE]) == enough_s(power, [BEFORE]) == MARGIN * LEAST_S
+    assert enough_s(Timeline(()), [BEFORE]) == 0
+
+
+def test_a_scenario_is_made_long_enough_for_its_energy_and_tells_it_net_of_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(energy, "LEAST_S", 0.1)
+    monkeypatch.setattr(scene, "LEAST_S", 0.1)
+    monkeypatch.setattr(scene, "IDLE_S", 0.1)
+    asked = Length(min_s=0.1, min_count=1)
+    rule = WarmRule(min_s=0, min_count=1, window_s=1e-9, within=1e9, most_s=1)
+    with Watch(root=write(tmp_path, JETSON), period_s=0.02) as watch:
+        made = scene.play(
+            lambda frame: time.sleep(0.01),
+            lambda: None,
+            camera(50),
+            system="a board that draws 10 W",
+            length=asked,
+            rule=rule,
+            watch=watch,
+        )
+    assert made.outcome.length.min_s == pytest.approx(MARGIN * 0.1)
+    found = next(one for one in made.energies if one.source == "ina3221")
+    assert [found.mean_w, found.idle_w] == pytest.approx([10, 10])
+    assert found.net_j == pytest.approx(0, abs=1e-6)
+    assert found.window_s == pytest.approx(made.outcome.samples.seconds)
 
 
 def test_power_that_is_read_too_seldom_is_not_believed() -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from stylepress.artifact import Artifact
 from stylepress.benchmarks.machine.files import Tree
+from stylepress.benchmarks.machine.processes import forget_peak, peak_bytes
 from stylepress.benchmarks.machine.timeline import Timeline, Window
 from stylepress.benchmarks.resources.cost import Cost, cost_of
-from stylepress.benchmarks.resources.memory import Memory, forget_peak, memory_of, peak_bytes
+from stylepress.benchmarks.resources.memory import Memory, memory_of
 from stylepress.benchmarks.scenarios.fresh import Request
 from stylepress.benchmarks.scenarios.start import drop_files, fresh, measure_start
 from stylepress.benchmarks.timing.roof_graph import Kernel, kernel_bundle
@@ -19,6 +23,20 @@ from stylepress.errors import BackendError
 from stylepress.progress import Silent
 from tests.benchmarks.systems_on_disk import JETSON, write
 
+MEASURED = """
+import time
+from stylepress.benchmarks.scenarios.fresh import Request, answer
+answer(Request(bundle, "onnxruntime", 96, 128, frames=1), began=time.perf_counter_ns())
+"""
+BARE = """
+from pathlib import Path
+import numpy
+from stylepress.runtime.backends import EngineOptions, open_engine
+from stylepress.runtime.bundle import load_bundle
+engine = open_engine(load_bundle(Path(bundle)), "onnxruntime", options=EngineOptions())
+engine.run(numpy.zeros((1, 96, 128, 3), numpy.uint8))
+engine.describe()
+"""
 SECOND = 1_000_000_000
 LOAD, STEADY = Window(SECOND, 3 * SECOND), Window(3 * SECOND + 1, 6 * SECOND)
 
@@ -108,14 +126,13 @@ def test_a_peak_can_be_forgotten() -> None:
 
 
 def test_a_bundle_tells_bytes_parameters_and_macs_and_by_which_convention(
-    bundle: Artifact, tmp_path: Path
+    bundle: Artifact,
 ) -> None:
-    (tmp_path / "engine.blob").write_bytes(b"12345")
-    small, large = (cost_of(bundle, size, cache=tmp_path) for size in ((128, 128), (256, 256)))
+    small, large = (cost_of(bundle, size, engine_bytes=5) for size in ((128, 128), (256, 256)))
     assert small.size_bytes == bundle.size_bytes
     assert small.macs is not None
     assert large.macs == pytest.approx(4 * small.macs, rel=1e-6)
-    assert small.parameters == 2 * 3 * 8 + 2 * 8 * 8 * 9
+    assert small.parameters == 2 * 3 * 8 + 3 + 2 * 8 * 8 * 9
     assert small.engine_bytes == 5
     assert "Convolutions only" in small.convention
     assert Cost.model_validate_json(small.model_dump_json()) == small
@@ -129,6 +146,25 @@ def test_an_engine_in_a_fresh_process_tells_its_times_and_its_memory(bundle: Art
     assert (told.frames, told.engine["backend"]) == (2, "onnxruntime")
     if told.load_bytes is not None and told.before_bytes is not None:
         assert told.load_bytes > told.before_bytes
+
+
+def test_a_start_is_timed_with_nothing_imported_that_the_engine_does_not_need(
+    bundle: Artifact,
+) -> None:
+    def modules(code: str) -> set[str]:
+        tell = "\nimport json, sys; print(json.dumps([*sys.modules]))"
+        told = subprocess.run(
+            [sys.executable, "-c", f"bundle = {str(bundle.folder)!r}\n{code}{tell}"],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return set(json.loads(told.stdout.splitlines()[-1]))
+
+    own = {"stylepress.benchmarks", "stylepress.benchmarks.machine"}
+    own |= {f"stylepress.benchmarks.machine.{name}" for name in ("files", "processes")}
+    own |= {"stylepress.benchmarks.scenarios", "stylepress.benchmarks.scenarios.fresh"}
+    assert modules(MEASURED) - modules(BARE) == own
 
 
 def test_cold_and_warm_starts_are_kept_apart(bundle: Artifact) -> None:

@@ -20,7 +20,7 @@ from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.pictures.quality import psnr_db
 from stylepress.benchmarks.rivals.entry import Entry, rivals
 from stylepress.benchmarks.rivals.rival import converted
-from stylepress.benchmarks.tables import loss, optimised, speed, together
+from stylepress.benchmarks.tables import loss, optimised, power, speed, together
 from stylepress.benchmarks.tables.__main__ import main
 from stylepress.benchmarks.tables.blocks import block, filled, refill
 from stylepress.benchmarks.tables.documents import parts, speed_table
@@ -226,3 +226,21 @@ def test_a_size_that_memory_cannot_hold_is_left_out(setting: Setting) -> None:
     small = replace(setting, free_gib=3.0, progress=Screen())
     assert not list(speed.speed_results(small, sizes={(720, 1280): PLAN}))
     assert told == ["1280x720 is left out. It needs 20 GiB of free memory, and there are 3.0."]
+
+
+def test_the_power_of_the_gate_grows_with_the_slowdown_and_shares_sum_to_all() -> None:
+    rows = unique(power.power_results(trials=20))
+    table = Results("power", rows, HERE)
+    for advice in power.ADVICE:
+        found = [
+            [
+                table.find(word, engine=advice.noise.name, subject=f"+{100 * slower:g} %").value
+                for word in power.VERDICTS
+            ]
+            for slower in advice.slower
+        ]
+        fails = [shares[0] for shares in found]
+        assert fails == sorted(fails)
+        assert fails[0] == 0
+        assert all(sum(shares) == pytest.approx(100) for shares in found)
+    assert set(parts({"power": table})) == {"power"}

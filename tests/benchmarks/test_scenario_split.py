@@ -23,19 +23,7 @@ from stylepress.benchmarks.timing.roof_graph import Kernel, kernel_bundle
 from stylepress.errors import RecipeError
 from stylepress.runtime.backends import EngineOptions, open_engine
 from stylepress.runtime.bundle import load_bundle
-
-
-class Clockwork:
-    """A clock that stages move."""
-
-    def __init__(self) -> None:
-        self.now = 0
-
-    def now_ns(self) -> int:
-        return self.now
-
-    def sleep_until_ns(self, when_ns: int) -> None:
-        self.now = max(self.now, when_ns)
+from tests.benchmarks.clockwork import Clockwork
 
 
 def pipeline(clock: Clockwork, **stages_ms: float) -> Pipeline:

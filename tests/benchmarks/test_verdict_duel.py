@@ -1,23 +1,19 @@
-"""Two bundles are compared by real runs: fresh processes, all samples kept, pictures judged too."""
+"""Two bundles are compared: all samples kept, pictures judged too, one verdict and why."""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stylepress.benchmarks.machine.record import record_machine
-from stylepress.benchmarks.pictures.photos import Photo
-from stylepress.benchmarks.verdict.arm import Answer, Request, peak_rss_bytes, run_arm
+from stylepress.benchmarks.verdict.arm import Answer, Request, run_arm
 from stylepress.benchmarks.verdict.comparison import (
     Comparison,
     Judgement,
@@ -35,8 +31,8 @@ from stylepress.benchmarks.verdict.floor import (
 )
 from stylepress.benchmarks.verdict.pictures import Drawn, PictureLimits
 from stylepress.benchmarks.verdict.selftest import selftest
-from stylepress.benchmarks.verdict.session import Arms, PairPlan, Session, SpoiledError, fresh
-from stylepress.benchmarks.verdict.terms import DuelOptions, frames_file
+from stylepress.benchmarks.verdict.session import PairPlan
+from stylepress.benchmarks.verdict.terms import DuelOptions
 from stylepress.errors import ArtifactError, BackendError, RecipeError
 from stylepress.progress import Silent
 
@@ -45,14 +41,15 @@ ENVIRON = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 REAL: dict[tuple[str, str], Answer] = {}
+SLOW = "slow"
 
 
 def told(request: Request, environ: Mapping[str, str]) -> Answer:
-    """One real run of each bundle; its times are 10 ms, 12 ms where the new arm does more work."""
+    """One real run of each bundle; its times are 10 ms, 12 ms in a folder called slow."""
     key = request.bundle, request.backend
     if key not in REAL:
-        REAL[key] = run_arm(replace(request, extra_bytes=0))
-    step = 12_000_000 if request.extra_bytes else 10_000_000
+        REAL[key] = run_arm(request)
+    step = 12_000_000 if Path(request.bundle).name == SLOW else 10_000_000
     count = range(len(REAL[key].samples_ns))
     return replace(REAL[key], samples_ns=tuple(step + n for n in count))
 
@@ -83,8 +80,10 @@ def same(style: Mapping[str, Path]) -> Comparison:
 
 
 @pytest.fixture(scope="module")
-def slower(style: Mapping[str, Path]) -> Comparison:
-    return compared(style, extra_bytes=1, gated=("p50",))
+def slower(style: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    slow = tmp_path_factory.mktemp("copy") / SLOW
+    shutil.copytree(style["bundle"], slow)
+    return compared({**style, SLOW: slow}, SLOW, gated=("p50",))
 
 
 def test_a_bundle_passes_against_itself(same: Comparison) -> None:
@@ -117,6 +116,41 @@ def test_too_few_calls_leave_a_percentile_empty_with_the_reason(same: Comparison
     assert notes["latency p99, pooled"] == (None, "n/a (need 662 calls an arm)")
 
 
+def test_pictures_are_kept_for_the_page_the_worst_first(style: Mapping[str, Path]) -> None:
+    made = compared(style, "student", shown=2)
+    levels = [one.psnr_db for one in made.gallery]
+    assert levels == sorted(levels)
+    assert [shown.title for shown in made.gallery[0].shown] == [
+        "photo", "base", "new", "8 x |new - base|",
+    ]  # fmt: skip
+    told = next(one for one in made.judgements if one.metric == "PSNR against base")
+    assert told.new == pytest.approx(levels[0])
+
+
+def test_runs_tell_when_they_were_and_nobody_invents_what_nobody_watched(same: Comparison) -> None:
+    spans = [(run.began_s, run.ended_s) for run in same.runs]
+    flat = [at for span in spans for at in span if at is not None]
+    assert len(flat) == 2 * len(spans)
+    assert flat[0] == 0
+    assert flat == sorted(flat)
+    assert same.curves is None
+    assert same.settings is not None
+    assert same.settings.foreign_load is None
+
+
+@pytest.mark.parametrize(("waited", "told"), [(0.04, False), (0.06, True)])
+def test_runs_that_waited_for_a_core_longer_than_others_may_use_are_told(
+    same: Comparison, waited: float, told: bool
+) -> None:
+    assert same.settings is not None
+    settings = same.settings.model_copy(update={"foreign_load": 0.05})
+    runs = tuple(run.model_copy(update={"waited_share": waited}) for run in same.runs)
+    made = same.model_copy(update={"settings": settings, "runs": runs})
+    wanted = "16 of 16 runs waited for a core for more than 5 % of the time"
+    assert (wanted in made.doubts()) == told
+    assert (wanted in made.summary()) == told
+
+
 def test_a_gated_figure_that_cannot_be_measured_stays_open(style: Mapping[str, Path]) -> None:
     assert compared(style, gated=("p90",)).verdict == "INCONCLUSIVE"
 
@@ -125,7 +159,7 @@ def test_other_pictures_fail_however_fast_they_are(style: Mapping[str, Path]) ->
     strict = PictureLimits(min_psnr_db=90)
     found = compared(style, "student", limits=strict)
     assert found.verdict == "FAIL"
-    assert any("PSNR between the arms is worse" in why for why in found.reasons)
+    assert any("PSNR against base fails" in why for why in found.reasons)
 
 
 def test_a_further_judge_counts_in_the_same_verdict(style: Mapping[str, Path]) -> None:
@@ -142,7 +176,7 @@ def test_a_further_judge_counts_in_the_same_verdict(style: Mapping[str, Path]) -
 def test_a_document_written_is_the_document_read(slower: Comparison, tmp_path: Path) -> None:
     path = tmp_path / "comparison.json"
     path.write_text(comparison_text(slower), encoding="utf-8")
-    assert read_comparison(path) == slower
+    assert read_comparison(path) == slower.model_copy(update={"gallery": ()})
 
 
 def test_documents_obey_their_published_schema(same: Comparison, floor: Floor) -> None:
@@ -256,137 +290,3 @@ def test_an_unknown_figure_is_refused_and_the_known_ones_are_named(
 ) -> None:
     with pytest.raises(RecipeError, match="first-call"):
         DuelOptions(gated=gated)
-
-
-def request(
-    style: Mapping[str, Path], photos: Sequence[Photo], work: Path, backend: str
-) -> Request:
-    return Request(
-        bundle=str(style["bundle"]), backend=backend, frames=str(frames_file(photos, work)),
-        answer="", threads=1, warm_s=0, warm_count=1, warm_cap_s=0, min_s=0, min_count=3,
-    )  # fmt: skip
-
-
-def test_a_fresh_process_measures_loads_and_tells_its_memory(
-    style: Mapping[str, Path], photos: Sequence[Photo], tmp_path: Path
-) -> None:
-    answer = fresh(request(style, photos, tmp_path, "onnxruntime"), ENVIRON)
-    assert len(answer.samples_ns) == 3
-    assert min(*answer.samples_ns, answer.load_ns, answer.first_call_ns) > 0
-    assert answer.engine["backend"] == "onnxruntime"
-    here = peak_rss_bytes()[0]
-    assert (answer.peak_rss_bytes is None) == (here is None)
-    # A process of its own: without torch it needs a fraction of what this one does.
-    assert here is None or answer.peak_rss_bytes is None or answer.peak_rss_bytes < here
-
-
-def test_what_an_arm_refuses_is_told_as_it_said_it(
-    style: Mapping[str, Path], photos: Sequence[Photo], tmp_path: Path
-) -> None:
-    with pytest.raises(BackendError, match="no backend 'nothing'"):
-        fresh(request(style, photos, tmp_path, "nothing"), ENVIRON)
-
-
-def test_an_arm_ends_when_the_one_who_asked_is_gone(
-    style: Mapping[str, Path], photos: Sequence[Photo], tmp_path: Path
-) -> None:
-    endless = replace(
-        request(style, photos, tmp_path, "null"), min_s=1e6, answer=str(tmp_path / "a.json")
-    )
-    command = [sys.executable, "-m", "stylepress.benchmarks.verdict.arm"]
-    arm = subprocess.Popen(command, stdin=subprocess.PIPE, env=ENVIRON, start_new_session=True)
-    assert arm.stdin is not None
-    arm.stdin.write((json.dumps(asdict(endless)) + "\n").encode())
-    arm.stdin.close()
-    assert arm.wait(timeout=120) != 0
-
-
-ASKS = """
-import os, sys
-from pathlib import Path
-from stylepress.benchmarks.verdict.arm import Request
-from stylepress.benchmarks.verdict.session import fresh
-print("asking", flush=True)
-try:
-    fresh(Request(sys.argv[1], "null", sys.argv[2], "", 1, 0, 1, 0, 1e6, 1), os.environ)
-except KeyboardInterrupt:
-    print("interrupted", flush=True)
-"""
-
-
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="children are found in /proc")
-def test_an_interrupt_ends_the_arm_and_leaves_nothing_behind(
-    style: Mapping[str, Path], photos: Sequence[Photo], tmp_path: Path
-) -> None:
-    frames = str(frames_file(photos, tmp_path))
-    parent = subprocess.Popen(
-        [sys.executable, "-c", ASKS, str(style["bundle"]), frames],
-        stdout=subprocess.PIPE, text=True, env=ENVIRON,
-    )  # fmt: skip
-    assert parent.stdout is not None
-    assert parent.stdout.readline() == "asking\n"
-    children: list[int] = []
-    while not children:
-        children = arms_of(parent.pid)
-        time.sleep(0.02)
-    parent.send_signal(signal.SIGINT)
-    assert parent.communicate(timeout=120)[0] == "interrupted\n"
-    while any(Path(f"/proc/{child}").exists() for child in children):
-        time.sleep(0.02)  # interrupted at its birth, an arm ends by itself when its stdin does
-
-
-def arms_of(parent: int) -> list[int]:
-    found = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii")
-    return [int(child) for child in found.split()]
-
-
-class Spoiler:
-    """A Watch that spoils the first runs it sees."""
-
-    def __init__(self, times: int) -> None:
-        self.left = times
-
-    def begin(self) -> None:
-        self.left -= 1
-
-    def end(self) -> Sequence[str]:
-        return ["the clock was throttled"] if self.left >= 0 else ()
-
-
-def session(style: Mapping[str, Path], work: Path, photos: Sequence[Photo], spoils: int) -> Session:
-    arms = Arms({"base": style["bundle"], "new": style["bundle"]}, frames_file(photos, work), 1, {})
-    return Session(arms, TINY, environ=ENVIRON, progress=Silent(), watch=Spoiler(spoils), ask=told)
-
-
-def test_a_spoiled_pair_is_kept_does_not_count_and_is_measured_again(
-    style: Mapping[str, Path], photos: Sequence[Photo], tmp_path: Path
-) -> None:
-    made = session(style, tmp_path, photos, spoils=1)
-    counted = made.measure("first", ["null"], 2)
-    assert (len(counted), len(made.runs)) == (4, 6)
-    spoiled = [run.invalid for run in made.runs if run.invalid]
-    assert spoiled == [("the clock was throttled",)] * 2
-
-
-def test_a_machine_that_spoils_every_run_is_given_up(
-    style: Mapping[str, Path], photos: Sequence[Photo], tmp_path: Path
-) -> None:
-    with pytest.raises(SpoiledError, match=r"spoiled 3 times.*--foreign-load"):
-        session(style, tmp_path, photos, spoils=99).measure("first", ["null"], 2)
-
-
-def test_a_machine_that_spoils_every_run_decides_nothing_of_the_bundles(
-    style: Mapping[str, Path],
-) -> None:
-    made = duel(
-        style["bundle"],
-        style["bundle"],
-        options=options(style),
-        progress=Silent(),
-        watch=Spoiler(99),
-        ask=told,
-    )
-    assert (made.verdict, made.exit_code) == ("INCONCLUSIVE", 3)
-    assert all(run.invalid for run in made.runs)
-    assert any("the clock was throttled" in reason for reason in made.reasons)
-    assert "6 of 6 runs were discarded" in made.doubts()[0]

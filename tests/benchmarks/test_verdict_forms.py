@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 import re
 from pathlib import Path
@@ -14,8 +15,16 @@ from xml.etree import ElementTree
 import pytest
 
 from stylepress.benchmarks.machine.record import record_machine
-from stylepress.benchmarks.report import Report
-from stylepress.benchmarks.verdict.comparison import Comparison, Judgement, Run, Settings, Side
+from stylepress.benchmarks.machine.timeline import Curves
+from stylepress.benchmarks.report import Report, Shown
+from stylepress.benchmarks.verdict.comparison import (
+    Comparison,
+    Judgement,
+    Pictured,
+    Run,
+    Settings,
+    Side,
+)
 from stylepress.benchmarks.verdict.forms.exports import (
     append_history,
     bencher,
@@ -48,6 +57,7 @@ def comparison(*judgements: Judgement, verdict: str = "FAIL", **changes: Any) ->
     runs = tuple(
         Run(
             part="first", pair=n // 2, place=n, backend="openvino", arm=("base", "new")[n % 2],
+            began_s=2.0 * n, ended_s=2.0 * n + 1,
             samples_ns=(10_000_000, 11_000_000, 30_000_000), load_ns=1, first_call_ns=1,
             warm_calls=1, stable=True, peak_rss_bytes=None, missing={"peak_rss_bytes": "none"},
         )
@@ -175,14 +185,70 @@ def test_the_page_needs_nothing_from_outside_and_escapes_names(mixed: Comparison
     assert "candy &lt;1&gt;" in text
     assert "candy & co" not in text
     assert "default-src 'none'" in text
-    assert not re.search(r"(?:src|href)\s*=|url\(|@import|<script", text)
+    assert not re.search(r"(?:src|href)\s*=|url\(|@import|https?:", text)
     assert text.count("<circle") >= 2 * 6 + 12
     assert text.count("<polyline") == 2
 
 
 def test_the_page_is_well_formed(mixed: Comparison) -> None:
-    body = comparison_page(mixed).partition("<body>")[2].partition("</body>")[0]
-    ElementTree.fromstring(f"<body>{body}</body>")
+    body = comparison_page(with_pictures(mixed)).partition("<body>")[2].partition("</body>")[0]
+    closed = re.sub(r"(<img[^>]*)>", r"\1/>", body)
+    ElementTree.fromstring(f"<body>{closed}</body>")
+
+
+def with_pictures(one: Comparison) -> Comparison:
+    pictured = tuple(
+        Pictured(
+            name,
+            level,
+            (
+                Shown(name, "content", "photo", b"jpeg", 8, 8),
+                Shown(name, "difference", "8 x |new - base|", b"jpeg", 8, 8),
+            ),
+        )
+        for name, level in (("hill <1>", 21.25), ("lake", math.inf))
+    )
+    return one.model_copy(update={"gallery": pictured})
+
+
+def test_pictures_are_shown_in_their_order_with_the_psnr_and_the_factor(mixed: Comparison) -> None:
+    text = comparison_page(with_pictures(mixed))
+    heads = re.findall(r"<h3>((?:hill|lake)[^<]*)</h3>", text)
+    assert heads == ["hill &lt;1&gt;: PSNR 21.2 dB", "lake: equal"]
+    assert text.count('src="data:image/jpeg;base64,') == 4
+    assert text.count("<figcaption>8 x |new - base|</figcaption>") == 2
+
+
+def test_runs_and_sensors_are_drawn_over_one_time_and_what_does_not_count_is_marked(
+    mixed: Comparison,
+) -> None:
+    reason = "the clock was <throttled>"
+    runs = tuple(
+        run.model_copy(update={"invalid": (reason,)}) if run.pair == 1 else run
+        for run in mixed.runs
+    )
+    curves = Curves(
+        at_s=(0.0, 11.5, 23.0),
+        values={"clock.0_mhz": (3000.0, None, 2900.0), "load.others": (None, 0.1, 0.2)},
+    )
+    text = comparison_page(mixed.model_copy(update={"runs": runs, "curves": curves}))
+    marked = {
+        look: [float(x) for x in re.findall(rf'<rect class="{look}" x="([\d.]+)%', text)]
+        for look in ("base", "new", "void", "shade")
+    }
+    assert {look: len(places) for look, places in marked.items()} == {
+        "base": 5, "new": 5, "void": 2, "shade": 2 * 3,
+    }  # fmt: skip
+    assert marked["base"][0] == 1
+    assert marked["void"] == marked["shade"][:2]
+    assert "2 runs: the clock was &lt;throttled&gt;" in text
+    assert "2900 to 3000 MHz" in text
+
+
+def test_a_page_of_runs_without_times_has_no_timeline(mixed: Comparison) -> None:
+    bare = tuple(run.model_copy(update={"began_s": None}) for run in mixed.runs)
+    text = comparison_page(mixed.model_copy(update={"runs": bare}))
+    assert "The session over time" not in text
 
 
 def test_what_is_not_comparable_has_a_page_that_names_the_fields() -> None:

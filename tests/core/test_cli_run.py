@@ -15,6 +15,16 @@ from stylepress.artifact import Artifact, TensorSpec
 onnx = pytest.importorskip("onnx")
 Capture = pytest.CaptureFixture[str]
 SHAPE: tuple[int | str, ...] = ("batch", "height", "width", 3)
+NO_ENGINE = """
+name: none
+title: Nothing but the harness
+arch: any
+engines: ["null"]
+precisions: [fp32]
+opset_max: 21
+size: [64, 80]
+source: a test
+"""
 
 
 @pytest.fixture
@@ -192,38 +202,21 @@ def test_a_scenario_that_cannot_be_is_refused(
 
 
 def test_the_self_test_writes_a_floor_that_compare_takes(bundle: Path, capsys: Capture) -> None:
+    """On a target without an engine, as what is measured is the harness alone and soon done."""
     pytest.importorskip("scipy")
-    size = ["--size", "64x64", "--threads", "1", "-q"]
-    out = bundle.parent / "floor"
-    floor = [
-        "--foreign-load",
-        "100",
-        "--selftest",
-        "--pairs",
-        "6",
-        "--min-time",
-        "0",
-        "--out",
-        str(out),
-    ]
-    assert main(["bench", str(bundle), *size, *floor]) == 0
+    out, target = bundle.parent / "floor", bundle.parent / "none.yaml"
+    target.write_text(NO_ENGINE, encoding="utf-8")
+    busy = ["--target", str(target), "--threads", "1", "--foreign-load", "100", "-q"]
+    quick = ["--pairs", "6", "--min-time", "0"]
+    assert main(["bench", str(bundle), *busy, *quick, "--selftest", "--out", str(out)]) == 0
     assert "harness · null" in capsys.readouterr().out
-    busy = ["--foreign-load", "100"]
-    brief = [
-        *busy,
-        "--pairs",
-        "6",
-        "--no-extend",
-        "--no-confirm",
-        "--gate",
-        "p50",
-        "--delta",
-        "900",
-    ]
-    quick = ["--min-time", "0", "--min-count", "3", "--warm-up", "0", "--rest", "0"]
-    given = ["-b", "onnxruntime", "--floor", str(out / "floor.json"), "--json"]
-    assert main(["compare", str(bundle), str(bundle), *size, *brief, *quick, *given]) in (0, 3)
-    assert json.loads(capsys.readouterr().out)["settings"]["floor_source"] == "measured"
+    brief = ["--min-count", "3", "--warm-up", "0", "--rest", "0", "--no-extend", "--no-confirm"]
+    given = ["--gate", "p50", "--delta", "900", "--floor", str(out / "floor.json"), "--json"]
+    arms = [str(bundle), str(bundle)]
+    assert main(["compare", *arms, *busy, *quick, *brief, *given]) in (0, 3)
+    settings = json.loads(capsys.readouterr().out)["settings"]
+    assert settings["floor_source"] == "measured"
+    assert (settings["height"], settings["width"], settings["backends"]) == (64, 80, ["null"])
 
 
 def test_what_is_no_report_cannot_be_compared(bundle: Path, capsys: Capture) -> None:

@@ -8,7 +8,6 @@ covariance at all. No matrix square root by iteration, nothing complex, no epsil
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +19,8 @@ Matrix = NDArray[np.float64]
 
 ROUNDING = 1e-6
 """A result this far below zero, as a share of the traces, is rounding; further is a fault."""
+NOTHING = 1e-7
+"""Share of a trace below which a distance is rounding: roots of eigenvalues keep half the digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +43,6 @@ class Moments:
         centred = rows - mean
         return cls(len(rows), mean, centred.T @ centred)
 
-    def merged(self, other: Moments) -> Moments:
-        """Return those of both sets together (Chan, Golub & LeVeque 1979)."""
-        count = self.count + other.count
-        gap = other.mean - self.mean
-        return Moments(
-            count,
-            self.mean + gap * (other.count / count),
-            self.scatter + other.scatter + np.outer(gap, gap) * (self.count * other.count / count),
-        )
-
     @property
     def covariance(self) -> Matrix:
         """Scatter over count - 1.
@@ -65,21 +56,6 @@ class Moments:
             )
         covariance: Matrix = self.scatter / (self.count - 1)
         return covariance
-
-
-def streamed(batches: Iterable[NDArray[np.floating]]) -> Moments:
-    """Take the moments of (N, d) batches that are not kept.
-
-    Raises:
-        FrameError: no batch, or one that ``Moments.of`` refuses.
-    """
-    total: Moments | None = None
-    for batch in batches:
-        one = Moments.of(batch)
-        total = one if total is None else total.merged(one)
-    if total is None:
-        raise FrameError("There are no features to take moments of. Give at least two pictures.")
-    return total
 
 
 class Reference:
@@ -144,6 +120,11 @@ def features_distance(one: NDArray[np.floating], two: NDArray[np.floating]) -> f
     if len(one) + len(two) < one.shape[-1]:
         return few_distance(one, two)
     return frechet_distance(Moments.of(one), Moments.of(two))
+
+
+def rounding(features: NDArray[np.floating]) -> float:
+    """Return the largest distance to itself that a set of (N, d) vectors may show."""
+    return NOTHING * float(np.square(features - features.mean(0)).sum() / (len(features) - 1))
 
 
 def _distance(gap: Matrix, traces: float, cross: float) -> float:

@@ -6,29 +6,32 @@ Patches, pyramid and weights are those of the style distance of two pictures (se
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from stylepress.benchmarks.pictures.quality import LEVELS, PATCH
+from stylepress.benchmarks.pictures.quality import LEVELS, PATCH, as_many, halved, scaled
 from stylepress.errors import FrameError
 
 Pixels = NDArray[np.uint8]
 Rows = NDArray[np.float32]
 
-TAKEN = 32
+TAKEN, TAKEN_OF_FEW = 32, 256
+"""Patches a level of each of many pictures, and of each of few large ones."""
 DIRECTIONS = 64
 
 
 class Patches:
-    """Projections of 32 patches of 7x7 a level and picture; 40 kB of memory a picture.
+    """Projections of ``taken`` patches of 7x7 a level and picture; 1.25 kB of memory a patch.
 
     Picture i gives the patches at the same places in every set of the same seed, so that two
     sets made from the same inputs differ by what was done to them, not by where was looked.
     """
 
-    def __init__(self, *, seed: int = 0) -> None:
-        self._seed = seed
+    def __init__(self, *, taken: int = TAKEN, seed: int = 0) -> None:
+        self._taken, self._seed = taken, seed
         self._levels: list[list[Rows]] = [[] for _ in range(LEVELS)]
         draw = np.random.default_rng(seed)
         self._directions: list[Rows] = []
@@ -36,21 +39,28 @@ class Patches:
             random = draw.normal(size=(PATCH**2 * 3, DIRECTIONS))
             self._directions.append((random / np.linalg.norm(random, axis=0)).astype(np.float32))
 
+    @classmethod
+    def of(cls, pictures: Sequence[Pixels], *, taken: int = TAKEN) -> Patches:
+        """Take them of (H, W, 3) uint8 pictures, numbered from 0."""
+        patches = cls(taken=taken)
+        for number, picture in enumerate(pictures):
+            patches.add(picture, number)
+        return patches
+
     def add(self, picture: Pixels, number: int) -> None:
         """Take the patches of (H, W, 3) uint8 picture ``number``."""
-        image = picture.astype(np.float32) / 255
+        image = scaled(picture)
         for level in range(LEVELS):
             if level:
-                even = image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2]
-                image = (even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]) / 4
+                image = halved(image)
             rows, columns = (side - PATCH + 1 for side in image.shape[:2])
             if min(rows, columns) < 1:
                 break
             places = np.random.default_rng((self._seed, number, level)).integers(
-                rows * columns, size=TAKEN
+                rows * columns, size=self._taken
             )
             windows = sliding_window_view(image, (PATCH, PATCH), axis=(0, 1))
-            patches = windows[places // columns, places % columns].reshape(TAKEN, -1)
+            patches = windows[places // columns, places % columns].reshape(self._taken, -1)
             self._levels[level].append(patches @ self._directions[level])
 
     def distance(self, other: Patches) -> float:
@@ -70,21 +80,7 @@ class Patches:
             if not mine or not theirs:
                 break
             one, two = (np.sort(np.concatenate(rows), axis=0) for rows in (mine, theirs))
-            if len(one) != len(two):
-                one, two = (
-                    _matched(one, max(len(one), len(two))),
-                    _matched(two, max(len(one), len(two))),
-                )
-            gap = float(np.abs(one - two).mean(dtype=np.float64))
-            total += (1 + level / 4) * gap
+            count = max(len(one), len(two))
+            gap = np.abs(as_many(one, count) - as_many(two, count)).mean(dtype=np.float64)
+            total += (1 + level / 4) * float(gap)
         return total
-
-
-def _matched(ordered: Rows, count: int) -> Rows:
-    """Resample sorted columns to ``count`` rows along their quantiles."""
-    place = np.linspace(0, len(ordered) - 1, count)
-    below = np.minimum(place.astype(np.intp), max(len(ordered) - 2, 0))
-    above = np.minimum(below + 1, len(ordered) - 1)
-    share = (place - below).astype(np.float32)[:, None]
-    matched: Rows = ordered[below] * (1 - share) + ordered[above] * share
-    return matched

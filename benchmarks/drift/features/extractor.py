@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -18,7 +19,7 @@ from stylepress.benchmarks.drift.features.handcrafted import (
 )
 from stylepress.benchmarks.drift.features.preprocessing import Preprocessing
 from stylepress.benchmarks.part import Part
-from stylepress.errors import VerificationError
+from stylepress.errors import ArtifactError, RecipeError, VerificationError
 
 Pixels = NDArray[np.uint8]
 
@@ -29,6 +30,10 @@ INCEPTION_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb91
 FID_FILES = frozenset({INCEPTION_SHA256})
 FID_PREPROCESSINGS: frozenset[Preprocessing] = frozenset({"clean", "pytorch-fid-0.3", "tf1"})
 FID_LAYER, FID_DIMENSION = "pool3", 2048
+CHUNK = 16
+"""Pictures described at once: enough to keep the processor busy, few enough for its cache."""
+PYTORCH = (b"PK", b"\x80\x02")
+"""How a PyTorch file begins: as a zip or, an older one, as a pickle of protocol 2."""
 
 
 class ExtractorFact(Part):
@@ -118,7 +123,7 @@ class HandcraftedExtractor:
         Raises:
             VerificationError: this machine computes other features.
         """
-        features = handcrafted(golden_picture())
+        features = handcrafted(golden_picture()[np.newaxis])[0]
         seen = digest(features)
         if seen != HANDCRAFTED_SHA256:
             raise VerificationError(
@@ -136,21 +141,65 @@ class HandcraftedExtractor:
         )
 
     def see(self, pictures: Sequence[Pixels]) -> Seen:
-        """Describe pictures with sides of at least 32."""
-        return Seen(np.stack([handcrafted(picture) for picture in pictures]))
+        """Describe pictures with sides of at least 32; many of one size at once are fast."""
+        rows = [
+            handcrafted(np.stack(alike[start : start + CHUNK]))
+            for _, group in groupby(pictures, key=lambda one: one.shape)
+            for alike in [list(group)]
+            for start in range(0, len(alike), CHUNK)
+        ]
+        return Seen(np.concatenate(rows))
 
 
-def onnx_extractor(
-    path: Path, *, preprocessing: Preprocessing = "clean-unit", output: str | None = None
-) -> Extractor:
-    """Load a feature network that the user has as an ONNX file; see ``OnnxExtractor``."""
+def open_extractor(path: Path | None) -> Extractor:
+    """Load the user's feature network; the handcrafted one when there is none.
+
+    A PyTorch file must be the published Inception weights of FID, all else is read as ONNX: one
+    (N, 3, H, W) float32 input in [0, 1], features out.
+
+    Raises:
+        ArtifactError, CheckpointError, BackendError: no such file, or another network.
+    """
+    if path is None:
+        return HandcraftedExtractor()
+    try:
+        with path.open("rb") as file:
+            start = file.read(2)
+    except OSError as error:
+        raise ArtifactError(
+            f"{path} cannot be read ({error.strerror}). "
+            f"Name the Inception weights of FID, or an ONNX feature network."
+        ) from error
+    if start in PYTORCH:
+        from stylepress.benchmarks.drift.features.inception import InceptionExtractor  # torch
+
+        return InceptionExtractor(path)
     from stylepress.benchmarks.drift.features.onnx_extractor import OnnxExtractor
 
-    return OnnxExtractor(path, preprocessing=preprocessing, output=output)
+    return OnnxExtractor(path)
 
 
-def inception_extractor(path: Path, *, preprocessing: Preprocessing = "clean") -> Extractor:
-    """Load the genuine FID network from its file; see ``InceptionExtractor``."""
-    from stylepress.benchmarks.drift.features.inception import InceptionExtractor
+def open_lpips(path: Path | None, *, env: Mapping[str, str], home: Path) -> Perceptual | str:
+    """Load LPIPS from the weights that the user has, or say why it cannot be measured.
 
-    return InceptionExtractor(path, preprocessing=preprocessing)
+    ``path`` are the linear heads (``alex.pth`` or ``vgg.pth``); torchvision's network is looked for
+    beside them and where standard weights lie. When None the heads are looked for there too.
+
+    Raises:
+        RecipeError: heads were named, and they or their network are missing.
+        CheckpointError: weights that are not the published ones.
+    """
+    try:
+        from stylepress.benchmarks.drift.features.lpips import find_lpips, heads_of
+    except ImportError as error:  # torch
+        if path is None:
+            return f"{error}; `pip install 'stylepress[train]'`"
+        raise RecipeError(
+            f"LPIPS needs PyTorch ({error}). Run `pip install 'stylepress[train]'`."
+        ) from error
+    if path is None:
+        return find_lpips("alex", env=env, home=home)
+    found = find_lpips(heads_of(path), env=env, home=home, heads=path)
+    if isinstance(found, str):
+        raise RecipeError(f"LPIPS cannot be taken with {path}: {found}.")
+    return found

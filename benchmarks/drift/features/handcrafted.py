@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from stylepress.errors import FrameError
 
-Plane = NDArray[np.float64]
+Planes = NDArray[np.float64]
+Each = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
 
 VERSION = 1
@@ -31,29 +32,30 @@ GAINS = (1020.0, 255.0, 510.0)
 """Largest values of the three opponent colours R + 2G + B, R - B, R - 2G + B."""
 
 
-def handcrafted(picture: Pixels) -> NDArray[np.float64]:
-    """Describe an (H, W, 3) uint8 RGB picture, sides at least 32, by 89 numbers in [-1, 2].
+def handcrafted(pictures: Pixels) -> NDArray[np.float64]:
+    """Describe (N, H, W, 3) uint8 RGB pictures, sides at least 32, by (N, 89) numbers in [-1, 2].
 
     Raises:
-        FrameError: smaller, or no such picture.
+        FrameError: smaller, or no such pictures.
     """
-    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
+    if pictures.ndim != 4 or pictures.shape[3] != 3 or pictures.dtype != np.uint8:
         raise FrameError(
-            f"A picture of shape {picture.shape} and type {picture.dtype} has no features here. "
-            f"Give (H, W, 3) uint8 RGB."
+            f"Pictures of shape {pictures.shape} and type {pictures.dtype} have no features here. "
+            f"Give (N, H, W, 3) uint8 RGB."
         )
-    if min(picture.shape[:2]) < LEAST:
+    if min(pictures.shape[1:3]) < LEAST:
         raise FrameError(
-            f"A picture of {picture.shape[1]}x{picture.shape[0]} pixels is smaller than "
+            f"A picture of {pictures.shape[2]}x{pictures.shape[1]} pixels is smaller than "
             f"{LEAST}x{LEAST}. Measure larger pictures."
         )
-    planes = opponents(picture)
-    return np.array([*_colours(planes), *_edges(planes), *_contrast(planes), *_grids(planes[0])])
+    planes = opponents(pictures)
+    every = [*_colours(planes), *_edges(planes), *_contrast(planes), *_grids(planes[0])]
+    return np.stack(every, axis=1)
 
 
-def opponents(picture: Pixels) -> list[Plane]:
-    """Return light, red against blue, and purple against green: three exact (H, W) planes."""
-    red, green, blue = (picture[..., channel].astype(np.float64) for channel in range(3))
+def opponents(pictures: Pixels) -> list[Planes]:
+    """Return light, red against blue, and purple against green: three exact (N, H, W) planes."""
+    red, green, blue = (pictures[..., channel].astype(np.float64) for channel in range(3))
     return [red + 2 * green + blue, red - blue, red - 2 * green + blue]
 
 
@@ -71,86 +73,96 @@ def golden_picture() -> Pixels:
     return np.stack([red, green, blue], axis=-1).astype(np.uint8)
 
 
-def _colours(planes: list[Plane]) -> Iterator[float]:
+def _colours(planes: list[Planes]) -> Iterator[Each]:
     """Means, covariances and soft histograms: 3 + 6 + 24."""
-    count = planes[0].size
-    means = [plane.sum() / count for plane in planes]
+    count = planes[0][0].size
+    means = [plane.sum((1, 2)) / count for plane in planes]
     yield from (mean / gain for mean, gain in zip(means, GAINS, strict=True))
     for one in range(3):
         for two in range(one, 3):
             product = _product(planes[one], planes[two]) / count - means[one] * means[two]
             share = product / (GAINS[one] * GAINS[two])
-            yield np.copysign(np.sqrt(abs(share)), share)
+            yield np.copysign(np.sqrt(np.abs(share)), share)
     for number, plane in enumerate(planes):
         signed = number > 0
         yield from _histogram(plane, GAINS[number], signed=signed)
 
 
-def _histogram(plane: Plane, gain: float, *, signed: bool) -> Iterator[float]:
+def _histogram(plane: Planes, gain: float, *, signed: bool) -> Iterator[Each]:
     """Share of pixels near each of 8 values, each pixel split between its two neighbours."""
     low = -gain if signed else 0.0
-    span = int(gain - low)
-    counts = np.bincount((plane - low).astype(np.intp).ravel(), minlength=span + 1)
+    span, pictures = int(gain - low), len(plane)
+    codes = (plane - low).astype(np.intp).reshape(pictures, -1)
+    codes += np.arange(pictures)[:, None] * (span + 1)
+    counts = np.bincount(codes.ravel(), minlength=pictures * (span + 1)).reshape(pictures, -1)
     # In integers: place * (BINS - 1) is in units of span.
     place = np.arange(span + 1) * (BINS - 1)
     for number in range(BINS):
         near = np.maximum(span - np.abs(place - number * span), 0)
-        yield float(np.sqrt(int(counts @ near) / (span * plane.size)))
+        yield np.sqrt((counts @ near) / (span * plane[0].size))
 
 
-def _edges(planes: list[Plane]) -> Iterator[float]:
+def _edges(planes: list[Planes]) -> Iterator[Each]:
     """Energy across, down and in the diagonal, and of the Laplacian, at four scales: 48."""
     for gain, plane in zip(GAINS, planes, strict=True):
         level = plane
         for number in range(LEVELS):
             unit = gain * 4**number
-            across, down = level[:, 1:] - level[:, :-1], level[1:] - level[:-1]
-            corner = down[:, 1:] - down[:, :-1]
-            bend = across[1:-1, 1:] - across[1:-1, :-1] + down[1:, 1:-1] - down[:-1, 1:-1]
+            across, down = level[:, :, 1:] - level[:, :, :-1], level[:, 1:] - level[:, :-1]
+            corner = down[:, :, 1:] - down[:, :, :-1]
+            bend = across[:, 1:-1, 1:] - across[:, 1:-1, :-1]
+            bend += down[:, 1:, 1:-1] - down[:, :-1, 1:-1]
             for change in (across, down, corner, bend):
                 yield _root(change, unit)
             level = _summed(level)
 
 
-def _contrast(planes: list[Plane]) -> Iterator[float]:
+def _contrast(planes: list[Planes]) -> Iterator[Each]:
     """Mean energy within blocks of eight, and how unevenly it is spread: 6."""
     for gain, plane in zip(GAINS, planes, strict=True):
-        height, width = (side // BLOCK for side in plane.shape)
-        blocks = plane[: height * BLOCK, : width * BLOCK].reshape(height, BLOCK, width, BLOCK)
-        sums = blocks.sum((1, 3))
-        energies = np.einsum("hawb,hawb->hw", blocks, blocks) * BLOCK**2 - np.square(sums)
-        yield float(np.sqrt(np.sqrt(energies.sum() / energies.size) / (gain * BLOCK**2)))
+        height, width = (side // BLOCK for side in plane.shape[1:])
+        whole = plane[:, : height * BLOCK, : width * BLOCK]
+        blocks = whole.reshape(-1, height, BLOCK, width, BLOCK)
+        sums, count = blocks.sum((2, 4)), height * width
+        energies = np.einsum("nhawb,nhawb->nhw", blocks, blocks) * BLOCK**2 - np.square(sums)
+        yield np.sqrt(np.sqrt(energies.sum((1, 2)) / count) / (gain * BLOCK**2))
         deviations = np.rint(np.sqrt(energies))  # whole again, so that sums stay exact
-        mean = float(deviations.sum()) / deviations.size
-        spread = _product(deviations, deviations) / deviations.size - mean * mean
-        yield float(np.sqrt(np.sqrt(max(spread, 0.0)) / (gain * BLOCK**2)))
+        mean = deviations.sum((1, 2)) / count
+        spread = _product(deviations, deviations) / count - mean * mean
+        yield np.sqrt(np.sqrt(np.maximum(spread, 0.0)) / (gain * BLOCK**2))
 
 
-def _grids(light: Plane) -> Iterator[float]:
+def _grids(light: Planes) -> Iterator[Each]:
     """How much stronger steps are in one column (row) of every 4 and 8 than in the others: 2."""
-    across = np.abs(light[:, 1:] - light[:, :-1]).sum(0)
-    down = np.abs(light[1:] - light[:-1]).sum(1)
+    across = np.abs(light[:, :, 1:] - light[:, :, :-1]).sum(1)
+    down = np.abs(light[:, 1:] - light[:, :-1]).sum(2)
     for period in PERIODS:
-        strongest = 0.0
+        strongest = np.zeros(len(light))
         for steps in (across, down):
-            usable = steps[: len(steps) // period * period].reshape(-1, period).sum(0)
-            total = float(usable.sum())
-            strongest += float(usable.max()) * period / total - 1 if total else 0.0
-        yield float(np.sqrt(strongest / (2 * (period - 1))))
+            usable = steps[:, : steps.shape[1] // period * period]
+            phases = usable.reshape(len(light), -1, period).sum(1)
+            total = phases.sum(1)
+            even = total == 0
+            share = phases.max(1) * period / np.where(even, 1, total) - 1
+            strongest += np.where(even, 0, share)
+        yield np.sqrt(strongest / (2 * (period - 1)))
 
 
-def _root(change: Plane, unit: float) -> float:
+def _root(change: Planes, unit: float) -> Each:
     """Fourth root of the mean square, in units of the range."""
-    return float(np.sqrt(np.sqrt(_product(change, change) / change.size) / unit))
+    root: Each = np.sqrt(np.sqrt(_product(change, change) / change[0].size) / unit)
+    return root
 
 
-def _product(one: Plane, two: Plane) -> float:
-    """Sum of products. Not by BLAS: its threads wait for each other on a busy machine."""
-    return float(np.einsum("hw,hw->", one, two))
+def _product(one: Planes, two: Planes) -> Each:
+    """Sums of products. Not by BLAS: its threads wait for each other on a busy machine."""
+    product: Each = np.einsum("nhw,nhw->n", one, two)
+    return product
 
 
-def _summed(plane: Plane) -> Plane:
+def _summed(plane: Planes) -> Planes:
     """Sum of each 2x2 block; an odd last row or column is left out."""
-    even = plane[: plane.shape[0] // 2 * 2, : plane.shape[1] // 2 * 2]
-    summed: Plane = even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]
+    even = plane[:, : plane.shape[1] // 2 * 2, : plane.shape[2] // 2 * 2]
+    summed: Planes = even[:, ::2, ::2] + even[:, 1::2, ::2]
+    summed += even[:, ::2, 1::2] + even[:, 1::2, 1::2]
     return summed

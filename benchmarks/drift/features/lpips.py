@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from stylepress.artifact import file_digest
 from stylepress.benchmarks.drift.features.extractor import LpipsFact, Net
 from stylepress.errors import CheckpointError, FrameError
-from stylepress.train.weights.standard import StandardName, find_weights
+from stylepress.train.weights.standard import STANDARD, StandardName, find_weights
 from stylepress.train.weights.state import read_state
 
 Pixels = NDArray[np.uint8]
@@ -128,22 +129,28 @@ class Lpips:
         return found
 
 
+def heads_of(path: Path) -> Net:
+    """Return which network a file of heads belongs to, by its digest; the usual one if unknown."""
+    known: Mapping[str, Net] = {STANDARD[FILES[net][1]].sha256: net for net in FILES}
+    return known.get(file_digest(path), "alex") if path.is_file() else "alex"
+
+
 def find_lpips(
-    net: Net,
-    *,
-    env: Mapping[str, str],
-    home: Path,
-    backbone: Path | None = None,
-    heads: Path | None = None,
+    net: Net, *, env: Mapping[str, str], home: Path, heads: Path | None = None
 ) -> Lpips | str:
     """Return LPIPS from the files that the user has, or why it cannot be measured.
+
+    The backbone is looked for beside ``heads`` too.
 
     Raises:
         RecipeError: a file named here does not exist.
         CheckpointError: weights that are damaged, unsafe, or not the published ones.
     """
+    backbone_name, heads_name = FILES[net]
+    beside = None if heads is None else heads.with_name(STANDARD[backbone_name].file)
+    backbone = beside if beside is not None and beside.is_file() else None
     found = []
-    for name, explicit in zip(FILES[net], (backbone, heads), strict=True):
+    for name, explicit in ((heads_name, heads), (backbone_name, backbone)):
         one = find_weights(name, explicit=explicit, env=env, home=home)
         if one is None:
             return f"the {name} weights were not found; put the file into $STYLEPRESS_WEIGHTS"
@@ -154,8 +161,9 @@ def find_lpips(
                 f"Name the published file."
             )
         found.append(one)
-    fact = LpipsFact(net=net, backbone_sha256=found[0].sha256, heads_sha256=found[1].sha256)
-    return Lpips(net, read_state(found[0].path), read_state(found[1].path), fact)
+    linear, tower = found
+    fact = LpipsFact(net=net, backbone_sha256=tower.sha256, heads_sha256=linear.sha256)
+    return Lpips(net, read_state(tower.path), read_state(linear.path), fact)
 
 
 def _scaled(picture: Pixels) -> Tensor:

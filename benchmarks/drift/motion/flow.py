@@ -1,4 +1,4 @@
-"""Optical flow estimated by OpenCV, for clips whose motion nobody knows."""
+"""Optical flow of stylized frames, estimated by OpenCV."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ SETTINGS: Mapping[str, float | int] = {
 """Of Farneback 2003, as TecoGAN's metrics take it."""
 
 
-def estimator() -> tuple[Estimate, str] | str:
-    """Return OpenCV's flow in pixels and its name, or why there is none."""
+def estimator() -> Estimate | str:
+    """Return OpenCV's flow in pixels, or why there is none."""
     try:
         cv2 = importlib.import_module("cv2")
     except ImportError as error:  # missing, or lacking a library of the system
@@ -36,4 +36,4 @@ def estimator() -> tuple[Estimate, str] | str:
         one, two = (cv2.cvtColor(np.ascontiguousarray(f), cv2.COLOR_RGB2GRAY) for f in (start, end))
         return np.asarray(cv2.calcOpticalFlowFarneback(one, two, None, **SETTINGS), np.float32)
 
-    return estimate, f"Farneback, OpenCV {cv2.__version__}, window {SETTINGS['winsize']}"
+    return estimate

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from stylepress.benchmarks.verdict.comparison import Comparison, Judgement
+from stylepress.benchmarks.verdict.measures import p50_ms
 
 SUMMARY_LIMIT_BYTES = 900_000
 """GitHub takes 1 MiB a step, and drops a longer summary whole."""
@@ -18,7 +19,6 @@ def job_summary(comparison: Comparison, *, limit_bytes: int = SUMMARY_LIMIT_BYTE
     """Return the whole comparison as Markdown, cut at a line's end where it grows too long."""
     parts = [
         f"# stylepress compare\n\n{comparison.summary()}",
-        *_doubts(comparison),
         *_pairs(comparison),
         *_folded("Runs", _runs(comparison)),
         *_folded("Machine", _machine(comparison)),
@@ -84,11 +84,6 @@ def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def _doubts(comparison: Comparison) -> Iterator[str]:
-    for doubt in comparison.doubts():
-        yield f"- Read with care: {doubt}."
-
-
 def _pairs(comparison: Comparison) -> Iterator[str]:
     for one in comparison.judgements:
         if one.gated and one.kind == "paired" and one.values:
@@ -111,10 +106,9 @@ def _runs(comparison: Comparison) -> list[str]:
     lines = ["| # | part | pair | backend | arm | calls | p50 ms | settled | counts |"]
     lines += ["|--:|---|--:|---|---|--:|--:|---|---|"]
     for run in comparison.runs:
-        middle = sorted(run.samples_ns)[len(run.samples_ns) // 2] / 1e6
         lines.append(
             f"| {run.place} | {run.part} | {run.pair} | {run.backend} | {run.arm} | "
-            f"{len(run.samples_ns)} | {middle:.4g} | {'yes' if run.stable else 'no'} | "
+            f"{len(run.samples_ns)} | {p50_ms(run):.4g} | {'yes' if run.stable else 'no'} | "
             f"{'; '.join(run.invalid) or 'yes'} |"
         )
     return lines

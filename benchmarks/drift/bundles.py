@@ -1,0 +1,168 @@
+"""The study of drift of each bundle of a report, against the student or teacher it should equal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stylepress.benchmarks.drift.features.extractor import Extractor, Perceptual
+from stylepress.benchmarks.drift.gate import Limits
+from stylepress.benchmarks.drift.paired import CAP_DB
+from stylepress.benchmarks.drift.result import Drift
+from stylepress.benchmarks.drift.rungs import Ladder
+from stylepress.benchmarks.drift.study import Pair, StudyOptions, drift_study
+from stylepress.benchmarks.pictures.gallery import (
+    AMPLIFIED,
+    Drawing,
+    difference,
+    original_of,
+    shown,
+    worst_place,
+)
+from stylepress.benchmarks.pictures.judged import Painters
+from stylepress.benchmarks.pictures.photos import Photo, read_photos
+from stylepress.benchmarks.report import Column, Model, Shown
+from stylepress.errors import FrameError
+from stylepress.progress import Progress
+
+SQUARE, NETWORK_SQUARE = 64, 128
+"""Sides of the squares: features in code see small ones well, networks enlarge them to 299."""
+LADDER, NETWORK_LADDER = 6, 1
+"""Pictures of the ladder: 30 times as many are described, which a network does slowly."""
+MOST_REFERENCES = 24
+SHOWN, SHOWN_SIDE = 3, 192
+
+
+@dataclass(frozen=True, slots=True)
+class DriftOptions:
+    """What studies are made with.
+
+    ``wanted`` is False when nobody asked, None when they are made where there is an original.
+    ``references`` is a folder of other photos, ``extractor`` a feature network, ``lpips`` its heads;
+    ``home`` is the user's folder, where standard weights lie. At most ``most_photos`` are studied.
+    """
+
+    wanted: bool | None = None
+    references: Path | None = None
+    extractor: Path | None = None
+    lpips: Path | None = None
+    home: Path = Path()
+    most_photos: int = 12
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def asked(self) -> bool:
+        """Whether somebody asked for it, so that it must be possible."""
+        given = (self.references, self.extractor, self.lpips)
+        return bool(self.wanted) or any(one is not None for one in given)
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A bundle's drift, and the places where its pictures suffered most."""
+
+    drift: Drift
+    worst: tuple[Shown, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """What pictures are described and compared by."""
+
+    extractor: Extractor
+    lpips: Perceptual | str
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What the models drew of each photo, and the other photos that only originals draw."""
+
+    drawn: Sequence[Drawing]
+    references: Sequence[Photo] = ()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of all frames."""
+        height, width = self.drawn[0].content.shape[1:3]
+        return height, width
+
+
+def other_photos(
+    folder: Path | None, inputs: Sequence[Photo], *, progress: Progress
+) -> list[Photo]:
+    """Read the photos of reference, at the size of the inputs; none is both.
+
+    Raises:
+        FrameError: the folder holds no photo that is not among the inputs.
+    """
+    if folder is None:
+        return []
+    size = inputs[0].frame.shape[1], inputs[0].frame.shape[2]
+    taken = {one.fact.sha256 for one in inputs}
+    most = MOST_REFERENCES + len(taken)
+    found = read_photos(folder, size, limit=most, progress=progress)
+    others = [one for one in found if one.fact.sha256 not in taken][:MOST_REFERENCES]
+    if not others:
+        raise FrameError(
+            f"All {len(found)} photos of {folder} are measured on, so none is left for reference. "
+            f"Name a folder of other photos with `--references`."
+        )
+    return others
+
+
+def studies(
+    sample: Sample,
+    painters: Painters,
+    measures: Measures,
+    *,
+    limits: Limits,
+    progress: Progress,
+) -> Iterator[Study]:
+    """Study every bundle that has an original among the models that drew."""
+    ladders: dict[str, Ladder | None] = {}
+    for model in painters:
+        original = original_of(model, painters)
+        if model.role != "bundle" or original is None:
+            continue
+        pairs = [
+            Pair(one.photo, one.content[0], one.made[original][0], one.made[model][0])
+            for one in sample.drawn
+        ]
+        drift = drift_study(
+            (original.name, model.name),
+            pairs,
+            (painters[original](one.frame)[0] for one in sample.references),
+            extractor=measures.extractor,
+            options=_options(measures, limits, sample.size, known=ladders.get(original.name)),
+            progress=progress,
+        )
+        ladders[original.name] = drift.ladder
+        yield Study(drift, tuple(_worst(drift, pairs, original)))
+
+
+def _options(
+    measures: Measures, limits: Limits, size: tuple[int, int], *, known: Ladder | None
+) -> StudyOptions:
+    network = measures.extractor.fact.kind != "code"
+    square, ladder = (NETWORK_SQUARE, NETWORK_LADDER) if network else (SQUARE, LADDER)
+    return StudyOptions(
+        square=min(square, *size), ladder=known or ladder, limits=limits, lpips=measures.lpips
+    )
+
+
+def _worst(drift: Drift, pairs: Sequence[Pair], original: Model) -> Iterator[Shown]:
+    """Show the place that differs most of each of the pictures that do."""
+    psnr = drift.measure("psnr_db")
+    role: Column = "student" if original.role == "student" else "teacher"
+    for worst in psnr.worst[:SHOWN] if psnr else ():
+        if worst.value >= CAP_DB:
+            continue
+        pair = pairs[worst.picture]
+        place = worst_place(pair.original, pair.compressed, SHOWN_SIDE)
+        made, other = pair.original[place], pair.compressed[place]
+        photo = f"{pair.name}: {worst.value:.1f} dB"
+        yield shown(photo, "content", "photo", pair.content[place])
+        yield shown(photo, role, drift.original, made)
+        yield shown(photo, "bundle", drift.compressed, other)
+        yield shown(photo, "difference", f"{AMPLIFIED} x their difference", difference(made, other))

@@ -1,0 +1,146 @@
+"""What is measured of pictures: their quality, what was lost of them, how steady they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stylepress.benchmarks.drift.bundles import (
+    DriftOptions,
+    Measures,
+    Sample,
+    Study,
+    other_photos,
+    studies,
+)
+from stylepress.benchmarks.drift.features.extractor import open_extractor, open_lpips
+from stylepress.benchmarks.drift.motion.flow import estimator
+from stylepress.benchmarks.drift.result import Drift
+from stylepress.benchmarks.part import Skipped
+from stylepress.benchmarks.pictures.gallery import Drawing, gallery
+from stylepress.benchmarks.pictures.judged import Motion, Painters, consistencies, draw, qualities
+from stylepress.benchmarks.pictures.photos import Photo
+from stylepress.benchmarks.report import Consistency, Quality, Shown
+from stylepress.errors import RecipeError
+from stylepress.progress import Progress
+from stylepress.runtime.media.images import read_picture
+
+
+@dataclass(frozen=True, slots=True)
+class Photos:
+    """The photos that everything is ``measured`` on, and those that drift is ``studied`` on.
+
+    The former are the first of the latter, which are none when drift is not studied. ``style`` is
+    the style picture.
+    """
+
+    measured: Sequence[Photo]
+    studied: Sequence[Photo]
+    style: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class PicturePlan:
+    """At which size, (height, width), and with what; ``shown`` photos are put on the page."""
+
+    size: tuple[int, int]
+    clip_frames: int
+    shown: int
+    drift: DriftOptions
+    environ: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """What was found out, for the fields of a report that have the same names."""
+
+    qualities: tuple[Quality, ...]
+    consistencies: tuple[Consistency, ...]
+    drifts: tuple[Drift, ...]
+    gallery: tuple[Shown, ...]
+    suffered: Mapping[str, tuple[Shown, ...]]
+    skipped: tuple[Skipped, ...]
+
+
+def drift_is_studied(options: DriftOptions, *, original: Path | None) -> bool:
+    """Say whether drift is studied, from the student or teacher that was given.
+
+    Raises:
+        RecipeError: it was asked for, and there is nothing to study it against.
+    """
+    if original is None and options.asked:
+        raise RecipeError(
+            "There is nothing that a bundle's pictures could have drifted from. "
+            "Name its float bundle with `--student`, or its teacher with `--teacher`."
+        )
+    return original is not None and options.wanted is not False
+
+
+class PictureTrials:
+    """Lets models draw, and looks at what they drew."""
+
+    def __init__(
+        self, photos: Photos, painters: Painters, plan: PicturePlan, *, progress: Progress
+    ) -> None:
+        self.photos, self.painters = photos, painters
+        self.plan, self.progress = plan, progress
+        self.skipped: list[Skipped] = []
+
+    def looks(self) -> Looks:
+        """Take every measure.
+
+        Raises:
+            ArtifactError, CheckpointError, FrameError, RecipeError: weights or photos that were
+                named cannot be used.
+        """
+        measures, measured = self._measures(), self.photos.measured
+        drawn = draw(self.photos.studied or measured, self.painters, progress=self.progress)
+        studied = () if measures is None else tuple(self._studies(drawn, measures))
+        return Looks(
+            qualities=self._qualities(drawn[: len(measured)]),
+            consistencies=tuple(self._consistencies(measures)),
+            drifts=tuple(one.drift for one in studied),
+            gallery=gallery(drawn[: self.plan.shown]),
+            suffered={one.drift.compressed: one.worst for one in studied},
+            skipped=tuple(self.skipped),
+        )
+
+    def _measures(self) -> Measures | None:
+        """Load what pictures are compared by."""
+        options = self.plan.drift
+        if not self.photos.studied:
+            why = "it was not wanted" if options.wanted is False else "no original was given"
+            self.skipped.append(Skipped(what="drift", why=why))
+            return None
+        environ = self.plan.environ
+        return Measures(
+            open_extractor(options.extractor),
+            open_lpips(options.lpips, env=environ, home=options.home),
+        )
+
+    def _qualities(self, drawn: Sequence[Drawing]) -> tuple[Quality, ...]:
+        style = None if self.photos.style is None else read_picture(self.photos.style).pixels
+        return tuple(qualities(drawn, style, progress=self.progress))
+
+    def _studies(self, drawn: Sequence[Drawing], measures: Measures) -> Iterator[Study]:
+        options = self.plan.drift
+        others = other_photos(options.references, self.photos.studied, progress=self.progress)
+        yield from studies(
+            Sample(drawn, others),
+            self.painters,
+            measures,
+            limits=options.limits,
+            progress=self.progress,
+        )
+
+    def _consistencies(self, measures: Measures | None) -> Iterator[Consistency]:
+        count, path = self.plan.clip_frames, self.photos.measured[0].path
+        if count < 2 or path is None:
+            why = "no frames were asked for" if path else "the golden pictures are too small"
+            self.skipped.append(Skipped(what="consistency of video", why=why))
+            return
+        lpips = "drift was not studied" if measures is None else measures.lpips
+        motion = Motion(path, self.plan.size, count, estimator(), lpips)
+        self.skipped += motion.absent() if measures else ()
+        yield from consistencies(motion, self.painters, progress=self.progress)

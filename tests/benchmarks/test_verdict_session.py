@@ -1,0 +1,183 @@
+"""Pairs are run in fresh processes that end when they should; a spoiled pair is run again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from stylepress.benchmarks.machine.processes import peak_bytes
+from stylepress.benchmarks.machine.timeline import Timeline
+from stylepress.benchmarks.pictures.photos import Photo
+from stylepress.benchmarks.verdict.arm import Answer, Request, run_arm
+from stylepress.benchmarks.verdict.duel import duel
+from stylepress.benchmarks.verdict.session import Arms, PairPlan, Session, SpoiledError, fresh
+from stylepress.benchmarks.verdict.terms import DuelOptions, frames_file
+from stylepress.errors import BackendError
+from stylepress.progress import Silent
+
+TINY = PairPlan(pairs=8, min_s=0, min_count=5, warm_s=0, warm_count=1, rest_s=0)
+ENVIRON = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def here(request: Request, environ: Mapping[str, str]) -> Answer:
+    """Run an arm in this process."""
+    return run_arm(request)
+
+
+def request(
+    style: Mapping[str, Path], photos: Sequence[Photo], work: Path, backend: str
+) -> Request:
+    return Request(
+        bundle=str(style["bundle"]), backend=backend, frames=str(frames_file(photos, work)),
+        answer="", threads=1, warm_s=0, warm_count=1, warm_cap_s=0, min_s=0, min_count=3,
+    )  # fmt: skip
+
+
+def test_a_fresh_process_measures_loads_and_tells_its_memory(
+    style: Mapping[str, Path], photos: Sequence[Photo], tmp_path: Path
+) -> None:
+    answer = fresh(request(style, photos, tmp_path, "onnxruntime"), ENVIRON)
+    assert len(answer.samples_ns) == 3
+    assert min(*answer.samples_ns, answer.load_ns, answer.first_call_ns) > 0
+    assert answer.engine["backend"] == "onnxruntime"
+    # A process of its own: without torch it needs a fraction of what this one does.
+    if answer.peak_rss_bytes is None:
+        assert "peak_rss_bytes" in answer.missing
+    else:
+        assert answer.peak_rss_bytes < peak_bytes()
+
+
+def test_what_an_arm_refuses_is_told_as_it_said_it(
+    style: Mapping[str, Path], photos: Sequence[Photo], tmp_path: Path
+) -> None:
+    with pytest.raises(BackendError, match="no backend 'nothing'"):
+        fresh(request(style, photos, tmp_path, "nothing"), ENVIRON)
+
+
+def test_an_arm_ends_when_the_one_who_asked_is_gone(
+    style: Mapping[str, Path], photos: Sequence[Photo], tmp_path: Path
+) -> None:
+    endless = replace(
+        request(style, photos, tmp_path, "null"), min_s=1e6, answer=str(tmp_path / "a.json")
+    )
+    command = [sys.executable, "-m", "stylepress.benchmarks.verdict.arm"]
+    arm = subprocess.Popen(command, stdin=subprocess.PIPE, env=ENVIRON, start_new_session=True)
+    assert arm.stdin is not None
+    arm.stdin.write((json.dumps(asdict(endless)) + "\n").encode())
+    arm.stdin.close()
+    assert arm.wait(timeout=120) != 0
+
+
+ASKS = """
+import os, sys
+from pathlib import Path
+from stylepress.benchmarks.verdict.arm import Request
+from stylepress.benchmarks.verdict.session import fresh
+print("asking", flush=True)
+try:
+    fresh(Request(sys.argv[1], "null", sys.argv[2], "", 1, 0, 1, 0, 1e6, 1), os.environ)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="children are found in /proc")
+def test_an_interrupt_ends_the_arm_and_leaves_nothing_behind(
+    style: Mapping[str, Path], photos: Sequence[Photo], tmp_path: Path
+) -> None:
+    frames = str(frames_file(photos, tmp_path))
+    parent = subprocess.Popen(
+        [sys.executable, "-c", ASKS, str(style["bundle"]), frames],
+        stdout=subprocess.PIPE, text=True, env=ENVIRON,
+    )  # fmt: skip
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == "asking\n"
+    children: list[int] = []
+    while not children:
+        children = arms_of(parent.pid)
+        time.sleep(0.02)
+    parent.send_signal(signal.SIGINT)
+    assert parent.communicate(timeout=120)[0] == "interrupted\n"
+    while any(Path(f"/proc/{child}").exists() for child in children):
+        time.sleep(0.02)  # interrupted at its birth, an arm ends by itself when its stdin does
+
+
+def arms_of(parent: int) -> list[int]:
+    found = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii")
+    return [int(child) for child in found.split()]
+
+
+class Spoiler:
+    """A Watch that spoils the first runs it sees."""
+
+    def __init__(self, times: int) -> None:
+        self.left = times
+
+    def begin(self) -> None:
+        self.left -= 1
+
+    def end(self) -> Sequence[str]:
+        return ["the clock was throttled"] if self.left >= 0 else ()
+
+    def timeline(self) -> Timeline:
+        now = time.perf_counter_ns()
+        return Timeline(tuple((now - 10**9 * s, {"clock.0_mhz": 1e3}) for s in range(9, 0, -1)))
+
+
+def session(style: Mapping[str, Path], work: Path, photos: Sequence[Photo], spoils: int) -> Session:
+    arms = Arms({"base": style["bundle"], "new": style["bundle"]}, frames_file(photos, work), 1)
+    return Session(arms, TINY, environ=ENVIRON, progress=Silent(), watch=Spoiler(spoils), ask=here)
+
+
+def test_a_spoiled_pair_is_kept_does_not_count_and_is_measured_again(
+    style: Mapping[str, Path], photos: Sequence[Photo], tmp_path: Path
+) -> None:
+    made = session(style, tmp_path, photos, spoils=1)
+    counted = made.measure("first", ["null"], 2)
+    assert (len(counted), len(made.runs)) == (4, 6)
+    spoiled = [run.invalid for run in made.runs if run.invalid]
+    assert spoiled == [("the clock was throttled",)] * 2
+
+
+def test_a_machine_that_spoils_every_run_is_given_up(
+    style: Mapping[str, Path], photos: Sequence[Photo], tmp_path: Path
+) -> None:
+    with pytest.raises(SpoiledError, match=r"spoiled 3 times.*--foreign-load"):
+        session(style, tmp_path, photos, spoils=99).measure("first", ["null"], 2)
+
+
+def test_a_machine_that_spoils_every_run_decides_nothing_of_the_bundles(
+    style: Mapping[str, Path],
+) -> None:
+    made = duel(
+        style["bundle"],
+        style["bundle"],
+        options=DuelOptions(
+            size=(64, 80),
+            threads=1,
+            backends=("null",),
+            plan=TINY,
+            photos=style["photos"],
+            environ=ENVIRON,
+        ),
+        progress=Silent(),
+        watch=Spoiler(99),
+        ask=here,
+    )
+    assert (made.verdict, made.exit_code) == ("INCONCLUSIVE", 3)
+    assert all(run.invalid for run in made.runs)
+    assert made.settings is not None
+    assert made.settings.foreign_load == 0.05
+    assert made.curves is not None
+    assert made.curves.values["clock.0_mhz"][0] == 1e3
+    assert any("the clock was throttled" in reason for reason in made.reasons)
+    assert "6 of 6 runs were discarded" in made.doubts()[0]
