@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,12 +10,11 @@ from pathlib import Path
 from time import perf_counter_ns
 
 from stylepress import __version__
-from stylepress.artifact import file_digest
+from stylepress.artifact import Artifact, file_digest
 from stylepress.benchmarks.drift.bundles import DriftOptions
 from stylepress.benchmarks.machine.record import Machine, record_machine
 from stylepress.benchmarks.machine.timeline import Curves, Timeline, Window
 from stylepress.benchmarks.machine.watch import Limits, Validity, Watch
-from stylepress.benchmarks.page import page
 from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.picture_trials import (
     Looks,
@@ -24,6 +22,7 @@ from stylepress.benchmarks.picture_trials import (
     PicturePlan,
     PictureTrials,
     drift_is_studied,
+    read_footages,
 )
 from stylepress.benchmarks.pictures.judged import Painters
 from stylepress.benchmarks.pictures.photos import Photo, golden_photos, read_photos
@@ -40,17 +39,13 @@ from stylepress.benchmarks.resources.footprint import Footprint
 from stylepress.benchmarks.scenarios.outcome import Length, Setting
 from stylepress.benchmarks.scenarios.scene import Scene
 from stylepress.benchmarks.scenarios.warm_up import WarmRule
-from stylepress.benchmarks.summary import summary
 from stylepress.benchmarks.timing.latency import Plan, System, Timing, measure
 from stylepress.benchmarks.timing.systems import Contender, Field, bundle_model, named
 from stylepress.benchmarks.trials import Entrant, Trials, roof_shares
 from stylepress.errors import RecipeError
 from stylepress.progress import Progress
-from stylepress.replace import replacing_file
 from stylepress.runtime.backends import EngineOptions
 from stylepress.runtime.bundle import Bundle
-
-JSON, MARKDOWN, HTML = "report.json", "report.md", "report.html"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +55,9 @@ class BenchOptions:
     ``size`` is (height, width) of the frames; photos are scaled to cover it and cropped.
     ``backends`` are all that run here when None, ``threads`` as many as there are cores.
     Quality is taken on ``most_photos`` photos, ``shown`` of them are put on the page, and
-    ``clip_frames`` frames of a moving camera are checked for flicker (0: none). ``drift`` says how
-    a bundle is studied against its original, on more photos where there are more.
+    ``clip_frames`` frames of a moving camera are checked for flicker (0: none), as are some of
+    each video of ``clips``. ``drift`` says how a bundle is studied against its original, on more
+    photos where there are more.
 
     Each bundle is started ``starts`` times cold and warm in each backend, in fresh processes, and
     in its fastest one plays the scenarios of ``settings`` for ``length`` each after warming up by
@@ -78,6 +74,7 @@ class BenchOptions:
     most_photos: int = 6
     shown: int = 3
     clip_frames: int = 8
+    clips: tuple[Path, ...] = ()
     drift: DriftOptions = field(default_factory=DriftOptions)
     starts: int = 1
     settings: tuple[Setting, ...] = ()
@@ -114,8 +111,8 @@ def bench(
 ) -> Report:
     """Measure latency, size and quality of bundles, beside their teacher and float student.
 
-    ``teacher`` is a checkpoint (its baselines need torch), ``student`` the float bundle of the
-    student, ``photos`` a folder of photos that no training saw (the bundle's golden pictures when
+    ``teacher`` is a checkpoint (its baselines need torch), ``student`` the student in
+    float, as a bundle or as the checkpoint (which needs torch too), ``photos`` a folder of photos that no training saw (the bundle's golden pictures when
     None), ``style`` the style picture. A process of its own watches the machine meanwhile.
 
     Raises:
@@ -127,12 +124,7 @@ def bench(
     names: set[str] = set()
     loaded = list(named(bundles, names))
     studied = drift_is_studied(options.drift, original=student or teacher)
-    limit = max(options.most_photos, options.drift.most_photos if studied else 0)
-    pictures = (
-        golden_photos(loaded[0][0], options.size, limit=limit)
-        if photos is None
-        else read_photos(photos, options.size, limit=limit, progress=progress)
-    )
+    pictures = _pictures(loaded[0][0], photos, style, options, studied=studied, progress=progress)
     engine = EngineOptions(threads=options.threads, size=options.size)
     machine = record_machine(options.environ)
     with (
@@ -141,54 +133,48 @@ def bench(
         Field(engine, options.backends) as systems,
     ):
         if teacher is not None:
-            measured = pictures[: options.most_photos]
-            _enter_teacher(systems, teacher, Path(work), measured, options, progress)
-        for bundle, name in named([student] if student else [], names):
+            _enter_teacher(systems, teacher, Path(work), pictures.measured, options, progress)
+        floats = [_float(student, Path(work), pictures, progress)] if student else []
+        for bundle, name in named(floats, names):
             model = bundle_model(bundle, "student", options.size, name)
             systems.enter(model, bundle, systems.backends, baseline=False)
         for bundle, name in loaded:
             model = bundle_model(bundle, "bundle", options.size, name)
             systems.enter(model, bundle, systems.backends, baseline=False)
         systems.enter_null(loaded[0][0])
-        given = _Given(
-            {name: bundle for bundle, name in loaded},
-            Photos(pictures[: options.most_photos], pictures if studied else (), style),
-            Path(work),
-        )
+        given = _Given({name: bundle for bundle, name in loaded}, pictures, Path(work))
         measurement = _Measurement(systems, given, options, watch=watch, progress=progress)
         return measurement.report(machine)
 
 
-def write_report(report: Report, out: Path) -> tuple[Path, Path, Path]:
-    """Write ``report.json``, ``report.md`` and ``report.html`` into a folder.
-
-    Raises:
-        OutputError: the folder cannot be written to.
-    """
-    made = out / JSON, out / MARKDOWN, out / HTML
-    write_json(report, made[0])
-    write_markdown(report, made[1])
-    write_html(report, made[2])
-    return made
-
-
-def write_json(report: Report, path: Path) -> None:
-    """Write a report for programs."""
-    text = json.dumps(report.model_dump(mode="json"), indent=1, allow_nan=False)
-    with replacing_file(path) as beside:
-        beside.write_text(text + "\n", encoding="utf-8")
-
-
-def write_markdown(report: Report, path: Path) -> None:
-    """Write a report's tables."""
-    with replacing_file(path) as beside:
-        beside.write_text(summary(report), encoding="utf-8")
+def _pictures(
+    bundle: Bundle,
+    photos: Path | None,
+    style: Path | None,
+    options: BenchOptions,
+    *,
+    studied: bool,
+    progress: Progress,
+) -> Photos:
+    """Read the photos, or else the bundle's golden pictures, and the clips."""
+    limit = max(options.most_photos, options.drift.most_photos if studied else 0)
+    found = (
+        golden_photos(bundle, options.size, limit=limit)
+        if photos is None
+        else read_photos(photos, options.size, limit=limit, progress=progress)
+    )
+    footages = read_footages(options.clips, options.size, progress=progress)
+    return Photos(found[: options.most_photos], found if studied else (), style, footages)
 
 
-def write_html(report: Report, path: Path) -> None:
-    """Write a report as one page that needs nothing else."""
-    with replacing_file(path) as beside:
-        beside.write_text(page(report), encoding="utf-8")
+def _float(student: Path, work: Path, photos: Photos, progress: Progress) -> Path:
+    """Return the student's float bundle; a checkpoint is exported first."""
+    artifact = Artifact.load(student)
+    if artifact.kind != "checkpoint":
+        return student
+    from stylepress.benchmarks.timing.baselines import float_bundle  # torch, onnx
+
+    return float_bundle(artifact, work, photos.measured[0].frame, progress=progress).folder
 
 
 def _enter_teacher(
@@ -264,6 +250,7 @@ class _Measurement:
             speedups=speedups(latencies),
             qualities=looks.qualities,
             consistencies=looks.consistencies,
+            clips=looks.clips,
             drifts=looks.drifts,
             validity=validity,
             curves=curves,

@@ -17,6 +17,7 @@ from stylepress.benchmarks.verdict.judgements import judgement, reasons_of, size
 from stylepress.benchmarks.verdict.pictures import PictureLimits, growth, likeness
 from stylepress.benchmarks.verdict.rule import ALPHA, DELTA, Paired, Rule, together
 from stylepress.benchmarks.verdict.trial import Key, decide
+from stylepress.errors import RecipeError
 
 DISTANCES = ("style_distance", "content_distance", "grid_energy")
 MORE_IS_WORSE: Mapping[str, bool] = {**dict.fromkeys(DISTANCES, True), "ssim": False}
@@ -34,7 +35,7 @@ def compare_files(
 
     Raises:
         ArtifactError: one of them is no report.
-        RecipeError: a threshold that is no percentage above zero.
+        RecipeError: a threshold that is no percentage above zero, or an unknown field in ``vary``.
     """
     return compare(
         read_report(base),
@@ -63,6 +64,7 @@ def compare(
     machine that are meant to differ are named in ``vary``, and then nothing is judged.
     """
     rule = Rule.assumed(max_regression_percent / 100)
+    _check_fields(vary, base, new)
     apart = _differing(base, new, vary)
     both = None if apart or vary else _both_inside(base, new)
     why = () if both is None else _too_few(new, both)
@@ -87,6 +89,17 @@ def compare(
         judgements=judgements,
         differing=apart,
     )
+
+
+def _check_fields(vary: Collection[str], base: Report, new: Report) -> None:
+    """Refuse the name of a field that no machine has: nothing would be let vary by it."""
+    known = sorted({*base.machine.gating(), *new.machine.gating()})
+    unknown = [name for name in vary if not any(f"{one}.".startswith(f"{name}.") for one in known)]
+    if unknown:
+        raise RecipeError(
+            f"Neither machine has a field {', '.join(unknown)} that could vary. "
+            f"Name some of {', '.join(known)}, or a group of them."
+        )
 
 
 def _differing(base: Report, new: Report, vary: Collection[str]) -> dict[str, tuple[Any, Any]]:

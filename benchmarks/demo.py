@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
-from stylepress.benchmarks.bench import BenchOptions, bench, write_report
+from stylepress.benchmarks.bench import BenchOptions, bench
 from stylepress.benchmarks.pictures.clip import make_clip
+from stylepress.benchmarks.report_files import write_report
 from stylepress.benchmarks.summary import headline
 from stylepress.benchmarks.timing.latency import Plan
 from stylepress.build import BuildOptions, build, resolved

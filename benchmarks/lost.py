@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from stylepress.benchmarks.drift.result import Check, Drift, FrechetDrift, Interval
+from stylepress.benchmarks.drift.result import Check, Drift, FrechetDrift, Interval, Policy
 from stylepress.benchmarks.report import Consistency, Report
 from stylepress.benchmarks.sections import NONE, Section
 
 TITLES: Mapping[str, str] = {
     "direct": "direct P",
     "drift": "drift D",
-    "kernel": "KID",
+    "kernel": "kernel distance",
     "patches": "patch distance",
+    "score": "Inception Score",
     "psnr_db": "PSNR, dB",
     "ssim": "SSIM",
     "ms_ssim": "MS-SSIM",
     "lpips": "LPIPS",
     "levels": "difference, levels",
+    "cast_levels": "colour cast, levels",
+    "place_levels": "cast of a place, levels",
     "content_drift": "content distance, change",
 }
 KINDS: Mapping[str, str] = {
@@ -26,6 +29,12 @@ KINDS: Mapping[str, str] = {
     "noise": "noise",
     "colour": "tint",
     "bits": "bits",
+}
+FEW: Mapping[Policy, str] = {
+    "paired only": "These are fewer than dimensions: distances between sets mean nothing here. ",
+    "biased": "These are few for so many dimensions: distances between sets come out too large. ",
+    "printed": "These are enough to tell distances between sets, and too few to judge them. ",
+    "gated": "",
 }
 FEW_DIGITS = 3
 
@@ -92,19 +101,21 @@ def rungs(drift: Drift) -> Section:
 
 def motion(report: Report) -> Section:
     """Lay out how steadily each model draws, and against which other."""
+    camera = [one for one in report.consistencies if one.noise_gain is not None]
+    clips = {one.clip: one for one in report.clips}
+    note = (
+        "E_warp: mean squared change along the motion of the clip, where two frames show the same; "
+        "put in: that of the frames themselves. Noise gain: how many times a camera's noise on a "
+        "still scene comes out. Flicker: how much more or less each pixel changes from frame to "
+        "frame, in levels. tOF, tLP: the same of the estimated flow, in pixels, and of LPIPS, "
+        "times 100. Camera: moves over the first photo along a way that is exactly known."
+    )
+    heads = ["model", "clip", "E_warp", "put in", "noise gain", "against", "flicker", "tOF", "tLP"]
     return Section(
         "In motion",
-        ["model", "E_warp", "noise gain", "against", "flicker", "tOF", "tLP"],
-        [_motion(one) for one in report.consistencies if one.noise_gain is not None],
-        "E_warp: mean squared change along the known motion of a camera"
-        + (
-            f"; the photo itself has {report.consistencies[0].input_warp_error:.2e}. "
-            if report.consistencies
-            else ". "
-        )
-        + "Noise gain: how many times a camera's noise on a still scene comes out. Flicker: how much "
-        "more or less each pixel changes from frame to frame, in levels. tOF, tLP: the same of the "
-        "estimated flow, in pixels, and of LPIPS, times 100.",
+        heads,
+        [_motion(one) for one in (*camera, *report.clips)],
+        " ".join([note, *map(_clip, clips.values())]),
     )
 
 
@@ -113,7 +124,9 @@ def _check(one: Check) -> list[str]:
     sign = {"within": "±", "at least": "≥ ", "at most": "≤ "}[one.bound]
     limit = NONE if one.limit is None else f"{sign}{_number(one.limit)}"
     measure, _, part = one.name.partition(" ")
-    name = f"{TITLES[measure]}, {part}" if part in ("mean", "worst", "p95") else one.name
+    what = part if part in ("mean", "worst", "p95") else ""
+    name = f"{TITLES[measure]}, {what}" if what else TITLES[measure]
+    name += " over benign" if measure == "direct" else ""
     return [name, one.verdict, value, limit, _bounds(one.low, one.high), one.why]
 
 
@@ -130,6 +143,9 @@ def _figures(drift: Drift) -> Iterator[tuple[str, list[str]]]:
     kernel = drift.kernel
     yield "kernel", [_number(kernel.value), f"sd {_number(kernel.deviation)}", NONE, NONE]
     yield "patches", [_number(drift.patches), NONE, _number(drift.benign_patches), NONE]
+    if drift.score is not None:
+        own, made = (_number(one) for one in (drift.score.original, drift.score.compressed))
+        yield "score", [f"{made}, the original {own}", NONE, NONE, NONE]
     for one in drift.paired:
         worst = one.worst[0]
         told = f"{_number(worst.value)}, {drift.names[worst.picture]}"
@@ -163,7 +179,7 @@ def _meanings(drift: Drift) -> str:
         "how much farther from references the compressed model's are; below zero is nearer, which "
         f"is a change too. Benign: the original's own pictures through {frechet.benign_change}. "
         f"Two halves of the original's pictures are {_number(frechet.floor)} apart. "
-        f"Policy: {frechet.policy}. "
+        f"{FEW[frechet.policy]}"
     )
     if ladder is not None:
         text += (
@@ -178,11 +194,24 @@ def _meanings(drift: Drift) -> str:
 def _motion(one: Consistency) -> list[str]:
     return [
         one.model,
+        "camera" if one.clip is None else one.clip.name,
         f"{one.warp_error:.2e}",
+        f"{one.input_warp_error:.2e}",
         NONE if one.noise_gain is None else f"{one.noise_gain:.2f}",
         one.reference or NONE,
         *(NONE if value is None else _number(value) for value in (one.flicker, one.tof, one.tlp)),
     ]
+
+
+def _clip(one: Consistency) -> str:
+    """Tell what is known of a clip's motion."""
+    name = NONE if one.clip is None else one.clip.name
+    seen = NONE if one.visible is None else f"{one.visible:.0%}"
+    cuts = f", {one.cuts} of them after a cut" if one.cuts else ""
+    return (
+        f"{name}: {one.frames} frames{cuts}; flow estimated by {one.flow}; of each frame {seen} "
+        "can be seen in the one before."
+    )
 
 
 def _interval(one: Interval) -> tuple[str, str]:

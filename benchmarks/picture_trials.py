@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stylepress.benchmarks.drift.bundles import (
     DriftOptions,
@@ -15,16 +16,27 @@ from stylepress.benchmarks.drift.bundles import (
     studies,
 )
 from stylepress.benchmarks.drift.features.extractor import open_extractor, open_lpips
-from stylepress.benchmarks.drift.motion.flow import estimator
+from stylepress.benchmarks.drift.motion.flow import open_flows
 from stylepress.benchmarks.drift.result import Drift
 from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.pictures.gallery import Drawing, gallery
-from stylepress.benchmarks.pictures.judged import Motion, Painters, consistencies, draw, qualities
+from stylepress.benchmarks.pictures.judged import (
+    Gauges,
+    Motion,
+    Painters,
+    clip_consistencies,
+    consistencies,
+    draw,
+    qualities,
+)
 from stylepress.benchmarks.pictures.photos import Photo
 from stylepress.benchmarks.report import Consistency, Quality, Shown
 from stylepress.errors import RecipeError
 from stylepress.progress import Progress
 from stylepress.runtime.media.images import read_picture
+
+if TYPE_CHECKING:
+    from stylepress.benchmarks.drift.motion.footage import Footage  # PyAV
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +44,13 @@ class Photos:
     """The photos that everything is ``measured`` on, and those that drift is ``studied`` on.
 
     The former are the first of the latter, which are none when drift is not studied. ``style`` is
-    the style picture.
+    the style picture. ``footages`` are of the user's videos, or say why one is not read.
     """
 
     measured: Sequence[Photo]
     studied: Sequence[Photo]
     style: Path | None
+    footages: Sequence[Footage | Skipped] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +70,7 @@ class Looks:
 
     qualities: tuple[Quality, ...]
     consistencies: tuple[Consistency, ...]
+    clips: tuple[Consistency, ...]
     drifts: tuple[Drift, ...]
     gallery: tuple[Shown, ...]
     suffered: Mapping[str, tuple[Shown, ...]]
@@ -72,9 +86,27 @@ def drift_is_studied(options: DriftOptions, *, original: Path | None) -> bool:
     if original is None and options.asked:
         raise RecipeError(
             "There is nothing that a bundle's pictures could have drifted from. "
-            "Name its float bundle with `--student`, or its teacher with `--teacher`."
+            "Name its student with `--student`, or its teacher with `--teacher`."
         )
     return original is not None and options.wanted is not False
+
+
+def read_footages(
+    clips: Sequence[Path], size: tuple[int, int], *, progress: Progress
+) -> list[Footage | Skipped]:
+    """Read some frames of each video at ``size``, (height, width); or tell what that lacks.
+
+    Raises:
+        FrameError: one is missing, no video, or too short.
+    """
+    if not clips:
+        return []
+    try:
+        from stylepress.benchmarks.drift.motion.footage import read_footage  # PyAV
+    except ImportError as error:
+        why = f"{error}; `pip install 'stylepress[video]'`"
+        return [Skipped(what=f"motion of {clip.name}", why=why) for clip in clips]
+    return [read_footage(clip, size, progress=progress) for clip in clips]
 
 
 class PictureTrials:
@@ -97,9 +129,11 @@ class PictureTrials:
         measures, measured = self._measures(), self.photos.measured
         drawn = draw(self.photos.studied or measured, self.painters, progress=self.progress)
         studied = () if measures is None else tuple(self._studies(drawn, measures))
+        gauges = self._gauges(measures)
         return Looks(
             qualities=self._qualities(drawn[: len(measured)]),
-            consistencies=tuple(self._consistencies(measures)),
+            consistencies=tuple(self._consistencies(gauges)),
+            clips=tuple(self._clips(gauges)),
             drifts=tuple(one.drift for one in studied),
             gallery=gallery(drawn[: self.plan.shown]),
             suffered={one.drift.compressed: one.worst for one in studied},
@@ -134,13 +168,30 @@ class PictureTrials:
             progress=self.progress,
         )
 
-    def _consistencies(self, measures: Measures | None) -> Iterator[Consistency]:
+    def _gauges(self, measures: Measures | None) -> Gauges:
+        """Load what moving pictures are compared by."""
+        lpips = "drift was not studied" if measures is None else measures.lpips
+        gauges = Gauges(open_flows(), lpips)
+        self.skipped += gauges.absent() if measures else ()
+        return gauges
+
+    def _consistencies(self, gauges: Gauges) -> Iterator[Consistency]:
         count, path = self.plan.clip_frames, self.photos.measured[0].path
         if count < 2 or path is None:
-            why = "no frames were asked for" if path else "the golden pictures are too small"
+            small = "the golden pictures are too small. Give photos with `--photos DIR`"
+            why = "no frames were asked for" if path else small
             self.skipped.append(Skipped(what="consistency of video", why=why))
             return
-        lpips = "drift was not studied" if measures is None else measures.lpips
-        motion = Motion(path, self.plan.size, count, estimator(), lpips)
-        self.skipped += motion.absent() if measures else ()
-        yield from consistencies(motion, self.painters, progress=self.progress)
+        motion = Motion(path, self.plan.size, count)
+        yield from consistencies(motion, self.painters, gauges, progress=self.progress)
+
+    def _clips(self, gauges: Gauges) -> Iterator[Consistency]:
+        for footage in self.photos.footages:
+            if isinstance(footage, Skipped):
+                self.skipped.append(footage)
+                continue
+            found = clip_consistencies(footage, self.painters, gauges, progress=self.progress)
+            if isinstance(found, str):
+                self.skipped.append(Skipped(what=f"motion of {footage.fact.name}", why=found))
+            else:
+                yield from found

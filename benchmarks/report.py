@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -138,13 +138,19 @@ class Quality(Part):
 
 
 class Consistency(Part):
-    """How steadily one model draws a few frames of a camera whose motion is exactly known.
+    """How steadily one model draws a few frames whose motion is known or estimated.
+
+    ``clip`` is the video they are of, None for a camera that moves over the first photo; ``flow``
+    says what the motion is known by, ``exact`` or the name of an estimator. ``visible`` is the mean
+    share of pixels that two neighbouring ``frames`` both show, the others do not count; ``cuts`` is
+    how many of the frames begin another scene. None is told of the camera by older reports.
 
     ``warp_error`` is the mean squared change along the motion, ``input_warp_error`` that of the
-    frames put in. ``noise_gain`` is how many times a camera's noise on a still scene comes out.
-    Against the frames of ``reference``: ``flicker`` is the mean difference of the change from frame
-    to frame, in levels, ``tof`` that of the estimated flow, in pixels, ``tlp`` that of the
-    perceptual change, times 100; None where there is no reference or nothing to measure with.
+    frames put in. ``noise_gain`` is how many times a camera's noise on a still scene comes out; no
+    clip has it. Against the frames of ``reference``: ``flicker`` is the mean difference of the
+    change from frame to frame, in levels, ``tof`` that of the estimated flow, in pixels, ``tlp``
+    that of the perceptual change, times 100; None where there is no reference or nothing to
+    measure with.
     """
 
     model: str
@@ -155,6 +161,11 @@ class Consistency(Part):
     flicker: float | None = None
     tof: float | None = None
     tlp: float | None = None
+    clip: FileFact | None = None
+    flow: str = "exact"
+    frames: int | None = None
+    visible: float | None = None
+    cuts: int = 0
 
 
 class EndToEnd(Part):
@@ -187,7 +198,8 @@ class Report(Part):
     """Everything one run of ``stylepress bench`` found out.
 
     ``drifts`` says what each bundle lost against its original; ``suffered`` shows by the bundle's
-    name where its pictures are farthest from it.
+    name where its pictures are farthest from it. ``consistencies`` are of a camera over the first
+    photo, one a model, ``clips`` of the user's videos.
 
     ``validity`` says whether the turns of ``latencies`` count, None where nobody watched, and
     ``curves`` what the machine did during them; a scene of ``scenes`` has its own.
@@ -203,6 +215,7 @@ class Report(Part):
     speedups: tuple[Speedup, ...]
     qualities: tuple[Quality, ...]
     consistencies: tuple[Consistency, ...] = ()
+    clips: tuple[Consistency, ...] = ()
     drifts: tuple[Drift, ...] = ()
     validity: Validity | None = None
     curves: Curves | None = None
@@ -311,6 +324,3 @@ def _of_this_version(record: dict[str, Any]) -> dict[str, Any]:
         known = " and ".join(map(str, READABLE))
         raise ValueError(f"schema version {version}, this stylepress reads {known}")
     return {**record, "schema_version": SCHEMA_VERSION}
-
-
-ROLES: tuple[Role, ...] = get_args(Role)

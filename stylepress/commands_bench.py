@@ -29,13 +29,21 @@ def bench(
         Path | None, typer.Option(metavar="FILE", help="Checkpoint to measure beside them.")
     ] = None,
     student: Annotated[
-        Path | None, typer.Option(metavar="BUNDLE", help="The float bundle of the student.")
+        Path | None,
+        typer.Option(metavar="DIR", help="The student in float: its bundle, or checkpoint."),
     ] = None,
     photos: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Photos that no training saw.")
     ] = None,
     style: Annotated[
         Path | None, typer.Option(metavar="IMG", help="Style picture, for the style distance.")
+    ] = None,
+    clip: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="VIDEO",
+            help="Also follow 24 frames of this video; needs stylepress\\[video,flow]; may be repeated.",
+        ),
     ] = None,
     size: Annotated[
         str | None, typer.Option(metavar="WxH", help="Frame size; default the target's, 512x512.")
@@ -76,7 +84,11 @@ def bench(
         bool, typer.Option("--split", help="Also take a short film through, stage by stage.")
     ] = False,
     roof: Annotated[
-        bool, typer.Option("--roof", help="Also measure what this machine could do at most.")
+        bool,
+        typer.Option(
+            "--roof",
+            help="Also measure what this machine could do at most; needs stylepress\\[export].",
+        ),
     ] = False,
     drift: Annotated[
         bool | None,
@@ -115,7 +127,8 @@ def bench(
 
     $ stylepress bench runs/candy/bundle
     $ stylepress bench runs/candy/bundle --teacher candy.pth --photos held-out --out report
-    $ stylepress bench runs/candy/bundle --student runs/candy/float --photos held-out -o report
+    $ stylepress bench runs/candy/bundle --student runs/candy/student --photos held-out -o report
+    $ stylepress bench runs/candy/bundle --student runs/candy/student --clip street.mp4 -o report
     $ stylepress bench runs/candy/bundle --scenario fixed-rate --fps 25 --split --roof
     $ stylepress bench runs/candy/bundle --selftest --out floor
     """
@@ -139,9 +152,10 @@ def bench(
         )
         return
 
-    from stylepress.benchmarks.bench import BenchOptions, write_html, write_json, write_report
+    from stylepress.benchmarks.bench import BenchOptions
     from stylepress.benchmarks.bench import bench as measure
     from stylepress.benchmarks.drift.bundles import DriftOptions
+    from stylepress.benchmarks.report_files import write_html, write_json, write_report
     from stylepress.benchmarks.scenarios.outcome import Length
     from stylepress.benchmarks.scenarios.scene import setting_named
     from stylepress.benchmarks.summary import summary
@@ -160,6 +174,7 @@ def bench(
         length=Length(min_s=min_time, most_s=max(LONGEST_S, 2 * min_time)),
         split=split,
         roof=roof,
+        clips=tuple(clip or ()),
         drift=DriftOptions(drift, references, extractor, lpips, home()),
         foreign_load=foreign_load / 100,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),

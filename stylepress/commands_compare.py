@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -19,17 +20,25 @@ from stylepress.options import (
     measured_size,
     terminal,
 )
+from stylepress.replace import writing
 
 if TYPE_CHECKING:
     from stylepress.benchmarks.verdict.pictures import PictureJudge
     from stylepress.progress import Progress
 
 INCONCLUSIVE = 3
+ONLY_REPORTS = ("vary",)
+ONLY_BUNDLES = (
+    *("size", "target", "backend", "threads", "photos", "style", "pairs", "min_time", "min_count"),
+    *("warm_up", "rest", "floor", "gate", "drift", "foreign_load", "seed", "extend", "confirm"),
+)
+"""Options that say nothing of the other kind of input."""
 PHOTOS, DRIFT_PHOTOS = 6, 12
 """Most photos that are drawn; a distance over sets needs more: 445 squares, at 512x512 7 photos."""
 
 
 def compare(
+    context: typer.Context,
     base: Annotated[Path, typer.Argument(metavar="BASE", help="Older bundle or report.json.")],
     new: Annotated[Path, typer.Argument(metavar="NEW", help="Newer bundle or report.json.")],
     size: Annotated[
@@ -121,6 +130,7 @@ def compare(
 
     A run during which the machine throttled, swapped or worked for others does not count.
     Exit code 0: pass; 1: worse, found twice; 2: cannot be compared; 3: too noisy to tell.
+    Pictures are judged in every backend, sizes as they are: both need no second time.
     Two reports that were measured apart show a trend: it judges nothing.
 
     [bold]Examples[/bold]
@@ -133,6 +143,10 @@ def compare(
             f"Of {base} and {new} one is a folder and one is not. "
             f"Give two bundles, or two report.json files."
         )
+    _check_given(context, ONLY_REPORTS if base.is_dir() else ONLY_BUNDLES, base)
+    if out is not None:
+        with writing(out):  # before it takes minutes
+            out.mkdir(parents=True, exist_ok=True)
     from stylepress.benchmarks.compare import compare_files
     from stylepress.benchmarks.machine.watch import Limits, Watch
     from stylepress.benchmarks.verdict.duel import duel
@@ -182,15 +196,29 @@ def compare(
             )
             with Watch(limits=Limits(foreign_load=options.foreign_load)) as watch:
                 found = duel(base, new, options=options, progress=screen, watch=watch)
-        written = list(write_comparison(found, out)) if out is not None else []
-        if history is not None:
-            append_history(found, history)
-            written.append(history)
+    # Shown first: a full disk shall not cost what was measured.
     screen.show_json(found.record()) if json else screen.show(found.summary().rstrip())
+    written = list(write_comparison(found, out)) if out is not None else []
+    if history is not None and append_history(found, history):
+        written.append(history)
     for path in written:
         screen.say(f"Wrote {path}")
     open_code = {"exit3": INCONCLUSIVE, "pass": 0, "fail": 1}[inconclusive]
     raise typer.Exit(open_code if found.verdict == "INCONCLUSIVE" else found.exit_code)
+
+
+def _check_given(context: typer.Context, others: Sequence[str], base: Path) -> None:
+    """Refuse options that would do nothing."""
+    given = [
+        f"`{parameter.opts[0]}`"
+        for parameter in context.command.params
+        if parameter.name in others
+        and (source := context.get_parameter_source(parameter.name)) is not None
+        and source.name != "DEFAULT"
+    ]
+    if given:
+        kind = "two bundles" if base.is_dir() else "two reports, which are measured already"
+        raise RecipeError(f"{', '.join(given)} would do nothing for {kind}. Leave it out.")
 
 
 def _drift_judges(progress: Progress) -> tuple[PictureJudge, ...]:

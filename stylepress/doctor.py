@@ -18,6 +18,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "compress": ("torch", "safetensors", "tensorboard", "onnx"),
     "export": ("torch", "safetensors", "tensorboard", "onnx", "onnxscript"),
     "bench": ("scipy",),
+    "flow": ("cv2",),
     "nvml": ("pynvml",),
     "rtx": ("tensorrt_rtx",),
 }
@@ -29,10 +30,15 @@ PURPOSES: Mapping[str, str] = {
     "compress": "distil and quantize",
     "export": "write bundles",
     "bench": "quality metrics in reports",
+    "flow": "the motion of your own videos in reports",
     "nvml": "clocks, memory and energy of NVIDIA GPUs in reports",
     "rtx": "compile for desktop RTX cards",
 }
-DISTRIBUTIONS: Mapping[str, str] = {"pynvml": "nvidia-ml-py", "tensorrt_rtx": "tensorrt-rtx"}
+DISTRIBUTIONS: Mapping[str, str] = {
+    "cv2": "opencv-python-headless",
+    "pynvml": "nvidia-ml-py",
+    "tensorrt_rtx": "tensorrt-rtx",
+}
 """Where a module's distribution has another name."""
 BASE = ("numpy", "onnxruntime", "PIL", "pydantic", "yaml", "typer", "rich")
 BASE_DISTRIBUTIONS: Mapping[str, str] = {"PIL": "pillow", "yaml": "PyYAML"}

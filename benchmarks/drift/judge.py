@@ -77,7 +77,7 @@ def judgements(drift: Drift) -> Iterator[Judgement]:
     for check in drift.checks:
         yield _judgement(check)
     told = (
-        ("KID", drift.kernel.value, f"deviation {drift.kernel.deviation:.3g}"),
+        ("kernel distance", drift.kernel.value, f"deviation {drift.kernel.deviation:.3g}"),
         (
             "patch distance",
             drift.patches,

@@ -26,9 +26,12 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "ms_ssim": (0.0, 1.0),
     "lpips": (0.0, math.inf),
     "levels": (0.0, 255.0),
+    "cast_levels": (0.0, 255.0),
+    "place_levels": (0.0, 255.0),
 }
 """What a measure cannot leave, and the bounds of its mean neither."""
 STRUCTURE_SIDE, WINDOW_SIDE = 176, 11
+PLACE_SIDE, PLACE_STEP = 64, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,31 @@ def pair_scores(
     elif side >= WINDOW_SIDE:
         values["ssim"] = ssim(first, second)
     return PairScores(picture, {**values, **(extra or {})})
+
+
+def colour_shifts(one: Pixels, two: Pixels) -> dict[str, float]:
+    """Return by how many levels the mean colour differs, of the channel that differs most.
+
+    ``cast_levels`` is of the whole (H, W, 3) uint8 pictures, ``place_levels`` of the square of 64
+    pixels (every 8 pixels one) where it is most; smaller pictures have none. Strokes that fall
+    elsewhere keep the mean colour of a place, a blotch or a cast does not.
+    """
+    gap = two.astype(np.int16) - one
+    cast = gap.sum(0, dtype=np.int32).sum(0) / (gap.shape[0] * gap.shape[1])
+    found = {"cast_levels": float(np.abs(cast).max())}
+    tall, wide = (side // PLACE_STEP for side in gap.shape[:2])
+    across = PLACE_SIDE // PLACE_STEP
+    if min(tall, wide) < across:
+        return found
+    whole = gap[: tall * PLACE_STEP, : wide * PLACE_STEP]
+    blocks = whole.reshape(tall, PLACE_STEP, wide, PLACE_STEP, 3)
+    # One axis after the other and by differences of sums: twenty times as fast as means of windows.
+    sums = (
+        np.pad(blocks.sum(1, dtype=np.int32).sum(2), ((1, 0), (1, 0), (0, 0))).cumsum(0).cumsum(1)
+    )
+    places = sums[across:, across:] - sums[:-across, across:]
+    places -= sums[across:, :-across] - sums[:-across, :-across]
+    return {**found, "place_levels": float(np.abs(places).max()) / PLACE_SIDE**2}
 
 
 def paired(scores: Sequence[PairScores]) -> tuple[Paired, ...]:

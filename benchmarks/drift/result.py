@@ -66,7 +66,10 @@ class FrechetDrift(Part):
 
 
 class Kernel(Part):
-    """Kernel distance (KID) of O and C: mean and deviation over random subsets of pairs."""
+    """Kernel distance of O and C: mean and deviation over random subsets of pairs.
+
+    It is KID's kernel, but KID is of Inception's features, and counts each picture with itself.
+    """
 
     value: float
     deviation: float

@@ -16,6 +16,8 @@ MORE_IS_WORSE: Mapping[str, bool] = {
     "ms_ssim": False,
     "lpips": True,
     "levels": True,
+    "cast_levels": True,
+    "place_levels": True,
     "content_drift": True,
 }
 """Of the paired measures; a distance between sets is worse when it is more."""

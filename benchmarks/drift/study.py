@@ -18,7 +18,13 @@ from stylepress.benchmarks.drift.features.extractor import Extractor, Perceptual
 from stylepress.benchmarks.drift.frechet_drift import Features, frechet_drift
 from stylepress.benchmarks.drift.gate import Limits, checks
 from stylepress.benchmarks.drift.ladder import Climb, ladder
-from stylepress.benchmarks.drift.paired import STRUCTURE_SIDE, PairScores, pair_scores, paired
+from stylepress.benchmarks.drift.paired import (
+    STRUCTURE_SIDE,
+    PairScores,
+    colour_shifts,
+    pair_scores,
+    paired,
+)
 from stylepress.benchmarks.drift.result import Drift, Score
 from stylepress.benchmarks.drift.rungs import Ladder
 from stylepress.benchmarks.drift.squares import squares
@@ -215,7 +221,8 @@ class _Study:
         one, two = pair.original, pair.compressed
         content, first, second = (scaled(each) for each in (pair.content, one, two))
         extra = {
-            "content_drift": content_distance(second, content) - content_distance(first, content)
+            "content_drift": content_distance(second, content) - content_distance(first, content),
+            **colour_shifts(one, two),
         }
         if self.lpips is not None:
             extra["lpips"] = self.lpips.distance(one, two)

@@ -29,11 +29,11 @@ from stylepress.benchmarks.drift.result import Drift
 from stylepress.benchmarks.drift.rungs import rank_correlation
 from stylepress.benchmarks.drift.study import Run, StudyOptions, drawn_pairs, drift_study
 from stylepress.benchmarks.figures.rows import Row
-from stylepress.benchmarks.figures.shipped import Shipped
+from stylepress.benchmarks.figures.shipped import Shipped, usual_backend
 from stylepress.benchmarks.pictures.quality import LUMA
 from stylepress.errors import FrameError
 from stylepress.progress import Progress
-from stylepress.runtime.backends import Engine, EngineOptions, missing, open_engine
+from stylepress.runtime.backends import Engine, EngineOptions, open_engine
 from stylepress.runtime.bundle import load_bundle
 from stylepress.runtime.media.images import PHOTO_SUFFIXES, read_picture
 
@@ -304,8 +304,8 @@ def _drawn(model: bytes, pictures: Sequence[Pixels]) -> list[Pixels]:
 
 
 def _engine(style: Shipped, size: tuple[int, int]) -> Engine:
-    backend = "onnxruntime" if "openvino" in missing() else "openvino"
-    return open_engine(load_bundle(style.bundle.folder), backend, options=EngineOptions(size=size))
+    bundle = load_bundle(style.bundle.folder)
+    return open_engine(bundle, usual_backend(), options=EngineOptions(size=size))
 
 
 def _noisy(frame: Pixels) -> Pixels:

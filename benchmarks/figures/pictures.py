@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from stylepress.benchmarks.figures.rows import Row
-from stylepress.benchmarks.figures.shipped import Shipped
+from stylepress.benchmarks.figures.shipped import Shipped, usual_backend
 from stylepress.benchmarks.pictures.photos import Photo, unit
 from stylepress.benchmarks.pictures.quality import Picture, grid_energy, psnr_db, style_distance
 from stylepress.benchmarks.timing.baselines import float_bundle
 from stylepress.progress import Progress
-from stylepress.runtime.backends import EngineOptions, missing, open_engine
+from stylepress.runtime.backends import EngineOptions, open_engine
 from stylepress.runtime.bundle import load_bundle
 from stylepress.runtime.media.images import read_picture
 
@@ -95,10 +95,9 @@ def _drawn(style: Shipped, photos: Sequence[Photo], work: Path, progress: Progre
 
 def _pictures(folder: Path, photos: Sequence[Photo]) -> list[Picture]:
     """Stylize the photos in OpenVINO where it runs: what is judged is what is shipped."""
-    backend = "onnxruntime" if "openvino" in missing() else "openvino"
     size = photos[0].frame.shape[1:3]
     options = EngineOptions(size=(size[0], size[1]))
-    with closing(open_engine(load_bundle(folder), backend, options=options)) as engine:
+    with closing(open_engine(load_bundle(folder), usual_backend(), options=options)) as engine:
         return [unit(engine.run(photo.frame)) for photo in photos]
 
 

@@ -8,6 +8,15 @@ from pathlib import Path
 
 from stylepress.artifact import Artifact
 from stylepress.errors import ArtifactError
+from stylepress.runtime.backends import missing
+
+TITLES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
+"""Our backends as tables call them."""
+
+
+def usual_backend() -> str:
+    """Return the backend in which what ships is judged: OpenVINO where it is installed."""
+    return "onnxruntime" if "openvino" in missing() else "openvino"
 
 
 @dataclass(frozen=True, slots=True)

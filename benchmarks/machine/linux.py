@@ -74,12 +74,15 @@ class Linux:
         return self.tree.text(f"{CPUS}/cpufreq/boost") == "1"
 
     def quota_cores(self) -> float:
-        """Return the cores that the control group grants."""
+        """Return the cores that the control groups grant: the least of a group and those above."""
+        granted = []
         for folder in self.tree.groups():
             with suppress(OSError):
                 quota, period = self.tree.text(f"{folder}/cpu.max").split()
                 if quota != "max":
-                    return int(quota) / int(period)
+                    granted.append(int(quota) / int(period))
+        if granted:
+            return min(granted)
         old = "sys/fs/cgroup/cpu"
         with suppress(OSError):
             quota = self.tree.text(f"{old}/cpu.cfs_quota_us")
@@ -88,12 +91,15 @@ class Linux:
         raise LookupError("no control group limits the processor")
 
     def memory_limit_gib(self) -> float:
-        """Return the memory that the control group grants."""
+        """Return the memory that the control groups grant: the least of a group and those above."""
+        granted = []
         for folder in self.tree.groups():
             with suppress(OSError):
                 limit = self.tree.text(f"{folder}/memory.max")
                 if limit != "max":
-                    return round(int(limit) / GIBIBYTE, 1)
+                    granted.append(int(limit))
+        if granted:
+            return round(min(granted) / GIBIBYTE, 1)
         with suppress(OSError):
             old = int(self.tree.text("sys/fs/cgroup/memory/memory.limit_in_bytes"))
             if old < NO_LIMIT:

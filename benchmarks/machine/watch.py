@@ -93,7 +93,6 @@ class Watch:
         self._process: subprocess.Popen[str] | None = None
         self._begin_ns = 0
         self._follower = Follower(self.file)
-        self.validities: list[Validity] = []
 
     def begin(self) -> None:
         """A run begins."""
@@ -104,10 +103,9 @@ class Watch:
         return self.judged(Window(self._begin_ns, time.perf_counter_ns())).reasons
 
     def judged(self, window: Window) -> Validity:
-        """Say whether what ran in a window that is over counts, and keep that."""
+        """Say whether what ran in a window that is over counts."""
         self.settle()
-        self.validities.append(judge(self.timeline(), window, limits=self.limits))
-        return self.validities[-1]
+        return judge(self.timeline(), window, limits=self.limits)
 
     @property
     def file(self) -> Path:

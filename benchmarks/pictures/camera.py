@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from stylepress.benchmarks.drift.motion.course import inside, pair_error
+from stylepress.benchmarks.drift.motion.flow import Flow
 from stylepress.errors import FrameError
 from stylepress.runtime.media.images import read_picture
 
@@ -119,14 +121,19 @@ def motion(start: Matrix, end: Matrix) -> Matrix:
     return there[:2]
 
 
+def flow(back: Matrix, size: tuple[int, int]) -> Flow:
+    """Return a motion as the way of each pixel in frames of (height, width): (H, W, 2) x, y."""
+    y, x = np.indices(size) + 0.5
+    there = np.stack([x, y, np.ones_like(x)], axis=-1) @ back.T
+    way: Flow = (there - np.stack([x, y], axis=-1)).astype(np.float32)
+    return way
+
+
 def _pair_error(before: Frame, frame: Frame, back: Matrix) -> float:
     """Mean squared difference where ``before``, carried along ``back``, covers ``frame``."""
-    size = frame.shape[1], frame.shape[0]
-    carried = np.asarray(_warped(Image.fromarray(before), back, size))
-    seen = np.asarray(_warped(Image.new("L", size, 255), back, size)) == 255
-    # Bilinear sampling reaches half a pixel beyond a centre: the rim is half black.
-    difference = carried[seen].astype(np.float32) - frame[seen]
-    return float(np.mean(np.square(difference))) / 255**2 if seen.any() else 0.0
+    way = flow(back, frame.shape[:2])
+    seen = inside(way)
+    return pair_error(before, frame, way, seen) if seen.any() else 0.0
 
 
 def _warped(image: Image.Image, matrix: Matrix, size: tuple[int, int]) -> Image.Image:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from stylepress.benchmarks.drift.features.extractor import Perceptual
-from stylepress.benchmarks.drift.motion.flow import Estimate
+from stylepress.benchmarks.drift.motion.course import follow
+from stylepress.benchmarks.drift.motion.flow import Flows
 from stylepress.benchmarks.drift.motion.video import (
+    Run,
     flicker,
     flow_gap,
     noise_gain,
@@ -32,7 +35,10 @@ from stylepress.benchmarks.pictures.quality import (
 from stylepress.benchmarks.report import Consistency, Model, Quality
 from stylepress.progress import Progress
 
-Painters = Mapping[Model, Callable[[Pixels], Pixels]]
+if TYPE_CHECKING:
+    from stylepress.benchmarks.drift.motion.footage import Footage  # PyAV
+
+Painters = Mapping[Model, Run]
 """How each model draws: (1, H, W, 3) uint8 to the same shape."""
 LOOP = 300
 """Frames of a camera's whole way: neighbours lie as far apart as in ten seconds of video."""
@@ -81,28 +87,30 @@ def qualities(
 
 
 @dataclass(frozen=True, slots=True)
-class Motion:
-    """What is asked of moving pictures: ``frames`` of a camera over ``photo`` at ``size``.
+class Gauges:
+    """What moving pictures are compared by; a reason stands where there is none."""
 
-    The flow between frames needs ``estimate``, their perceptual change ``lpips``; a reason stands
-    where there is none.
-    """
-
-    photo: Path
-    size: tuple[int, int]
-    frames: int
-    estimate: Estimate | str
+    flows: Flows | str
     lpips: Perceptual | str
 
     def absent(self) -> Iterator[Skipped]:
         """Yield what cannot be measured, and why."""
-        for what, why in (("tOF", self.estimate), ("tLP", self.lpips)):
+        for what, why in (("tOF", self.flows), ("tLP", self.lpips)):
             if isinstance(why, str):
                 yield Skipped(what=what, why=why)
 
 
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """What is asked of moving pictures: ``frames`` of a camera over ``photo`` at ``size``."""
+
+    photo: Path
+    size: tuple[int, int]
+    frames: int
+
+
 def consistencies(
-    motion: Motion, painters: Painters, *, progress: Progress
+    motion: Motion, painters: Painters, gauges: Gauges, *, progress: Progress
 ) -> Iterator[Consistency]:
     """Let every model draw frames of a camera over a photo, whose motion is known, and its noise.
 
@@ -117,29 +125,79 @@ def consistencies(
     films: dict[Model, list[Pixels]] = {}
     gains: dict[Model, float] = {}
     for model, run in painters.items():
-        films[model] = []
-        for view in views:
-            films[model].append(run(view[np.newaxis])[0])
-            progress.advance(note=model.name)
+        films[model] = _film(model, run, views, progress=progress)
         gains[model] = noise_gain(run, stills)
         progress.advance(len(stills), note=model.name)
     progress.finish()
     for model, film in films.items():
-        reference = original_of(model, films)
         yield Consistency(
             model=model.name,
             warp_error=warp_error(film, matrices),
             input_warp_error=floor,
             noise_gain=gains[model],
-            **({} if reference is None else _moved(films[reference], film, motion)),
-            reference=None if reference is None else reference.name,
+            **_against_original(model, films, gauges),
+            frames=len(views),
         )
 
 
-def _moved(original: list[Pixels], film: list[Pixels], motion: Motion) -> dict[str, float]:
-    found = {"flicker": flicker(original, film)}
-    if not isinstance(motion.estimate, str):
-        found["tof"] = flow_gap(original, film, motion.estimate)
-    if not isinstance(motion.lpips, str):
-        found["tlp"] = perceptual_gap(original, film, motion.lpips)
+def clip_consistencies(
+    footage: Footage, painters: Painters, gauges: Gauges, *, progress: Progress
+) -> list[Consistency] | str:
+    """Let every model draw a user's clip, and follow it along the clip's own flow.
+
+    Return why there is nothing to tell where no flow can be estimated, or none of it is believed.
+    """
+    flows, views = gauges.flows, footage.frames
+    if isinstance(flows, str):
+        return flows
+    progress.start(f"Following {footage.fact.name}", len(painters) * len(views))
+    films = {model: _film(model, run, views, progress=progress) for model, run in painters.items()}
+    progress.finish()
+    progress.say(f"Estimating how {footage.fact.name} moves.")
+    followed = follow(views, list(films.values()), flows.source)
+    if followed is None:
+        return "no two neighbours of its frames show the same scene; give one with longer scenes"
+    return [
+        Consistency(
+            model=model.name,
+            warp_error=error,
+            input_warp_error=followed.source_error,
+            **_against_original(model, films, gauges, cuts=followed.cuts),
+            clip=footage.fact,
+            flow=flows.title,
+            frames=len(views),
+            visible=followed.visible,
+            cuts=len(followed.cuts),
+        )
+        for model, error in zip(films, followed.warp_errors, strict=True)
+    ]
+
+
+def _film(model: Model, run: Run, views: Sequence[Pixels], *, progress: Progress) -> list[Pixels]:
+    film = []
+    for view in views:
+        film.append(run(view[np.newaxis])[0])
+        progress.advance(note=model.name)
+    return film
+
+
+def _against_original(
+    model: Model,
+    films: Mapping[Model, Sequence[Pixels]],
+    gauges: Gauges,
+    *,
+    cuts: Collection[int] = (),
+) -> dict[str, Any]:
+    reference = original_of(model, films)
+    if reference is None:
+        return {}
+    original, film = films[reference], films[model]
+    found: dict[str, Any] = {
+        "reference": reference.name,
+        "flicker": flicker(original, film, cuts=cuts),
+    }
+    if not isinstance(gauges.flows, str):
+        found["tof"] = flow_gap(original, film, gauges.flows.drawn, cuts=cuts)
+    if not isinstance(gauges.lpips, str):
+        found["tlp"] = perceptual_gap(original, film, gauges.lpips, cuts=cuts)
     return found

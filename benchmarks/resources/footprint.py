@@ -90,7 +90,6 @@ def measure_footprint(
             load=Window(before_ns, last.first),
             steady=Window(last.first, last.ended),
             peaks=(last.load_bytes, last.steady_bytes),
-            apart=True,
         ),
         cost=cost_of(asked.bundle.artifact, asked.size, engine_bytes=start.cache_bytes),
         validity=validity,

@@ -13,9 +13,9 @@ class Memory(Part):
 
     ``main`` is the engine's own process, as the kernel kept its peak (VmHWM). ``tree`` is it and
     its children, the sum of what each has resident, sampled: shared pages count once for each.
-    ``gpu`` is what the driver says of our processes, or where it does not tell them apart, by how
-    much the GPU's memory in use rose; ``unified`` by how much the memory that was available fell,
-    on boards whose GPU shares it. ``load`` ends with the engine open, ``steady`` is what follows.
+    ``gpu`` is by how much what the driver says of our processes rose, or where it does not tell them
+    apart, the GPU's memory in use; ``unified`` by how much the memory that was available fell, on
+    boards whose GPU shares it. ``load`` ends with the first frame done, ``steady`` is what follows.
     """
 
     load_main_bytes: int | None
@@ -33,17 +33,15 @@ def memory_of(
     load: Window,
     steady: Window,
     peaks: tuple[int | None, int | None] = (None, None),
-    apart: bool = False,
 ) -> Memory:
     """Put together what the sampler saw and the ``peaks`` that a process read of itself.
 
-    ``load`` begins before the engine is opened: what is in use there counts as not its own.
-    ``apart`` says that the engine has a process of its own below the one that is watched, which
-    then is none of its tree.
+    The engine has a process of its own below the one that is watched, which is none of its tree.
+    ``load`` begins before that process does: what is in use there counts as not its own.
     """
     missing: dict[str, str] = {}
     whole = Window(load.begin_ns, steady.end_ns)
-    sampled = [_tree(timeline, window, apart=apart) for window in (load, steady)]
+    sampled = [_tree(timeline, window) for window in (load, steady)]
     if None in sampled:
         missing["tree"] = timeline.missing.get("process tree", "no sample fell into the window")
     if None in peaks:
@@ -69,26 +67,30 @@ def memory_of(
     )
 
 
-def _tree(timeline: Timeline, window: Window, *, apart: bool) -> float | None:
-    """Return the most that the tree had resident at once, without its first process if ``apart``."""
+def _tree(timeline: Timeline, window: Window) -> float | None:
+    """Return the most that the tree had resident at once, without the process that is watched."""
     whole = dict(timeline.series("memory.tree_bytes", window))
-    first = dict(timeline.series("memory.main_bytes", window)) if apart else dict.fromkeys(whole, 0)
+    first = dict(timeline.series("memory.main_bytes", window))
     return max((whole[at] - first[at] for at in whole.keys() & first.keys()), default=None)
 
 
 def _gpu(timeline: Timeline, window: Window) -> float | None:
-    """Sum over GPUs: our processes where they are told apart, else the rise of what is in use."""
+    """Sum over GPUs by how much our processes' memory rose, or else what is in use.
+
+    Engines that the process above holds open are there before, and are not this one's.
+    """
     total: float | None = None
-    for name in timeline.names("gpu"):
+    near = timeline.within(window)
+    for name in near.names("gpu"):
         gpu, _, what = name.partition(".")
         if what != "memory_bytes":
             continue
-        own = timeline.peak(f"{gpu}.own_memory_bytes", window)
-        if own is None:
-            values = [value for _, value in timeline.within(window).series(name)]
-            own = max(values) - values[0] if values else None
-        if own is not None:
-            total = (total or 0.0) + own
+        own = f"{gpu}.own_memory_bytes"
+        # A GPU of which we hold nothing says nothing of us, which is 0 bytes before we began.
+        told = own in near.names("gpu")
+        used = [values.get(own, 0.0) for _, values in near.samples] if told else []
+        used = used or [value for _, value in near.series(name)]
+        total = (total or 0.0) + max(used) - used[0]
     return total
 
 

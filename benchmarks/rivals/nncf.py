@@ -20,7 +20,7 @@ from nncf.quantization.advanced_parameters import (
 from stylepress.benchmarks.rivals.rival import Rival
 from stylepress.benchmarks.timing.systems import Pixels
 from stylepress.runtime.bundle import Bundle
-from stylepress.runtime.ov import PRECISION
+from stylepress.runtime.ov import PRECISION, Lanes
 
 AS_IT_COMES, TUNED = "OpenVINO, NNCF", "OpenVINO, NNCF tuned"
 MIXING = frozenset({"Add", "Multiply", "Subtract"})
@@ -41,7 +41,7 @@ def nncf(
     As it comes, that is `nncf.quantize(model, frames)`. ``tuned`` is the best of what was tried:
     SmoothQuant for convolutions, which NNCF does not do unless it is asked to, and the mixing of
     picture and frame left in float. ``frames`` are what it is calibrated on, (1, H, W, 3) uint8 of
-    that size. It compiles with the options that our OpenVINO backend uses for latency.
+    that size. Options and the way frames go in and out are those of our OpenVINO backend.
     """
     core = openvino.Core()
     model = core.read_model(bundle.onnx_path)
@@ -53,19 +53,20 @@ def nncf(
         made = tool.quantize(
             model, calibration, subset_size=len(frames), **(_tuned(model) if tuned else {})
         )
-    options = {
+    lanes = Lanes(core.compile_model(made, "CPU", settings(threads)), 1)
+    name = TUNED if tuned else AS_IT_COMES
+    return Rival(name, f"nncf {version('nncf')}", "int8", lambda frame: lanes.run(frame, 1.0))
+
+
+def settings(threads: int) -> dict[str, Any]:
+    """Return what our OpenVINO backend compiles one lane with."""
+    return {
         "INFERENCE_PRECISION_HINT": PRECISION,
         "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
         "INFERENCE_NUM_THREADS": threads,
+        "ENABLE_CPU_PINNING": False,
     }
-    request = core.compile_model(made, "CPU", options).create_infer_request()
-
-    def run(frame: Pixels) -> Pixels:
-        drawn: Pixels = request.infer({"frame": frame, "strength": full})[0].copy()
-        return drawn
-
-    name = TUNED if tuned else AS_IT_COMES
-    return Rival(name, f"nncf {version('nncf')}", "int8", run)
 
 
 def _tuned(model: openvino.Model) -> dict[str, Any]:

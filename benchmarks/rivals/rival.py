@@ -1,4 +1,4 @@
-"""One network in an engine that is not ours."""
+"""One network in one engine, ours or another's."""
 
 from __future__ import annotations
 

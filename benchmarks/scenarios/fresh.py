@@ -49,7 +49,6 @@ class Answer:
     first: int
     ended: int
     frames: int
-    before_bytes: int | None
     load_bytes: int | None
     steady_bytes: int | None
     engine: Mapping[str, str | int]
@@ -69,7 +68,6 @@ def answer(request: Request, *, began: int) -> Answer:
         except (OSError, LookupError):
             return None
 
-    before = peak()
     obstacle(request.backend)  # imports it
     imported = time.perf_counter_ns()
     options = EngineOptions(
@@ -93,7 +91,7 @@ def answer(request: Request, *, began: int) -> Answer:
     steady = peak() if forgotten else None
     engine_facts = dict(engine.describe())
     engine.close()
-    return Answer(began, imported, opened, first, ended, frames, before, load, steady, engine_facts)
+    return Answer(began, imported, opened, first, ended, frames, load, steady, engine_facts)
 
 
 def main(arguments: list[str]) -> int:

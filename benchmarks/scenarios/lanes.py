@@ -106,9 +106,9 @@ def drain(
 
     def lane() -> None:
         while True:
+            free = clock.now_ns() - start  # waiting for another lane's sample is our doing
             with lock:
-                free = clock.now_ns() - start
-                number = queue.take(free, until_ns=most)
+                number = queue.take(clock.now_ns() - start, until_ns=most)
                 if number is None:
                     return
                 sample = next_sample()

@@ -57,7 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for name in () if options.documents else options.only or (*TABLES, FIGURES):
                 rows = measured_rows(recipes, Path(work), screen) if name == FIGURES else None
                 found = TABLES[name](setting) if rows is None else (row.result() for row in rows)
-                screen.say(f"Wrote {write_results(Results(name, unique(found), made), folder)}")
+                if not (kept := unique(found)):
+                    screen.warn(f"{name}.csv is left as it is. Nothing of it can be measured here.")
+                    continue
+                screen.say(f"Wrote {write_results(Results(name, kept, made), folder)}")
             tables = {path.stem: read_results(path) for path in sorted(folder.glob("*.csv"))}
             written = parts(tables)
             for document, names in GENERATED.items():
@@ -77,8 +80,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Measure every figure that README and docs quote, and write them there.",
     )
     parser.add_argument("--checkout", type=Path, default=Path(), metavar="DIR")
-    parser.add_argument("--only", nargs="+", choices=[*TABLES, FIGURES], metavar="TABLE")
-    parser.add_argument(
+    some = parser.add_mutually_exclusive_group()
+    some.add_argument("--only", nargs="+", choices=[*TABLES, FIGURES], metavar="TABLE")
+    some.add_argument(
         "--documents", action="store_true", help="measure nothing, rewrite the documents"
     )
     parser.add_argument("--quiet", action="store_true")

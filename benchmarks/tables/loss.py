@@ -5,20 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from statistics import fmean
 
 import numpy as np
 
 from stylepress.artifact import Artifact
 from stylepress.benchmarks.figures.result import Result
-from stylepress.benchmarks.figures.shipped import Shipped
+from stylepress.benchmarks.figures.shipped import TITLES, Shipped, usual_backend
 from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.pictures.photos import unit
 from stylepress.benchmarks.pictures.quality import Picture, grid_energy, psnr_db, ssim
 from stylepress.benchmarks.rivals.entry import Entry, quantized
 from stylepress.benchmarks.tables.setting import Setting
 from stylepress.benchmarks.timing.systems import Pixels, Run
-from stylepress.runtime.backends import EngineOptions, missing, open_engine
+from stylepress.runtime.backends import EngineOptions, open_engine
 from stylepress.runtime.bundle import Bundle, load_bundle
 
 SIZE = (512, 512)
@@ -35,16 +36,17 @@ def loss_results(setting: Setting) -> Iterator[Result]:
         bundle = setting.float_bundle(style.student)
         yield from _sizes(style, bundle)
         with ExitStack() as stack:
-            reference, engines = _engines(style, bundle, setting, stack)
+            reference, title, engines = _engines(style, bundle, setting, stack)
             frames = [photo.frame for photo in setting.heldout(SIZE)]
             floats = _pictures(reference, frames)
             subject = f"student {style.name}"
             grid = fmean(map(grid_energy, floats))
-            yield _row(subject, "OpenVINO", GRID, grid, "", bundle.artifact, kind="fp32")
+            yield _row(subject, title, GRID, grid, "", bundle.artifact, kind="fp32")
             for engine, run, artifact in engines:
                 drawn = _pictures(run, frames)
                 for figure, value, said in _figures(drawn, floats):
-                    yield _row(subject, engine, figure, value, said, artifact)
+                    row = _row(subject, engine, figure, value, said, artifact)
+                    yield replace(row, note=f"{len(frames)} photos that no training saw")
 
 
 def _sizes(style: Shipped, bundle: Bundle) -> Iterator[Result]:
@@ -68,17 +70,17 @@ def _sizes(style: Shipped, bundle: Bundle) -> Iterator[Result]:
 
 def _engines(
     style: Shipped, bundle: Bundle, setting: Setting, stack: ExitStack
-) -> tuple[Run, list[tuple[str, Run, Artifact]]]:
-    """Return the float reference, and every INT8 form: how it is called, runs, and comes from."""
+) -> tuple[Run, str, list[tuple[str, Run, Artifact]]]:
+    """Return the float reference, its engine's name, and every INT8 form: name, run, artifact."""
     options = EngineOptions(size=SIZE, threads=setting.threads)
-    backend = "onnxruntime" if "openvino" in missing() else "openvino"
+    backend = usual_backend()
 
     def opened(bundle: Bundle, name: str) -> Run:
         return stack.enter_context(closing(open_engine(bundle, name, options=options))).run
 
     mine = load_bundle(style.bundle.folder)
-    found = [("OpenVINO", opened(mine, "openvino"), style.bundle)] if backend == "openvino" else []
-    found.append(("ONNX Runtime", opened(mine, "onnxruntime"), style.bundle))
+    names = dict.fromkeys((backend, "onnxruntime"))
+    found = [(TITLES[name], opened(mine, name), style.bundle) for name in names]
     folder = setting.folder("rivals", style.name)
     frames = setting.training(SIZE)
     entry = Entry(style.student, bundle, SIZE, setting.threads, frames, folder)
@@ -87,7 +89,7 @@ def _engines(
             setting.progress.warn(f"{rival.what} is left out. {rival.why}")
         else:
             found.append((rival.engine, rival.run, bundle.artifact))
-    return opened(bundle, backend), found
+    return opened(bundle, backend), TITLES[backend], found
 
 
 def _figures(

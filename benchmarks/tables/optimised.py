@@ -16,10 +16,11 @@ import numpy as np
 import torch
 
 from stylepress.benchmarks.figures.result import Result
+from stylepress.benchmarks.figures.shipped import TITLES, usual_backend
 from stylepress.benchmarks.pictures.photos import unit
 from stylepress.benchmarks.pictures.quality import Picture, style_distance
 from stylepress.benchmarks.tables.setting import Setting
-from stylepress.runtime.backends import EngineOptions, missing, open_engine
+from stylepress.runtime.backends import EngineOptions, open_engine
 from stylepress.runtime.bundle import load_bundle
 from stylepress.runtime.media.images import read_picture
 from stylepress.train.style_loss import StyleContentLoss
@@ -29,6 +30,8 @@ STEPS = 200
 LOOK = 10
 """Steps between two looks at whether the student's style distance is reached."""
 RATE = 0.03
+REACHED = "until the student's distance was reached"
+NOT_REACHED = "the student's distance was not reached"
 GAIN, SECONDS, COUNT = "speed over optimising the picture", "a picture", "steps"
 
 
@@ -46,7 +49,7 @@ def optimised_results(setting: Setting, *, steps: int = STEPS) -> Iterator[Resul
     style = setting.style
     picture = read_picture(style.picture).pixels.astype(np.float32) / 255
     frame = setting.heldout(SIZE)[0].frame
-    backend = "onnxruntime" if "openvino" in missing() else "openvino"
+    backend = usual_backend()
     options = EngineOptions(size=SIZE, threads=setting.threads)
     with closing(open_engine(load_bundle(style.bundle.folder), backend, options=options)) as engine:
         aim = style_distance(unit(engine.run(frame)), picture)
@@ -60,12 +63,11 @@ def optimised_results(setting: Setting, *, steps: int = STEPS) -> Iterator[Resul
     done = optimise(unit(frame), picture, aim, steps=steps, advance=setting.progress.advance)
     setting.progress.finish()
     at, digest = f"{SIZE[1]}x{SIZE[0]}", style.bundle.digest
-    reached = "" if done.distance <= aim else "; the student's distance was not reached"
-    note = f"{done.steps} steps{reached}"
-    yield Result("optimisation", "torch eager", "fp32", at, SECONDS, done.seconds, "s")
+    note = REACHED if done.distance <= aim else NOT_REACHED
+    yield Result("optimisation", "torch eager", "fp32", at, SECONDS, done.seconds, "s", note=note)
     yield Result("optimisation", "torch eager", "fp32", at, COUNT, done.steps, "", note=note)
     gain = done.seconds / median(took)
-    yield Result("student", backend, "int8", at, GAIN, gain, "x", digest=digest, note=note)
+    yield Result("student", TITLES[backend], "int8", at, GAIN, gain, "x", digest=digest, note=note)
 
 
 def optimise(

@@ -22,7 +22,8 @@ def provenance(machine: Machine, checkout: Path, *, day: str) -> Provenance:
         stylepress=__version__,
         commit=commit(checkout),
         cpu=machine.cpu or machine.architecture,
-        cores=f"{machine.cores} cores" + (f" ({flags})" if flags else ""),
+        cores=f"{machine.cores} core{'' if machine.cores == 1 else 's'}"
+        + (f" ({flags})" if flags else ""),
         python=machine.python,
         packages=", ".join(f"{name} {version}" for name, version in known if version),
     )
@@ -41,8 +42,12 @@ def commit(checkout: Path) -> str:
     return f"{head}+" if changed else head
 
 
-def told(made: Provenance) -> str:
-    """Tell it in one line, below a table."""
+def told(*measured: Provenance) -> str:
+    """Tell where tables were measured, below them: one line for each place and time."""
+    return "\n\n".join(_line(made) for made in dict.fromkeys(measured))
+
+
+def _line(made: Provenance) -> str:
     commit = f", commit {made.commit}" if made.commit else ""
     return (
         f"Measured by `make results` on {made.measured}{commit}: {made.cpu}, {made.cores}, "

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from itertools import cycle
 
 from stylepress.artifact import Artifact
 from stylepress.benchmarks.figures.result import Result
+from stylepress.benchmarks.figures.shipped import TITLES
 from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.rivals.entry import Entry, rivals
+from stylepress.benchmarks.rivals.rival import Rival
 from stylepress.benchmarks.tables.setting import Setting
 from stylepress.benchmarks.timing.baselines import Teacher, eager
 from stylepress.benchmarks.timing.latency import Plan, System, Timing, measure, speedup
-from stylepress.benchmarks.timing.systems import Pixels, Run, precision
+from stylepress.benchmarks.timing.systems import Pixels, precision
 from stylepress.errors import BackendError
 from stylepress.export.stage import frame_graph_of
 from stylepress.runtime.backends import EngineOptions, missing, open_engine
@@ -27,26 +30,22 @@ PLANS: Mapping[tuple[int, int], Plan] = {
 }
 NEEDS_GIB = {(720, 1280): 20}
 """With teacher and student open in ten engines each; measured 18."""
-BACKENDS = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 REFERENCE = ("teacher", "torch eager", "fp32")
 LATENCY, GAIN = "median of a frame", "speed over the teacher in torch eager"
 
 
 @dataclass(frozen=True, slots=True)
 class Runner:
-    """One model in one engine at one precision."""
+    """A model, by what it is and its artifact's digest, in one engine."""
 
     subject: str
-    engine: str
-    precision: str
-    run: Run
     digest: str
-    note: str = ""
+    made: Rival
 
     @property
-    def name(self) -> str:
-        """What no other runner of a size is called."""
-        return f"{self.subject} · {self.engine} · {self.precision}"
+    def key(self) -> tuple[str, str, str]:
+        """What no other runner of a size has."""
+        return self.subject, self.made.engine, self.made.precision
 
 
 def speed_results(
@@ -70,15 +69,13 @@ def _at(setting: Setting, size: tuple[int, int], plan: Plan) -> Iterator[Result]
         runners = list(_runners(setting, size, frames, stack))
         turns = cycle(frames)
         timings = measure(
-            [System(one.name, one.run) for one in runners],
+            [System(" · ".join(one.key), one.made.run) for one in runners],
             lambda: next(turns),
             plan=plan,
             progress=setting.progress,
         )
     slow = next(
-        timing
-        for one, timing in zip(runners, timings, strict=True)
-        if (one.subject, one.engine, one.precision) == REFERENCE
+        timing for one, timing in zip(runners, timings, strict=True) if one.key == REFERENCE
     )
     for one, timing in zip(runners, timings, strict=True):
         yield from _results(one, timing, slow, size)
@@ -87,9 +84,9 @@ def _at(setting: Setting, size: tuple[int, int], plan: Plan) -> Iterator[Result]
 def _results(one: Runner, timing: Timing, slow: Timing, size: tuple[int, int]) -> Iterator[Result]:
     at, ratio = f"{size[1]}x{size[0]}", speedup(timing, slow)
     took = Result(
-        *(one.subject, one.engine, one.precision, at, LATENCY, timing.median_ms, "ms"),
+        *(*one.key, at, LATENCY, timing.median_ms, "ms"),
         digest=one.digest,
-        note=one.note,
+        note=one.made.version,
     )
     yield took
     yield replace(took, figure=GAIN, value=ratio.value, unit="x", low=ratio.low, high=ratio.high)
@@ -106,8 +103,8 @@ def _runners(
     for subject, checkpoint in (("teacher", style.teacher), ("student", style.student)):
         bundle = setting.float_bundle(checkpoint)
         run = eager(frame_graph_of(checkpoint), setting.threads)
-        version = _installed("torch")
-        yield Runner(subject, "torch eager", "fp32", run, checkpoint.digest, version)
+        plain = Rival("torch eager", f"torch {version('torch')}", "fp32", run)
+        yield Runner(subject, checkpoint.digest, plain)
         for ready in (bundle, int8[subject]):
             yield from _ours(subject, ready, size, setting, stack)
         entry = Entry(
@@ -127,7 +124,7 @@ def _ours(
     """Open a bundle in both of our backends, where they are installed."""
     options = EngineOptions(size=size, threads=setting.threads)
     absent = missing()
-    for backend, title in BACKENDS.items():
+    for backend, title in TITLES.items():
         if backend in absent:
             setting.progress.warn(f"{title} is left out. {absent[backend]}")
             continue
@@ -136,23 +133,14 @@ def _ours(
         except BackendError as error:
             setting.progress.warn(f"{subject} in {title} is left out. {error}")
             continue
-        note = f"{backend} {str(engine.describe()['version']).partition('-')[0]}"
-        kind = precision(bundle.artifact)
-        yield Runner(subject, title, kind, engine.run, bundle.artifact.digest, note)
+        told = f"{backend} {str(engine.describe()['version']).partition('-')[0]}"
+        made = Rival(title, told, precision(bundle.artifact), engine.run)
+        yield Runner(subject, bundle.artifact.digest, made)
 
 
 def _theirs(subject: str, checkpoint: Artifact, entry: Entry, setting: Setting) -> Iterator[Runner]:
     for rival in rivals(entry):
         if isinstance(rival, Skipped):
             setting.progress.warn(f"{subject} in {rival.what} is left out. {rival.why}")
-            continue
-        yield Runner(
-            *(subject, rival.engine, rival.precision, rival.run, checkpoint.digest),
-            note=rival.version,
-        )
-
-
-def _installed(name: str) -> str:
-    from importlib.metadata import version
-
-    return f"{name} {version(name)}"
+        else:
+            yield Runner(subject, checkpoint.digest, rival)

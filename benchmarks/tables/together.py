@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 
 import numpy as np
 
 from stylepress.benchmarks.figures.result import Result
 from stylepress.benchmarks.tables.setting import Setting
 from stylepress.benchmarks.timing.latency import Plan, System, measure, speedup
-from stylepress.benchmarks.timing.systems import Pixels
 from stylepress.runtime.backends import EngineOptions, missing, open_engine
 from stylepress.runtime.bundle import Bundle, load_bundle
 
 SIZES = ((256, 256), (512, 512))
 TOGETHER = 8
 PLAN = Plan(rounds=10, turn_s=0.2, warm_up=2)
+ALONE = "one at a time"
 GAIN, RATE = "throughput over one at a time", "frames a second"
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """One way to get ``TOGETHER`` frames done."""
-
-    name: str
-    run: Callable[[Pixels], object]
 
 
 def together_results(setting: Setting, *, plan: Plan = PLAN) -> Iterator[Result]:
@@ -44,8 +35,7 @@ def _at(bundle: Bundle, size: tuple[int, int], plan: Plan, setting: Setting) -> 
     frames = np.concatenate([photo.frame for photo in setting.heldout(size)])
     frames = np.ascontiguousarray(np.resize(frames, (TOGETHER, *size, 3)))
     with ExitStack() as stack:
-        ways = _ways(bundle, size, setting.threads, stack)
-        systems = [System(way.name, way.run) for way in ways]
+        systems = list(_ways(bundle, size, setting.threads, stack))
         plain, *others = measure(systems, lambda: frames, plan=plan, progress=setting.progress)
     at, digest = f"{size[1]}x{size[0]}", bundle.artifact.digest
     for timing in (plain, *others):
@@ -61,7 +51,10 @@ def _at(bundle: Bundle, size: tuple[int, int], plan: Plan, setting: Setting) -> 
         )
 
 
-def _ways(bundle: Bundle, size: tuple[int, int], threads: int, stack: ExitStack) -> Iterator[Way]:
+def _ways(
+    bundle: Bundle, size: tuple[int, int], threads: int, stack: ExitStack
+) -> Iterator[System]:
+    """Open one engine a way to get ``TOGETHER`` frames done."""
     one = EngineOptions(size=size, threads=threads)
     engine = stack.enter_context(closing(open_engine(bundle, "openvino", options=one)))
     batch = stack.enter_context(closing(open_engine(bundle, "openvino", options=one)))
@@ -69,9 +62,9 @@ def _ways(bundle: Bundle, size: tuple[int, int], threads: int, stack: ExitStack)
     wide = stack.enter_context(closing(open_engine(bundle, "openvino", options=lanes)))
     pool = stack.enter_context(ThreadPoolExecutor(threads))
 
-    yield Way("one at a time", lambda frames: [engine.run(frame[None]) for frame in frames])
-    yield Way(f"batch of {TOGETHER}", batch.run)
-    yield Way(
+    yield System(ALONE, lambda frames: [engine.run(frame[None]) for frame in frames])
+    yield System(f"batch of {TOGETHER}", batch.run)
+    yield System(
         f"{threads} lanes",
         lambda frames: list(pool.map(wide.run, [frame[None] for frame in frames])),
     )

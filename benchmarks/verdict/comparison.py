@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
-from stylepress.benchmarks.json_file import read_json, schema_of
+from stylepress.benchmarks.json_file import schema_of
 from stylepress.benchmarks.machine.record import Machine
 from stylepress.benchmarks.machine.timeline import Curves
 from stylepress.benchmarks.part import Part, Skipped
@@ -257,12 +256,13 @@ class Comparison(Part):
         looks = " then ".join(f"{pairs} (alpha {alpha:g})" for pairs, alpha in settings.looks)
         threads = "thread" if settings.threads == 1 else "threads"
         how, order = "rounds in turns", ""
+        again = ", twice" if settings.confirm else ""
         if self.mode == "fresh processes":
             how, order = "interleaved fresh processes", f", order seed {settings.seed}"
         return (
             f"{settings.width}x{settings.height}, {settings.threads} {threads}, pairs of {how}: "
             f"{looks}{order}. A figure fails when it is worse by more than "
-            f"{100 * settings.delta:g} % and not by chance; floor {settings.floor_source}. "
+            f"{100 * settings.delta:g} % and not by chance{again}; floor {settings.floor_source}. "
             f"Base and new are medians; worse by is of the pairs."
         )
 
@@ -277,21 +277,6 @@ def comparison_schema() -> dict[str, Any]:
 def comparison_text(comparison: Comparison) -> str:
     """Return what ``comparison.json`` holds."""
     return json.dumps(comparison.record(), indent=1, allow_nan=False) + "\n"
-
-
-def read_comparison(path: Path) -> Comparison:
-    """Read a ``comparison.json``.
-
-    Raises:
-        ArtifactError: missing, no comparison, or of another schema version.
-    """
-    return read_json(
-        path,
-        Comparison,
-        noun="comparison",
-        command="stylepress compare A B --out DIR",
-        prepare=lambda record: {k: v for k, v in record.items() if k != "exit_code"},
-    )
 
 
 def _cell(value: object) -> str:

@@ -6,14 +6,11 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from stylepress import __version__
 from stylepress.benchmarks.machine.record import record_machine
-from stylepress.benchmarks.pictures.photos import Photo
 from stylepress.benchmarks.verdict.album import album
 from stylepress.benchmarks.verdict.comparison import Comparison, LookName
+from stylepress.benchmarks.verdict.drawing import drawings, judged
 from stylepress.benchmarks.verdict.judgements import (
     judgement,
     reasons_of,
@@ -22,7 +19,7 @@ from stylepress.benchmarks.verdict.judgements import (
     tails,
 )
 from stylepress.benchmarks.verdict.measures import MEASURES, pairs_of
-from stylepress.benchmarks.verdict.pictures import Drawn, PairedJudge
+from stylepress.benchmarks.verdict.pictures import PairedJudge
 from stylepress.benchmarks.verdict.rule import Paired, Rule, together
 from stylepress.benchmarks.verdict.session import Arms, Ask, Session, SpoiledError, Watch
 from stylepress.benchmarks.verdict.terms import (
@@ -35,11 +32,10 @@ from stylepress.benchmarks.verdict.terms import (
 )
 from stylepress.benchmarks.verdict.trial import Decision, Key, Source, decide
 from stylepress.progress import Progress
-from stylepress.runtime.backends import open_engine
-from stylepress.runtime.bundle import Bundle, load_bundle
-from stylepress.runtime.media.images import read_picture
+from stylepress.runtime.bundle import load_bundle
 
-Pixels = NDArray[np.uint8]
+Decided = tuple[Mapping[Key, Decision], str]
+"""What became of each figure, and why nothing did where nothing is decided."""
 
 
 def duel(
@@ -58,7 +54,7 @@ def duel(
     Raises:
         ArtifactError, BackendError, FrameError: a bundle cannot be loaded, or runs nowhere here.
         RecipeError: the settings cannot lead to a verdict.
-        VerificationError: a run failed.
+        RunError: a run failed.
     """
     bundles = load_bundle(base), load_bundle(new)
     machine = record_machine(options.environ)
@@ -66,9 +62,8 @@ def duel(
     backends, skipped = common_backends(bundles, options)
     rules = rules_of(backends, options, machine)
     settings = settings_of(options, backends, photos, watched=watch is not None)
-    drawn = _drawn(bundles, backends[0], photos, options, progress)
-    judges = (PairedJudge(options.limits), *options.judges)
-    quality = [one for judge in judges for one in judge(drawn)]
+    drawn = drawings(bundles, backends, photos, options=options, progress=progress)
+    quality = list(judged(drawn, (PairedJudge(options.limits), *options.judges)))
     with tempfile.TemporaryDirectory(prefix="stylepress-compare-") as work:
         session = Session(
             Arms({"base": base, "new": new}, frames_file(photos, Path(work)), options.threads),
@@ -78,20 +73,7 @@ def duel(
             watch=watch,
             ask=ask,
         )
-        plan = options.plan
-        decided: Mapping[Key, Decision] = {}
-        spoiled = ""
-        try:
-            decided = decide(
-                _source(session, rules, options.gated),
-                list(rules),
-                pairs=plan.pairs,
-                extend=plan.extend,
-                confirm=plan.confirm,
-            )
-        except SpoiledError as error:
-            spoiled = str(error)
-            progress.warn(spoiled)
+        decided, spoiled = _decided(session, rules, options)
     figures = [judgement(key, decided.get(key), gated=key[1] in options.gated) for key in rules]
     if spoiled:
         note = "the machine disturbed every try"
@@ -123,32 +105,20 @@ def duel(
     )
 
 
-def _drawn(
-    bundles: tuple[Bundle, Bundle],
-    backend: str,
-    photos: Sequence[Photo],
-    options: DuelOptions,
-    progress: Progress,
-) -> Drawn:
-    """Let both arms draw the photos in one backend."""
-    progress.start("Drawing with both", 2 * len(photos))
-    made: list[tuple[Pixels, ...]] = []
-    for bundle in bundles:
-        engine = open_engine(bundle, backend, options=options.engine)
-        try:
-            made.append(tuple(engine.run(photo.frame) for photo in photos))
-        finally:
-            engine.close()
-        progress.advance(len(photos), note=bundle.artifact.name)
-    progress.finish()
-    style = None if options.style is None else read_picture(options.style).pixels
-    return Drawn(
-        names=tuple(photo.fact.name for photo in photos),
-        photos=tuple(photo.frame for photo in photos),
-        base=made[0],
-        new=made[1],
-        style=style,
-    )
+def _decided(session: Session, rules: Mapping[Key, Rule], options: DuelOptions) -> Decided:
+    """Measure and decide; where the machine spoils it, nothing is decided, and it is said why."""
+    plan = options.plan
+    try:
+        return decide(
+            _source(session, rules, options.gated),
+            list(rules),
+            pairs=plan.pairs,
+            extend=plan.extend,
+            confirm=plan.confirm,
+        ), ""
+    except SpoiledError as error:
+        session.progress.warn(str(error))
+        return {}, str(error)
 
 
 def _source(session: Session, rules: Mapping[Key, Rule], gated: Sequence[str]) -> Source:

@@ -154,22 +154,27 @@ def growth(
 ) -> Judgement:
     """Judge by how much a distance, (base, new) by photo, grew in the mean."""
     base, new = (fmean(one) for one in zip(*values, strict=True))
-    worse = new / base if base > 0 else math.inf if new > 0 else 1.0
-    verdict: Verdict = "FAIL" if worse > 1 + limits.delta else "PASS"
+    worse = new / base if base > 0 else 1.0 if new == base else math.inf
+    # Turned this way, what is no number fails.
+    verdict: Verdict = "PASS" if worse <= 1 + limits.delta else "FAIL"
     return Judgement(
         subject=SUBJECT,
         metric=metric,
         unit="",
         kind="quality",
-        base=base,
-        new=new,
-        worse=worse if math.isfinite(worse) else None,
+        base=_known(base),
+        new=_known(new),
+        worse=_known(worse),
         delta=limits.delta,
         gated=True,
         verdict=verdict,
         values=tuple(values),
         note=f"mean of {len(values)} photos",
     )
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _similarity(values: Sequence[float]) -> Judgement:

@@ -18,6 +18,7 @@ ALPHA, FIRST_ALPHA, SECOND_ALPHA = 0.05, 0.01, 0.04
 LEAST_EXTENDED = 8
 """Pairs below which no interval at 99 % exists, so no first look that could be extended."""
 MOST_NEEDED = 10_000
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +40,12 @@ class Rule:
                 f"A limit of {100 * self.delta:g} % over a floor of {100 * self.floor:g} % judges "
                 f"nothing. Give a limit above 0, e.g. `--delta 5`."
             )
-        if self.delta < 2 * self.floor:
+        if self.delta < 2 * self.floor - ROUNDING:
+            # Rounded up: what is named must be taken.
+            least = math.ceil(2000 * self.floor - ROUNDING) / 10
             raise RecipeError(
                 f"A limit of {100 * self.delta:.3g} % is less than twice the {100 * self.floor:.3g}"
-                f" % that two equal arms differ by here. Give `--delta {200 * self.floor:.2g}` or "
+                f" % that two equal arms differ by here. Give `--delta {least:g}` or "
                 f"more, or measure the floor again on a quiet machine with more pairs."
             )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import subprocess
 import sys
@@ -55,7 +56,8 @@ class PairPlan:
                 f"{self.pairs} pairs of {self.min_count} calls after {self.warm_count} measure "
                 f"nothing. Ask for one pair and one call at least, e.g. `--pairs 10`."
             )
-        if min(self.min_s, self.warm_s, self.rest_s) < 0:
+        times = (self.min_s, self.warm_s, self.rest_s)
+        if not all(math.isfinite(time_s) and time_s >= 0 for time_s in times):
             raise RecipeError(
                 f"Times of {self.min_s:g}, {self.warm_s:g} and {self.rest_s:g} s cannot be waited "
                 f"for. Give 0 or more."
@@ -64,6 +66,14 @@ class PairPlan:
 
 class SpoiledError(VerificationError):
     """The machine spoiled a pair each time it was tried: nothing is said of either arm."""
+
+    exit_code = 2
+
+
+class RunError(VerificationError):
+    """The process of a run ended without an answer: no verdict, so not the exit code of one."""
+
+    exit_code = 2
 
 
 class Watch(Protocol):
@@ -136,7 +146,7 @@ class Session:
         that was spoiled is run again.
 
         Raises:
-            VerificationError: a process failed.
+            RunError: a process failed.
             SpoiledError: one pair was spoiled three times.
         """
         began = len(self.runs)
@@ -230,7 +240,7 @@ def fresh(request: Request, environ: Mapping[str, str]) -> Answer:
 
     Raises:
         BackendError: the arm refused what it was asked.
-        VerificationError: the process ended without an answer.
+        RunError: the process ended without an answer.
     """
     with tempfile.TemporaryDirectory(prefix="stylepress-arm-") as folder:
         words, answer = Path(folder) / "stderr", Path(folder) / "answer.json"
@@ -252,7 +262,7 @@ def fresh(request: Request, environ: Mapping[str, str]) -> Answer:
         said = words.read_text(encoding="utf-8", errors="replace").strip()
     if code == REFUSED and said:
         raise BackendError(said)
-    raise VerificationError(
+    raise RunError(
         f"A run of {Path(request.bundle).name} in {request.backend} ended with {code}: "
         f"{said[-300:] or 'it said nothing'}. "
         f"Try it alone: `stylepress bench {request.bundle}`."

@@ -58,10 +58,10 @@ class DuelOptions:
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.gated if name not in MEASURES]
-        if unknown or not self.gated:
+        if unknown or not self.gated or len({*self.gated}) < len(self.gated):
             raise RecipeError(
-                f"There is no figure {', '.join(unknown) or '(none named)'} to gate on. "
-                f"Name some of {', '.join(MEASURES)}."
+                f"There is no figure {', '.join(unknown) or '(none named, or one twice)'} to gate "
+                f"on. Name some of {', '.join(MEASURES)}, each once."
             )
 
     @property

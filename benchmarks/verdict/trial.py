@@ -62,8 +62,9 @@ def decide(
     """Look at ``pairs`` pairs, at twice as many where that is open, and again at what failed.
 
     Nothing is extended once something failed or everything passed. What passed at the first look
-    has passed. A failure is measured once more with as many fresh pairs, and counts only when it
-    fails there too; else it stays open.
+    has passed, and keeps the pairs it passed with; subjects in which nothing is open rest. A
+    failure is measured once more with as many fresh pairs, and counts only when it fails there
+    too; else it stays open.
     """
     planned = looks(pairs, extend=extend)
     figures = dict(source("first", keys, pairs))
@@ -71,13 +72,12 @@ def decide(
     look = planned[0]
     if len(planned) == 2 and _is_open(found):
         look = planned[1]
-        more = source("extension", list(figures), look.pairs - pairs)
-        figures = {key: _joined(one, more.get(key)) for key, one in figures.items()}
+        unsure = {key[0] for key, one in found.items() if one.verdict == "INCONCLUSIVE"}
+        asked = [key for key in found if key[0] in unsure and found[key].verdict != "PASS"]
+        more = source("extension", asked, look.pairs - pairs)
+        figures |= {key: _joined(figures[key], more.get(key)) for key in asked}
         again = judge(figures, look.alpha)
-        found = {
-            key: one if one.verdict == "PASS" and key in again else again[key]
-            for key, one in found.items()
-        }
+        found |= {key: again[key] for key in asked}
     confirmed = _confirm(source, found, look) if confirm else {}
     return {
         key: _decision(figures[key], one, confirmed.get(key), confirm=confirm)

@@ -16,7 +16,10 @@ base=$1 new=$2 out=$3
 shift 3
 
 # What an earlier run left in the same folder is not this run's result.
-rm -f "$out/comparison.json" "$out/summary.md" "$out/annotations.txt"
+for name in comparison.json comparison.html summary.md annotations.txt junit.xml bencher.json \
+  github-smaller-is-better.json github-bigger-is-better.json rows.csv rows.jsonl; do
+  rm -f "$out/$name"
+done
 
 code=0
 # shellcheck disable=SC2086 # STYLEPRESS may be several words, e.g. "python -m stylepress"
@@ -39,5 +42,8 @@ if [ -n "${GITHUB_OUTPUT:-}" ]; then
     verdict=not-comparable
   fi
   { echo "verdict=$verdict"; echo "code=$code"; } >> "$GITHUB_OUTPUT"
+fi
+if [ "$code" = 1 ] && [ ! -f "$out/comparison.json" ]; then
+  code=2 # it broke off: no verdict was written, so nothing was found to be worse
 fi
 exit "$code"

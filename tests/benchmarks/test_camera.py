@@ -49,7 +49,7 @@ def test_an_integer_shift_of_one_picture_has_no_warping_error() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
     frames = [picture[4:36, 4:52], picture[5:37, 7:55]]
     affines = np.array([[[1, 0, 4], [0, 1, 4]], [[1, 0, 7], [0, 1, 5]]], float)
-    assert warp_error(frames, affines) == 0
+    assert warp_error(frames, affines) == pytest.approx(0, abs=1e-12)
 
 
 def test_a_change_of_brightness_is_the_squared_change(photo: Path) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stylepress.benchmarks.bench import write_json
 from stylepress.benchmarks.compare import compare, compare_files
 from stylepress.benchmarks.machine.watch import Event, Validity
 from stylepress.benchmarks.report import Quality, Report
+from stylepress.benchmarks.report_files import write_json
 from stylepress.benchmarks.verdict.holm import least_pairs
 from stylepress.benchmarks.verdict.pictures import PictureLimits
 from stylepress.benchmarks.verdict.rule import ALPHA
@@ -164,6 +164,12 @@ def test_fields_that_are_meant_to_differ_may_and_then_nothing_is_judged(report: 
     before = timed(report, 1, noise=0.01)
     assert set(compare(before, other).differing) == {"machine.packages.onnxruntime"}
     assert compare(before, other, vary=["packages.onnxruntime"]).verdict == "TREND"
+
+
+@pytest.mark.parametrize("name", ["cpus", "package", "packages.openvin", ""])
+def test_a_field_that_no_machine_has_cannot_vary(report: Report, name: str) -> None:
+    with pytest.raises(RecipeError, match=r"has a field .*packages\.onnxruntime"):
+        compare(report, report, vary=[name])
 
 
 def test_rounds_that_the_machine_disturbed_are_left_open(report: Report) -> None:

@@ -90,6 +90,16 @@ def test_the_steps_pass_a_refusal_through(environ: Mapping[str, str], tmp_path: 
     assert "stylepress build" in done.stderr
 
 
+def test_a_command_that_breaks_off_is_no_regression(
+    environ: Mapping[str, str], tmp_path: Path
+) -> None:
+    told = {"STYLEPRESS": "false", "GITHUB_OUTPUT": str(tmp_path / "told")}
+    steps = ["sh", str(CI / "compare.sh"), "a", "b", str(tmp_path / "out")]
+    done = subprocess.run(steps, env={**environ, **told}, capture_output=True, check=False)
+    assert done.returncode == 2
+    assert (tmp_path / "told").read_text().splitlines() == ["verdict=error", "code=1"]
+
+
 def test_the_steps_without_bundles_tell_their_usage() -> None:
     done = subprocess.run(["sh", str(CI / "compare.sh")], capture_output=True, check=False)
     assert done.returncode == 64
@@ -101,6 +111,58 @@ def test_a_bundle_and_a_file_are_not_compared(
     done = command(environ, "compare", str(style["bundle"]), str(style["bundle"] / "manifest.json"))
     assert done.returncode == 2
     assert "two bundles" in done.stderr
+
+
+@pytest.mark.parametrize(("given", "code"), [("exit3", 3), ("pass", 0), ("fail", 1)])
+def test_an_open_verdict_exits_as_it_is_told_to(
+    style: Mapping[str, Path], environ: Mapping[str, str], given: str, code: int
+) -> None:
+    both = [str(style["bundle"])] * 2
+    # Five calls a run have no p90, whatever the machine does.
+    asked = [*TINY, "--gate", "p90", "--json", "--inconclusive", given]
+    done = command(environ, "compare", *both, *asked)
+    assert json.loads(done.stdout)["verdict"] == "INCONCLUSIVE", done.stderr
+    assert done.returncode == code
+
+
+@pytest.mark.parametrize("given", [["--pairs", "4"], ["--no-extend"], ["--drift"]])
+def test_options_for_bundles_are_refused_for_reports(
+    environ: Mapping[str, str], tmp_path: Path, given: list[str]
+) -> None:
+    done = command(environ, "compare", str(tmp_path / "a.json"), str(tmp_path / "b.json"), *given)
+    assert done.returncode == 2
+    assert "would do nothing for two reports" in done.stderr
+
+
+def test_an_option_for_reports_is_refused_for_bundles(
+    style: Mapping[str, Path], environ: Mapping[str, str]
+) -> None:
+    both = [str(style["bundle"])] * 2
+    done = command(environ, "compare", *both, "--vary", "cpu")
+    assert done.returncode == 2
+    assert "`--vary` would do nothing for two bundles" in done.stderr
+
+
+def test_a_place_that_cannot_be_written_to_is_told_before_anything_runs(
+    style: Mapping[str, Path], environ: Mapping[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    both = [str(style["bundle"])] * 2
+    done = command(environ, "compare", *both, "--out", str(tmp_path / "file"))
+    assert done.returncode == 2
+    assert "Choose another place" in done.stderr
+
+
+def test_what_an_earlier_run_left_is_not_the_result_of_a_refused_one(
+    environ: Mapping[str, str], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in ("junit.xml", "comparison.json", "bencher.json"):
+        (out / name).write_text("old")
+    steps = ["sh", str(CI / "compare.sh"), str(tmp_path), str(tmp_path), str(out)]
+    assert subprocess.run(steps, env=environ, capture_output=True, check=False).returncode == 2
+    assert not list(out.iterdir())
 
 
 def test_drift_is_one_more_judge_of_the_same_verdict(

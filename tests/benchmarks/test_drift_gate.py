@@ -91,6 +91,17 @@ def test_a_change_as_small_as_the_benign_one_passes() -> None:
     assert of("drift", small).verdict == "ok"
 
 
+def test_the_benign_change_is_measured_as_the_compressed_model_is() -> None:
+    fact = HandcraftedExtractor().fact.model_copy(update={"dimension": DIMENSION})
+    for farther in (0.3, -0.3):
+        rows = Features(drawn(300, 2), ORIGINAL, ORIGINAL + farther, ORIGINAL + farther)
+        found = frechet_drift(rows, fact, seed=0, benign_change="a change")
+        assert found.drift is not None
+        assert found.direct_over_benign is not None
+        assert found.benign_drift == pytest.approx(found.drift.value)
+        assert found.direct_over_benign.value == pytest.approx(1)
+
+
 def test_the_benign_change_itself_never_fails_however_narrow_the_limit() -> None:
     check = of("drift", judged(ORIGINAL + 1e-2 * drawn(300, 3)), Limits(drift=1e-9))
     assert check.verdict != "regression"
@@ -98,7 +109,10 @@ def test_the_benign_change_itself_never_fails_however_narrow_the_limit() -> None
 
 
 def test_drift_may_always_be_what_a_benign_change_could_make_of_it() -> None:
-    """The triangle of the distance's root: sqrt FD(R, C) <= sqrt FD(R, O) + sqrt FD(O, C)."""
+    """The triangle of the distance's root: sqrt FD(R, C) <= sqrt FD(R, O) + sqrt FD(O, C).
+
+    In six dimensions chance alone may aim straight away from the reference.
+    """
     found = judged(ORIGINAL, benign=0.3)
     reference = found.reference_original
     assert reference is not None
@@ -108,6 +122,23 @@ def test_drift_may_always_be_what_a_benign_change_could_make_of_it() -> None:
         math.sqrt(reference) + math.sqrt(found.benign)
     )
     assert of("drift", found, Limits(drift_share=10)).limit == pytest.approx(10 * reference)
+
+
+def test_a_change_of_the_benign_size_keeps_the_limit_unless_it_is_aimed() -> None:
+    """Shifts of equal Gaussians: FD(R, C) is the square of the gap between the means."""
+    draw, dimension, benign = np.random.default_rng(0), 89, 0.01
+    gap = draw.normal(size=dimension) / 9
+    shifts = draw.normal(size=(2000, dimension))
+    shifts *= np.sqrt(benign) / np.linalg.norm(shifts, axis=1, keepdims=True)
+    moved = np.square(gap + shifts).sum(1) - gap @ gap
+    aimed = np.square(gap * (1 + np.sqrt(benign) / np.linalg.norm(gap))).sum() - gap @ gap
+    found = judged(ORIGINAL)
+    fact = found.extractor.model_copy(update={"dimension": dimension})
+    known = {"extractor": fact, "benign": benign, "reference_original": float(gap @ gap)}
+    check = of("drift", found.model_copy(update=known), Limits(drift_share=1e-6))
+    assert check.limit is not None
+    assert (np.abs(moved) > check.limit).mean() < 0.005
+    assert aimed > 2.5 * check.limit
 
 
 @pytest.mark.parametrize(
@@ -249,6 +280,16 @@ def test_one_spoiled_picture_of_many_fails_though_the_mean_is_fine_and_is_named(
         judged(ORIGINAL), paired(scores), Limits(), names=[f"{n}.jpg" for n in range(100)]
     )
     assert found[-1].why == "99.jpg"
+
+
+def test_a_blotch_in_one_picture_fails_though_nothing_else_sees_it() -> None:
+    assert verdicts([3.0] * 99 + [25.0], "place_levels") == {"place_levels worst": "regression"}
+    assert verdicts([3.0] * 99 + [14.0], "place_levels") == {"place_levels worst": "ok"}
+
+
+def test_a_cast_that_one_sees_fails_and_that_of_int8_passes() -> None:
+    assert verdicts([4.0, 3.9, 4.1], "cast_levels") == {"cast_levels mean": "regression"}
+    assert verdicts([0.1, 0.4, 0.2], "cast_levels") == {"cast_levels mean": "ok"}
 
 
 def test_a_mean_that_chance_may_have_moved_is_inconclusive() -> None:

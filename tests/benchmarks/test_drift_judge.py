@@ -44,7 +44,10 @@ def test_the_same_pictures_pass() -> None:
 def test_paired_figures_are_over_frames_and_distances_over_their_squares() -> None:
     base = frames(3)
     found = judged(tuple(coarse(frame, 5) for frame in base), base)
-    assert "12 squares of 32 pixels of 3 pictures of 64x64" in found["KID between the arms"].note
+    assert (
+        "12 squares of 32 pixels of 3 pictures of 64x64"
+        in found["kernel distance between the arms"].note
+    )
     assert "95 %" in found["psnr_db mean"].note
 
 
@@ -56,7 +59,7 @@ def test_coarse_pictures_fail_and_distances_of_few_are_told_but_not_judged() -> 
     assert "no references" in spoiled["drift of frechet_distance"].note
     direct = spoiled["direct frechet_distance over a benign change"]
     assert direct.verdict is None
-    assert "paired only: 12 for 89" in direct.note
+    assert "too few: 12 for 89" in direct.note
     assert "psnr_db worst" not in spoiled
 
 

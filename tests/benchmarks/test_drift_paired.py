@@ -15,6 +15,7 @@ from stylepress.benchmarks.drift.crops import Crops
 from stylepress.benchmarks.drift.paired import (
     CAP_DB,
     PairScores,
+    colour_shifts,
     pair_scores,
     paired,
 )
@@ -36,6 +37,27 @@ def test_equal_pictures_have_the_best_scores() -> None:
     assert (scores["psnr_db"], scores["levels"]) == (CAP_DB, 0)
     assert scores["ssim"] == pytest.approx(1)
     assert scores["ms_ssim"] == pytest.approx(1)
+
+
+def test_a_cast_shows_as_its_levels_everywhere_and_a_blotch_only_in_its_place() -> None:
+    one = np.full((160, 176, 3), 100, np.uint8)
+    cast, blotch = one.copy(), one.copy()
+    cast[..., 2] -= 7
+    blotch[21:85, 30:94, 0] += 30  # not on the grid: at least (60 / 64)^2 of it are seen
+    assert colour_shifts(one, cast) == pytest.approx({"cast_levels": 7, "place_levels": 7})
+    found = colour_shifts(one, blotch)
+    assert found["cast_levels"] == pytest.approx(30 * 64**2 / (160 * 176))
+    assert 30 * (60 / 64) ** 2 <= found["place_levels"] <= 30
+    assert colour_shifts(one, one) == {"cast_levels": 0, "place_levels": 0}
+    assert set(colour_shifts(one[:63], cast[:63])) == {"cast_levels"}
+
+
+def test_strokes_that_fall_elsewhere_keep_the_colour_of_a_place() -> None:
+    stripes = np.zeros((128, 128, 3), np.uint8)
+    stripes[:, ::2] = 200
+    moved = np.roll(stripes, 1, 1)
+    assert pair_scores(0, stripes, moved).values["psnr_db"] < 3
+    assert colour_shifts(stripes, moved) == {"cast_levels": 0, "place_levels": 0}
 
 
 def test_scores_that_need_more_pixels_are_left_out() -> None:

@@ -23,6 +23,7 @@ from stylepress.benchmarks.drift.bundles import (
 from stylepress.benchmarks.drift.damage import coarse
 from stylepress.benchmarks.drift.features.extractor import HandcraftedExtractor
 from stylepress.benchmarks.drift.gate import Limits
+from stylepress.benchmarks.drift.result import Score
 from stylepress.benchmarks.drift.rungs import Ladder
 from stylepress.benchmarks.lost import KINDS, TITLES, figures, lost, motion, rungs, verdict
 from stylepress.benchmarks.page import page
@@ -125,6 +126,25 @@ def test_every_figure_stands_beside_the_damages_it_is_like(studied: Mapping[str,
     rows = {row[0]: row[1:] for row in table.rows}
     assert {TITLES[name] for name in ("direct", "kernel", "patches", "psnr_db", "ssim")} < set(rows)
     assert len(rungs(studied["bad"].drift).rows) == 30
+
+
+def test_figures_tell_scores_and_how_far_few_squares_can_be_trusted(
+    studied: Mapping[str, Study],
+) -> None:
+    drift = studied["bad"].drift
+    assert drift.frechet.policy == "paired only"
+    assert "fewer than dimensions" in figures(drift).note
+    scored = drift.model_copy(update={"score": Score(original=4.5, compressed=4.25, splits=2)})
+    rows = {row[0]: row[1] for row in figures(scored).rows}
+    assert rows["Inception Score"] == "4.25, the original 4.5"
+    assert "Inception Score" not in {row[0] for row in figures(drift).rows}
+
+
+def test_checks_are_named_as_the_figures_are(studied: Mapping[str, Study]) -> None:
+    names = [row[0] for row in verdict(studied["bad"].drift).rows]
+    assert names[:3] == ["drift D", "direct P over benign", "PSNR, dB, mean"]
+    assert "colour cast, levels, mean" in names
+    assert "cast of a place, levels, worst" in names
 
 
 def test_without_references_the_drift_is_null_and_says_why(report: Report) -> None:

@@ -123,12 +123,39 @@ def test_the_same_model_passes_every_check() -> None:
     assert {each.what for each in same.skipped} == {"FID", "MS-SSIM", "LPIPS"}
 
 
+def test_the_benign_change_is_the_one_that_is_named() -> None:
+    same = study(lambda f: jpeg(tinted(f[0], 1), 95)[None], Means(), StudyOptions(ladder=0))
+    assert same.frechet.benign_change == "a tint of 1 level and JPEG 95"
+    assert same.frechet.benign == same.frechet.direct.value > 0
+    assert same.benign_patches == same.patches > 0
+
+
+@pytest.mark.parametrize(("levels", "verdict"), [(2, "ok"), (4, "regression")])
+def test_a_cast_is_judged_apart_from_all_that_a_distance_adds_up(levels: int, verdict: str) -> None:
+    def reddened(frames: Pixels) -> Pixels:
+        return np.asarray(frames + np.array([levels, 0, 0], np.uint8), np.uint8)
+
+    pictures = [np.minimum(picture(seed), 250) for seed in range(12)]
+    made = drift_study(
+        ("whole", "reddened"),
+        drawn_pairs(pictures, lambda f: f, reddened),
+        [],
+        extractor=HandcraftedExtractor(),
+        options=StudyOptions(ladder=0),
+        progress=Silent(),
+    )
+    (check,) = (one for one in made.checks if one.name == "cast_levels mean")
+    assert check.value == pytest.approx(levels)
+    assert check.verdict == verdict
+
+
 def test_few_pictures_are_judged_by_pairs_alone() -> None:
     few = study(lambda f: faded(f, 0.9), HandcraftedExtractor(), StudyOptions(ladder=0), count=8)
     assert few.frechet.policy == "paired only"
     assert few.frechet.drift is None
     judged = {check.name for check in few.checks if check.verdict != "not judged"}
-    assert judged == {"psnr_db mean", "psnr_db worst", "ssim mean", "ssim worst"}
+    paired = {"psnr_db mean", "psnr_db worst", "ssim mean", "ssim worst", "cast_levels mean"}
+    assert judged == paired
 
 
 def test_the_worst_picture_is_named() -> None:

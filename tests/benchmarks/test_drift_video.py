@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stylepress.benchmarks.drift.features.extractor import LpipsFact
-from stylepress.benchmarks.drift.motion.flow import Flow, estimator
+from stylepress.benchmarks.drift.motion.flow import Flow, Flows, open_flows
 from stylepress.benchmarks.drift.motion.video import (
     NOISE_LEVELS,
     flicker,
@@ -22,7 +22,7 @@ from stylepress.benchmarks.drift.motion.video import (
     perceptual_gap,
 )
 from stylepress.benchmarks.pictures.camera import camera, render
-from stylepress.benchmarks.pictures.judged import Motion, Painters, consistencies
+from stylepress.benchmarks.pictures.judged import Gauges, Motion, Painters, consistencies
 from stylepress.benchmarks.report import Consistency, Model, Role
 from stylepress.progress import Silent
 
@@ -93,8 +93,8 @@ def rows(photo: Path) -> dict[str, Consistency]:
         model("student", "student"): lambda frame: np.rint(64 + frame / 2).astype(np.uint8),
         model("bundle", "bundle"): Flickering(20),
     }
-    motion = Motion(photo, SIZE, 5, brightness, Gap())
-    return {one.model: one for one in consistencies(motion, painters, progress=Silent())}
+    motion, gauges = Motion(photo, SIZE, 5), Gauges(Flows("light", brightness, brightness), Gap())
+    return {one.model: one for one in consistencies(motion, painters, gauges, progress=Silent())}
 
 
 def test_a_model_that_flickers_is_less_steady_than_one_that_copies(
@@ -126,10 +126,10 @@ def test_the_noise_of_a_still_scene_is_told_of_every_model(rows: dict[str, Consi
 
 def test_what_there_is_nothing_to_measure_with_is_null_and_told(photo: Path) -> None:
     painters = {model("a", "student"): lambda f: f, model("b", "bundle"): lambda f: f}
-    motion = Motion(photo, SIZE, 3, "no flow", "no weights")
-    one = list(consistencies(motion, painters, progress=Silent()))[1]
+    motion, gauges = Motion(photo, SIZE, 3), Gauges("no flow", "no weights")
+    one = list(consistencies(motion, painters, gauges, progress=Silent()))[1]
     assert (one.flicker, one.tof, one.tlp) == (0, None, None)
-    assert [(each.what, each.why) for each in motion.absent()] == [
+    assert [(each.what, each.why) for each in gauges.absent()] == [
         ("tOF", "no flow"),
         ("tLP", "no weights"),
     ]
@@ -149,19 +149,29 @@ def test_the_noise_that_is_put_in_has_the_deviation_that_is_told() -> None:
     assert noise_gain(lambda f: np.zeros_like(f), noisy_stills(grey)) == 0
 
 
-def test_without_opencv_the_reason_is_told() -> None:
-    if importlib.util.find_spec("cv2") is not None:
-        pytest.skip("OpenCV is installed here")
-    found = estimator()
+def test_a_cut_between_scenes_is_no_motion(film: Sequence[Pixels]) -> None:
+    dark, light = np.zeros_like(film[0]), np.full_like(film[0], 200)
+    one, two = [dark, dark, dark, dark], [dark, dark, light, light]
+    assert flicker(one, two) == pytest.approx(200 / 3)
+    assert flicker(one, two, cuts=[2]) == 0
+    assert flow_gap(one, two, brightness, cuts=[2]) == 0
+    assert perceptual_gap(one, two, Gap(), cuts=[2]) == 0
+
+
+def test_without_opencv_the_reason_and_the_extra_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    monkeypatch.delitem(sys.modules, "stylepress.benchmarks.drift.motion.opencv", raising=False)
+    found = open_flows()
     assert isinstance(found, str)
-    assert "pip install" in found
+    assert "pip install 'stylepress[flow]'" in found
 
 
-def test_estimated_flow_follows_a_shift_where_opencv_is_installed() -> None:
-    found = estimator()
+def test_estimated_flows_follow_a_shift() -> None:
+    found = open_flows()
     if isinstance(found, str):
         pytest.skip(found)
     noise = np.random.default_rng(0).integers(0, 255, (16, 20, 3)).astype(np.uint8)
     large = np.asarray(Image.fromarray(noise).resize((160, 128), Image.Resampling.BICUBIC))
-    flow = found(large[:, 4:132], large[:, 1:129])
-    np.testing.assert_allclose(flow[16:-16, 16:-16].mean((0, 1)), [3, 0], atol=0.3)
+    for estimate in (found.source, found.drawn):
+        flow = estimate(large[:, 4:132], large[:, 1:129])
+        np.testing.assert_allclose(flow[16:-16, 16:-16].mean((0, 1)), [3, 0], atol=0.3)

@@ -44,8 +44,14 @@ def test_linux_files_become_facts(linux: Path) -> None:
     assert machine.thread_variables == {"OMP_NUM_THREADS": "2"}
 
 
-def test_the_nearest_group_that_sets_a_limit_decides(linux: Path) -> None:
+def test_the_tightest_limit_of_a_group_and_those_above_decides(linux: Path) -> None:
     assert record_machine({}, root=linux).quota_cores == 1.5
+    base = "sys/fs/cgroup"
+    wide = {"cpu.max": "400000 100000", "memory.max": str(16 << 30)}
+    tree(linux, {f"{base}/work/job/{name}": limit for name, limit in wide.items()})
+    tree(linux, {f"{base}/work/memory.max": str(8 << 30)})
+    machine = record_machine({}, root=linux)
+    assert (machine.quota_cores, machine.memory_limit_gib) == (1.5, 8)
 
 
 def test_what_cannot_be_read_is_none_with_a_reason(tmp_path: Path) -> None:

@@ -108,6 +108,7 @@ def test_another_power_mode_keeps_two_reports_apart_and_is_named(tmp_path: Path)
     }
     assert differing(before, after, vary=["board"]) == {}
     assert differing(before, after, vary=["board.power_mode_name"]) == {"board.power_mode": (2, 0)}
+    assert list(differing(before, after, vary=["board.power_mode"])) == ["board.power_mode_name"]
     assert differing(before, before) == {}
 
 

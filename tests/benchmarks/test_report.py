@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from stylepress.benchmarks.bench import write_json
 from stylepress.benchmarks.machine.watch import Event, Validity
 from stylepress.benchmarks.page import page
 from stylepress.benchmarks.report import Report, mean_of, read_report, report_schema
+from stylepress.benchmarks.report_files import write_json
 from stylepress.benchmarks.summary import summary
 from stylepress.errors import ArtifactError
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -132,6 +133,13 @@ def test_a_scenario_is_made_long_enough_for_its_energy_and_tells_it_net_of_rest(
     monkeypatch.setattr(energy, "LEAST_S", 0.1)
     monkeypatch.setattr(scene, "LEAST_S", 0.1)
     monkeypatch.setattr(scene, "IDLE_S", 0.1)
+    rests: list[Window] = []
+
+    def counted(*args: Any, idle: tuple[Window, ...], **others: Any) -> tuple[Energy, ...]:
+        rests.extend(idle)
+        return energies(*args, idle=idle, **others)
+
+    monkeypatch.setattr(scene, "energies", counted)
     asked = Length(min_s=0.1, min_count=1)
     rule = WarmRule(min_s=0, min_count=1, window_s=1e-9, within=1e9, most_s=1)
     with Watch(root=write(tmp_path, JETSON), period_s=0.02) as watch:
@@ -145,6 +153,9 @@ def test_a_scenario_is_made_long_enough_for_its_energy_and_tells_it_net_of_rest(
             watch=watch,
         )
     assert made.outcome.length.min_s == pytest.approx(MARGIN * 0.1)
+    before, after = rests
+    samples = made.outcome.samples
+    assert before.end_ns < samples.start_ns < samples.end_ns < after.begin_ns
     found = next(one for one in made.energies if one.source == "ina3221")
     assert [found.mean_w, found.idle_w] == pytest.approx([10, 10])
     assert found.net_j == pytest.approx(0, abs=1e-6)

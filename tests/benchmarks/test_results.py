@@ -21,10 +21,11 @@ from stylepress.benchmarks.pictures.quality import psnr_db
 from stylepress.benchmarks.rivals.entry import Entry, rivals
 from stylepress.benchmarks.rivals.rival import converted
 from stylepress.benchmarks.tables import loss, optimised, power, speed, together
-from stylepress.benchmarks.tables.__main__ import main
+from stylepress.benchmarks.tables.__main__ import TABLES, main
 from stylepress.benchmarks.tables.blocks import block, filled, refill
+from stylepress.benchmarks.tables.claims import claims_table
 from stylepress.benchmarks.tables.documents import parts, speed_table
-from stylepress.benchmarks.tables.provenance import commit
+from stylepress.benchmarks.tables.provenance import RESULTS, commit
 from stylepress.benchmarks.tables.setting import Setting
 from stylepress.benchmarks.tables.store import read_results, write_results
 from stylepress.benchmarks.timing.latency import Plan
@@ -202,6 +203,92 @@ def test_loss_together_and_optimised_are_measured_and_make_the_claims(
     assert made["claims"].count("Not measured") == 4
 
 
+def made_up(*, faster: float, reached: bool, saved: tuple[float, float]) -> Mapping[str, Results]:
+    """Tables with the rows that claims ask for: INT8 is ``faster`` times as fast everywhere."""
+    small, large = "256x256", "512x512"
+    time = {"figure": speed.LATENCY, "unit": "ms"}
+    speeds = [
+        row(subject, value, engine=engine, precision=kind, size=large, **time)
+        for subject in ("teacher", "student")
+        for engine in ("OpenVINO", "ONNX Runtime")
+        for kind, value in (("fp32", 10.0), ("int8", 10 / faster))
+    ]
+    eager = row("teacher", 500.0, engine="torch eager", size=small, **time)
+    note = optimised.REACHED if reached else optimised.NOT_REACHED
+    rows = {
+        "speed": [*speeds, eager],
+        "loss": [
+            *(row(f"s{n}", v, figure=loss.SAVED, unit="%") for n, v in enumerate(saved)),
+            row("s0", 37.3, engine="OpenVINO", figure=loss.PSNR, unit="dB"),
+            row("s0", 11.0, engine="OpenVINO, NNCF", figure=loss.PSNR, unit="dB"),
+        ],
+        "together": [
+            row(
+                "student",
+                300.0,
+                engine=together.ALONE,
+                size=small,
+                figure=together.RATE,
+                unit="fps",
+            ),
+            row("student", 150.0, engine="2 lanes", size=small, figure=together.RATE, unit="fps"),
+            row("student", 0.5, engine="2 lanes", size=small, figure=together.GAIN),
+        ],
+        "optimised": [
+            row(value=500.0, size=small, figure=optimised.GAIN, note=note),
+            row(value=30.0, size=small, figure=optimised.COUNT, unit=""),
+            row(value=3.5, size=small, figure=optimised.SECONDS, unit="s"),
+        ],
+    }
+    return {name: Results(name, unique(some), HERE) for name, some in rows.items()}
+
+
+def test_claims_are_answered_by_what_was_measured_whatever_that_is() -> None:
+    text = claims_table(made_up(faster=2.0, reached=True, saved=(74.0, 71.0)))
+    assert "| 500x as fast on a 256x256 photo" in text
+    assert "until their style distance was that of one pass" in text
+    assert "smaller by 71.0 % or more" in text
+    assert "teacher in ONNX Runtime 2.00x" in text
+    assert "37.3 dB or more" in text
+    assert "one at a time 300 fps; 2 lanes 150 fps" in text
+    assert "2 lanes at 256x256 0.50x" in text
+    assert "Its teacher in torch eager: 2.00 fps" in text
+
+
+def test_an_aim_that_was_not_reached_is_told() -> None:
+    text = claims_table(made_up(faster=0.5, reached=False, saved=(74.0, 71.0)))
+    assert "More than 500x as fast" in text
+    assert "still above" in text
+    assert "student in OpenVINO 0.50x; " in text
+
+
+def test_claims_name_every_place_where_their_tables_were_measured() -> None:
+    tables = dict(made_up(faster=2.0, reached=True, saved=(74.0, 71.0)))
+    assert claims_table(tables).count("Measured by") == 1
+    other = replace(HERE, measured="2026-02-03")
+    tables["loss"] = replace(tables["loss"], made=other)
+    assert claims_table(tables).count("Measured by") == 2
+
+
+def test_nncf_runs_with_the_options_of_our_backend(entry: Entry) -> None:
+    pytest.importorskip("nncf")
+    openvino = pytest.importorskip("openvino")
+    from stylepress.benchmarks.rivals.nncf import settings
+
+    engine = open_engine(
+        entry.bundle, "openvino", options=EngineOptions(size=SIZE, threads=entry.threads)
+    )
+    ours = next(iter(engine._made.values())).compiled  # type: ignore[attr-defined]
+    model = openvino.Core().read_model(entry.bundle.onnx_path)
+    theirs = openvino.Core().compile_model(model, "CPU", settings(entry.threads))
+    names = [name for name in settings(1) if name in ours.get_property("SUPPORTED_PROPERTIES")]
+    assert len(names) == len(settings(1))
+    assert [str(ours.get_property(n)) for n in names] == [
+        str(theirs.get_property(n)) for n in names
+    ]
+    engine.close()
+
+
 def test_a_photo_that_is_optimised_nears_the_style() -> None:
     rng = np.random.default_rng(0)
     style = rng.random((96, 96, 3), dtype=np.float32)
@@ -214,6 +301,19 @@ def test_a_photo_that_is_optimised_nears_the_style() -> None:
 
 def test_the_program_refuses_a_checkout_without_styles(tmp_path: Path) -> None:
     assert main(["--checkout", str(tmp_path), "--quiet"]) == 2
+
+
+def test_a_table_of_which_nothing_can_be_measured_is_left_as_it_is(
+    recipes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "recipes").symlink_to(recipes)
+    monkeypatch.setitem(TABLES, "together", lambda setting: iter(()))
+    kept = write_results(Results("together", (row("kept"),), HERE), tmp_path / RESULTS)
+    arguments = ["--checkout", str(tmp_path), "--quiet", "--only", "together"]
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "results.md").write_text(block("together", "old"))
+    assert main(arguments) == 0
+    assert read_results(kept).rows == (row("kept"),)
 
 
 def test_a_size_that_memory_cannot_hold_is_left_out(setting: Setting) -> None:

@@ -29,6 +29,7 @@ def test_a_camera_that_is_kept_up_with_shows_every_frame_in_time() -> None:
     made = fixed_rate(clock.system(10 * MS), lambda: None, camera(25), clock=clock)
     assert made.video is not None
     assert (made.video.dropped, made.video.missed) == ((), 0)
+    assert made.throughput_hz == pytest.approx(25)
     assert made.video.jitter_ms == pytest.approx(0, abs=1e-9)
     assert made.at(0.9).value_ms == 10
 

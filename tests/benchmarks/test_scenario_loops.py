@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import chain, count, repeat
 from statistics import mean
-from threading import Lock
+from threading import Barrier, Lock, current_thread, main_thread
 
 import pytest
 from hypothesis import given
@@ -146,6 +146,37 @@ def test_a_harness_that_comes_late_does_not_count() -> None:
     )
     assert made.late_p99_ms == 0.5
     assert "the harness was 0.5 ms late" in made.doubts[0]
+
+
+class Together(Clockwork):
+    """A clock that lanes first read at the same time."""
+
+    def __init__(self, lanes: int) -> None:
+        super().__init__()
+        self.met, self.seen = Barrier(lanes, timeout=30), {main_thread()}
+
+    def now_ns(self) -> int:
+        now = self.now
+        if current_thread() not in self.seen:
+            self.seen.add(current_thread())
+            self.met.wait()
+        return now
+
+
+def test_waiting_for_the_sample_of_another_lane_is_the_harness_being_late() -> None:
+    clock, both = Together(lanes=2), Barrier(2, timeout=30)
+
+    def slow_sample() -> None:
+        clock.now += 20 * MS
+
+    made = server(
+        lambda sample: both.wait(),  # so that no lane takes both samples
+        slow_sample,
+        Server(rate_hz=1000, lanes=2),
+        length=Length(min_s=0, min_count=2),
+        clock=clock,
+    )
+    assert made.samples.late[1] == 40 * MS - made.samples.scheduled[1]
 
 
 def test_waking_up_a_twentieth_of_a_millisecond_late_counts_whatever_the_engine_takes() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,18 +17,22 @@ from stylepress.benchmarks.verdict.arm import Answer, Request, run_arm
 from stylepress.benchmarks.verdict.comparison import (
     Comparison,
     Judgement,
+    Run,
+    Side,
     comparison_schema,
     comparison_text,
-    read_comparison,
 )
 from stylepress.benchmarks.verdict.duel import duel
 from stylepress.benchmarks.verdict.floor import (
     Floor,
+    FloorEntry,
     check_floor,
+    entries_of,
     floor_schema,
     floor_text,
     read_floor,
 )
+from stylepress.benchmarks.verdict.judgements import sizes, tails
 from stylepress.benchmarks.verdict.pictures import Drawn, PictureLimits
 from stylepress.benchmarks.verdict.selftest import selftest
 from stylepress.benchmarks.verdict.session import PairPlan
@@ -173,10 +177,10 @@ def test_a_further_judge_counts_in_the_same_verdict(style: Mapping[str, Path]) -
     assert compared(style, judges=(dislikes,)).verdict == "FAIL"
 
 
-def test_a_document_written_is_the_document_read(slower: Comparison, tmp_path: Path) -> None:
-    path = tmp_path / "comparison.json"
-    path.write_text(comparison_text(slower), encoding="utf-8")
-    assert read_comparison(path) == slower.model_copy(update={"gallery": ()})
+def test_a_document_holds_the_whole_comparison_and_its_exit_code(slower: Comparison) -> None:
+    record = json.loads(comparison_text(slower))
+    assert record.pop("exit_code") == 1
+    assert Comparison.model_validate(record) == slower.model_copy(update={"gallery": ()})
 
 
 def test_documents_obey_their_published_schema(same: Comparison, floor: Floor) -> None:
@@ -232,11 +236,9 @@ def obeys(value: Any, schema: Mapping[str, Any], parts: Mapping[str, Any]) -> No
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema_version": 2}'])
-def test_what_is_no_comparison_or_floor_is_refused_with_the_mend(tmp_path: Path, text: str) -> None:
+def test_what_is_no_floor_is_refused_with_the_mend(tmp_path: Path, text: str) -> None:
     path = tmp_path / "some.json"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(ArtifactError, match="stylepress compare"):
-        read_comparison(path)
     with pytest.raises(ArtifactError, match="--selftest"):
         read_floor(path)
 
@@ -253,6 +255,58 @@ def test_the_self_test_measures_the_null_system_and_the_bundle(floor: Floor) -> 
     assert floor.of("onnxruntime", "p50") == pytest.approx(0, abs=1e-6)
     assert len(floor.runs) == 2 * 2 * TINY.pairs
     assert "| harness · null | latency p50 | 8 |" in floor.summary()
+
+
+def run(pair: int, arm: str, ms: Sequence[float], invalid: Sequence[str] = ()) -> Run:
+    return Run.model_validate(
+        {
+            "part": "first", "pair": pair, "place": 0, "backend": "onnxruntime", "arm": arm,
+            "samples_ns": [round(1e6 * one) for one in ms], "load_ns": 1, "first_call_ns": 1,
+            "warm_calls": 0, "stable": True, "peak_rss_bytes": None, "invalid": invalid,
+        }
+    )  # fmt: skip
+
+
+def entry(ms: Sequence[float], model: str) -> FloorEntry:
+    """The floor of p50 of one model whose new arm took these milliseconds, its base one each."""
+    runs = [run(n, arm, [taken]) for n, new in enumerate(ms) for arm, taken in pair_of(new)]
+    spoiled = run(0, "new", [100], ["it was hot"])
+    found = entries_of([*runs, spoiled], model, "onnxruntime")
+    return next(one for one in found if one.metric == "p50")
+
+
+def pair_of(new: float) -> tuple[tuple[str, float], tuple[str, float]]:
+    return ("base", 1.0), ("new", new)
+
+
+def test_a_tail_is_of_all_calls_that_count() -> None:
+    counted = [run(n, arm, [1.0] * 400) for n in range(2) for arm in ("base", "new")]
+    spoiled = run(0, "new", [9.0] * 400, ["it was hot"])
+    (found,) = tails([*counted, spoiled], ["onnxruntime"])
+    assert (found.base, found.new, found.worse, found.verdict) == (1, 1, 1, None)
+    (few,) = tails(counted[:2], ["onnxruntime"])
+    assert (few.base, few.new) == (None, None)
+
+
+@pytest.mark.parametrize(("size", "verdict"), [(90, "PASS"), (105, "PASS"), (106, "FAIL")])
+def test_a_bundle_may_grow_by_the_limit(size: int, verdict: str) -> None:
+    base = Side(name="a", digest="a", precision="int8", size_bytes=100, weights_bytes=50)
+    new = base.model_copy(update={"size_bytes": size})
+    files, weights = sizes((base, new), 0.05)
+    assert (files.gated, files.verdict, weights.gated) == (True, verdict, False)
+
+
+def test_a_floor_is_what_arms_differ_by_or_what_cannot_be_told_and_the_worst_model_counts(
+    floor: Floor,
+) -> None:
+    apart = entry([1.03] * 6, "one")
+    wide = entry([0.9, 0.95, 0.99, 1.01, 1.05, 1.1], "two")
+    assert apart.floor == pytest.approx(0.03)
+    assert wide.floor == pytest.approx((wide.high - wide.low) / 2)
+    assert wide.floor > abs(wide.ratio - 1)
+    both = floor.model_copy(update={"entries": (apart, wide)})
+    assert both.of("onnxruntime", "p50") == max(apart.floor, wide.floor)
+    assert both.of("openvino", "p50") is None
 
 
 def test_a_measured_floor_is_used_and_a_foreign_one_refused(

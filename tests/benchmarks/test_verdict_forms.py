@@ -153,6 +153,31 @@ def test_a_history_grows_by_a_line_and_keeps_its_columns(mixed: Comparison, tmp_
         append_history(comparison(figure("another", "PASS")), path)
 
 
+def test_a_history_without_a_last_line_end_or_of_another_kind_is_not_broken(
+    mixed: Comparison, tmp_path: Path
+) -> None:
+    path = tmp_path / "history.csv"
+    assert append_history(mixed, path)
+    path.write_text(path.read_text(encoding="utf-8").rstrip("\n"), encoding="utf-8")
+    append_history(mixed, path)
+    assert len(path.read_text(encoding="utf-8").splitlines()) == 3
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(OutputError, match="Name another"):
+        append_history(mixed, path)
+
+
+def test_a_trend_has_a_history_of_its_latencies_and_what_was_refused_has_none(
+    tmp_path: Path,
+) -> None:
+    one = figure("latency p50", None, kind="trend", gated=False, values=())
+    path = tmp_path / "history.csv"
+    assert append_history(comparison(one, verdict="TREND", mode="trend"), path)
+    assert "openvino · latency p50 ratio" in path.read_text(encoding="utf-8")
+    refused = comparison(verdict="NOT COMPARABLE", mode="trend", differing={"machine.cpu": (1, 2)})
+    assert not append_history(refused, tmp_path / "none.csv")
+    assert not (tmp_path / "none.csv").exists()
+
+
 def test_a_summary_stays_below_the_limit_and_says_what_was_left_out(mixed: Comparison) -> None:
     many = mixed.model_copy(update={"runs": mixed.runs * 2000})
     text = job_summary(many)

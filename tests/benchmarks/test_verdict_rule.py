@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -124,6 +125,20 @@ def test_a_limit_below_twice_the_floor_is_refused() -> None:
         Rule(delta=0.03, floor=0.02)
 
 
+@given(st.floats(0.0001, 0.5))
+def test_the_limit_that_a_refusal_names_is_taken(floor: float) -> None:
+    with pytest.raises(RecipeError) as refused:
+        Rule(delta=1.9 * floor, floor=floor)
+    named = str(refused.value).partition("--delta ")[2].partition("`")[0]
+    assert Rule(float(named) / 100, floor).delta <= 2 * floor + 0.0011
+
+
+@pytest.mark.parametrize(("delta", "floor"), [(0, 0), (-1, 0), (math.nan, 0), (0.05, math.nan)])
+def test_a_limit_that_judges_nothing_is_refused(delta: float, floor: float) -> None:
+    with pytest.raises(RecipeError, match="judges nothing"):
+        Rule(delta, floor)
+
+
 @pytest.mark.parametrize(("count", "seen"), [(6, [(6, 0.05)]), (10, [(10, 0.01), (20, 0.04)])])
 def test_the_looks_are_planned_before_anything_is_measured(
     count: int, seen: list[tuple[int, float]]
@@ -161,6 +176,83 @@ def test_an_open_look_is_extended_once_and_judged_on_all_pairs() -> None:
     assert script.asked == [("first", 10), ("extension", 10)]
     assert (made.finding.pairs, made.verdict) == (20, "PASS")
     assert made.finding.confidence == pytest.approx(0.96)
+
+
+class Subjects:
+    """A Source with prepared pairs by part and subject, that remembers what it was asked."""
+
+    def __init__(self, parts: Mapping[str, Mapping[Key, Paired]]) -> None:
+        self.parts, self.asked = parts, list[tuple[str, list[Key]]]()
+
+    def __call__(self, part: LookName, keys: Sequence[Key], pairs: int) -> dict[Key, Paired]:
+        self.asked.append((part, list(keys)))
+        return {key: self.parts[part][key] for key in keys}
+
+
+def test_only_subjects_with_something_open_are_extended_and_a_pass_keeps_its_pairs() -> None:
+    calm, loud, memory = ("calm", "p50"), ("loud", "p50"), ("loud", "memory")
+    first = {calm: pairs(1, 0.005, 10), loud: pairs(1, 0.05, 10), memory: pairs(1, 0.005, 10)}
+    more = {loud: pairs(1, 0.001, 10, seed=1)}
+    source = Subjects({"first": first, "extension": more})
+    made = decide(source, [calm, loud, memory], pairs=10)
+    assert source.asked == [("first", [calm, loud, memory]), ("extension", [loud])]
+    assert {one.verdict for one in made.values()} == {"PASS"}
+    assert [made[key].finding.pairs for key in (calm, loud, memory)] == [10, 20, 10]
+    assert all(len(one.figure.base) == one.finding.pairs for one in made.values())
+
+
+def test_nothing_is_extended_once_something_failed() -> None:
+    bad, loud = ("one", "p50"), ("two", "p50")
+    first = {bad: pairs(1.1, 0.005, 10), loud: pairs(1, 0.05, 10)}
+    source = Subjects({"first": first, "confirmation": {bad: pairs(1.1, 0.005, 10, seed=1)}})
+    made = decide(source, [bad, loud], pairs=10)
+    assert [part for part, _ in source.asked] == ["first", "confirmation"]
+    assert (made[bad].verdict, made[loud].verdict) == ("FAIL", "INCONCLUSIVE")
+
+
+@given(st.integers(6, 12), st.integers(0, 10**6))
+def test_one_figure_fails_exactly_where_its_interval_is_above_the_floor(
+    count: int, seed: int
+) -> None:
+    one = pairs(1.08, 0.06, count, seed)
+    found = judge({KEY: one}, 0.05)[KEY]
+    assert found.low is not None
+    beyond = found.worse > 1 + one.rule.delta and found.low > 1 + one.rule.floor
+    assert (found.verdict == "FAIL") == beyond
+
+
+def test_the_pairs_that_might_decide_grow_with_the_square_of_what_is_missing() -> None:
+    one = pairs(1.0, 0.2, 10)
+    found = judge({KEY: one}, 0.05)[KEY]
+    assert found.low is not None
+    assert found.high is not None
+    half = math.log(found.high / found.low) / 2
+    margin = abs(math.log(found.worse) - math.log1p(one.rule.delta))
+    assert found.needed == math.ceil(10 * (half / margin) ** 2)
+
+
+def test_a_failure_is_measured_again_alone() -> None:
+    good, bad = ("one", "p50"), ("two", "p50")
+    first = {good: pairs(1, 0.005, 10), bad: pairs(1.1, 0.005, 10)}
+    source = Subjects({"first": first, "confirmation": {bad: pairs(1.1, 0.005, 10, seed=1)}})
+    made = decide(source, [good, bad], pairs=10)
+    assert source.asked[1:] == [("confirmation", [bad])]
+    assert (made[good].verdict, made[bad].verdict) == ("PASS", "FAIL")
+
+
+def test_without_confirmation_a_failure_counts_at_once() -> None:
+    script = Script(first=pairs(1.1, 0.005, 10))
+    assert decide(script, [KEY], pairs=10, confirm=False)[KEY].verdict == "FAIL"
+    assert script.asked == [("first", 10)]
+
+
+def test_a_worse_figure_within_the_floor_stays_open_however_large_the_estimate() -> None:
+    noisy = Paired((1.0,) * 8, (*[1.005] * 3, *[1.12] * 5), Rule())
+    found = judge({KEY: noisy}, 0.05)[KEY]
+    assert found.low is not None
+    assert found.worse > 1.05
+    assert 1 < found.low < 1.01
+    assert found.verdict == "INCONCLUSIVE"
 
 
 @pytest.mark.parametrize(("again", "verdict"), [(1.1, "FAIL"), (1.0, "INCONCLUSIVE")])

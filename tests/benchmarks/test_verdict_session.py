@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -19,9 +20,16 @@ from stylepress.benchmarks.machine.timeline import Timeline
 from stylepress.benchmarks.pictures.photos import Photo
 from stylepress.benchmarks.verdict.arm import Answer, Request, run_arm
 from stylepress.benchmarks.verdict.duel import duel
-from stylepress.benchmarks.verdict.session import Arms, PairPlan, Session, SpoiledError, fresh
+from stylepress.benchmarks.verdict.session import (
+    Arms,
+    PairPlan,
+    RunError,
+    Session,
+    SpoiledError,
+    fresh,
+)
 from stylepress.benchmarks.verdict.terms import DuelOptions, frames_file
-from stylepress.errors import BackendError
+from stylepress.errors import BackendError, RecipeError
 from stylepress.progress import Silent
 
 TINY = PairPlan(pairs=8, min_s=0, min_count=5, warm_s=0, warm_count=1, rest_s=0)
@@ -61,6 +69,31 @@ def test_what_an_arm_refuses_is_told_as_it_said_it(
 ) -> None:
     with pytest.raises(BackendError, match="no backend 'nothing'"):
         fresh(request(style, photos, tmp_path, "nothing"), ENVIRON)
+
+
+def test_an_arm_warms_up_as_asked_and_does_the_extra_work(
+    style: Mapping[str, Path], photos: Sequence[Photo], tmp_path: Path
+) -> None:
+    asked = replace(request(style, photos, tmp_path, "null"), warm_count=7)
+    plain, loaded = run_arm(asked), run_arm(replace(asked, extra_bytes=1 << 23))
+    assert plain.warm_calls == 7
+    assert min(loaded.samples_ns) > 3 * min(plain.samples_ns)
+
+
+def test_an_arm_that_dies_is_no_regression(
+    style: Mapping[str, Path], photos: Sequence[Photo], tmp_path: Path
+) -> None:
+    asked = replace(request(style, photos, tmp_path, "null"), frames=str(tmp_path / "gone.npy"))
+    with pytest.raises(RunError, match=r"FileNotFoundError|gone\.npy") as died:
+        fresh(asked, ENVIRON)
+    assert died.value.exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["min_s", "warm_s", "rest_s"])
+@pytest.mark.parametrize("time_s", [-1, math.inf, math.nan])
+def test_times_that_cannot_be_waited_for_are_refused(name: str, time_s: float) -> None:
+    with pytest.raises(RecipeError, match="cannot be waited"):
+        PairPlan(**{name: time_s})  # type: ignore[arg-type]
 
 
 def test_an_arm_ends_when_the_one_who_asked_is_gone(

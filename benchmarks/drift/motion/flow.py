@@ -1,9 +1,9 @@
-"""Optical flow of stylized frames, estimated by OpenCV."""
+"""Optical flow between two frames: what it is, and who estimates it."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,27 +13,23 @@ Flow = NDArray[np.float32]
 Estimate = Callable[[Pixels, Pixels], Flow]
 """Takes two (H, W, 3) frames; where each pixel of the first goes in the second: (H, W, 2) x, y."""
 
-SETTINGS: Mapping[str, float | int] = {
-    "pyr_scale": 0.5,
-    "levels": 3,
-    "winsize": 15,
-    "iterations": 3,
-    "poly_n": 5,
-    "poly_sigma": 1.2,
-    "flags": 0,
-}
-"""Of Farneback 2003, as TecoGAN's metrics take it."""
+
+@dataclass(frozen=True, slots=True)
+class Flows:
+    """Two estimates in pixels: ``source`` is for camera pictures, and ``title`` says which it is.
+
+    ``drawn`` is for frames that models drew: the one that tOF was defined by.
+    """
+
+    title: str
+    source: Estimate
+    drawn: Estimate
 
 
-def estimator() -> Estimate | str:
-    """Return OpenCV's flow in pixels, or why there is none."""
+def open_flows() -> Flows | str:
+    """Return OpenCV's estimates, or why there are none."""
     try:
-        cv2 = importlib.import_module("cv2")
+        from stylepress.benchmarks.drift.motion.opencv import flows
     except ImportError as error:  # missing, or lacking a library of the system
-        return f"OpenCV cannot be imported ({error}); `pip install opencv-python-headless`"
-
-    def estimate(start: Pixels, end: Pixels) -> Flow:
-        one, two = (cv2.cvtColor(np.ascontiguousarray(f), cv2.COLOR_RGB2GRAY) for f in (start, end))
-        return np.asarray(cv2.calcOpticalFlowFarneback(one, two, None, **SETTINGS), np.float32)
-
-    return estimate
+        return f"OpenCV cannot be imported ({error}); `pip install 'stylepress[flow]'`"
+    return flows()

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stylepress.benchmarks.drift.features.extractor import Perceptual
-from stylepress.benchmarks.drift.motion.flow import Estimate
+from stylepress.benchmarks.drift.motion.flow import Estimate, Pixels
 
-Pixels = NDArray[np.uint8]
+Film = Sequence[Pixels]
 Run = Callable[[Pixels], Pixels]
 
 STILL_FRAMES, NOISE_LEVELS = 8, 4.0
@@ -39,31 +39,36 @@ def noise_gain(run: Run, stills: Sequence[Pixels]) -> float:
     return float(np.sqrt(_variance(made) / _variance(stills)))
 
 
-def flicker(one: Sequence[Pixels], two: Sequence[Pixels]) -> float:
+def flicker(one: Film, two: Film, *, cuts: Collection[int] = ()) -> float:
     """Return the mean |change of two - change of one| from frame to frame, in levels.
 
-    0 when both models differ by something that does not move.
+    0 when both models differ by something that does not move. Frames of ``cuts`` follow nothing.
     """
     changes = [
         np.abs(_change(*second) - _change(*first)).mean()
-        for first, second in zip(pairwise(one), pairwise(two), strict=True)
+        for first, second in zip(_pairs(one, cuts), _pairs(two, cuts), strict=True)
     ]
     return float(np.mean(changes))
 
 
-def flow_gap(one: Sequence[Pixels], two: Sequence[Pixels], estimate: Estimate) -> float:
+def flow_gap(one: Film, two: Film, estimate: Estimate, *, cuts: Collection[int] = ()) -> float:
     """Return tOF (Chu et al. 2020): the mean distance of both models' estimated flows, in pixels."""
     gaps = [
         estimate(*mine) - estimate(*theirs)
-        for mine, theirs in zip(pairwise(one), pairwise(two), strict=True)
+        for mine, theirs in zip(_pairs(one, cuts), _pairs(two, cuts), strict=True)
     ]
     return float(np.mean([np.sqrt(np.square(gap).sum(-1)).mean() for gap in gaps]))
 
 
-def perceptual_gap(one: Sequence[Pixels], two: Sequence[Pixels], lpips: Perceptual) -> float:
+def perceptual_gap(one: Film, two: Film, lpips: Perceptual, *, cuts: Collection[int] = ()) -> float:
     """Return tLP (Chu et al. 2020): 100 |LPIPS change of one - LPIPS change of the other|, mean."""
-    mine, theirs = ([lpips.distance(*pair) for pair in pairwise(f)] for f in (one, two))
+    mine, theirs = ([lpips.distance(*pair) for pair in _pairs(film, cuts)] for film in (one, two))
     return 100 * float(np.mean([abs(a - b) for a, b in zip(mine, theirs, strict=True)]))
+
+
+def _pairs(film: Film, cuts: Collection[int]) -> Iterator[tuple[Pixels, Pixels]]:
+    """Yield each frame that follows from the one before, after that one."""
+    return (pair for number, pair in enumerate(pairwise(film), 1) if number not in cuts)
 
 
 def _variance(frames: Sequence[Pixels]) -> float:

@@ -113,22 +113,28 @@ def csv_rows(comparison: Comparison) -> str:
     return _csv(list(rows(comparison)))
 
 
-def append_history(comparison: Comparison, path: Path) -> None:
+def append_history(comparison: Comparison, path: Path) -> bool:
     """Add one line to a CSV history: a time, the digest, and a column a figure of the new arm.
 
     That is the form change-point tools read (Apache Otava: ``time_column: time``). The ratio to
-    the base is in it too, which a change of machine moves much less than the time itself.
+    the base is in it too, which a change of machine moves much less than the time itself. A trend
+    gives its latencies; what was not compared gives nothing, and False is returned.
 
     Raises:
-        OutputError: the file's columns are others.
+        OutputError: the file's columns are others, or it cannot be read or written.
     """
     row: dict[str, Any] = {"time": comparison.created, "digest": comparison.new.digest}
+    known = len(row)
     for one in comparison.judgements:
-        if one.kind == "paired" and one.gated:
+        if (one.kind == "paired" and one.gated) or (
+            comparison.mode == "trend" and one.unit == "ms"
+        ):
             row[f"{one.name} {one.unit}"] = one.new
             row[f"{one.name} ratio"] = one.worse
+    if len(row) == known:
+        return False
     text = _csv([row])
-    before = path.read_text(encoding="utf-8") if path.is_file() else ""
+    before = _history(path)
     head, _, body = text.partition("\n")
     if before and before.partition("\n")[0] != head:
         raise OutputError(
@@ -137,6 +143,20 @@ def append_history(comparison: Comparison, path: Path) -> None:
         )
     with replacing_file(path) as beside:
         beside.write_text(before + body if before else text, encoding="utf-8")
+    return True
+
+
+def _history(path: Path) -> str:
+    """Read a history, empty where there is none; its last line ends as the others do."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise OutputError(
+            f"{path} cannot be read as a history ({error}). Name another file."
+        ) from error
+    return text if not text or text.endswith("\n") else f"{text}\n"
 
 
 def _figure(one: Judgement) -> Figure:

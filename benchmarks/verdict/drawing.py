@@ -1,0 +1,53 @@
+"""What both arms make of the photos, in every backend that is compared, and what judges say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+
+from stylepress.benchmarks.pictures.photos import Photo
+from stylepress.benchmarks.verdict.comparison import Judgement
+from stylepress.benchmarks.verdict.pictures import Drawn, PictureJudge, Pixels
+from stylepress.benchmarks.verdict.terms import DuelOptions
+from stylepress.progress import Progress
+from stylepress.runtime.backends import open_engine
+from stylepress.runtime.bundle import Bundle
+from stylepress.runtime.media.images import read_picture
+
+
+def drawings(
+    bundles: tuple[Bundle, Bundle],
+    backends: Sequence[str],
+    photos: Sequence[Photo],
+    *,
+    options: DuelOptions,
+    progress: Progress,
+) -> dict[str, Drawn]:
+    """Let both arms draw the photos in each backend: one may break what the other keeps."""
+    progress.start("Drawing with both", 2 * len(photos) * len(backends))
+    style = None if options.style is None else read_picture(options.style).pixels
+    found: dict[str, Drawn] = {}
+    for backend in backends:
+        made: list[tuple[Pixels, ...]] = []
+        for bundle in bundles:
+            with closing(open_engine(bundle, backend, options=options.engine)) as engine:
+                made.append(tuple(engine.run(photo.frame) for photo in photos))
+            progress.advance(len(photos), note=f"{bundle.artifact.name} in {backend}")
+        found[backend] = Drawn(
+            names=tuple(photo.fact.name for photo in photos),
+            photos=tuple(photo.frame for photo in photos),
+            base=made[0],
+            new=made[1],
+            style=style,
+        )
+    progress.finish()
+    return found
+
+
+def judged(drawn: Mapping[str, Drawn], judges: Sequence[PictureJudge]) -> Iterator[Judgement]:
+    """Ask every judge about every backend's pictures; of several, the subject names the backend."""
+    for backend, pictures in drawn.items():
+        for judge in judges:
+            for one in judge(pictures):
+                subject = f"{one.subject} in {backend}" if len(drawn) > 1 else one.subject
+                yield one.model_copy(update={"subject": subject})
