@@ -27,7 +27,7 @@ from stylepress.errors import StylepressError
 from stylepress.options import terminal
 from stylepress.terminal import Terminal
 
-USAGE, INTERRUPTED, BAD_INPUT, BUG = 64, 130, 2, 1
+USAGE, INTERRUPTED, BAD_INPUT, BUG, CLOSED_PIPE = 64, 130, 2, 70, 141
 TRACEBACK = "--traceback"
 
 app = typer.Typer(
@@ -99,7 +99,7 @@ def styles_root(context: typer.Context) -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line; return 0, 1, 2, 3, 64 for wrong usage, or 130 when interrupted."""
+    """Run one command line; return 0, 1, 2, 3, 64 for wrong usage, 70 for a bug, 130 when interrupted."""
     given, trace = _without_traceback_flag(list(arguments))
     trace = trace or os.environ.get("STYLEPRESS_TRACEBACK", "") not in ("", "0")
     try:
@@ -110,7 +110,7 @@ def run(arguments: Sequence[str]) -> int:
             traceback.print_exc()
         return _told(error, terminal())
     except SystemExit as error:  # typer's answer to a closed pipe
-        return error.code if isinstance(error.code, int) else BUG
+        return error.code if isinstance(error.code, int) else CLOSED_PIPE
     if not given:
         return USAGE
     if code == INTERRUPTED:
@@ -136,7 +136,7 @@ def _told(error: BaseException, screen: Terminal) -> int:
         return BAD_INPUT
     if isinstance(error, BrokenPipeError):
         _close_stdout()
-        return BUG
+        return CLOSED_PIPE
     if isinstance(error, OSError) and error.errno:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         mend = "Free some space." if full else "Check the path and its permissions."

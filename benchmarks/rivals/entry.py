@@ -15,6 +15,7 @@ from stylepress.errors import StylepressError
 from stylepress.export.stage import frame_graph_of
 from stylepress.runtime.bundle import Bundle
 
+NNCF, NNCF_TUNED = "OpenVINO, NNCF", "OpenVINO, NNCF tuned"
 INSTALL = "It is not installed: pip install --group results"
 Make = Callable[[], Rival]
 
@@ -49,8 +50,8 @@ def quantized(entry: Entry) -> Iterator[Rival | Skipped]:
     """Yield the network as others quantize it to INT8."""
     return _made(
         (
-            ("OpenVINO, NNCF", lambda: _nncf(entry, tuned=False)),
-            ("OpenVINO, NNCF tuned", lambda: _nncf(entry, tuned=True)),
+            (NNCF, lambda: _nncf(entry, tuned=False)),
+            (NNCF_TUNED, lambda: _nncf(entry, tuned=True)),
         )
     )
 
@@ -92,6 +93,7 @@ def _nncf(entry: Entry, *, tuned: bool) -> Rival:
     from stylepress.benchmarks.rivals.nncf import nncf
 
     return nncf(
+        NNCF_TUNED if tuned else NNCF,
         entry.bundle,
         entry.size,
         tuned=tuned,

@@ -22,13 +22,13 @@ from stylepress.benchmarks.timing.systems import Pixels
 from stylepress.runtime.bundle import Bundle
 from stylepress.runtime.ov import PRECISION, Lanes
 
-AS_IT_COMES, TUNED = "OpenVINO, NNCF", "OpenVINO, NNCF tuned"
 MIXING = frozenset({"Add", "Multiply", "Subtract"})
 ALPHA = 0.5
 """How much of a channel's range SmoothQuant moves into the weights behind it."""
 
 
 def nncf(
+    name: str,
     bundle: Bundle,
     size: tuple[int, int],
     *,
@@ -38,10 +38,11 @@ def nncf(
 ) -> Rival:
     """Quantize a float bundle's frame graph with NNCF for frames of ``size`` (height, width).
 
-    As it comes, that is `nncf.quantize(model, frames)`. ``tuned`` is the best of what was tried:
-    SmoothQuant for convolutions, which NNCF does not do unless it is asked to, and the mixing of
-    picture and frame left in float. ``frames`` are what it is calibrated on, (1, H, W, 3) uint8 of
-    that size. Options and the way frames go in and out are those of our OpenVINO backend.
+    As it comes, that is `nncf.quantize(model, frames)` of the network; what our frame graph mixes
+    behind it stays float, for there INT8 would wrap round at white. ``tuned`` adds SmoothQuant for
+    convolutions, which NNCF does not do unless it is asked to. ``frames`` are what it is
+    calibrated on, (1, H, W, 3) uint8 of that size. Options and the way frames go in and out are
+    those of our OpenVINO backend.
     """
     core = openvino.Core()
     model = core.read_model(bundle.onnx_path)
@@ -51,10 +52,13 @@ def nncf(
     logging.getLogger("nncf").setLevel(logging.ERROR)
     with redirect_stdout(io.StringIO()):
         made = tool.quantize(
-            model, calibration, subset_size=len(frames), **(_tuned(model) if tuned else {})
+            model,
+            calibration,
+            subset_size=len(frames),
+            ignored_scope=tool.IgnoredScope(names=_mixing(model), validate=False),
+            **(_smooth() if tuned else {}),
         )
     lanes = Lanes(core.compile_model(made, "CPU", settings(threads)), 1)
-    name = TUNED if tuned else AS_IT_COMES
     return Rival(name, f"nncf {version('nncf')}", "int8", lambda frame: lanes.run(frame, 1.0))
 
 
@@ -69,16 +73,19 @@ def settings(threads: int) -> dict[str, Any]:
     }
 
 
-def _tuned(model: openvino.Model) -> dict[str, Any]:
+def _mixing(model: openvino.Model) -> list[str]:
+    """Name what is computed behind the last convolution: crop, clamp, mix with the frame."""
     nodes = model.get_ordered_ops()
     last = max(n for n, node in enumerate(nodes) if node.get_type_name() == "Convolution")
-    mixing = [node.get_friendly_name() for node in nodes[last:] if node.get_type_name() in MIXING]
-    smooth = AdvancedQuantizationParameters(
-        smooth_quant_alphas=AdvancedSmoothQuantParameters(convolution=ALPHA)
-    )
+    behind = [node for node in nodes[last:] if node.get_type_name() in MIXING]
+    return [node.get_friendly_name() for node in behind]
+
+
+def _smooth() -> dict[str, Any]:
     return {
         # SmoothQuant runs for this type of model only; the networks have no attention.
         "model_type": tool.ModelType.TRANSFORMER,
-        "ignored_scope": tool.IgnoredScope(names=mixing, validate=False),
-        "advanced_parameters": smooth,
+        "advanced_parameters": AdvancedQuantizationParameters(
+            smooth_quant_alphas=AdvancedSmoothQuantParameters(convolution=ALPHA)
+        ),
     }

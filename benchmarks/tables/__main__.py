@@ -16,8 +16,10 @@ from stylepress.benchmarks.figures.shipped import shipped
 from stylepress.benchmarks.machine.record import record_machine
 from stylepress.benchmarks.tables.blocks import refill
 from stylepress.benchmarks.tables.documents import GENERATED, parts
+from stylepress.benchmarks.tables.judged import judged_results
 from stylepress.benchmarks.tables.loss import loss_results
 from stylepress.benchmarks.tables.optimised import optimised_results
+from stylepress.benchmarks.tables.poster import draw_poster
 from stylepress.benchmarks.tables.power import power_results
 from stylepress.benchmarks.tables.provenance import RESULTS, provenance
 from stylepress.benchmarks.tables.setting import Setting
@@ -32,6 +34,7 @@ TABLES: Mapping[str, Callable[[Setting], Iterator[Result]]] = {
     "loss": loss_results,
     "together": together_results,
     "optimised": optimised_results,
+    "judged": judged_results,
     "power": lambda setting: power_results(),
 }
 FIGURES = "figures"
@@ -61,6 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     screen.warn(f"{name}.csv is left as it is. Nothing of it can be measured here.")
                     continue
                 screen.say(f"Wrote {write_results(Results(name, kept, made), folder)}")
+                if name == "loss" and (picture := draw_poster(setting, checkout)):
+                    screen.say(f"Wrote {picture}")
             tables = {path.stem: read_results(path) for path in sorted(folder.glob("*.csv"))}
             written = parts(tables)
             for document, names in GENERATED.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from stylepress.benchmarks.figures.result import Result, Results
-from stylepress.benchmarks.tables import loss, power, speed, together
+from stylepress.benchmarks.tables import judged, loss, power, speed, together
 from stylepress.benchmarks.tables.claims import NEEDED, claims_table
 from stylepress.benchmarks.tables.provenance import told
 
@@ -16,6 +16,7 @@ GENERATED: Mapping[str, tuple[str, ...]] = {
     "docs/results.md": ("speed", "loss", "together"),
     "docs/claims.md": ("claims",),
     "docs/ci.md": ("power",),
+    "docs/benchmarks.md": ("judged",),
 }
 """Which document holds which generated parts."""
 
@@ -84,6 +85,20 @@ def power_table(results: Results) -> str:
     return _table(heads, "llrrrr", rows, results)
 
 
+def judged_table(results: Results) -> str:
+    """What the gate on pictures says: a row a change, a column a style."""
+    styles = list(dict.fromkeys(row.subject for row in results.rows))
+    rows = []
+    for change in dict.fromkeys(row.engine for row in results.rows):
+        found = [results.find(judged.DIRECT, subject=one, engine=change) for one in styles]
+        rows.append([change, *(f"{one.shown}, {one.verdict}" for one in found)])
+    for figure, words in judged.TOLD.items():
+        found = [results.find(figure, subject=one) for one in styles]
+        rows.append([f"{judged.INT8}: {words}", *(one.shown for one in found)])
+    heads = ["change", *(style.removeprefix("student ") for style in styles)]
+    return _table(heads, "l" + "r" * len(styles), rows, results)
+
+
 def _figure(one: Result) -> str:
     """Write a figure; similarities lie so near to 1 that they need a third digit."""
     return f"{one.value:.3f}" if one.figure == loss.SSIM else one.shown
@@ -107,6 +122,7 @@ MAKERS: Mapping[str, tuple[tuple[str, ...], Callable[[Tables], str]]] = {
     "speed": (("speed",), lambda tables: speed_table(tables["speed"])),
     "loss": (("loss",), lambda tables: loss_table(tables["loss"])),
     "together": (("together",), lambda tables: together_table(tables["together"])),
+    "judged": (("judged",), lambda tables: judged_table(tables["judged"])),
     "power": (("power",), lambda tables: power_table(tables["power"])),
     "claims": (NEEDED, claims_table),
 }

@@ -36,13 +36,13 @@ def loss_results(setting: Setting) -> Iterator[Result]:
         bundle = setting.float_bundle(style.student)
         yield from _sizes(style, bundle)
         with ExitStack() as stack:
-            reference, title, engines = _engines(style, bundle, setting, stack)
+            reference, title, others = engines(style, bundle, setting, stack)
             frames = [photo.frame for photo in setting.heldout(SIZE)]
             floats = _pictures(reference, frames)
             subject = f"student {style.name}"
             grid = fmean(map(grid_energy, floats))
             yield _row(subject, title, GRID, grid, "", bundle.artifact, kind="fp32")
-            for engine, run, artifact in engines:
+            for engine, run, artifact in others:
                 drawn = _pictures(run, frames)
                 for figure, value, said in _figures(drawn, floats):
                     row = _row(subject, engine, figure, value, said, artifact)
@@ -68,7 +68,7 @@ def _sizes(style: Shipped, bundle: Bundle) -> Iterator[Result]:
     yield _row(subject, "", SAVED, saved, "%", style.bundle)
 
 
-def _engines(
+def engines(
     style: Shipped, bundle: Bundle, setting: Setting, stack: ExitStack
 ) -> tuple[Run, str, list[tuple[str, Run, Artifact]]]:
     """Return the float reference, its engine's name, and every INT8 form: name, run, artifact."""

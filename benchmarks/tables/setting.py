@@ -14,6 +14,7 @@ from stylepress.benchmarks.timing.systems import Pixels
 from stylepress.progress import Progress
 from stylepress.runtime.backends import usable_cores
 from stylepress.runtime.bundle import Bundle, load_bundle
+from stylepress.runtime.media.images import PHOTO_SUFFIXES, read_picture
 
 PHOTOS = 8
 
@@ -48,6 +49,12 @@ class Setting:
     def training(self, size: tuple[int, int]) -> list[Pixels]:
         """Frames of photos that the training saw: what INT8 may be calibrated on."""
         return [photo.frame for photo in self._photos("train", size)]
+
+    def pictures(self, name: str) -> list[Pixels]:
+        """Read all photos of ``heldout`` or ``train`` as they are, (H, W, 3) each."""
+        paths = sorted((self.recipes / "photos" / name).iterdir())
+        photos = [path for path in paths if path.suffix.lower() in PHOTO_SUFFIXES]
+        return [read_picture(path).pixels for path in photos]
 
     def float_bundle(self, checkpoint: Artifact) -> Bundle:
         """Export a checkpoint in float, once."""

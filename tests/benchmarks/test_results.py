@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from stylepress.benchmarks.figures.result import Provenance, Result, Results, unique
 from stylepress.benchmarks.figures.shipped import shipped
@@ -20,11 +21,12 @@ from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.pictures.quality import psnr_db
 from stylepress.benchmarks.rivals.entry import Entry, rivals
 from stylepress.benchmarks.rivals.rival import converted
-from stylepress.benchmarks.tables import loss, optimised, power, speed, together
+from stylepress.benchmarks.tables import judged, loss, optimised, power, speed, together
 from stylepress.benchmarks.tables.__main__ import TABLES, main
 from stylepress.benchmarks.tables.blocks import block, filled, refill
 from stylepress.benchmarks.tables.claims import claims_table
 from stylepress.benchmarks.tables.documents import parts, speed_table
+from stylepress.benchmarks.tables.poster import CROP, GAP, draw_poster
 from stylepress.benchmarks.tables.provenance import RESULTS, commit
 from stylepress.benchmarks.tables.setting import Setting
 from stylepress.benchmarks.tables.store import read_results, write_results
@@ -344,3 +346,36 @@ def test_the_power_of_the_gate_grows_with_the_slowdown_and_shares_sum_to_all() -
         assert fails[0] == 0
         assert all(sum(shares) == pytest.approx(100) for shares in found)
     assert set(parts({"power": table})) == {"power"}
+
+
+def test_int8_and_known_defects_are_judged_and_make_a_table(setting: Setting) -> None:
+    defects = {
+        "nothing": lambda picture: picture,
+        "red 60 levels up": lambda picture: judged.shifted(picture, 60),
+    }
+    rows = unique(judged.judged_results(setting, size=(128, 128), defects=defects))
+    table = Results("judged", rows, HERE)
+    verdicts = {one.engine: one.verdict for one in table.like(judged.DIRECT)}
+    assert list(verdicts) == [judged.INT8, *defects]
+    assert verdicts["red 60 levels up"] == "regression"
+    assert verdicts["nothing"] == "ok"
+    assert "cast_levels mean" in table.find(judged.DIRECT, engine="red 60 levels up").note
+    assert table.find(judged.CAST).value < 5
+    lines = parts({"judged": table})["judged"].splitlines()
+    assert [line.split(" | ")[0] for line in lines[2:5]] == [f"| {name}" for name in verdicts]
+
+
+@pytest.mark.parametrize("damage", judged.DEFECTS.values(), ids=list(judged.DEFECTS))
+def test_a_defect_changes_a_picture_and_keeps_its_shape(damage: judged.Damage) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
+    made = damage(picture)
+    assert (made.shape, made.dtype.name) == (picture.shape, "uint8")
+    assert not np.array_equal(made, picture)
+
+
+def test_the_poster_shows_four_forms_of_each_style(setting: Setting, tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    path = draw_poster(setting, tmp_path)
+    assert path == tmp_path / "docs" / "int8.jpg"
+    with Image.open(path) as picture:
+        assert picture.size == (4 * CROP + 3 * GAP, CROP)

@@ -93,8 +93,8 @@ def test_bad_input_is_2_and_names_the_mend(capsys: Capture) -> None:
         (ModuleNotFoundError("x", name="torch"), 2, "pip install 'stylepress[train]'"),
         (OSError(errno.ENOSPC, "No space left on device", "a.png"), 2, "Free some space."),
         (PermissionError(errno.EACCES, "Permission denied", "a.png"), 2, "a.png: Permission"),
-        (ValueError("what?"), 1, "This is a bug in stylepress"),
-        (ModuleNotFoundError("x", name="nobody"), 1, "This is a bug in stylepress"),
+        (ValueError("what?"), 70, "This is a bug in stylepress"),
+        (ModuleNotFoundError("x", name="nobody"), 70, "This is a bug in stylepress"),
     ],
 )
 def test_each_kind_of_error_has_its_code_and_no_traceback(
@@ -118,10 +118,10 @@ def test_the_traceback_is_shown_when_asked_for(
     monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     monkeypatch.setattr("stylepress.inspection.inspect", lambda path: 1 / 0)
-    assert main(["inspect", "x", "--traceback"]) == 1
+    assert main(["inspect", "x", "--traceback"]) == 70
     assert "ZeroDivisionError" in capsys.readouterr().err.partition("Traceback")[2]
     monkeypatch.setenv("STYLEPRESS_TRACEBACK", "1")
-    assert main(["inspect", "x"]) == 1
+    assert main(["inspect", "x"]) == 70
     assert "Traceback" in capsys.readouterr().err
 
 
