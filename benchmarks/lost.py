@@ -36,6 +36,10 @@ FEW: Mapping[Policy, str] = {
     "printed": "These are enough to tell distances between sets, and too few to judge them. ",
     "gated": "",
 }
+UNJUDGED = (
+    *("all", "not judged", NONE, NONE, NONE),
+    "a student draws otherwise than its teacher; give the student in float with --student",
+)
 FEW_DIGITS = 3
 
 
@@ -59,7 +63,7 @@ def verdict(drift: Drift) -> Section:
     return Section(
         title(drift),
         ["figure", "verdict", "value", "limit", "95 % interval", ""],
-        [_check(one) for one in drift.checks],
+        [_check(one) for one in drift.checks] or [list(UNJUDGED)],
         _pictures(drift),
     )
 

@@ -75,7 +75,7 @@ def _quality_cards(report: Report, model: Model) -> Iterator[tuple[str, str]]:
         if own is not None and theirs:
             yield times(own / theirs), "the style distance of the teacher (1 is as near)"
     for drift in report.drifts:
-        if drift.compressed == model.name:
+        if drift.compressed == model.name and drift.checks:
             yield drift.verdict, f"drift of its pictures from {drift.original}"
     psnr = mean_of(report.qualities, model.name, "psnr_db")
     if psnr is not None:

@@ -13,7 +13,7 @@ from stylepress.benchmarks.part import Part, Skipped
 
 CheckVerdict = Literal["ok", "regression", "inconclusive", "not judged"]
 Bound = Literal["at most", "at least", "within"]
-DriftVerdict = Literal["ok", "regression", "inconclusive"]
+DriftVerdict = Literal["ok", "regression", "inconclusive", "not judged"]
 Policy = Literal["paired only", "biased", "printed", "gated"]
 
 
@@ -129,7 +129,8 @@ class Drift(Part):
     ``names`` are the pictures, ``size`` (height, width) that of the first. Distances over sets are
     taken over squares of ``square`` pixels cut from them, ``frechet.n`` in all (None: the pictures
     themselves); squares of one picture are alike, so intervals are taken over pictures.
-    ``benign_patches`` is what the benign change does to the patch distance.
+    ``benign_patches`` is what the benign change does to the patch distance. There are no ``checks``
+    where the original is another network, whose pictures nobody means to equal.
     """
 
     original: str
@@ -152,6 +153,8 @@ class Drift(Part):
     @property
     def verdict(self) -> DriftVerdict:
         """A regression where any check found one, inconclusive where any could not tell."""
+        if not self.checks:
+            return "not judged"
         seen = {check.verdict for check in self.checks}
         if "regression" in seen:
             return "regression"

@@ -85,6 +85,25 @@ def test_every_bundle_is_studied_against_its_student(studied: Mapping[str, Study
     assert studied["good"].drift.frechet.direct.value == pytest.approx(0, abs=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("family", "verdicts"), [("transformer", ["not judged"]), ("student", ["regression"])]
+)
+def test_a_student_is_not_judged_against_a_teacher_that_is_another_network(
+    photos: Sequence[Photo], family: str, verdicts: list[str]
+) -> None:
+    teacher = model("teacher", "teacher").model_copy(update={"family": family})
+    painters: Painters = {
+        teacher: lambda frame: 255 - frame,
+        model("good", "bundle"): lambda frame: frame,
+    }
+    sample = Sample(draw(photos, painters, progress=Silent()))
+    measures = Measures(HandcraftedExtractor(), "none")
+    found = list(studies(sample, painters, measures, limits=Limits(), progress=Silent()))
+    assert [one.drift.verdict for one in found] == verdicts
+    (row, *_) = verdict(found[0].drift).rows
+    assert ("--student" in row[-1]) == (verdicts == ["not judged"])
+
+
 def test_the_sample_is_told_squares_for_distances_and_frames_for_pairs(
     studied: Mapping[str, Study],
 ) -> None:
