@@ -41,9 +41,9 @@ SIZE = (128, 128)
 BACKEND = "onnxruntime"
 PAIRS, TRIALS, MODELLED = 10, 100, 300
 WORSE, HARMLESS = 0.075, 0.03
-POOL = PairPlan(pairs=8, min_s=0.12, min_count=24, warm_s=0.02, warm_count=6, rest_s=0)
+POOL = PairPlan(pairs=12, min_s=0.3, min_count=24, warm_s=0.05, warm_count=6, rest_s=0)
 PROBE_BYTES = 1 << 20
-EQUAL_POOLS = 3
+EQUAL_POOLS = 2
 """Times as many pairs for equal arms: their row is about what happens once in a hundred."""
 KEY: Key = ("trial", "p50")
 

@@ -89,4 +89,4 @@ def test_the_pools_of_the_rows_are_measured_in_fresh_processes(
     assert [row.bar for row in measured] == [1, 1, 90, 0]
     assert all(0 <= row.value <= 100 for row in measured)
     pairs = [row.note.partition("drawn from ")[2].partition(" of fresh")[0] for row in measured]
-    assert pairs == ["6 pairs", "6 pairs", "2 pairs", "2 pairs"]
+    assert pairs == ["4 pairs", "4 pairs", "2 pairs", "2 pairs"]
