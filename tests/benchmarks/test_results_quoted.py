@@ -1,0 +1,97 @@
+"""Every figure that a document quotes has a row that a command measures again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from stylepress.benchmarks.figures.result import Results
+from stylepress.benchmarks.tables.blocks import filled, names_of
+from stylepress.benchmarks.tables.documents import GENERATED, parts
+from stylepress.benchmarks.tables.quoted import quotes, unbacked
+from stylepress.benchmarks.tables.store import read_results
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted(
+    path.relative_to(ROOT).as_posix()
+    for pattern in ("*.md", "docs/**/*.md", "*/README.md")
+    for path in ROOT.glob(pattern)
+    if ".venv" not in path.parts and path.name != "CHANGELOG.md"
+)
+SETTINGS: Mapping[str, Mapping[str, str]] = {
+    "docs/benchmarks.md": {
+        "5 %": "default of --foreign-load",
+        "95 %": "confidence of intervals",
+        "99 %": "confidence of percentiles",
+        "0.1 ms": "what the harness may be late by",
+        "6 s": "fifty renewals of a counter at 10 Hz, with a margin",
+        "20 dB": "limit of the gate",
+        "3 times": "limit of the gate",
+    },
+    "docs/ci.md": {
+        "5 %": "default of --foreign-load",
+        "30 dB": "limit of the mean PSNR, drift/gate.py",
+        "20 dB": "limit of the worst picture's PSNR, drift/gate.py",
+    },
+    "benchmarks/README.md": {"99 %": "confidence of percentiles"},
+}
+"""Limits and defaults, which nobody measures: each with what it is."""
+
+
+@pytest.fixture(scope="module")
+def tables() -> dict[str, Results]:
+    folder = ROOT / "benchmarks" / "results"
+    return {path.stem: read_results(path) for path in folder.glob("*.csv")}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_a_quoted_figure_has_a_row(document: str, tables: Mapping[str, Results]) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    missing = unbacked(text, list(tables.values()), SETTINGS.get(document, {}))
+    assert not [f"{document}:{quote.line}: {quote.text}" for quote in missing]
+
+
+@pytest.mark.parametrize("document", sorted(GENERATED))
+def test_tables_in_documents_are_made_of_the_rows(
+    document: str, tables: Mapping[str, Results]
+) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    assert tuple(names_of(text)) == GENERATED[document]
+    assert filled(text, parts(tables)) == text
+
+
+def test_each_table_was_measured_in_one_place_from_a_commit(tables: Mapping[str, Results]) -> None:
+    assert set(tables) == {"figures", "speed", "loss", "together", "optimised", "power", "judged"}
+    for table in tables.values():
+        assert table.made.commit
+        assert all(row.digest for row in table.rows if row.subject.startswith("student"))
+
+
+def test_a_wrong_figure_is_found_with_its_line(tables: Mapping[str, Results]) -> None:
+    text = "\n\nThe student is 12345.6 MB large."
+    (found,) = unbacked(text, list(tables.values()), ())
+    assert (found.line, found.text) == (3, "12345.6 MB")
+
+
+def test_a_figure_is_backed_as_far_as_it_is_written(tables: Mapping[str, Results]) -> None:
+    table = tables["figures"]
+    row = replace(table.rows[0], value=6.7449, unit="MB")
+    known = [replace(table, rows=(row,))]
+    for text, left in (("6.7 MB", 0), ("6.74 MB", 0), ("7 MB", 0), ("6.8 MB", 1), ("6.7 dB", 1)):
+        assert len(list(unbacked(text, known, ()))) == left
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("`5 %` and ```\n7 ms\n``` and [link](a-7-ms.md) <!-- 3 s -->", []),
+        ("a<!-- speed -->\n| 9 ms |\n<!-- /speed -->\n", []),
+        ("x2 ms1 512x512 8-bit 3 samples", []),
+        ("about 1,024 MB, twice; 3 times; 25 frames a second", ["1,024 MB", "3 times"]),
+    ],
+)
+def test_only_figures_in_running_text_are_quotes(text: str, found: Sequence[str]) -> None:
+    assert [quote.text for quote in quotes(text)][: len(found) or None] == found
