@@ -37,7 +37,11 @@ class FloorEntry(Part):
 
 
 class Floor(Part):
-    """What ``stylepress bench --selftest`` found out; valid for one machine, size and threads."""
+    """What ``stylepress bench --selftest`` found out; valid for one machine, size and threads.
+
+    ``runs`` hold every timed call of the bundles, and none of the null system's: of those a run has
+    hundreds of thousands, and their figures are in ``entries``.
+    """
 
     schema_version: Literal[1] = SCHEMA_VERSION
     document: Literal["floor"] = "floor"

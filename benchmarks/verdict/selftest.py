@@ -71,7 +71,7 @@ def selftest(
         for name in every:
             model = "harness" if name == NULL else bundle.artifact.name
             entries += entries_of(made, model, name)
-        runs += session.runs
+        runs += map(_without_calls_of_null, session.runs)
     return Floor(
         tool=f"stylepress {__version__}",
         created=options.created,
@@ -84,3 +84,7 @@ def selftest(
         runs=tuple(runs),
         skipped=tuple(skipped),
     )
+
+
+def _without_calls_of_null(run: Run) -> Run:
+    return run.model_copy(update={"samples_ns": ()}) if run.backend == NULL else run

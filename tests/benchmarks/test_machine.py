@@ -26,9 +26,9 @@ def linux(tmp_path: Path) -> Path:
             "proc/cpuinfo": "processor : 0\nmodel name\t: Fast 9000\nflags\t\t: fpu avx2 avx512_vnni\n",
             "proc/meminfo": "MemTotal:       16777216 kB\nMemAvailable:    8388608 kB\n",
             "proc/loadavg": "0.25 0.5 0.75 1/100 1\n",
-            "proc/self/cgroup": "0::/work/job\n",
-            "sys/fs/cgroup/work/job/cpu.max": "max 100000\n",
-            "sys/fs/cgroup/work/cpu.max": "150000 100000\n",
+            "proc/self/cgroup": "0::/slice/job\n",
+            "sys/fs/cgroup/slice/job/cpu.max": "max 100000\n",
+            "sys/fs/cgroup/slice/cpu.max": "150000 100000\n",
             "sys/devices/system/cpu/cpu0/topology/thread_siblings_list": "0-1\n",
             "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor": "performance\n",
             "sys/devices/system/cpu/cpufreq/boost": "1\n",
@@ -48,8 +48,8 @@ def test_the_tightest_limit_of_a_group_and_those_above_decides(linux: Path) -> N
     assert record_machine({}, root=linux).quota_cores == 1.5
     base = "sys/fs/cgroup"
     wide = {"cpu.max": "400000 100000", "memory.max": str(16 << 30)}
-    tree(linux, {f"{base}/work/job/{name}": limit for name, limit in wide.items()})
-    tree(linux, {f"{base}/work/memory.max": str(8 << 30)})
+    tree(linux, {f"{base}/slice/job/{name}": limit for name, limit in wide.items()})
+    tree(linux, {f"{base}/slice/memory.max": str(8 << 30)})
     machine = record_machine({}, root=linux)
     assert (machine.quota_cores, machine.memory_limit_gib) == (1.5, 8)
 

@@ -254,6 +254,8 @@ def test_the_self_test_measures_the_null_system_and_the_bundle(floor: Floor) -> 
     }  # fmt: skip
     assert floor.of("onnxruntime", "p50") == pytest.approx(0, abs=1e-6)
     assert len(floor.runs) == 2 * 2 * TINY.pairs
+    kept = {run.backend: len(run.samples_ns) for run in floor.runs}
+    assert kept == {"null": 0, "onnxruntime": 5}
     assert "| harness · null | latency p50 | 8 |" in floor.summary()
 
 
