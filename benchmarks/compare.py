@@ -83,12 +83,18 @@ def compare(
         base=sides[0],
         new=sides[1],
         verdict="NOT COMPARABLE" if apart else together(counted) if both else "TREND",
-        reasons=(*why, *reasons_of(judgements)),
+        reasons=(*why, *reasons_of(judgements), *(() if both or apart else _doubts(base, new))),
         settings=None if both is None else _settings(new, rule),
         machine=new.machine,
         judgements=judgements,
         differing=apart,
     )
+
+
+def _doubts(base: Report, new: Report) -> Iterator[str]:
+    """Repeat what speaks against trusting the times of either report."""
+    for word, report in (("base", base), ("new", new)):
+        yield from (f"{word}: {doubt}" for doubt in report.doubts())
 
 
 def _check_fields(vary: Collection[str], base: Report, new: Report) -> None:

@@ -5,24 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from stylepress.benchmarks.drift.result import Check, Drift, FrechetDrift, Interval, Policy
+from stylepress.benchmarks.drift.titles import TITLES, check_title
 from stylepress.benchmarks.report import Consistency, Report
 from stylepress.benchmarks.sections import NONE, Section
 
-TITLES: Mapping[str, str] = {
-    "direct": "direct P",
-    "drift": "drift D",
-    "kernel": "kernel distance",
-    "patches": "patch distance",
-    "score": "Inception Score",
-    "psnr_db": "PSNR, dB",
-    "ssim": "SSIM",
-    "ms_ssim": "MS-SSIM",
-    "lpips": "LPIPS",
-    "levels": "difference, levels",
-    "cast_levels": "colour cast, levels",
-    "place_levels": "cast of a place, levels",
-    "content_drift": "content distance, change",
-}
 KINDS: Mapping[str, str] = {
     "jpeg": "like JPEG",
     "blur": "blur, px",
@@ -127,11 +113,7 @@ def _check(one: Check) -> list[str]:
     value = NONE if one.value is None else _number(one.value)
     sign = {"within": "±", "at least": "≥ ", "at most": "≤ "}[one.bound]
     limit = NONE if one.limit is None else f"{sign}{_number(one.limit)}"
-    measure, _, part = one.name.partition(" ")
-    what = part if part in ("mean", "worst", "p95") else ""
-    name = f"{TITLES[measure]}, {what}" if what else TITLES[measure]
-    name += " over benign" if measure == "direct" else ""
-    return [name, one.verdict, value, limit, _bounds(one.low, one.high), one.why]
+    return [check_title(one.name), one.verdict, value, limit, _bounds(one.low, one.high), one.why]
 
 
 def _figures(drift: Drift) -> Iterator[tuple[str, list[str]]]:

@@ -76,7 +76,9 @@ def _quality_cards(report: Report, model: Model) -> Iterator[tuple[str, str]]:
             yield times(own / theirs), "the style distance of the teacher (1 is as near)"
     for drift in report.drifts:
         if drift.compressed == model.name and drift.checks:
-            yield drift.verdict, f"drift of its pictures from {drift.original}"
+            judged = {one.verdict for one in drift.checks if one.name.startswith("direct ")}
+            few = ", too few for a distance" if judged == {"not judged"} else ""
+            yield drift.verdict, f"its pictures against {drift.original}{few}"
     psnr = mean_of(report.qualities, model.name, "psnr_db")
     if psnr is not None:
         reference = next(one.reference for one in report.qualities if one.model == model.name)

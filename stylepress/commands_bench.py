@@ -19,6 +19,7 @@ from stylepress.options import (
     measured_size,
     terminal,
 )
+from stylepress.replace import writable
 
 LONGEST_S = 120.0
 
@@ -137,6 +138,8 @@ def bench(
     profile = load_target(target) if target else None
     frame = measured_size(size, profile)
     backends = measured_backends(profile) if profile else None
+    for folder in (out, *(path.parent for path in (json, html) if path is not None)):
+        writable(folder)
     if selftest:
         _selftest(
             bundles,

@@ -20,7 +20,7 @@ from stylepress.options import (
     measured_size,
     terminal,
 )
-from stylepress.replace import writing
+from stylepress.replace import writable
 
 if TYPE_CHECKING:
     from stylepress.benchmarks.verdict.pictures import PictureJudge
@@ -138,15 +138,16 @@ def compare(
     $ stylepress compare old/bundle new/bundle --out comparison
     $ stylepress compare base.json new.json
     """
+    for path in (base, new):
+        if not path.exists():
+            raise RecipeError(f"There is no {path}. Name a bundle's folder, or a report.json.")
     if base.is_dir() != new.is_dir():
         raise RecipeError(
             f"Of {base} and {new} one is a folder and one is not. "
             f"Give two bundles, or two report.json files."
         )
     _check_given(context, ONLY_REPORTS if base.is_dir() else ONLY_BUNDLES, base)
-    if out is not None:
-        with writing(out):  # before it takes minutes
-            out.mkdir(parents=True, exist_ok=True)
+    writable(out)
     from stylepress.benchmarks.compare import compare_files
     from stylepress.benchmarks.machine.watch import Limits, Watch
     from stylepress.benchmarks.verdict.duel import duel

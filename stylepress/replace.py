@@ -75,6 +75,21 @@ def writing(path: Path) -> Iterator[None]:
         raise
 
 
+def writable(folder: Path | None) -> None:
+    """Make a folder that results go into, before it takes minutes to get them.
+
+    Raises:
+        OutputError: it cannot be made, or nothing can be written there.
+    """
+    if folder is None:
+        return
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".{uuid.uuid4().hex[:8]}.part"
+        probe.touch()
+        probe.unlink()
+
+
 def _swap(new: Path, path: Path) -> None:
     if not path.exists():
         new.replace(path)

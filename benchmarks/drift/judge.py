@@ -12,6 +12,7 @@ from stylepress.benchmarks.drift.features.extractor import Extractor
 from stylepress.benchmarks.drift.result import Check, CheckVerdict, Drift
 from stylepress.benchmarks.drift.squares import squares
 from stylepress.benchmarks.drift.study import LEAST, Pair, StudyOptions, drift_study
+from stylepress.benchmarks.drift.titles import check_title
 from stylepress.benchmarks.verdict.comparison import Judgement
 from stylepress.benchmarks.verdict.pictures import SUBJECT, Drawn
 from stylepress.benchmarks.verdict.rule import Verdict
@@ -108,7 +109,7 @@ def _judgement(check: Check) -> Judgement:
         parts.append(check.why)
     return Judgement(
         subject=SUBJECT,
-        metric=check.name,
+        metric=check_title(check.name),
         unit="",
         kind="quality",
         base=None,

@@ -65,6 +65,15 @@ def test_times_measured_apart_are_shown_and_never_judged(report: Report, factor:
     assert latency.worse == pytest.approx(factor, rel=0.05)
 
 
+def test_a_trend_repeats_the_doubts_of_both_reports(report: Report) -> None:
+    quiet = report.machine.model_copy(update={"load_average": 0.0})
+    busy = report.machine.model_copy(update={"load_average": 50.0})
+    one, two = (report.model_copy(update={"machine": each}) for each in (quiet, busy))
+    reasons = compare(one, two).reasons
+    assert any(reason.startswith("new: the machine was busy before") for reason in reasons)
+    assert not any(reason.startswith("base: the machine was busy") for reason in reasons)
+
+
 @pytest.mark.parametrize(
     ("factor", "verdict", "code"), [(1.0, "PASS", 0), (1.2, "FAIL", 1), (0.7, "PASS", 0)]
 )

@@ -129,7 +129,9 @@ def test_an_open_verdict_exits_as_it_is_told_to(
 def test_options_for_bundles_are_refused_for_reports(
     environ: Mapping[str, str], tmp_path: Path, given: list[str]
 ) -> None:
-    done = command(environ, "compare", str(tmp_path / "a.json"), str(tmp_path / "b.json"), *given)
+    report = tmp_path / "report.json"
+    report.write_text("{}")
+    done = command(environ, "compare", str(report), str(report), *given)
     assert done.returncode == 2
     assert "would do nothing for two reports" in done.stderr
 
@@ -177,7 +179,7 @@ def test_drift_is_one_more_judge_of_the_same_verdict(
         assert record["exit_code"] == done.returncode, done.stderr
         made[name] = {one["metric"]: one for one in record["judgements"]}
     told = {name: made["with"][name] for name in made["with"].keys() - made["without"].keys()}
-    assert {"ssim mean", "patch distance between the arms"} <= told.keys()
+    assert {"SSIM, mean", "patch distance between the arms"} <= told.keys()
     assert all(one["subject"] == "pictures" and one["kind"] == "quality" for one in told.values())
     assert any(one["gated"] for one in told.values())
 

@@ -25,11 +25,12 @@ from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.picture_trials import read_footages
 from stylepress.benchmarks.pictures.clip import make_clip
 from stylepress.benchmarks.pictures.judged import Gauges, Painters, clip_consistencies
-from stylepress.benchmarks.report import FileFact, Model, Report, Role, read_report
+from stylepress.benchmarks.report import FileFact, Report, read_report
 from stylepress.benchmarks.report_files import write_json
 from stylepress.benchmarks.summary import summary
 from stylepress.errors import FrameError
 from stylepress.progress import Silent
+from tests.benchmarks.models import model
 
 Pixels = NDArray[np.uint8]
 
@@ -54,11 +55,6 @@ def clip(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def footage(clip: Path) -> Footage:
     return read_footage(clip, SIZE, progress=Silent())
-
-
-def model(name: str, role: Role) -> Model:
-    facts = {"family": "student", "precision": "fp32", "digest": name, "parent": None}
-    return Model(name=name, role=role, **facts, size_bytes=1, weights_bytes=1)  # type: ignore[arg-type]
 
 
 def read(path: Path, *, count: int = FRAMES) -> Footage:

@@ -48,19 +48,19 @@ def test_paired_figures_are_over_frames_and_distances_over_their_squares() -> No
         "12 squares of 32 pixels of 3 pictures of 64x64"
         in found["kernel distance between the arms"].note
     )
-    assert "95 %" in found["psnr_db mean"].note
+    assert "95 %" in found["PSNR, dB, mean"].note
 
 
 def test_coarse_pictures_fail_and_distances_of_few_are_told_but_not_judged() -> None:
     base = frames(3)
     spoiled = judged(tuple(coarse(frame, 2) for frame in base), base)
-    assert spoiled["psnr_db mean"].verdict == "FAIL"
-    assert spoiled["drift of frechet_distance"].verdict is None
-    assert "no references" in spoiled["drift of frechet_distance"].note
-    direct = spoiled["direct frechet_distance over a benign change"]
+    assert spoiled["PSNR, dB, mean"].verdict == "FAIL"
+    assert spoiled["drift D"].verdict is None
+    assert "no references" in spoiled["drift D"].note
+    direct = spoiled["direct P over benign"]
     assert direct.verdict is None
     assert "too few: 12 for 89" in direct.note
-    assert "psnr_db worst" not in spoiled
+    assert "PSNR, dB, worst" not in spoiled
 
 
 def test_too_few_pictures_are_told() -> None:

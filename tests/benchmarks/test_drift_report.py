@@ -25,31 +25,20 @@ from stylepress.benchmarks.drift.features.extractor import HandcraftedExtractor
 from stylepress.benchmarks.drift.gate import Limits
 from stylepress.benchmarks.drift.result import Score
 from stylepress.benchmarks.drift.rungs import Ladder
-from stylepress.benchmarks.lost import KINDS, TITLES, figures, lost, motion, rungs, verdict
+from stylepress.benchmarks.drift.titles import TITLES
+from stylepress.benchmarks.lost import KINDS, figures, lost, motion, rungs, verdict
 from stylepress.benchmarks.page import page
 from stylepress.benchmarks.picture_trials import drift_is_studied
 from stylepress.benchmarks.pictures.gallery import worst_place
 from stylepress.benchmarks.pictures.judged import Painters, draw
 from stylepress.benchmarks.pictures.photos import Photo
-from stylepress.benchmarks.report import Model, Report, Role
+from stylepress.benchmarks.report import Report
 from stylepress.benchmarks.summary import summary
 from stylepress.errors import FrameError, RecipeError
 from stylepress.progress import Silent
+from tests.benchmarks.models import model
 
 Pixels = NDArray[np.uint8]
-
-
-def model(name: str, role: Role) -> Model:
-    return Model(
-        name=name,
-        role=role,
-        family="student",
-        precision="fp32",
-        digest=name,
-        parent=None,
-        size_bytes=1,
-        weights_bytes=1,
-    )
 
 
 @pytest.fixture(scope="module")

@@ -23,8 +23,9 @@ from stylepress.benchmarks.drift.motion.video import (
 )
 from stylepress.benchmarks.pictures.camera import camera, render
 from stylepress.benchmarks.pictures.judged import Gauges, Motion, Painters, consistencies
-from stylepress.benchmarks.report import Consistency, Model, Role
+from stylepress.benchmarks.report import Consistency
 from stylepress.progress import Silent
+from tests.benchmarks.models import model
 
 Pixels = NDArray[np.uint8]
 
@@ -56,19 +57,6 @@ def brightness(start: Pixels, end: Pixels) -> Flow:
     """Stands for an estimated flow: as far to the right as the picture gets lighter."""
     change = float(end.mean() - start.mean())
     return np.stack([np.full(SIZE, change), np.zeros(SIZE)], axis=-1).astype(np.float32)
-
-
-def model(name: str, role: Role) -> Model:
-    return Model(
-        name=name,
-        role=role,
-        family="student",
-        precision="fp32",
-        digest=name,
-        parent=None,
-        size_bytes=1,
-        weights_bytes=1,
-    )
 
 
 @pytest.fixture(scope="module")

@@ -219,6 +219,25 @@ def test_the_self_test_writes_a_floor_that_compare_takes(bundle: Path, capsys: C
     assert (settings["height"], settings["width"], settings["backends"]) == (64, 80, ["null"])
 
 
+def test_a_path_that_is_not_there_is_named_whatever_the_other_is(
+    bundle: Path, capsys: Capture
+) -> None:
+    for given in ([str(bundle), "nowhere"], ["nowhere", str(bundle)], ["nowhere", "nowhere"]):
+        assert main(["compare", *given]) == 2
+        assert "There is no nowhere." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--out", "--json", "--html"])
+def test_where_results_go_is_tried_before_anything_is_measured(
+    bundle: Path, capsys: Capture, option: str
+) -> None:
+    place = bundle / "manifest.json" / "report.html"
+    assert main(["bench", str(bundle), option, str(place)]) == 2
+    told = capsys.readouterr().err
+    assert "cannot be written" in told
+    assert "Measuring" not in told
+
+
 def test_what_is_no_report_cannot_be_compared(bundle: Path, capsys: Capture) -> None:
     assert main(["compare", str(bundle / "manifest.json"), str(bundle / "manifest.json")]) == 2
     assert "stylepress bench" in capsys.readouterr().err
