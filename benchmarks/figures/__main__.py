@@ -7,27 +7,43 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from stylepress.benchmarks.figures.measured import GROUPS, measured_rows, warn_if_busy
+from stylepress.benchmarks.figures.measured import GROUPS, PERIOD_S, asked, warn_if_busy
 from stylepress.benchmarks.figures.rows import Row
 from stylepress.benchmarks.machine.record import record_machine
+from stylepress.benchmarks.machine.undisturbed import measured
+from stylepress.benchmarks.machine.watch import Watch
 from stylepress.errors import StylepressError
 from stylepress.options import terminal
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print a line a row; return 1 when a row is short, 2 when nothing can be measured."""
+    """Measure, print a line a row.
+
+    Returns 1 when a row is short or others disturbed it, 2 when nothing can be measured.
+    """
     options = _parser().parse_args(arguments)
     screen = terminal(quiet=options.quiet)
     rows: list[Row] = []
+    disturbed: list[str] = []
     warn_if_busy(record_machine(os.environ), screen)
     try:
-        with screen, tempfile.TemporaryDirectory(prefix="stylepress-figures-") as work:
-            for row in measured_rows(options.recipes, Path(work), screen, only=options.only):
-                rows.append(row)
+        with (
+            screen,
+            tempfile.TemporaryDirectory(prefix="stylepress-figures-") as work,
+            Watch(period_s=PERIOD_S) as watch,
+        ):
+            given = asked(options.recipes, Path(work), screen)
+            for group in options.only or GROUPS:
+                found = measured(group, partial(GROUPS[group], given), watch, progress=screen)
+                rows += found.values
                 if not options.json:
-                    screen.show(row.line())
+                    screen.show("\n".join(row.line() for row in found.values))
+                if found.disturbed:
+                    disturbed.append(group)
+                    screen.warn(f"{group} was disturbed: {found.why}. Measure it again.")
         if options.json:
             screen.show_json([row.record() for row in rows])
     except StylepressError as error:
@@ -36,13 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     short = [row.name for row in rows if not row.ok]
     if short:
         screen.say(f"{len(short)} of {len(rows)} rows are short: {'; '.join(short)}.")
-    return 1 if short else 0
+    return 1 if short or disturbed else 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m stylepress.benchmarks.figures",
-        description="Measure every figure of the README's table; exit 1 when one is short.",
+        description="Measure every figure of the README's table; exit 1 when one is short or disturbed.",
     )
     parser.add_argument("--recipes", type=Path, default=Path("recipes"), metavar="DIR")
     parser.add_argument("--only", nargs="+", choices=list(GROUPS), metavar="GROUP")

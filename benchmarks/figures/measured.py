@@ -22,6 +22,8 @@ from stylepress.benchmarks.report import FOREIGN_LOAD
 from stylepress.progress import Progress
 
 PHOTOS = 8
+PERIOD_S = 0.5
+"""Minutes are watched, so more seldom than the seconds of a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +54,15 @@ GROUPS: Mapping[str, Callable[[Asked], Iterator[Row]]] = {
 }
 
 
-def measured_rows(
-    recipes: Path, work: Path, progress: Progress, *, only: Sequence[str] | None = None
-) -> Iterator[Row]:
-    """Measure what ships below ``recipes``, in the groups named, all when None.
+def asked(recipes: Path, work: Path, progress: Progress) -> Asked:
+    """Return what the rows of what ships below ``recipes`` are measured with.
 
     Raises:
         StylepressError: nothing ships there, or it cannot be measured here.
     """
     heldout = recipes / "photos" / "heldout"
     photos = read_photos(heldout, SIZE, limit=PHOTOS, progress=progress)
-    asked = Asked(shipped(recipes), photos, work, progress)
-    for group in only or GROUPS:
-        yield from GROUPS[group](asked)
+    return Asked(shipped(recipes), photos, work, progress)
 
 
 def warn_if_busy(machine: Machine, progress: Progress) -> None:

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stylepress.benchmarks.figures import __main__ as program
 from stylepress.benchmarks.figures.__main__ import main
 from stylepress.benchmarks.figures.measured import GROUPS
 from stylepress.benchmarks.figures.pictures import picture_rows
@@ -22,6 +23,7 @@ from stylepress.benchmarks.figures.shipped import Shipped, shipped
 from stylepress.benchmarks.figures.speed import speed_rows
 from stylepress.benchmarks.figures.start import start_rows
 from stylepress.benchmarks.figures.video import repeat_clip, video_rows
+from stylepress.benchmarks.machine.undisturbed import Measured
 from stylepress.benchmarks.pictures.clip import make_clip
 from stylepress.benchmarks.pictures.photos import Photo
 from stylepress.benchmarks.timing.latency import Plan
@@ -126,6 +128,18 @@ def test_the_program_prints_rows_as_json_and_fails_when_one_is_short(
     assert main([*arguments, "speed", "start"]) == 1
     out = capsys.readouterr().out
     assert [row["verdict"] for row in json.loads(out[out.rindex("[") :])] == ["ok", "short"]
+
+
+def test_the_program_fails_when_others_disturbed_it(
+    recipes: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = Row("speed", 90, 80, "x", at_least=True)
+    disturbed = Measured((good,), ("others used 40 % of the processor",))
+    monkeypatch.setattr(program, "measured", lambda *_, **__: disturbed)
+    assert main(["--recipes", str(recipes), "--only", "speed"]) == 1
+    told = capsys.readouterr()
+    assert good.line() in told.out
+    assert "speed was disturbed: others used 40 %" in told.err
 
 
 def test_the_program_ends_with_2_where_nothing_ships(tmp_path: Path) -> None:

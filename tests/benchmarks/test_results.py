@@ -22,12 +22,11 @@ from stylepress.benchmarks.pictures.quality import psnr_db
 from stylepress.benchmarks.rivals.entry import Entry, rivals
 from stylepress.benchmarks.rivals.rival import converted
 from stylepress.benchmarks.tables import judged, loss, optimised, power, speed, together
-from stylepress.benchmarks.tables.__main__ import TABLES, main
 from stylepress.benchmarks.tables.blocks import block, filled, refill
 from stylepress.benchmarks.tables.claims import claims_table
 from stylepress.benchmarks.tables.documents import parts, speed_table
 from stylepress.benchmarks.tables.poster import CROP, GAP, draw_poster
-from stylepress.benchmarks.tables.provenance import RESULTS, commit
+from stylepress.benchmarks.tables.provenance import commit
 from stylepress.benchmarks.tables.setting import Setting
 from stylepress.benchmarks.tables.store import read_results, write_results
 from stylepress.benchmarks.timing.latency import Plan
@@ -299,23 +298,6 @@ def test_a_photo_that_is_optimised_nears_the_style() -> None:
     assert more.distance < few.distance
     reached = optimised.optimise(photo, style, more.distance, steps=40)
     assert reached.steps < 40
-
-
-def test_the_program_refuses_a_checkout_without_styles(tmp_path: Path) -> None:
-    assert main(["--checkout", str(tmp_path), "--quiet"]) == 2
-
-
-def test_a_table_of_which_nothing_can_be_measured_is_left_as_it_is(
-    recipes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "recipes").symlink_to(recipes)
-    monkeypatch.setitem(TABLES, "together", lambda setting: iter(()))
-    kept = write_results(Results("together", (row("kept"),), HERE), tmp_path / RESULTS)
-    arguments = ["--checkout", str(tmp_path), "--quiet", "--only", "together"]
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "results.md").write_text(block("together", "old"))
-    assert main(arguments) == 0
-    assert read_results(kept).rows == (row("kept"),)
 
 
 def test_a_size_that_memory_cannot_hold_is_left_out(setting: Setting) -> None:
