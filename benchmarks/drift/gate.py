@@ -91,10 +91,7 @@ def _drift(frechet: FrechetDrift, limits: Limits) -> Check:
     name, drift = f"drift of {frechet.metric}", frechet.drift
     if frechet.drift_policy is None or frechet.reference_original is None:
         return _check(name, None, why="no references were given")
-    ceiling = _ceiling(frechet.benign, frechet.reference_original, frechet.extractor.dimension)
-    wanted = limits.drift
-    if wanted is None and limits.drift_share is not None:
-        wanted = max(limits.drift_share * frechet.reference_original, ceiling)
+    wanted, words = _allowed(frechet, frechet.reference_original, limits)
     few = _few(frechet, frechet.drift_policy, min(frechet.n, frechet.n_reference))
     if drift is None or few or wanted is None:
         return _check(name, drift, why=few or NO_LIMIT)
@@ -112,7 +109,21 @@ def _drift(frechet: FrechetDrift, limits: Limits) -> Check:
         why = "nearer to the reference than the original is: not the original's pictures any more"
     elif limit > wanted:
         why = why or f"{frechet.benign_change} alone moves it by {floor:.3g}"
-    return _check(name, drift, verdict=verdict, limit=limit, bound="within", why=why)
+    return _check(name, drift, verdict=verdict, limit=limit, bound="within", why=why or words)
+
+
+def _allowed(frechet: FrechetDrift, gap: float, limits: Limits) -> tuple[float | None, str]:
+    """Return the drift that is allowed at ``gap`` from the reference, and what sets it."""
+    if limits.drift is not None or limits.drift_share is None:
+        return limits.drift, ""
+    share = limits.drift_share * gap
+    ceiling = _ceiling(frechet.benign, gap, frechet.extractor.dimension)
+    if share >= ceiling:
+        return share, f"the limit is {limits.drift_share:.0%} of the distance to the reference"
+    return ceiling, (
+        f"the limit is what {frechet.benign_change} may move it by, {ceiling / gap:.0%} of the "
+        f"distance to the reference"
+    )
 
 
 def _ceiling(direct: float, gap: float, dimension: int) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from stylepress.benchmarks.figures.result import Result, Results
+from stylepress.benchmarks.figures.result import Result, Results, written
 from stylepress.benchmarks.tables import judged, loss, power, speed, together
 from stylepress.benchmarks.tables.claims import NEEDED, claims_table
 from stylepress.benchmarks.tables.provenance import told
@@ -48,7 +48,7 @@ def speed_table(results: Results) -> str:
                 next(results.like(figure, size=size, **wanted), None)
                 for figure in (speed.LATENCY, speed.GAIN)
             )
-            cells.append("" if ms is None or gain is None else f"{gain.shown} ({ms.shown})")
+            cells.append("" if ms is None or gain is None else f"{_span(gain)}, {ms.shown}")
         rows.append([*key, *cells])
     return _table(["model", "engine", "precision", *sizes], "lll" + "r" * len(sizes), rows, results)
 
@@ -105,8 +105,9 @@ def _figure(one: Result) -> str:
 
 
 def _span(one: Result) -> str:
-    known = one.low is not None and one.high is not None
-    return f"{one.shown} ({one.low:.2f} to {one.high:.2f})" if known else one.shown
+    if one.low is None or one.high is None or one.low == one.high:
+        return one.shown
+    return f"{one.shown} ({' to '.join(written(end, '') for end in (one.low, one.high))})"
 
 
 def _table(head: Sequence[str], sides: str, rows: Sequence[Sequence[str]], results: Results) -> str:

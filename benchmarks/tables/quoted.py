@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from stylepress.benchmarks.figures.result import Result, Results
+from stylepress.benchmarks.figures.result import Result
 from stylepress.benchmarks.tables.blocks import MARKED
 
 UNITS = {
@@ -60,9 +60,18 @@ def quotes(text: str) -> Iterator[Quote]:
         yield Quote(line, found[0], found["number"], UNITS[found["unit"]])
 
 
-def unbacked(text: str, tables: Sequence[Results], settings: Collection[str]) -> Iterator[Quote]:
-    """Yield the figures that neither a row has nor ``settings``: limits, defaults, other's claims."""
-    rows = [row for table in tables for row in table.rows]
+def unbacked(
+    text: str, rows: Mapping[str, Sequence[Result]], settings: Collection[str]
+) -> Iterator[Quote]:
+    """Yield the figures that are no ``settings`` and not what their own rows hold.
+
+    ``rows`` are those that a figure is said to be of, by the figure as it is written: any other
+    row that happens to have the number does not back it. ``settings`` are limits, defaults and
+    claims of others.
+    """
     for quote in quotes(text):
-        if quote.text not in settings and not any(quote.shows(row) for row in rows):
+        if quote.text in settings:
+            continue
+        named = rows.get(quote.text, ())
+        if not named or not all(quote.shows(row) for row in named):
             yield quote

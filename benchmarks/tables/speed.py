@@ -26,7 +26,7 @@ from stylepress.runtime.bundle import Bundle, load_bundle
 PLANS: Mapping[tuple[int, int], Plan] = {
     (256, 256): Plan(rounds=8, turn_s=0.15, warm_up=2),
     (512, 512): Plan(rounds=8, turn_s=0.2, warm_up=2),
-    (720, 1280): Plan(rounds=6, turn_s=0.2, warm_up=1),
+    (720, 1280): Plan(rounds=10, turn_s=0.2, warm_up=1),
 }
 NEEDS_GIB = {(720, 1280): 20}
 """With teacher and student open in ten engines each; measured 18."""

@@ -24,7 +24,7 @@ from stylepress.errors import StylepressError
 from stylepress.runtime.backends import Engine, EngineOptions, open_engine
 from stylepress.runtime.bundle import load_bundle
 
-WINDOW = 5
+WINDOW_S, LEAST_CALLS = 0.5, 3
 REFUSED = 2
 
 
@@ -34,7 +34,8 @@ class Request:
 
     ``frames`` is a .npy file with uint8 (K, H, W, 3), fed one at a time in turn. Warm-up lasts at
     least ``warm_s`` and ``warm_count`` calls, and on until the medians of the last three windows
-    of five calls lie within 2 %, but no longer than ``warm_cap_s``. Measuring lasts at least
+    (half a second each, a third of ``warm_s`` where that is less, and three calls) lie within 2 %,
+    but no longer than ``warm_cap_s``. Measuring lasts at least
     ``min_s`` and ``min_count`` calls. ``extra_bytes`` are hashed (SHA-256) inside every call: a
     slowdown of known size, to try a gate with.
     """
@@ -88,7 +89,7 @@ def run_arm(request: Request) -> Answer:
     try:
         call = _timed(engine, frames, request.extra_bytes)
         first_call_ns = call()
-        warm = _warm(call, request)
+        warm_calls, stable = warmed_up(call, request)
         gc.collect()
         # Eight bytes a call: the faster arm makes more calls, and its memory is compared.
         samples = array("q")
@@ -114,8 +115,8 @@ def run_arm(request: Request) -> Answer:
         samples_ns=tuple(samples),
         load_ns=load_ns,
         first_call_ns=first_call_ns,
-        warm_calls=len(warm),
-        stable=settled(warm),
+        warm_calls=warm_calls,
+        stable=stable,
         peak_rss_bytes=peak,
         waited_share=waited,
         engine=facts,
@@ -123,12 +124,25 @@ def run_arm(request: Request) -> Answer:
     )
 
 
-def settled(calls: list[int]) -> bool:
-    """Say whether the medians of the last three windows of five calls lie within 2 %."""
-    if len(calls) < WINDOWS * WINDOW:
-        return False
-    ends = [len(calls) - WINDOW * back for back in range(WINDOWS)]
-    return agree([median(calls[end - WINDOW : end]) for end in ends])
+def warmed_up(call: Callable[[], int], request: Request) -> tuple[int, bool]:
+    """Call, which returns nanoseconds, until it is settled; return how often, and whether it is.
+
+    As ``scenarios/warm_up.py`` does it, without its imports: they would be in the arm's memory.
+    """
+    window_ns = 1e9 * min(WINDOW_S, request.warm_s / WINDOWS)
+    medians: list[float] = []
+    window = array("q")
+    count, total_ns, end_ns = 0, 0, window_ns
+    while True:
+        settled = agree(medians)
+        enough = count >= request.warm_count and total_ns >= 1e9 * request.warm_s
+        if enough and (settled or total_ns >= 1e9 * request.warm_cap_s):
+            return count, settled
+        window.append(call())
+        count, total_ns = count + 1, total_ns + window[-1]
+        if len(window) >= LEAST_CALLS and total_ns >= end_ns:
+            medians.append(median(window))
+            window, end_ns = array("q"), total_ns + window_ns
 
 
 def waited_ns() -> int | None:
@@ -173,17 +187,6 @@ def _timed(engine: Engine, frames: np.ndarray, extra_bytes: int) -> Callable[[],
         return perf_counter_ns() - began
 
     return call
-
-
-def _warm(call: Callable[[], int], request: Request) -> list[int]:
-    calls: list[int] = []
-    total_ns = 0
-    while True:
-        enough = len(calls) >= request.warm_count and total_ns >= 1e9 * request.warm_s
-        if enough and (total_ns >= 1e9 * request.warm_cap_s or settled(calls)):
-            return calls
-        calls.append(call())
-        total_ns += calls[-1]
 
 
 def _end_with_parent() -> None:

@@ -69,6 +69,16 @@ def test_pictures_nearer_to_the_reference_than_the_original_fail() -> None:
     assert of("direct", better).verdict == "regression"
 
 
+def test_what_sets_the_limit_of_drift_is_told() -> None:
+    share = of("drift", judged(ORIGINAL + 1e-6, benign=1e-9))
+    assert share.why == "the limit is 2% of the distance to the reference"
+    ceiling = of("drift", judged(ORIGINAL + 1e-6, benign=0.1))
+    assert ceiling.why.startswith("the limit is what a change may move it by, ")
+    assert share.limit is not None
+    assert ceiling.limit is not None
+    assert ceiling.limit > share.limit
+
+
 def test_pictures_farther_from_the_reference_fail_too() -> None:
     assert of("drift", judged(ORIGINAL + 0.5)).verdict == "regression"
 

@@ -3,20 +3,71 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from stylepress.benchmarks.verdict.album import album
-from stylepress.benchmarks.verdict.arm import settled
+from stylepress.benchmarks.verdict.arm import Request, warmed_up
 from stylepress.benchmarks.verdict.drawing import judged
 from stylepress.benchmarks.verdict.pictures import Drawn, PairedJudge, PictureLimits, growth
 
+WARM = Request(
+    bundle="b",
+    backend="null",
+    frames="f",
+    answer="a",
+    threads=1,
+    warm_s=3.0,
+    warm_count=10,
+    warm_cap_s=9.0,
+    min_s=0,
+    min_count=1,
+)
 
-def test_a_warm_up_settles_when_its_last_three_windows_agree() -> None:
-    assert settled([9, 9, 9, 9, 9, *[100] * 15])
-    assert not settled([100] * 14)
-    assert not settled([*[100] * 10, *[103] * 5])
+
+def clock(call_ms: Callable[[float], float]) -> Callable[[], int]:
+    """An engine whose calls take so many ms at a time in seconds."""
+    at_ns = 0
+
+    def call() -> int:
+        nonlocal at_ns
+        taken = round(1e6 * call_ms(at_ns / 1e9))
+        at_ns += taken
+        return taken
+
+    return call
+
+
+def test_an_even_engine_warms_up_for_the_least_time() -> None:
+    count, settled = warmed_up(clock(lambda _: 10.0), WARM)
+    assert settled
+    assert count == 300
+
+
+def test_a_warm_up_goes_on_while_calls_get_faster() -> None:
+    count, settled = warmed_up(clock(lambda s: 10 * (1 + math.exp(-s / 2))), WARM)
+    assert settled
+    assert 4.5 < count / 75 < 9  # half a second is 50 to 75 calls by then
+
+
+def test_an_engine_that_never_settles_is_told() -> None:
+    count, settled = warmed_up(clock(lambda s: 10 * 1.1**s), WARM)
+    assert not settled
+    assert count > 300
+
+
+def test_noise_of_single_calls_is_no_reason_to_warm_up_longer() -> None:
+    rng = np.random.default_rng(0)
+    _, settled = warmed_up(clock(lambda _: 7 * float(rng.normal(1, 0.05))), WARM)
+    assert settled
+
+
+def test_without_a_warm_up_only_the_count_is_kept() -> None:
+    count, _ = warmed_up(clock(lambda _: 10.0), replace(WARM, warm_s=0, warm_cap_s=0))
+    assert count == 10
 
 
 @pytest.mark.parametrize(
