@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator, validate
 from pydantic import ValidationError
 
 from stylepress.benchmarks.machine.watch import Event, Validity
@@ -38,6 +39,15 @@ def test_the_schema_is_draft_2020_12_and_names_every_part_that_is_written(
     keys = set(json.loads(written.read_text(encoding="utf-8")))
     assert keys == set(schema["properties"]) - {"gallery"}
     assert schema["properties"]["schema_version"]["const"] == 2
+
+
+def test_what_is_written_obeys_its_schema(written: Path) -> None:
+    schema = report_schema()
+    Draft202012Validator.check_schema(schema)
+    record = json.loads(written.read_text(encoding="utf-8"))
+    validate(record, schema, Draft202012Validator)
+    for broken in ({**record, "surprise": 1}, {**record, "models": "none"}):
+        assert not Draft202012Validator(schema).is_valid(broken)
 
 
 def test_pictures_are_not_in_the_file(report: Report, written: Path) -> None:
