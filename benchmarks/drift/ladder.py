@@ -17,6 +17,7 @@ from stylepress.benchmarks.drift.features.extractor import Extractor, Perceptual
 from stylepress.benchmarks.drift.paired import pair_scores
 from stylepress.benchmarks.drift.rungs import Ladder, Rung
 from stylepress.benchmarks.drift.squares import squares
+from stylepress.benchmarks.pictures.quality import content_distance, scaled
 from stylepress.progress import Progress
 
 Pixels = NDArray[np.uint8]
@@ -31,23 +32,28 @@ class Climb:
 
     Distances over sets use squares of ``square`` pixels of all pictures (None: the pictures),
     paired metrics the middle of the first four. The size of the drift needs the (M, d)
-    features of a ``reference``.
+    features of a ``reference``, the drift of content the ``contents``: what the model was given.
     """
 
     extractor: Extractor
     lpips: Perceptual | None = None
     reference: NDArray[np.float64] | None = None
+    contents: Sequence[Pixels] = ()
     square: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Set:
-    """Pictures of which every metric can be taken; ``gap`` is their distance to the reference."""
+    """Pictures of which every metric can be taken.
+
+    ``gap`` is their distance to the reference, ``away`` that of each of the middles to its content.
+    """
 
     features: NDArray[np.float64]
     gap: float | None
     patches: Patches
     middles: Sequence[Pixels]
+    away: Sequence[float]
 
 
 def ladder(pictures: Sequence[Pixels], climb: Climb, *, progress: Progress) -> Ladder:
@@ -75,11 +81,17 @@ def ladder(pictures: Sequence[Pixels], climb: Climb, *, progress: Progress) -> L
 def _described(pictures: Sequence[Pixels], climb: Climb) -> _Set:
     cut = [square for picture in pictures for square in squares(picture, climb.square)]
     features, reference = climb.extractor.see(cut).features, climb.reference
+    middles = [_middle(picture) for picture in pictures[:PAIRS]]
+    contents = [_middle(picture) for picture in climb.contents[:PAIRS]]
     return _Set(
         features,
         None if reference is None else features_distance(reference, features),
         Patches.of(pictures, taken=TAKEN if climb.square is None else TAKEN_OF_FEW),
-        [_middle(picture) for picture in pictures[:PAIRS]],
+        middles,
+        [
+            content_distance(scaled(one), scaled(two))
+            for one, two in zip(middles, contents, strict=bool(contents))
+        ],
     )
 
 
@@ -92,6 +104,8 @@ def _values(whole: _Set, damaged: _Set, climb: Climb) -> Iterator[tuple[str, flo
     scores = []
     for number, (one, two) in enumerate(zip(whole.middles, damaged.middles, strict=True)):
         extra = {} if climb.lpips is None else {"lpips": climb.lpips.distance(one, two)}
+        if whole.away:
+            extra["content_drift"] = damaged.away[number] - whole.away[number]
         scores.append(pair_scores(number, one, two, extra=extra).values)
     for name in scores[0]:
         yield name, math.fsum(one[name] for one in scores) / len(scores)

@@ -50,7 +50,7 @@ def pair_scores(
 ) -> PairScores:
     """Score two (H, W, 3) uint8 pictures; ``extra`` adds measures that were taken elsewhere.
 
-    SSIM needs sides of 11, MS-SSIM of 176: below, they are left out.
+    SSIM needs sides of 11, the cast of a place of 64, MS-SSIM of 176: below, they are left out.
 
     Raises:
         FrameError: pictures of two sizes.
@@ -64,6 +64,7 @@ def pair_scores(
     values = {
         "psnr_db": min(psnr_db(first, second), CAP_DB),
         "levels": float(np.mean(np.abs(one.astype(np.int16) - two))),
+        **colour_shifts(one, two),
     }
     side = min(one.shape[:2])
     if side >= STRUCTURE_SIDE:

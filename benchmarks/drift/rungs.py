@@ -21,6 +21,16 @@ MORE_IS_WORSE: Mapping[str, bool] = {
     "content_drift": True,
 }
 """Of the paired measures; a distance between sets is worse when it is more."""
+AIMED: Mapping[str, tuple[str, ...]] = {
+    "cast_levels": ("colour",),
+    "place_levels": ("colour",),
+    "content_drift": ("jpeg", "blur", "noise", "bits"),
+}
+"""By which damages a measure is ranked that is made to see only some; all others by every one.
+
+Casts are of the mean colour, which only a tint moves on purpose: of noise, blur or coding they see
+what is cut off at black and white. The content is what is drawn, which a tint leaves as it was.
+"""
 
 
 class Rung(Part):
@@ -62,13 +72,14 @@ class Ladder(Part):
         return [rung.values[metric] for rung in self.rungs if rung.kind == kind]
 
     def correlations(self) -> dict[tuple[str, str], float]:
-        """Spearman of each metric, turned so that more is worse, with each kind of damage."""
+        """Spearman of each metric, turned so that more is worse, with the damages it should see."""
         return {
             (metric, kind): rank_correlation(
                 range(len(climb)), climb if MORE_IS_WORSE.get(metric, True) else [-v for v in climb]
             )
             for metric in self.metrics
             for kind in self.kinds
+            if kind in AIMED.get(metric, self.kinds)
             for climb in [self.climb(metric, kind)]
         }
 

@@ -18,13 +18,7 @@ from stylepress.benchmarks.drift.features.extractor import Extractor, Perceptual
 from stylepress.benchmarks.drift.frechet_drift import Features, frechet_drift
 from stylepress.benchmarks.drift.gate import Limits, checks
 from stylepress.benchmarks.drift.ladder import Climb, ladder
-from stylepress.benchmarks.drift.paired import (
-    STRUCTURE_SIDE,
-    PairScores,
-    colour_shifts,
-    pair_scores,
-    paired,
-)
+from stylepress.benchmarks.drift.paired import STRUCTURE_SIDE, PairScores, pair_scores, paired
 from stylepress.benchmarks.drift.result import Drift, Score
 from stylepress.benchmarks.drift.rungs import Ladder
 from stylepress.benchmarks.drift.squares import squares
@@ -131,6 +125,7 @@ class _Study:
             for name in ("original", "compressed", "benign")
         }
         self.kept: list[Pixels] = []
+        self.contents: list[Pixels] = []
         self.lpips = None if isinstance(options.lpips, str) else options.lpips
 
     def drift(self, pairs: Iterable[Pair], references: Iterable[Pixels]) -> Drift:
@@ -215,14 +210,14 @@ class _Study:
         for number, pair in enumerate(pairs):
             if number < most:
                 self.kept.append(pair.original)
+                self.contents.append(pair.content)
             yield number, pair
 
     def _compare(self, number: int, pair: Pair) -> _Described:
         one, two = pair.original, pair.compressed
         content, first, second = (scaled(each) for each in (pair.content, one, two))
         extra = {
-            "content_drift": content_distance(second, content) - content_distance(first, content),
-            **colour_shifts(one, two),
+            "content_drift": content_distance(second, content) - content_distance(first, content)
         }
         if self.lpips is not None:
             extra["lpips"] = self.lpips.distance(one, two)
@@ -260,6 +255,7 @@ class _Study:
             self.extractor,
             lpips=self.lpips,
             reference=reference,
+            contents=self.contents,
             square=self.options.square,
         )
         return ladder(self.kept, climb, progress=self.progress)

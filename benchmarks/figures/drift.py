@@ -149,11 +149,16 @@ def distance_rows() -> Iterator[Row]:
 
 
 def ladder_row(photos: Sequence[Pixels], progress: Progress) -> Row:
-    """Damage pictures in five known ways, six strengths each; rank them by every metric."""
+    """Damage pictures in five known ways, six strengths each; rank them by every metric.
+
+    Each picture is its own content. Casts are ranked by tints only, the drift of content by all but
+    tints: neither is made to see the rest (``rungs.AIMED``).
+    """
     pictures = list(Crops(photos, LADDER_PICTURES, SMALL))
     extractor = HandcraftedExtractor()
     others = extractor.see(list(Crops(photos, LADDER_PICTURES, SMALL, seed=1))).features
-    ranks = ladder(pictures, Climb(extractor, reference=others), progress=progress).correlations()
+    climb = Climb(extractor, reference=others, contents=pictures)
+    ranks = ladder(pictures, climb, progress=progress).correlations()
     # A metric that does not vary has no rank, which is worse than any.
     (metric, kind), worst = min(
         ranks.items(), key=lambda each: -math.inf if math.isnan(each[1]) else each[1]

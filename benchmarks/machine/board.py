@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from stylepress.benchmarks.machine.files import Tree
+from stylepress.benchmarks.machine.libraries import debian_packages
 from stylepress.benchmarks.machine.sensors import devfreq_gpus
 
 Ask = Callable[[Sequence[str]], str]
@@ -38,7 +39,7 @@ def read_board(tree: Tree, *, ask: Ask | None = None) -> dict[str, Any]:
         "model": model,
         "chip": _chip(tree),
         "l4t": None if release is None else f"{release[1]}.{release[2]}",
-        "jetpack": _jetpack(tree),
+        "jetpack": debian_packages(tree).get("nvidia-jetpack"),
         "power_mode": number,
         "power_mode_name": name,
         "clocks_locked": clocks_locked(tree),
@@ -96,17 +97,6 @@ def _power_mode(tree: Tree, ask: Ask) -> tuple[int | None, str | None]:
 def _chip(tree: Tree) -> str | None:
     names = (_or_none(tree, "proc/device-tree/compatible") or "").split("\0")
     return next((name.partition(",")[2] for name in names if name.startswith("nvidia,tegra")), None)
-
-
-def _jetpack(tree: Tree) -> str | None:
-    package = None
-    for line in (_or_none(tree, "var/lib/dpkg/status") or "").splitlines():
-        key, _, value = line.partition(": ")
-        if key == "Package":
-            package = value
-        elif key == "Version" and package == "nvidia-jetpack":
-            return value
-    return None
 
 
 def _gpu_mhz(tree: Tree) -> tuple[float, float] | None:

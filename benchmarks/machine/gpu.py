@@ -20,6 +20,8 @@ SLOWED: Mapping[str, int] = {
 }
 """Clock event bits (nvml.h) that make a measurement worthless; 0x4 below only speaks of a limit."""
 POWER_CAPPED = 0x4
+IDLE = 0x1
+LOCK_UNTOLD = "NVML does not tell what nvidia-smi -lgc locks"
 MEBIBYTE = 1 << 20
 
 
@@ -43,6 +45,7 @@ class Gpus:
             raise LookupError(said if "NVML" in said else f"NVML: {said}") from error
         if not self._handles:
             raise LookupError("NVML finds no GPU")
+        self._used_until = [0] * len(self._handles)
 
     def facts(self) -> list[dict[str, Any]]:
         """Return what each GPU is and how it is set, by the names of the machine record."""
@@ -52,14 +55,22 @@ class Gpus:
         """Return ``gpuN.…`` values of every GPU, now; ``ours`` are the processes that count as own.
 
         ``clock_events`` is a sum of bits, ``energy_j`` counts since the driver was loaded,
-        ``power_w`` is the driver's own average.
+        ``power_w`` is the driver's own average. ``foreign_processes`` compute, those that only draw
+        are ``drawing_processes``; ``foreign_load`` is the share of the GPU that both used, 0..1.
         """
         values: dict[str, float] = {}
+        own = frozenset(ours)
         for index, handle in enumerate(self._handles):
-            for name, value in self._now(handle, frozenset(ours)).items():
+            now = {**self._now(handle, own), "foreign_load": self._used_by_others(index, own)}
+            for name, value in now.items():
                 if value is not None:
                     values[f"gpu{index}.{name}"] = value
         return values
+
+    def locks(self) -> dict[str, float]:
+        """Return ``lock.gpuN.sm_mhz`` of each GPU whose applications were given a clock."""
+        found = {f"lock.gpu{n}.sm_mhz": self._locked(one) for n, one in enumerate(self._handles)}
+        return {name: float(clock) for name, clock in found.items() if clock is not None}
 
     def _facts(self, handle: Any) -> dict[str, Any]:
         nvml, ask = self._nvml, self._ask
@@ -89,6 +100,8 @@ class Gpus:
             "power_limit_w": limit and limit / 1000,
             "temperature_c": ask("nvmlDeviceGetTemperature", handle, nvml.NVML_TEMPERATURE_GPU),
             **clocks,
+            "locked_sm_mhz": self._locked(handle),
+            "fan_percent": ask("nvmlDeviceGetFanSpeed", handle),
         }
 
     def _now(self, handle: Any, ours: frozenset[int]) -> Mapping[str, float | None]:
@@ -102,6 +115,8 @@ class Gpus:
             events = ask("nvmlDeviceGetCurrentClocksThrottleReasons", handle)
         running = ask("nvmlDeviceGetComputeRunningProcesses", handle)
         own = [one for one in running or () if one.pid in ours]
+        computing = {one.pid for one in running or ()}
+        drawing = ask("nvmlDeviceGetGraphicsRunningProcesses", handle)
         held = [one.usedGpuMemory for one in own if one.usedGpuMemory is not None]
         return {
             "clock_events": events,
@@ -113,7 +128,33 @@ class Gpus:
             "own_memory_bytes": sum(held) if held else None,
             "own_processes": None if running is None else len(own),
             "foreign_processes": None if running is None else len(running) - len(own),
+            "drawing_processes": None
+            if drawing is None
+            else len({one.pid for one in drawing} - computing - ours),
         }
+
+    def _locked(self, handle: Any) -> int | None:
+        """Return the clock that somebody gave to applications, None where it is the usual one."""
+        clocks: list[int | None] = [
+            self._ask(f"nvmlDeviceGet{which}Clock", handle, self._nvml.NVML_CLOCK_SM)
+            for which in ("Applications", "DefaultApplications")
+        ]
+        given, usual = clocks
+        return None if usual is None or given == usual else given
+
+    def _used_by_others(self, index: int, ours: frozenset[int]) -> float | None:
+        """Return what others used since the last call; None at first, and where it is not told.
+
+        The driver has no samples of a GPU that nobody used.
+        """
+        since = self._used_until[index]
+        samples = self._ask("nvmlDeviceGetProcessUtilization", self._handles[index], since)
+        if not samples:
+            return 0.0 if since else None
+        self._used_until[index] = max(one.timeStamp for one in samples)
+        latest = {one.pid: one.smUtil for one in sorted(samples, key=lambda one: one.timeStamp)}
+        used = sum(share for pid, share in latest.items() if pid not in ours)
+        return min(1.0, used / 100) if since else None
 
     def _ask(self, name: str, *arguments: Any) -> Any:
         """Call a function of the library; None when GPU, driver or package do not know it."""
@@ -146,7 +187,8 @@ def nvml_probe(ours: Callable[[], Sequence[int]]) -> Probe:
         LookupError: the package, the driver or a GPU is missing.
     """
     gpus = open_gpus()
-    return lambda: gpus.read(ours())
+    locks = gpus.locks()
+    return lambda: {**gpus.read(ours()), **locks}
 
 
 def slowed_by(events: int) -> tuple[str, ...]:

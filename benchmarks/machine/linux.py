@@ -14,6 +14,7 @@ FLAGS = (
 """Processor features that decide which kernels a backend takes."""
 CPUS = "sys/devices/system/cpu"
 GIBIBYTE = 1 << 30
+FULL_PWM = 255
 NO_LIMIT = 1 << 60
 """What an old control group without a limit says is more than this many bytes."""
 
@@ -29,6 +30,16 @@ class Linux:
         with suppress(OSError):
             return self.tree.text("proc/device-tree/model")
         return self._cpu_field("model name", "Hardware", "Processor")
+
+    def distribution(self) -> str:
+        """Return the distribution's name and version; of a container its own."""
+        for name in ("etc/os-release", "usr/lib/os-release"):
+            with suppress(OSError):
+                for line in self.tree.text(name).splitlines():
+                    key, _, value = line.partition("=")
+                    if key == "PRETTY_NAME":
+                        return value.strip("\"'")
+        raise LookupError("/etc/os-release does not name the distribution")
 
     def flags(self) -> tuple[str, ...]:
         """Return the features that matter here."""
@@ -139,6 +150,18 @@ class Linux:
             name.removeprefix("temperature.").removesuffix("_c"): round(value, 1)
             for name, value in read.items()
         }
+
+    def fans(self) -> dict[str, float]:
+        """Return how fast each fan is told to turn, 0..1 of the most, by monitor and number."""
+        found = {}
+        for chip in self.tree.chips():
+            for file in self.tree.names(f"{chip}/pwm[0-9]"):
+                with suppress(OSError, ValueError):
+                    name = f"{self.tree.text(f'{chip}/name')} {file.rpartition('pwm')[2]}"
+                    found[name] = round(self.tree.number(file) / FULL_PWM, 2)
+        if not found:
+            raise LookupError("this system tells the speed of no fan")
+        return found
 
     def _of_cpus(self, name: str) -> list[str]:
         found = self.tree.names(f"{CPUS}/cpu[0-9]*/{name}")

@@ -13,19 +13,21 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from stylepress.benchmarks.machine.board import Ask, read_board
+from stylepress.benchmarks.machine.checkout import own_commit
 from stylepress.benchmarks.machine.files import Tree, reason
-from stylepress.benchmarks.machine.gpu import Gpus, open_gpus
+from stylepress.benchmarks.machine.gpu import LOCK_UNTOLD, Gpus, open_gpus
+from stylepress.benchmarks.machine.libraries import system_libraries
 from stylepress.benchmarks.machine.linux import Linux
 from stylepress.runtime.backends import usable_cores
 
 ADVISORY = frozenset(
     {
         *("load_average", "memory_free_gib", "cpu_pressure", "uptime_s", "boot_id", "mitigations"),
-        *("temperatures_c", "missing"),
+        *("temperatures_c", "fans", "commit", "missing"),
     }
 )
 """Recorded, but two reports may differ in them."""
-GPU_ADVISORY = frozenset({"temperature_c"})
+GPU_ADVISORY = frozenset({"temperature_c", "fan_percent"})
 PACKAGES: Mapping[str, tuple[str, ...]] = {
     "numpy": ("numpy",),
     "onnxruntime": ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino"),
@@ -33,6 +35,7 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
     "tensorrt": ("tensorrt",),
     "tensorrt-rtx": ("tensorrt-rtx", "tensorrt_rtx"),
     "torch": ("torch",),
+    "cuda": ("nvidia-cuda-runtime", "nvidia-cuda-runtime-cu12"),
     "cudnn": ("nvidia-cudnn-cu13", "nvidia-cudnn-cu12"),
     "av": ("av",),
     "pillow": ("pillow",),
@@ -40,6 +43,7 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
 }
 THREAD_VARIABLES = (
     *("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "KMP_BLOCKTIME", "KMP_AFFINITY"),
+    *("OMP_PROC_BIND", "OMP_PLACES"),
     *("MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "GOMP_SPINCOUNT", "CUDA_VISIBLE_DEVICES"),
 )
 
@@ -49,7 +53,9 @@ Value = TypeVar("Value")
 class Gpu(BaseModel):
     """One NVIDIA GPU and how it is set; None where it does not say.
 
-    ``set_…`` are the clocks that applications were given, ``most_…`` the highest there are.
+    ``set_…`` are the clocks that applications are given, ``most_…`` the highest there are.
+    ``locked_sm_mhz`` is the former where somebody set it (``nvidia-smi -ac``); a lock set with
+    ``nvidia-smi -lgc`` is told by no driver.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -69,6 +75,8 @@ class Gpu(BaseModel):
     set_sm_mhz: int | None
     set_memory_mhz: int | None
     temperature_c: float | None
+    locked_sm_mhz: int | None = None
+    fan_percent: int | None = None
 
 
 class Board(BaseModel):
@@ -91,7 +99,10 @@ class Machine(BaseModel):
 
     ``cores`` are those this process may run on, named in ``cpuset``, and ``quota_cores`` what its
     control group allows it of them. ``clocks_mhz`` are the least and most that each group of cores
-    is allowed. ``cpu_pressure`` is the share of ten seconds in which some task waited for a core.
+    is allowed. ``packages`` are those of Python, or what the system holds with its place.
+    ``cpu_pressure`` is the share of ten seconds in which some task waited for a core, ``fans`` how
+    fast each is told to turn, 0..1. ``commit`` is that of the checkout that measured, with a ``+``
+    when its files were changed.
     ``missing`` maps the name of a field to why it is None.
     """
 
@@ -115,6 +126,8 @@ class Machine(BaseModel):
     gpus: tuple[Gpu, ...] | None = None
     board: Board | None = None
     system: str
+    distribution: str | None = None
+    libc: str | None = None
     kernel: str
     python: str
     packages: dict[str, str | None]
@@ -126,6 +139,8 @@ class Machine(BaseModel):
     boot_id: str | None = None
     mitigations: str | None = None
     temperatures_c: dict[str, float] | None = None
+    fans: dict[str, float] | None = None
+    commit: str | None = None
     missing: dict[str, str]
 
     def gating(self) -> dict[str, object]:
@@ -143,15 +158,18 @@ def differing(
 ) -> dict[str, tuple[Any, Any]]:
     """Return the gating fields that differ, each with its two values: then nothing is compared.
 
-    ``vary`` names fields that are meant to differ, e.g. ``packages.openvino``; the name of a group
-    stands for all in it, e.g. ``packages``.
+    What one could not read and the other could differs, and so does a thread variable that only one
+    set. What an older record did not ask for yet is unknown, and keeps nothing apart. ``vary``
+    names fields that are meant to differ, e.g. ``packages.openvino``; the name of a group stands
+    for all in it, e.g. ``packages``.
     """
     first, second = one.gating(), other.gating()
+    free = {*vary, *_unasked(one), *_unasked(other)}
     return {
         name: (first.get(name), second.get(name))
         for name in sorted({*first, *second})
         if first.get(name) != second.get(name)
-        and not any(name == free or name.startswith(f"{free}.") for free in vary)
+        and not any(name == each or name.startswith(f"{each}.") for each in free)
     }
 
 
@@ -168,7 +186,7 @@ def record_machine(
     ``gpus`` opens the GPUs; tests give their own.
     """
     tree = Tree(root)
-    system = Linux(tree)
+    system, libraries = Linux(tree), system_libraries(tree)
     missing: dict[str, str] = {}
 
     def known(name: str, read: Callable[[], Value]) -> Value | None:
@@ -178,6 +196,9 @@ def record_machine(
             missing[name] = reason(error, root)
             return None
 
+    found = known("gpus", lambda: tuple(Gpu(**one) for one in (gpus or open_gpus)().facts()))
+    if any(gpu.locked_sm_mhz is None for gpu in found or ()):
+        missing["gpus.locked_sm_mhz"] = LOCK_UNTOLD
     return Machine(
         cpu=known("cpu", system.cpu),
         architecture=platform.machine(),
@@ -194,12 +215,14 @@ def record_machine(
         memory_gib=known("memory_gib", lambda: system.memory_gib("MemTotal")),
         memory_limit_gib=known("memory_limit_gib", system.memory_limit_gib),
         virtual=known("virtual", system.virtual),
-        gpus=known("gpus", lambda: tuple(Gpu(**one) for one in (gpus or open_gpus)().facts())),
+        gpus=found,
         board=known("board", lambda: Board(**read_board(tree, ask=ask))),
         system=platform.system(),
+        distribution=known("distribution", system.distribution),
+        libc=known("libc", _libc),
         kernel=platform.release(),
         python=platform.python_version(),
-        packages={name: _version(names) for name, names in PACKAGES.items()},
+        packages={name: _version(names) or libraries.get(name) for name, names in PACKAGES.items()},
         thread_variables={
             name: environment[name] for name in THREAD_VARIABLES if name in environment
         },
@@ -210,8 +233,23 @@ def record_machine(
         boot_id=known("boot_id", lambda: tree.text("proc/sys/kernel/random/boot_id")),
         mitigations=known("mitigations", system.mitigations),
         temperatures_c=known("temperatures_c", system.temperatures_c),
+        fans=known("fans", system.fans),
+        commit=known("commit", own_commit),
         missing=missing,
     )
+
+
+def _unasked(machine: Machine) -> set[str]:
+    """Return the fields that a record was written without: those that came later."""
+    parts: dict[str, BaseModel] = {f"gpus.{n}.": gpu for n, gpu in enumerate(machine.gpus or ())}
+    if machine.board is not None:
+        parts["board."] = machine.board
+    found = {f"packages.{name}" for name in PACKAGES if name not in machine.packages}
+    for before, part in {"": machine, **parts}.items():
+        found |= {
+            f"{before}{name}" for name in type(part).model_fields.keys() - part.model_fields_set
+        }
+    return found
 
 
 def _flat(facts: Mapping[str, Any], before: str = "") -> dict[str, object]:
@@ -222,6 +260,13 @@ def _flat(facts: Mapping[str, Any], before: str = "") -> dict[str, object]:
         else:
             flat[f"{before}{name}"] = value
     return flat
+
+
+def _libc() -> str:
+    name, version = platform.libc_ver()
+    if not name:
+        raise LookupError("Python does not tell its C library")
+    return f"{name} {version}"
 
 
 def _version(distributions: tuple[str, ...]) -> str | None:

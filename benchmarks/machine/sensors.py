@@ -189,9 +189,16 @@ def alarm_probe(tree: Tree) -> Probe:
 
 
 def devfreq_probe(tree: Tree) -> Probe:
-    """Return ``clock.gpu_mhz`` of a GPU that is part of the board."""
+    """Return ``clock.gpu_mhz`` of a GPU that is part of the board.
+
+    Where its least and most were the same at first, ``lock.clock.gpu_mhz`` is that.
+    """
     for folder in devfreq_gpus(tree):
-        return numbers(tree, {"clock.gpu_mhz": f"{folder}/cur_freq"}, scale=1e-6)
+        clock = numbers(tree, {"clock.gpu_mhz": f"{folder}/cur_freq"}, scale=1e-6)
+        ends = numbers(tree, {end: f"{folder}/{end}_freq" for end in ("min", "max")}, scale=1e-6)()
+        if "min" not in ends or ends["min"] != ends.get("max"):
+            return clock
+        return lambda: {**clock(), "lock.clock.gpu_mhz": ends["min"]}
     raise LookupError("this system has no integrated GPU with a clock in /sys/class/devfreq")
 
 

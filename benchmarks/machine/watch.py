@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from stylepress.benchmarks.machine.gpu import POWER_CAPPED, slowed_by
+from stylepress.benchmarks.machine.gpu import IDLE, POWER_CAPPED, slowed_by
 from stylepress.benchmarks.machine.sampler import READY
 from stylepress.benchmarks.machine.timeline import Follower, Timeline, Window
 from stylepress.benchmarks.part import Part
@@ -30,18 +30,22 @@ Kind = Literal[
     "swapped in",
     "foreign load",
     "foreign GPU process",
+    "clock unlocked",
     "heating",
 ]
 FULL_MINUTE_S = 60
+LOCK = "lock."
+"""Before the name of a clock's sensor: what that clock is locked at."""
 
 
 class Limits(Part):
     """What the machine may do while something is measured.
 
     ``foreign_load`` is the share of all cores that others used, the host included, judged in
-    windows of ``least_load_s`` on, as the system counts in ticks of 10 ms; ``slope_c`` the
-    rise of a temperature in a minute, judged only when it rose by ``least_rise_c`` at all, which
-    is more than a sensor's own steps.
+    windows of ``least_load_s`` on, as the system counts in ticks of 10 ms, and of a GPU, the mean;
+    ``slope_c`` the rise of a temperature in a minute, judged only when it rose by ``least_rise_c``
+    at all, which is more than a sensor's own steps. ``lock_off`` is by which share a GPU's clock
+    that is locked may lie beside its lock.
     """
 
     foreign_load: float = 0.05
@@ -49,6 +53,7 @@ class Limits(Part):
     slope_c: float = 1.0
     least_rise_c: float = 1.0
     least_slope_s: float = 10.0
+    lock_off: float = 0.02
 
 
 class Event(Part):
@@ -168,7 +173,8 @@ def judge(timeline: Timeline, window: Window, *, limits: Limits | None = None) -
     unread = {} if timeline.count(window) else {"sampler": "it read nothing meanwhile"}
     events = (
         *_slowed(timeline, window),
-        *_gpu_events(timeline, window),
+        *_gpu_events(timeline, window, limits),
+        *_unlocked(timeline, window, limits),
         *_foreign(timeline, window, limits),
         *_heating(timeline, window, limits),
     )
@@ -215,7 +221,7 @@ def _slowed(timeline: Timeline, window: Window) -> Iterator[Event]:
             yield Event(kind="power alarm", what=f"{name.removeprefix('alarm.')} was raised")
 
 
-def _gpu_events(timeline: Timeline, window: Window) -> Iterator[Event]:
+def _gpu_events(timeline: Timeline, window: Window, limits: Limits) -> Iterator[Event]:
     for name in timeline.names("gpu"):
         gpu, _, what = name.partition(".")
         values = [value for _, value in timeline.series(name, window)]
@@ -230,14 +236,52 @@ def _gpu_events(timeline: Timeline, window: Window) -> Iterator[Event]:
             if bits & POWER_CAPPED:
                 yield Event(kind="power capped", what=f"{gpu} met its limit", invalidates=False)
         elif what == "foreign_processes" and max(values) > 0:
-            # Inside a container the driver may number processes as the host does: then none of
-            # ours is ever found, and the others cannot be told from it.
-            known = timeline.peak(f"{gpu}.own_processes", window)
             yield Event(
                 kind="foreign GPU process",
                 what=f"{gpu} ran {max(values):g} processes that are not ours",
-                invalidates=bool(known),
+                invalidates=_known(timeline, gpu, window),
             )
+        elif what == "drawing_processes" and max(values) > 0:
+            # A desktop always draws: what it uses of the GPU decides, where that is told.
+            yield Event(
+                kind="foreign GPU process",
+                what=f"{gpu} drew for {max(values):g} processes that are not ours",
+                invalidates=False,
+            )
+        elif what == "foreign_load" and sum(values) > limits.foreign_load * len(values):
+            load = sum(values) / len(values)
+            yield Event(
+                kind="foreign GPU process",
+                what=f"others used {load:.0%} of {gpu}, more than {limits.foreign_load:.0%}",
+                invalidates=_known(timeline, gpu, window),
+            )
+
+
+def _known(timeline: Timeline, gpu: str, window: Window) -> bool:
+    """Say whether a GPU's processes can be told from ours.
+
+    Inside a container the driver may number processes as the host does: then none of ours is ever
+    found.
+    """
+    return bool(timeline.peak(f"{gpu}.own_processes", window))
+
+
+def _unlocked(timeline: Timeline, window: Window, limits: Limits) -> Iterator[Event]:
+    """Find the read that is farthest beside a lock; applications' clocks hold only at work."""
+    for name in timeline.names(LOCK):
+        sensor = name.removeprefix(LOCK)
+        events = f"{sensor.partition('.')[0]}.clock_events"
+        seen = [
+            (abs(values[sensor] / values[name] - 1), values[sensor], values[name])
+            for at, values in timeline.samples
+            if window.begin_ns <= at <= window.end_ns
+            and {sensor, name} <= values.keys()
+            and not int(values.get(events, 0)) & IDLE
+        ]
+        off, clock, lock = max(seen, default=(0.0, 0.0, 0.0))
+        if off > limits.lock_off:
+            what = f"{sensor.removesuffix('_mhz')} was {clock:g} MHz, though locked at {lock:g}"
+            yield Event(kind="clock unlocked", what=what)
 
 
 def _foreign(timeline: Timeline, window: Window, limits: Limits) -> Iterator[Event]:

@@ -15,6 +15,7 @@ from stylepress.benchmarks.resources.ina3221 import total_rails
 from stylepress.benchmarks.resources.rapl import PREFIX as RAPL
 
 Source = Literal["nvml counter", "nvml power", "ina3221", "rapl"]
+When = Literal["before", "after"]
 SENSORS: Mapping[Source, str] = {
     "nvml counter": "nvml",
     "nvml power": "nvml",
@@ -37,8 +38,9 @@ class Energy(Part):
     """What one source counted in a window, in joules; None with the reason in ``why``.
 
     ``rails`` are what was summed. ``updates`` are different values seen of a counter, or reads of a
-    power sensor, which are integrated by trapezoids. ``idle_w`` is the mean power in windows in
-    which nothing ran, before and after; ``net_j`` is gross without it, None where idle is unknown.
+    power sensor, which are integrated by trapezoids. ``idle_w`` is the mean power while nothing
+    ran, the lower of before and after (``idle_when``), as a GPU keeps its clocks high for a while;
+    ``net_j`` is gross without it, None where idle is unknown.
     """
 
     source: Source
@@ -48,6 +50,7 @@ class Energy(Part):
     frames: int
     gross_j: float | None = None
     idle_w: float | None = None
+    idle_when: When | None = None
     net_j: float | None = None
     why: str | None = None
 
@@ -140,13 +143,17 @@ def _counted(bare: Energy, timeline: Timeline, *, window: Window, idle: Sequence
     if gross is None or doubt is not None:
         unread = "the sensor was not read both before and after the window"
         return bare.model_copy(update={"updates": updates, "why": doubt or unread})
-    quiet = [(found, one.seconds) for one in idle if (found := joules(one)) is not None]
-    seconds = sum(one for _, one in quiet)
-    idle_w = sum(found for found, _ in quiet) / seconds if seconds else None
-    net = None if idle_w is None else gross - idle_w * window.seconds
-    return bare.model_copy(
-        update={"updates": updates, "gross_j": gross, "idle_w": idle_w, "net_j": net}
-    )
+    found: dict[str, float | str | None] = {"updates": updates, "gross_j": gross}
+    quiet = [
+        (drawn / one.seconds, "before" if one.end_ns <= window.begin_ns else "after")
+        for one in idle
+        if (drawn := joules(one)) is not None and one.seconds
+    ]
+    if quiet:
+        idle_w, when = min(quiet)
+        net = gross - idle_w * window.seconds
+        found |= {"idle_w": idle_w, "idle_when": when, "net_j": net}
+    return bare.model_copy(update=found)
 
 
 def _names(source: Source, timeline: Timeline) -> Iterator[tuple[str, str]]:

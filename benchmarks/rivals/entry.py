@@ -15,6 +15,7 @@ from stylepress.errors import StylepressError
 from stylepress.export.stage import frame_graph_of
 from stylepress.runtime.bundle import Bundle
 
+OPENVINO = "OpenVINO"
 NNCF, NNCF_TUNED = "OpenVINO, NNCF", "OpenVINO, NNCF tuned"
 INSTALL = "It is not installed: pip install --group results"
 Make = Callable[[], Rival]
@@ -38,6 +39,7 @@ class Entry:
 def rivals(entry: Entry) -> Iterator[Rival | Skipped]:
     """Yield the network in every engine of others that works here, and why each other does not."""
     makers: tuple[tuple[str, Make], ...] = (
+        (OPENVINO, lambda: _half(entry)),
         ("torch.compile", lambda: _compiled(entry)),
         ("MNN", lambda: _mnn(entry)),
         ("ncnn", lambda: _ncnn(entry)),
@@ -67,6 +69,12 @@ def _one(name: str, make: Make) -> Rival | Skipped:
         return Skipped(what=name, why=f"{INSTALL} ({error})")
     except (StylepressError, RuntimeError, OSError) as error:
         return Skipped(what=name, why=f"{type(error).__name__}: {error}"[:300])
+
+
+def _half(entry: Entry) -> Rival:
+    from stylepress.benchmarks.rivals.half import half
+
+    return half(OPENVINO, entry.bundle, entry.size, threads=entry.threads)
 
 
 def _compiled(entry: Entry) -> Rival:

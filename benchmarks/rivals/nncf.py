@@ -17,10 +17,11 @@ from nncf.quantization.advanced_parameters import (
     AdvancedSmoothQuantParameters,
 )
 
+from stylepress.benchmarks.rivals.half import settings
 from stylepress.benchmarks.rivals.rival import Rival
 from stylepress.benchmarks.timing.systems import Pixels
 from stylepress.runtime.bundle import Bundle
-from stylepress.runtime.ov import PRECISION, Lanes
+from stylepress.runtime.ov import Lanes
 
 MIXING = frozenset({"Add", "Multiply", "Subtract"})
 ALPHA = 0.5
@@ -60,17 +61,6 @@ def nncf(
         )
     lanes = Lanes(core.compile_model(made, "CPU", settings(threads)), 1)
     return Rival(name, f"nncf {version('nncf')}", "int8", lambda frame: lanes.run(frame, 1.0))
-
-
-def settings(threads: int) -> dict[str, Any]:
-    """Return what our OpenVINO backend compiles one lane with."""
-    return {
-        "INFERENCE_PRECISION_HINT": PRECISION,
-        "PERFORMANCE_HINT": "LATENCY",
-        "NUM_STREAMS": 1,
-        "INFERENCE_NUM_THREADS": threads,
-        "ENABLE_CPU_PINNING": False,
-    }
 
 
 def _mixing(model: openvino.Model) -> list[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, get_args
 
 from stylepress.benchmarks.machine.timeline import Window
 from stylepress.benchmarks.machine.watch import Validity, Watch
@@ -14,6 +15,7 @@ from stylepress.benchmarks.scenarios.clock import WallClock
 from stylepress.benchmarks.scenarios.fixed_rate import camera, fixed_rate
 from stylepress.benchmarks.scenarios.offline import offline
 from stylepress.benchmarks.scenarios.outcome import (
+    Drop,
     FixedRate,
     Length,
     Offline,
@@ -28,6 +30,7 @@ from stylepress.benchmarks.scenarios.warm_up import WarmRule
 from stylepress.errors import RecipeError
 
 SCENARIOS = ("single-stream", "fixed-rate", "server", "offline")
+DROPS: tuple[str, ...] = get_args(Drop)
 IDLE_S = 2.0
 """How long nothing runs before and after, where energy can be read: what the machine draws idle."""
 
@@ -51,28 +54,59 @@ class Scene(Part):
         return (*self.outcome.doubts, *self.validity.reasons)
 
 
-def setting_named(
-    name: str, *, fps: float, rate: float | None, lanes: int | None, cores: int
-) -> Setting:
-    """Return the setting of a scenario; ``lanes`` None is one, and one a core for ``offline``.
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a user may say of scenarios; None is what a scenario has of itself.
+
+    ``fps``, ``queue``, ``drop`` and ``deadline_ms`` are of the fixed rate, whose deadline is the next
+    frame; ``rate_hz`` and ``seed``, which draws when requests arrive, of the server. ``lanes`` are
+    one, and for ``offline`` one a core of ``cores``.
+    """
+
+    cores: int
+    fps: float = 30.0
+    queue: int = 1
+    drop: str = "oldest"
+    deadline_ms: float | None = None
+    rate_hz: float | None = None
+    seed: int = 0
+    lanes: int | None = None
+
+
+def setting_named(name: str, wish: Wish) -> Setting:
+    """Return the setting of a scenario.
 
     Raises:
-        RecipeError: no such scenario, a server without a rate, or a rate that is none.
+        RecipeError: no such scenario or way to drop, a server without a rate, or a number that
+            cannot be kept.
     """
     if name not in SCENARIOS:
         raise RecipeError(f"There is no scenario {name!r}. Name one of {', '.join(SCENARIOS)}.")
-    if name == "server" and rate is None:
+    if name == "server" and wish.rate_hz is None:
         raise RecipeError("Nobody said how many requests a server gets. Give e.g. `--rate 20`.")
-    count = lanes if lanes is not None else cores if name == "offline" else 1
-    rate_hz = 1.0 if rate is None else rate
-    for option, value in {"--fps": fps, "--rate": rate_hz, "--lanes": count}.items():
+    if wish.drop not in DROPS:
+        raise RecipeError(
+            f"Nobody can drop {wish.drop!r} of a full queue. Name one of {', '.join(DROPS)}."
+        )
+    rate_hz = 1.0 if wish.rate_hz is None else wish.rate_hz
+    deadline_ms = 1.0 if wish.deadline_ms is None else wish.deadline_ms
+    lanes = wish.cores if name == "offline" else 1
+    lanes = lanes if wish.lanes is None else wish.lanes
+    for option, value in {
+        "--fps": wish.fps,
+        "--rate": rate_hz,
+        "--lanes": lanes,
+        "--queue": wish.queue,
+        "--deadline": deadline_ms,
+    }.items():
         if not 0 < value < 1e6:
             raise RecipeError(f"{option} {value:g} cannot be kept. Give more than 0.")
     if name == "fixed-rate":
-        return camera(fps, lanes=count)
+        own = {} if wish.deadline_ms is None else {"deadline_ms": deadline_ms}
+        return camera(wish.fps, queue=wish.queue, drop=wish.drop, lanes=lanes, **own)
     if name == "server":
-        return Server(rate_hz=rate_hz, lanes=count)
-    return SingleStream() if name == "single-stream" else Offline(lanes=count)
+        return Server(rate_hz=rate_hz, seed=wish.seed, lanes=lanes)
+    return SingleStream() if name == "single-stream" else Offline(lanes=lanes)
 
 
 def lanes_of(setting: Setting) -> int:
@@ -108,8 +142,8 @@ def play(
     """Run a scenario once; the watch must have been started.
 
     Warming up is not in what is judged, nor in the energy. Where energy can be read, nothing runs
-    for a while before and after, and a run that is long enough for it by what was asked for is made
-    so long that a counter is renewed often enough too.
+    for a while before and after: what is drawn in the quieter of the two is idle. A run that is
+    long enough for it by what was asked for is made so long that a counter is renewed often enough.
     """
     rests = readable(watch.timeline())
     idle = list(_rest(rests))

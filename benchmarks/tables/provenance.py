@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 from stylepress import __version__
 from stylepress.benchmarks.figures.result import Provenance
+from stylepress.benchmarks.machine.checkout import commit
 from stylepress.benchmarks.machine.record import Machine
 
 PACKAGES = ("onnxruntime", "openvino", "torch")
 RESULTS = "benchmarks/results"
+APART = (RESULTS, "*.md")
+"""The tables themselves, and the documents they are written into, do not count as changes."""
 
 
 def provenance(machine: Machine, checkout: Path, *, day: str) -> Provenance:
@@ -20,26 +22,13 @@ def provenance(machine: Machine, checkout: Path, *, day: str) -> Provenance:
     return Provenance(
         measured=day,
         stylepress=__version__,
-        commit=commit(checkout),
+        commit=commit(checkout, apart=APART),
         cpu=machine.cpu or machine.architecture,
         cores=f"{machine.cores} core{'' if machine.cores == 1 else 's'}"
         + (f" ({flags})" if flags else ""),
         python=machine.python,
         packages=", ".join(f"{name} {version}" for name, version in known if version),
     )
-
-
-def commit(checkout: Path) -> str:
-    """Return the commit of a checkout, with a ``+`` when its files differ; empty outside of git.
-
-    The tables themselves, and the documents they are written into, do not count as changes.
-    """
-    head = _git(checkout, "rev-parse", "--short=12", "HEAD")
-    if not head:
-        return ""
-    others = [f":(exclude){RESULTS}", ":(exclude)*.md"]
-    changed = _git(checkout, "status", "--porcelain", "--untracked-files=no", "--", ".", *others)
-    return f"{head}+" if changed else head
 
 
 def told(*measured: Provenance) -> str:
@@ -53,13 +42,3 @@ def _line(made: Provenance) -> str:
         f"Measured by `make results` on {made.measured}{commit}: {made.cpu}, {made.cores}, "
         f"Python {made.python}, {made.packages}."
     )
-
-
-def _git(checkout: Path, *words: str) -> str:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(checkout), *words], capture_output=True, text=True, check=False
-        )
-    except OSError:
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""

@@ -15,6 +15,12 @@ def write(root: Path, files: Mapping[str, str]) -> Path:
     return root
 
 
+def debian(*packages: tuple[str, str], status: str = "install ok installed") -> str:
+    """Return paragraphs as /var/lib/dpkg/status has them, of names and versions."""
+    told = "Package: {}\nStatus: {}\nVersion: {}\nDescription: x\n Version: none\n\n"
+    return "".join(told.format(name, status, version) for name, version in packages)
+
+
 COMMON = {
     "proc/meminfo": "MemTotal:       16777216 kB\nMemAvailable:    8388608 kB\n",
     "proc/loadavg": "0.25 0.5 0.75 1/100 1\n",
@@ -35,7 +41,16 @@ JETSON = {
     "etc/nv_tegra_release": "# R36 (release), REVISION: 4.3, GCID: 1, BOARD: generic\n",
     "etc/nvpmodel.conf": "< POWER_MODEL ID=0 NAME=15W >\nCPU 1\n< POWER_MODEL ID=2 NAME=MAXN_SUPER >\n",
     "var/lib/nvpmodel/status": "pmode:0002",
-    "var/lib/dpkg/status": "Package: x\nVersion: 1\n\nPackage: nvidia-jetpack\nVersion: 6.2+b77\n",
+    "etc/os-release": 'NAME="Ubuntu"\nPRETTY_NAME="Ubuntu 22.04.5 LTS"\nVERSION_ID="22.04"\n',
+    "var/lib/dpkg/status": debian(
+        ("nvidia-jetpack", "6.2+b77"),
+        ("libnvinfer10", "10.3.0.30-1+cuda12.5"),
+        ("libnvinfer-dev", "10.3.0.30-1+cuda12.5"),
+        ("libcudnn9-cuda-12", "9.3.0.75-1"),
+        ("cuda-cudart-12-6", "12.6.68-1"),
+    )
+    + debian(("libnvinfer8", "8.5.2-1+cuda11.4"), status="deinstall ok config-files"),
+    "usr/local/cuda/version.json": '{"cuda": {"name": "CUDA SDK", "version": "12.6.11"}}',
     "sys/devices/system/cpu/cpufreq/policy0/scaling_min_freq": "1728000",
     "sys/devices/system/cpu/cpufreq/policy0/scaling_max_freq": "1728000",
     "sys/devices/system/cpu/cpufreq/policy0/scaling_cur_freq": "1728000",
@@ -65,6 +80,9 @@ JETSON = {
     "sys/class/hwmon/hwmon1/curr3_input": "1",
     "sys/class/hwmon/hwmon1/in7_label": "sum of shunt voltages",
     "sys/class/hwmon/hwmon1/in7_input": "3",
+    "sys/class/hwmon/hwmon0/name": "pwmfan",
+    "sys/class/hwmon/hwmon0/pwm1": "102",
+    "sys/class/hwmon/hwmon0/pwm1_enable": "1",
     "sys/class/hwmon/hwmon2/name": "soctherm_oc",
     "sys/class/hwmon/hwmon2/oc1_event_cnt": "0",
 }

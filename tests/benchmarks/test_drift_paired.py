@@ -64,10 +64,12 @@ def test_scores_that_need_more_pixels_are_left_out() -> None:
     assert set(pair_scores(0, smooth(side=64), smooth(1, 64)).values) == {
         "psnr_db",
         "levels",
+        "cast_levels",
+        "place_levels",
         "ssim",
     }
     tiny = np.zeros((8, 8, 3), np.uint8)
-    assert set(pair_scores(0, tiny, tiny).values) == {"psnr_db", "levels"}
+    assert set(pair_scores(0, tiny, tiny).values) == {"psnr_db", "levels", "cast_levels"}
 
 
 def test_pictures_of_two_sizes_are_refused() -> None:

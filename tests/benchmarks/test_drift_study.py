@@ -22,6 +22,7 @@ from stylepress.benchmarks.drift.result import Drift
 from stylepress.benchmarks.drift.rungs import Ladder, Rung
 from stylepress.benchmarks.drift.study import Pair, Run, StudyOptions, drawn_pairs, drift_study
 from stylepress.benchmarks.figures.drift import distance_rows, faded, ladder_row
+from stylepress.benchmarks.pictures.quality import content_distance
 from stylepress.errors import FrameError
 from stylepress.progress import Silent
 
@@ -106,6 +107,24 @@ def test_a_study_says_what_each_figure_is_like(broken: Drift) -> None:
     like = broken.like()
     assert {"direct", "patches", "psnr_db", "lpips"} <= set(like)
     assert set(like["psnr_db"]) == set(LADDERS)
+
+
+def test_every_paired_figure_of_a_study_has_its_place_on_the_ladder() -> None:
+    made = study(lambda f: faded(f, 0.9), Means(), StudyOptions(ladder=4, lpips=Levels()), count=8)
+    taken = {one.measure for one in made.paired}
+    assert {"cast_levels", "content_drift", "lpips"} < taken <= set(made.like())
+
+
+def test_a_ladder_tells_casts_and_how_far_each_damage_takes_from_the_content() -> None:
+    content, drawn = (picture(seed).repeat(2, 0).repeat(2, 1) for seed in (1, 2))
+    climb = Climb(HandcraftedExtractor(), contents=[content] * 4)
+    climbed = ladder([drawn] * 4, climb, progress=Silent())
+    assert climbed.climb("cast_levels", "colour")[:3] == pytest.approx([1, 2, 4], abs=0.2)
+    assert climbed.climb("place_levels", "colour")[:3] == pytest.approx([1, 2, 4], abs=0.2)
+    blurred = LADDERS["blur"].damage(drawn, 3, 0)
+    away = [content_distance(one / 255, content / 255) for one in (blurred, drawn)]
+    assert climbed.climb("content_drift", "blur")[-1] == pytest.approx(away[0] - away[1], rel=1e-4)
+    assert climbed.climb("content_drift", "bits")[0] == 0
 
 
 def test_a_study_takes_what_weights_allow_and_tells_what_it_skipped(broken: Drift) -> None:
@@ -240,9 +259,13 @@ def test_a_study_is_the_same_with_any_number_of_workers() -> None:
 
 def test_every_metric_climbs_every_ladder() -> None:
     pictures = [picture(seed).repeat(2, 0).repeat(2, 1) for seed in range(6)]
-    climbed = ladder(pictures, Climb(HandcraftedExtractor()), progress=Silent())
-    ranks = climbed.correlations()
+    climb = Climb(HandcraftedExtractor(), contents=pictures)
+    ranks = ladder(pictures, climb, progress=Silent()).correlations()
     assert {metric for metric, _ in ranks} >= {"direct", "kernel", "patches", "psnr_db", "ssim"}
+    assert [kind for metric, kind in ranks if metric == "cast_levels"] == ["colour"]
+    assert {kind for metric, kind in ranks if metric == "content_drift"} == set(LADDERS) - {
+        "colour"
+    }
     short = {key: rank for key, rank in ranks.items() if not rank >= 0.94}  # NaN is short too
     assert not short
 

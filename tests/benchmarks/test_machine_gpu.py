@@ -63,6 +63,7 @@ def test_the_sampler_reads_a_real_gpu_ten_times_a_second(seen: Seen) -> None:
             for name in seen.timeline.names(f"gpu{number}.")
         }
         assert {"temperature_c", "sm_mhz"} <= set(read)
+        read.pop("foreign_load", None)  # told only from when somebody used the GPU
         assert all(len(values) > 0.8 * 10 * WATCHED_S for values in read.values())
         assert all(0 < one < 130 for one in read["temperature_c"])
         assert all(one >= 0 for values in read.values() for one in values)

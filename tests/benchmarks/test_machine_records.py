@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -47,14 +48,23 @@ def nvml(**answers: Any) -> Any:
         "nvmlDeviceGetClockInfo": 2520,
         "nvmlDeviceGetTotalEnergyConsumption": 5_000_000,
         "nvmlDeviceGetPowerUsage": 250_000,
+        "nvmlDeviceGetFanSpeed": 30,
         "nvmlDeviceGetCurrentClocksEventReasons": 0x44,
         "nvmlDeviceGetComputeRunningProcesses": [
             SimpleNamespace(pid=7, usedGpuMemory=1 << 20),
             SimpleNamespace(pid=8, usedGpuMemory=None),
         ],
+        "nvmlDeviceGetGraphicsRunningProcesses": [
+            SimpleNamespace(pid=pid, usedGpuMemory=None) for pid in (7, 8, 9)
+        ],
+        "nvmlDeviceGetProcessUtilization": [
+            SimpleNamespace(pid=pid, timeStamp=when, smUtil=share)
+            for pid, when, share in ((9, 20, 12), (9, 10, 99), (8, 20, 3), (7, 20, 80))
+        ],
         **answers,
     }
-    names = ("nvmlDeviceGetMigMode", "nvmlDeviceGetEccMode", "nvmlDeviceGetApplicationsClock")
+    clocks = ("nvmlDeviceGetApplicationsClock", "nvmlDeviceGetDefaultApplicationsClock")
+    names = ("nvmlDeviceGetMigMode", "nvmlDeviceGetEccMode", *clocks)
     functions = dict.fromkeys(names, refuses)
     functions |= {name: (lambda *_, v=value: v) for name, value in known.items()}
     return SimpleNamespace(
@@ -73,6 +83,28 @@ def test_a_jetson_tells_module_software_power_mode_by_name_and_locked_clocks(
     assert (board.clocks_locked, board.gpu_mhz) == (True, (1020, 1020))
     assert machine.temperatures_c == {"cpu": 48.5, "tj": 50.2}
     assert machine.cpu == "NVIDIA Jetson Orin Nano Developer Kit"
+
+
+def test_a_jetson_tells_its_distribution_and_the_libraries_that_are_no_python_packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", none)
+    root = write(tmp_path, JETSON)
+    machine = record_machine({}, root=root, ask=refuse)
+    assert (machine.distribution, machine.fans) == ("Ubuntu 22.04.5 LTS", {"pwmfan 1": 0.4})
+    assert {name: version for name, version in machine.packages.items() if version} == {
+        "tensorrt": "10.3.0.30-1+cuda12.5 (libnvinfer10)",
+        "cudnn": "9.3.0.75-1 (libcudnn9-cuda-12)",
+        "cuda": "12.6.11 (/usr/local/cuda)",
+    }
+    (root / "usr/local/cuda/version.json").write_text("[]")
+    told = record_machine({}, root=root, ask=refuse).packages["cuda"]
+    assert told == "12.6.68-1 (cuda-cudart-12-6)"
+    monkeypatch.setattr(metadata, "version", lambda name: "9.9")
+    assert record_machine({}, root=root, ask=refuse).packages["tensorrt"] == "9.9"
 
 
 def test_without_its_files_the_power_mode_is_asked_of_the_command(tmp_path: Path) -> None:
@@ -148,6 +180,60 @@ def test_a_gpu_tells_what_it_is_and_none_where_it_does_not_support_it() -> None:
     assert len(facts["uuid_sha256"]) == 16
 
 
+def test_a_clock_that_somebody_set_is_a_lock_and_that_of_lgc_is_told_by_nobody(
+    tmp_path: Path,
+) -> None:
+    def machine(set_mhz: int) -> Machine:
+        clocks = {"": set_mhz, "Default": 1500}
+        told = {f"nvmlDeviceGet{name}ApplicationsClock": mhz for name, mhz in clocks.items()}
+        return record_machine({}, root=tmp_path, gpus=lambda: Gpus(nvml(**told)))
+
+    free, held = machine(1500), machine(1200)
+    assert [one.gpus and one.gpus[0].locked_sm_mhz for one in (free, held)] == [None, 1200]
+    assert "-lgc" in free.missing["gpus.locked_sm_mhz"]
+    assert "gpus.locked_sm_mhz" not in held.missing
+    assert set(differing(free, held)) == {
+        *("gpus.0.locked_sm_mhz", "gpus.0.set_sm_mhz", "gpus.0.set_memory_mhz")
+    }
+
+
+def test_a_clock_that_was_set_is_watched_beside_the_clock_of_its_gpu() -> None:
+    told = {"nvmlDeviceGetApplicationsClock": 1200, "nvmlDeviceGetDefaultApplicationsClock": 1500}
+    assert Gpus(nvml(**told)).locks() == {"lock.gpu0.sm_mhz": 1200}
+    assert Gpus(nvml()).locks() == {}
+
+
+def test_the_speed_of_a_fan_keeps_no_reports_apart(tmp_path: Path) -> None:
+    def machine(percent: int) -> Machine:
+        library = nvml(nvmlDeviceGetFanSpeed=percent)
+        return record_machine({}, root=tmp_path, gpus=lambda: Gpus(library))
+
+    assert differing(machine(30), machine(90)) == {}
+
+
+def test_what_a_record_was_written_without_keeps_no_reports_apart_but_what_it_lacks_does(
+    tmp_path: Path,
+) -> None:
+    def machine(**values: str) -> Machine:
+        return record_machine(
+            values, root=write(tmp_path, JETSON), ask=refuse, gpus=lambda: Gpus(nvml())
+        )
+
+    new = machine()
+    record = new.model_dump(mode="json", exclude={"distribution", "libc", "fans", "commit"})
+    del record["packages"]["cuda"], record["gpus"][0]["locked_sm_mhz"]
+    old = Machine.model_validate(record)
+    held = new.model_copy(
+        update={"gpus": tuple(g.model_copy(update={"locked_sm_mhz": 9}) for g in new.gpus or ())}
+    )
+    assert differing(old, held) == differing(held, old) == {}
+    assert differing(new, held) == {"gpus.0.locked_sm_mhz": (None, 9)}
+    unread = new.model_copy(update={"distribution": None})
+    assert differing(unread, new) == {"distribution": (None, "Ubuntu 22.04.5 LTS")}
+    assert list(differing(old, machine(OMP_PLACES="cores"))) == ["thread_variables.OMP_PLACES"]
+    assert "gpus.0.name" in differing(old, new.model_copy(update={"gpus": None}))
+
+
 def test_another_gpu_of_the_same_name_keeps_two_reports_apart(tmp_path: Path) -> None:
     def machine(uuid: bytes, degrees: int) -> Machine:
         library = nvml(nvmlDeviceGetUUID=uuid, nvmlDeviceGetTemperature=degrees)
@@ -164,6 +250,23 @@ def test_a_gpu_is_read_with_its_own_processes_apart_from_others() -> None:
     assert (values["gpu0.own_processes"], values["gpu0.foreign_processes"]) == (1, 1)
     assert values["gpu0.own_memory_bytes"] == 1 << 20
     assert slowed_by(int(values["gpu0.clock_events"])) == ("hardware thermal slowdown",)
+
+
+def test_what_others_use_of_a_gpu_is_told_from_the_second_look_on() -> None:
+    gpus = Gpus(nvml())
+    first, second = gpus.read([7]), gpus.read([7])
+    assert "gpu0.foreign_load" not in first
+    assert second["gpu0.foreign_load"] == 0.15
+    assert second["gpu0.drawing_processes"] == 1  # of those that draw, one computes and one is ours
+
+
+def test_a_gpu_that_nobody_used_since_or_that_does_not_tell_is_no_load() -> None:
+    library = nvml()
+    gpus, silent = Gpus(library), Gpus(nvml(nvmlDeviceGetProcessUtilization=[]))
+    gpus.read([])
+    library.nvmlDeviceGetProcessUtilization = lambda handle, since: []
+    assert gpus.read([])["gpu0.foreign_load"] == 0
+    assert [one for _ in range(2) for one in silent.read([]) if "foreign_load" in one] == []
 
 
 def test_a_gpu_of_an_old_driver_is_asked_by_the_old_name() -> None:

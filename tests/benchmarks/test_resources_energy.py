@@ -66,6 +66,27 @@ def test_a_counter_gives_gross_and_net_joules(source: str, sensor: str) -> None:
     assert found.why is None
 
 
+@pytest.mark.parametrize(("second", "when"), [(22.0, "before"), (2.0, "after")])
+def test_idle_is_the_quieter_of_before_and_after(second: float, when: str) -> None:
+    """Where the clocks are still high it draws 40 W, else 5 W."""
+
+    def draws(at: float) -> float:
+        return 60 if 10 <= at < 20 else 40 if abs(at - second) < 5 else 5
+
+    around = Window(0, 4 * SECOND), Window(21 * SECOND, 25 * SECOND)
+    found = of(timeline({"gpu0.power_w": draws}), "nvml power", idle=around)
+    assert found.idle_when == when
+    assert found.idle_w == pytest.approx(5)
+    assert found.net_j == pytest.approx(10 * (60 - 5), rel=0.02)
+
+
+def test_idle_that_was_read_on_one_side_only_is_that() -> None:
+    line = timeline({"gpu0.energy_j": burning})
+    unread = Window(-SECOND, SECOND)
+    assert of(line, "nvml counter", idle=(unread, AFTER)).idle_when == "after"
+    assert of(line, "nvml counter", idle=(unread,)).idle_when is None
+
+
 def test_power_is_integrated_by_trapezoids() -> None:
     found = of(timeline({"power.ina3221.VDD_IN_w": lambda second: second}), "ina3221")
     assert found.gross_j == pytest.approx((20**2 - 10**2) / 2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -26,7 +25,6 @@ from stylepress.benchmarks.tables.blocks import block, filled, refill
 from stylepress.benchmarks.tables.claims import claims_table
 from stylepress.benchmarks.tables.documents import parts, speed_table
 from stylepress.benchmarks.tables.poster import CROP, GAP, draw_poster
-from stylepress.benchmarks.tables.provenance import commit
 from stylepress.benchmarks.tables.setting import Setting
 from stylepress.benchmarks.tables.store import read_results, write_results
 from stylepress.benchmarks.timing.latency import Plan
@@ -101,25 +99,6 @@ def test_one_name_is_one_row() -> None:
             table.find("f", **wanted)
 
 
-def test_a_commit_is_told_and_whether_files_differ_from_it(tmp_path: Path) -> None:
-    def git(*words: str) -> None:
-        name = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
-        subprocess.run(["git", "-C", str(tmp_path), *name, *words], check=True, capture_output=True)
-
-    assert commit(tmp_path) == ""
-    git("init")
-    for name in ("code.py", "README.md"):
-        (tmp_path / name).write_text("1")
-    git("add", ".")
-    git("commit", "-m", "one")
-    known = commit(tmp_path)
-    assert len(known) == 12
-    (tmp_path / "README.md").write_text("2")
-    assert commit(tmp_path) == known
-    (tmp_path / "code.py").write_text("2")
-    assert commit(tmp_path) == f"{known}+"
-
-
 def test_generated_parts_are_replaced_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "a.md"
     path.write_text(f"before\n{block('one', 'old')}\n{block('two', 'kept')}\nafter\n")
@@ -136,15 +115,14 @@ def test_every_rival_draws_what_the_network_draws(entry: Entry) -> None:
     engine = open_engine(entry.bundle, backend, options=EngineOptions(size=SIZE))
     expected = engine.run(frame)
     engine.close()
-    found = list(rivals(entry))
-    assert not [one for one in found if isinstance(one, Skipped)]
-    assert len({one.engine for one in found if not isinstance(one, Skipped)}) == 5
+    found = [one for one in rivals(entry) if not isinstance(one, Skipped)]
+    names = {"torch.compile", "MNN", "ncnn", "OpenVINO, NNCF", "OpenVINO, NNCF tuned"}
+    assert {one.engine for one in found} - {"OpenVINO"} == names  # not all processors have bf16
     for one in found:
-        assert not isinstance(one, Skipped)
         drawn = one.run(frame)
         assert drawn.shape == expected.shape
         assert drawn.dtype == np.uint8
-        least = 35 if one.precision == "fp32" else 12
+        least = {"fp32": 35, "bf16": 25, "int8": 12}[one.precision]
         assert psnr_db(drawn[0] / 255, expected[0] / 255) > least, one.engine
 
 
@@ -274,7 +252,7 @@ def test_claims_name_every_place_where_their_tables_were_measured() -> None:
 def test_nncf_runs_with_the_options_of_our_backend(entry: Entry) -> None:
     pytest.importorskip("nncf")
     openvino = pytest.importorskip("openvino")
-    from stylepress.benchmarks.rivals.nncf import settings
+    from stylepress.benchmarks.rivals.half import settings
 
     engine = open_engine(
         entry.bundle, "openvino", options=EngineOptions(size=SIZE, threads=entry.threads)

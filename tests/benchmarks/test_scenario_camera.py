@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stylepress.benchmarks.scenarios.fixed_rate import camera, fixed_rate
-from stylepress.benchmarks.scenarios.outcome import Length, Outcome
+from stylepress.benchmarks.scenarios.outcome import Length, Offline, Outcome, Server
+from stylepress.benchmarks.scenarios.scene import Wish, setting_named
 from tests.benchmarks.clockwork import MS, Clockwork
 
 
@@ -109,3 +110,12 @@ def test_an_outcome_is_read_back_from_its_json() -> None:
     clock = Clockwork()
     made = fixed_rate(clock.system(60 * MS), lambda: None, camera(25), clock=clock)
     assert Outcome.model_validate_json(made.model_dump_json()) == made
+
+
+def test_what_a_user_says_of_a_camera_is_its_setting() -> None:
+    wish = Wish(cores=2, fps=25, queue=3, drop="none", deadline_ms=80)
+    made = setting_named("fixed-rate", wish)
+    assert made == camera(25, queue=3, drop="none", deadline_ms=80)
+    assert setting_named("fixed-rate", Wish(cores=2, fps=25)) == camera(25)
+    assert setting_named("offline", wish) == Offline(lanes=2)
+    assert setting_named("server", Wish(cores=2, rate_hz=9, seed=3)) == Server(rate_hz=9, seed=3)
