@@ -2,26 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from stylepress.benchmarks.drift.result import Check, Drift, FrechetDrift, Interval, Policy
+from stylepress.benchmarks.drift.result import (
+    Check,
+    CheckVerdict,
+    Drift,
+    FrechetDrift,
+    Interval,
+    Policy,
+)
 from stylepress.benchmarks.drift.titles import TITLES, check_title
 from stylepress.benchmarks.report import Consistency, Report
 from stylepress.benchmarks.sections import NONE, Section
+from stylepress.benchmarks.wording import NEAR, signed
 
 KINDS: Mapping[str, str] = {
     "jpeg": "like JPEG",
-    "blur": "blur, px",
-    "noise": "noise",
-    "colour": "tint",
-    "bits": "bits",
+    "blur": "like blur",
+    "noise": "like noise",
+    "colour": "like tint",
+    "bits": "like bits",
 }
+RUNGS: Mapping[str, str] = {
+    "jpeg": "JPEG, quality {}",
+    "blur": "blur, {} px",
+    "noise": "noise of {} levels",
+    "colour": "tint of {} levels",
+    "bits": "{} bits a channel",
+}
+"""How a damage of some strength is written."""
 FEW: Mapping[Policy, str] = {
-    "paired only": "These are fewer than dimensions: distances between sets mean nothing here. ",
-    "biased": "These are few for so many dimensions: distances between sets come out too large. ",
-    "printed": "These are enough to tell distances between sets, and too few to judge them. ",
+    "paired only": (
+        "{n} {what} are fewer than the {d} dimensions of a feature: the distances between sets "
+        "(P, D) mean nothing here, give more photos. "
+    ),
+    "biased": (
+        "{n} {what} are few for features of {d} dimensions: the distances between sets (P, D) "
+        "come out too large. "
+    ),
+    "printed": (
+        "{n} {what} are enough to tell the distances between sets (P, D), and too few to judge "
+        "them. "
+    ),
     "gated": "",
 }
+VERDICTS = (
+    "Each figure against its limit. ok: surely within it; regression: surely beyond; inconclusive: "
+    "the measurement cannot tell; not judged: there is too little to measure with. One regression "
+    "is a regression of the whole."
+)
+SEES = (
+    "A value that is like JPEG 95 to 85 is as bad as JPEG between these qualities. Rows may "
+    "disagree, for each sees something else: P, D and kernel distance which colours, edges and "
+    "textures the whole set has, not where in a picture; patch distance the pixels of small "
+    "patches, a tint first of all; PSNR and difference each pixel, so that a stroke that moved "
+    "costs as much as one that broke; SSIM and MS-SSIM local structure, hardly a tint; the casts "
+    "nothing but the mean colour."
+)
 UNJUDGED = (
     *("all", "not judged", NONE, NONE, NONE),
     "a student draws otherwise than its teacher; give the student in float with --student",
@@ -41,16 +79,29 @@ def lost(report: Report) -> Iterator[Section]:
 
 def title(drift: Drift) -> str:
     """Name a study and its verdict."""
-    return f"What was lost, {drift.compressed} against {drift.original}: {drift.verdict}"
+    verdict = signed(drift.verdict)
+    return f"What was lost, {drift.compressed} against {drift.original}: {verdict}"
+
+
+def unkept(report: Report, verdict: CheckVerdict) -> Iterator[str]:
+    """Yield every check of that verdict, in a sentence: what failed, or what is open."""
+    for drift in report.drifts:
+        for one in drift.checks:
+            if one.verdict == verdict:
+                name, _, value, limit, bounds, why = _check(one)
+                facts = [f"limit {limit}", f"95 % interval {bounds}", why]
+                told = ", ".join(fact for fact in facts if fact and not fact.endswith(f" {NONE}"))
+                yield f"{drift.compressed} against {drift.original}, {name}: {value} ({told})"
 
 
 def verdict(drift: Drift) -> Section:
     """Lay out every check, with the verdict over all of them."""
     return Section(
         title(drift),
-        ["figure", "verdict", "value", "limit", "95 % interval", ""],
+        ["figure", "verdict", "value", "limit", "95 % interval", "remark"],
         [_check(one) for one in drift.checks] or [list(UNJUDGED)],
         _pictures(drift),
+        VERDICTS,
     )
 
 
@@ -64,29 +115,53 @@ def figures(drift: Drift) -> Section:
         rows.append([TITLES[name], *cells, *(damages.get(kind, NONE) for kind in kinds)])
     heads = ["figure", "value", "95 % interval", "benign", "worst picture"]
     return Section(
-        f"How much that is: {drift.compressed}",
+        f"How much that is: {drift.compressed} beside known damages",
         [*heads, *(KINDS[kind] for kind in kinds)],
         rows,
         _meanings(drift),
+        SEES if kinds else "",
     )
 
 
 def rungs(drift: Drift) -> Section:
-    """Lay out the whole ladder: what each figure would be for each damage."""
+    """Lay out the whole ladder: what each figure would be for each damage, and which is nearest."""
     ladder = drift.ladder
     metrics = ladder.metrics if ladder else ()
-    return Section(
-        "The ladder of damages",
-        ["damage", "", *(TITLES[name] for name in metrics)],
-        [
-            [
-                KINDS[rung.kind].removeprefix("like "),
-                f"{rung.strength:g}",
-                *(_number(rung.values[name]) for name in metrics),
+    own = dict(drift.figures())
+    rows = [[drift.compressed, *(_number(own[name]) if name in own else NONE for name in metrics)]]
+    for kind in ladder.kinds if ladder else ():
+        climbs = {name: ladder.climb(name, kind) for name in metrics} if ladder else {}
+        near = {name: nearest(climbs[name], own[name]) for name in metrics if name in own}
+        strengths = [rung.strength for rung in ladder.rungs if rung.kind == kind] if ladder else ()
+        for number, strength in enumerate(strengths):
+            cells = [
+                f"{NEAR if near.get(name) == number else ''}{_number(climbs[name][number])}"
+                for name in metrics
             ]
-            for rung in (ladder.rungs if ladder else ())
-        ],
+            rows.append(
+                [RUNGS[kind].format(f"{strength:g}").replace(" 1 levels", " 1 level"), *cells]
+            )
+    return Section(
+        f"The ladder of damages for {drift.compressed}",
+        ["damage", *(TITLES[name] for name in metrics)],
+        rows if ladder else [],
+        lead=(
+            f"The first row is {drift.compressed} itself. {NEAR.strip()} marks, in each column and "
+            "for each kind of damage, the rung whose value is nearest to that; where none is "
+            "marked, it lies below the faintest or beyond the strongest."
+        ),
     )
+
+
+def nearest(climb: Sequence[float], value: float) -> int | None:
+    """Return which rung's value is nearest to another, None for one off the ladder.
+
+    >>> nearest([1, 2, 4], 2.8), nearest([50, 40, 20], 25), nearest([1, 2, 4], 5)
+    (1, 2, None)
+    """
+    if not min(climb) <= value <= max(climb):
+        return None
+    return min(range(len(climb)), key=lambda number: abs(climb[number] - value))
 
 
 def motion(report: Report) -> Section:
@@ -113,7 +188,14 @@ def _check(one: Check) -> list[str]:
     value = NONE if one.value is None else _number(one.value)
     sign = {"within": "±", "at least": "≥ ", "at most": "≤ "}[one.bound]
     limit = NONE if one.limit is None else f"{sign}{_number(one.limit)}"
-    return [check_title(one.name), one.verdict, value, limit, _bounds(one.low, one.high), one.why]
+    return [
+        check_title(one.name),
+        signed(one.verdict),
+        value,
+        limit,
+        _bounds(one.low, one.high),
+        one.why,
+    ]
 
 
 def _figures(drift: Drift) -> Iterator[tuple[str, list[str]]]:
@@ -164,17 +246,22 @@ def _meanings(drift: Drift) -> str:
         f"P: {frechet.extractor.title}, between what both models made of the same pictures. D: by "
         "how much farther from references the compressed model's are; below zero is nearer, which "
         f"is a change too. Benign: the original's own pictures through {frechet.benign_change}. "
-        f"Two halves of the original's pictures are {_number(frechet.floor)} apart. "
-        f"{FEW[frechet.policy]}"
+        f"For scale: two halves of the original's own pictures are {_number(frechet.floor)} "
+        f"apart. {_few(drift)}"
     )
     if ladder is not None:
         text += (
-            "The last columns say between which strengths of a known damage each value lies: JPEG "
-            "quality, blur in pixels, noise and tint in levels, bits a channel; taken on "
+            "Damages: JPEG quality, blur in pixels, noise and tint in levels, bits a channel; on "
             f"{ladder.count} squares of {_many(ladder.pictures)} of the original. "
         )
     missing = "; ".join(f"{one.what}: {one.why}" for one in drift.skipped)
     return text + (f"Not measured: {missing}." if missing else "")
+
+
+def _few(drift: Drift) -> str:
+    """Say how far the number of squares lets the distances be trusted, nothing where it does."""
+    frechet, what = drift.frechet, "pictures" if drift.square is None else "squares"
+    return FEW[frechet.policy].format(n=frechet.n, what=what, d=frechet.extractor.dimension)
 
 
 def _motion(one: Consistency) -> list[str]:

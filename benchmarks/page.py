@@ -7,20 +7,38 @@ from html import escape
 from itertools import groupby
 
 from stylepress.benchmarks.lost import figures, motion, rungs, verdict
-from stylepress.benchmarks.page_look import document, image, side_by_side, table
+from stylepress.benchmarks.page_look import (
+    document,
+    listed,
+    look_of,
+    prose,
+    side_by_side,
+    slider,
+    sliders,
+    table,
+)
 from stylepress.benchmarks.page_timeline import timeline
+from stylepress.benchmarks.pictures.gallery import AMPLIFIED, original_of
 from stylepress.benchmarks.report import Latency, Model, Report, Shown, mean_of
 from stylepress.benchmarks.sections import Section, sections
-from stylepress.benchmarks.summary import headline, machine_lines, scenario_line, unread_lines
+from stylepress.benchmarks.summary import (
+    headline,
+    machine_lines,
+    scenario_line,
+    unkept_of,
+    unread_lines,
+)
 from stylepress.benchmarks.wording import (
     engine_version,
     megabytes,
     milliseconds,
     percentile,
+    signed,
     times,
 )
 
 BAR, GAP = 18, 42
+ENLARGE = "A click on a picture makes it large; so does the space bar, once Tab has led there."
 
 
 def page(report: Report) -> str:
@@ -29,14 +47,15 @@ def page(report: Report) -> str:
     body = "\n".join(
         [
             f"<header><h1>{escape(title)}</h1><p>{escape(scenario_line(report))}.</p></header>",
+            *_unkept(report),
             *_doubts(report),
             *_cards(report),
-            *_slider(report),
+            *_sliders(report),
             *_latencies(report),
             *timeline(report),
             *_sections(sections(report)),
             *_lost(report),
-            *_pictures(report),
+            *_gallery("Pictures", report.gallery, first=0),
             *_machine(report),
             f"<footer>{escape(report.tool)}, {escape(report.created)}</footer>",
         ]
@@ -44,28 +63,52 @@ def page(report: Report) -> str:
     return document(title, body)
 
 
+def _unkept(report: Report) -> Iterator[str]:
+    """Say at the top what failed, and what is open."""
+    for _, title, told in unkept_of(report):
+        yield f'<aside class="{look_of(title)}"><b>{escape(title)}</b>{listed(told)}</aside>'
+
+
 def _doubts(report: Report) -> Iterator[str]:
     doubts = report.doubts()
     if doubts:
-        items = "".join(f"<li>{escape(doubt)}</li>" for doubt in doubts)
-        yield f'<aside class="doubt"><b>Read the times with care.</b><ul>{items}</ul></aside>'
+        yield f'<aside class="doubt"><b>Read the times with care.</b>{listed(doubts)}</aside>'
 
 
 def _cards(report: Report) -> Iterator[str]:
-    """The few numbers that matter, large."""
-    cards = []
-    for model in report.of_role("bundle"):
+    """The few numbers that matter, large, for each bundle."""
+    bundles = report.of_role("bundle")
+    for model in bundles:
         latency = report.best(model.name)
         if latency is None:
             continue
-        against = [each for each in report.speedups if each.system == latency.name]
-        cards += [(times(each.ratio), f"as fast as {each.baseline}") for each in against]
         per_second = 1000 / latency.median_ms
-        cards.append((milliseconds(latency.median_ms), f"a frame, {per_second:.0f} a second"))
-        cards.append((megabytes(model.size_bytes), f"{model.name}, all files"))
-        cards += _quality_cards(report, model)
-    boxes = "".join(f"<div><b>{escape(big)}</b>{escape(small)}</div>" for big, small in cards)
-    yield f'<section class="cards">{boxes}</section>'
+        where = f"a frame in {latency.backend}, {per_second:.0f} a second"
+        cards = [
+            *_verdict_cards(report, model),
+            (milliseconds(latency.median_ms), where),
+            *(
+                (times(each.ratio), f"as fast as {each.baseline}")
+                for each in report.speedups
+                if each.system == latency.name
+            ),
+            (megabytes(model.size_bytes), "on disk, all files"),
+            *_quality_cards(report, model),
+        ]
+        boxes = "".join(
+            f'<div class="{look_of(big)}"><b>{escape(big)}</b>{escape(small)}</div>'
+            for big, small in cards
+        )
+        name = f"<h2>{escape(model.name)}</h2>" if len(bundles) > 1 else ""
+        yield f'<section class="cards">{name}{boxes}</section>'
+
+
+def _verdict_cards(report: Report, model: Model) -> Iterator[tuple[str, str]]:
+    for drift in report.drifts:
+        if drift.compressed == model.name and drift.checks:
+            judged = {one.verdict for one in drift.checks if one.name.startswith("direct ")}
+            few = "; too few photos for distances between sets" if judged == {"not judged"} else ""
+            yield signed(drift.verdict), f"its pictures against {drift.original}{few}"
 
 
 def _quality_cards(report: Report, model: Model) -> Iterator[tuple[str, str]]:
@@ -73,30 +116,29 @@ def _quality_cards(report: Report, model: Model) -> Iterator[tuple[str, str]]:
     for teacher in report.of_role("teacher"):
         theirs = mean_of(report.qualities, teacher.name, "style_distance")
         if own is not None and theirs:
-            yield times(own / theirs), "the style distance of the teacher (1 is as near)"
-    for drift in report.drifts:
-        if drift.compressed == model.name and drift.checks:
-            judged = {one.verdict for one in drift.checks if one.name.startswith("direct ")}
-            few = ", too few for a distance" if judged == {"not judged"} else ""
-            yield drift.verdict, f"its pictures against {drift.original}{few}"
+            yield times(own / theirs), "as far from the style picture as the teacher"
     psnr = mean_of(report.qualities, model.name, "psnr_db")
     if psnr is not None:
         reference = next(one.reference for one in report.qualities if one.model == model.name)
         yield f"{psnr:.1f} dB", f"PSNR against {reference}"
 
 
-def _slider(report: Report) -> Iterator[str]:
-    """Before and after, of the first photo, with a divider that a finger can draw."""
-    shown = {each.column: each for each in reversed(report.gallery)}
-    before, after = shown.get("content"), shown.get("bundle")
-    if before is None or after is None:
+def _sliders(report: Report) -> Iterator[str]:
+    """Before and after of the first photo: what the style does, and what compression did."""
+    numbered = [one for one in enumerate(report.gallery) if one[1].photo == report.gallery[0].photo]
+    shown = {one.title: (number, one) for number, one in reversed(numbered)}
+    content = next((one for one in numbered if one[1].column == "content"), None)
+    after = next((one for one in numbered if one[1].column == "bundle"), None)
+    if content is None or after is None:
         return
-    yield (
-        '<section><h2>Before and after</h2><div class="slider" style="--cut:50%">'
-        f"{image(before, 'before')}{image(after, 'after')}"
-        '<input type="range" min="0" max="100" value="50" aria-label="how much of the photo">'
-        f"</div><p>Left the photo, right {escape(after.title)}.</p></section>"
-    )
+    title = after[1].title
+    made = [slider(content, after, f"Left the photo, right {title}.")]
+    model = next((one for one in report.models if one.name == title), None)
+    original = original_of(model, report.models) if model else None
+    if original is not None and original.name in shown:
+        caption = f"Left {original.name}, its original, right {title}."
+        made.append(slider(shown[original.name], after, caption))
+    yield sliders("Before and after", made, "Draw the line, or move it with the arrow keys.")
 
 
 def _latencies(report: Report) -> Iterator[str]:
@@ -107,9 +149,11 @@ def _latencies(report: Report) -> Iterator[str]:
     height = GAP * len(report.latencies)
     yield (
         "<section><h2>Latency of one frame</h2>"
-        f'<svg role="img" width="100%" height="{height}" aria-label="latency bars">{bars}</svg>'
-        "<p>Median of the rounds; the thin line spans the fastest and the slowest round. The p90 is "
-        "an estimate from above that holds with 99 % confidence.</p>"
+        f'<svg role="img" width="100%" height="{height}" '
+        f'aria-label="bars of the medians in the table below">{bars}</svg>'
+        "<p>A bar is the median of the rounds; the thin line spans the fastest and the slowest "
+        "round. p90: nine of ten calls are faster; it is an estimate from above that holds with "
+        "99 % confidence. harness · null only copies the frame: what measuring costs.</p>"
     )
     rows = [
         [
@@ -121,7 +165,8 @@ def _latencies(report: Report) -> Iterator[str]:
         ]
         for latency in report.latencies
     ]
-    yield table(["system", "median", "p90", "calls", "engine"], rows) + "</section>"
+    made = table(["system", "median", "p90", "calls", "engine"], rows, label="latency")
+    yield f"{made}</section>"
 
 
 def _engine(latency: Latency) -> str:
@@ -148,45 +193,53 @@ def _bar(latency: Latency, slowest: float, top: int) -> str:
 
 def _sections(every: Iterable[Section]) -> Iterator[str]:
     for one in every:
-        note = f"<p>{escape(one.note)}</p>" if one.note else ""
-        yield (f"<section><h2>{escape(one.title)}</h2>{table(one.heads, one.rows)}{note}</section>")
+        yield f"<section><h2>{escape(one.title)}</h2>{_laid_out(one)}</section>"
+
+
+def _laid_out(one: Section) -> str:
+    lead, note = (f"<p>{prose(text)}</p>" if text else "" for text in (one.lead, one.note))
+    return f"{lead}{table(one.heads, one.rows, label=one.title)}{note}"
 
 
 def _lost(report: Report) -> Iterator[str]:
     """What each bundle lost against its original: its checks, figures, pictures and the ladder."""
     for drift in report.drifts:
         yield from _sections([verdict(drift)])
-        yield from _gallery("Where it lost most", report.suffered.get(drift.compressed, ()))
+        suffered = report.suffered.get(drift.compressed, ())
+        note = (
+            "The pictures whose PSNR is lowest, and of each the place that differs most. Their "
+            f"difference is shown {AMPLIFIED} times as strong."
+        )
+        yield from _gallery("Where it lost most", suffered, note=note)
         yield from _sections([figures(drift)])
         ladder = rungs(drift)
         if ladder.rows:
-            steps = table(ladder.heads, ladder.rows)
-            yield f"<details><summary>{escape(ladder.title)}</summary>{steps}</details>"
+            title = escape(ladder.title)
+            yield f"<details><summary>{title}</summary>{_laid_out(ladder)}</details>"
     yield from _sections(one for one in (motion(report),) if one.rows)
 
 
-def _pictures(report: Report) -> Iterator[str]:
-    yield from _gallery("Pictures", report.gallery)
-
-
-def _gallery(title: str, pictures: Sequence[Shown]) -> Iterator[str]:
+def _gallery(
+    title: str, pictures: Sequence[Shown], *, note: str = "", first: int | None = None
+) -> Iterator[str]:
+    """Show pictures photo by photo; numbered from ``first`` on, they can be borrowed."""
     if not pictures:
         return
-    yield f"<section><h2>{escape(title)}</h2>"
-    for photo, shown in groupby(pictures, key=lambda each: each.photo):
-        yield f"<h3>{escape(photo)}</h3>{side_by_side(list(shown))}"
+    yield f"<section><h2>{escape(title)}</h2><p>{escape(f'{note} {ENLARGE}'.strip())}</p>"
+    for photo, group in groupby(pictures, key=lambda each: each.photo):
+        shown = list(group)
+        yield f"<h3>{escape(photo)}</h3>{side_by_side(shown, first=first)}"
+        first = None if first is None else first + len(shown)
     yield "</section>"
 
 
 def _machine(report: Report) -> Iterator[str]:
     known, unread = machine_lines(report), list(unread_lines(report))
-    yield f"<section><h2>Machine</h2>{table(['', ''], [*map(list, known)], kind='prose')}"
+    made = table(["", ""], [*map(list, known)], kind="prose", label="machine")
+    yield f"<section><h2>Machine</h2>{made}"
     if unread:
-        silent = table(["", ""], [*map(list, unread)], kind="prose")
-        yield f"<details><summary>What it does not tell</summary>{silent}</details>"
+        silent = table(["", ""], [*map(list, unread)], kind="prose", label="what it does not tell")
+        yield f"<details><summary>What this machine does not tell</summary>{silent}</details>"
     if report.skipped:
-        items = "".join(
-            f"<li><b>{escape(each.what)}</b>: {escape(each.why)}</li>" for each in report.skipped
-        )
-        yield f"<h3>Not measured</h3><ul>{items}</ul>"
+        yield f"<h3>Not measured</h3>{listed([f'{one.what}: {one.why}' for one in report.skipped])}"
     yield "</section>"

@@ -9,7 +9,7 @@ from html import escape
 from stylepress.benchmarks.machine.timeline import Curves
 
 HEIGHT, TOP, BOTTOM = 104, 22, 16
-COLOURS = 6
+COLOURS = 8
 COOLING = "slowed down to cool"
 KINDS: Mapping[str, tuple[str, float, str]] = {
     "load": ("processor", 100, "%"),
@@ -116,7 +116,7 @@ def plot(
     )
     return (
         f'<svg class="time" role="img" width="100%" height="{HEIGHT}" '
-        f'aria-label="{escape(title)} over time">'
+        f'aria-label="{escape(title)} over time, {_written(low)} to {_written(high)} {unit}">'
         f'<text class="tick" x="6" y="14">{escape(title)}</text>'
         f'<text class="tick" x="100%" dx="-6" y="14" text-anchor="end">'
         f"{_written(low)} to {_written(high)} {unit}</text>"

@@ -16,10 +16,10 @@ def timeline(report: Report) -> Iterator[str]:
     curves = report.curves
     ends = [max(each.rounds_at_s) for each in rounds]
     last = max([*ends, *(curves.at_s[-1:] if curves else ())], default=0) or 1.0
-    yield "<section><h2>Meanwhile</h2>"
+    yield "<section><h2>Meanwhile: rounds and machine over time</h2>"
     lines = {each.name: _relative(each) for each in rounds}
     axis = TimeAxis(last)
-    yield plot("rounds, to their median", "x", lines, axis, usual=1.0)
+    yield plot("rounds, over the median of their system", "x", lines, axis, usual=1.0)
     if curves:
         yield from sensor_plots(curves, axis)
     yield (

@@ -30,12 +30,16 @@ WHATS: Sequence[What] = ("fp32", "int8", "copy")
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A table with its title, and a note that tells what its figures mean and what is missing."""
+    """A table with its title, and a note that tells what its figures mean and what is missing.
+
+    ``lead`` stands before the table: what one must know to read it.
+    """
 
     title: str
     heads: Sequence[str]
     rows: Sequence[Sequence[str]]
     note: str = ""
+    lead: str = ""
 
 
 def sections(report: Report) -> Iterator[Section]:
@@ -52,7 +56,7 @@ def _speedups(report: Report) -> Section:
         "Against the baselines",
         ["bundle", "baseline", "times as fast", "95 % interval"],
         [[one.system, one.baseline, times(one.ratio), _interval(one)] for one in report.speedups],
-        "The interval is exact, and paired by round.",
+        "Each bundle in its fastest backend. The interval is exact, and paired by round.",
     )
 
 
@@ -217,13 +221,14 @@ def _energy(report: Report) -> Iterator[Section]:
         ],
         rows,
         "Of the rails that a sensor on board sees; it is no wall meter. Net is without what the "
-        "machine drew idle, before and after.",
+        "machine drew idle, in the quieter of the two rests before and after.",
     )
 
 
 def _joules(scene: Scene, energy: Energy) -> list[str]:
     gross, net = energy.per_frame()
     watts = [NONE if one is None else f"{one:.2f} W" for one in (energy.mean_w, energy.idle_w)]
+    watts[1] += f" {energy.idle_when}" if energy.idle_when else ""
     return [
         scene.system,
         words(scene.outcome.setting),
@@ -297,7 +302,7 @@ def _split(report: Report) -> Iterator[Section]:
         ]
         rows.append([one.system, *cells, milliseconds(one.split.end_to_end_ms)])
     yield Section(
-        "From a film to a film",
+        "End to end: from a film to a film",
         ["system", *STAGES, "end to end"],
         rows,
         "One frame after the other in one thread; `stylepress run` works on stages at the same "

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from stylepress.benchmarks.lost import lost
-from stylepress.benchmarks.machine.record import Board, Gpu
+from stylepress.benchmarks.drift.result import CheckVerdict
+from stylepress.benchmarks.lost import lost, unkept
+from stylepress.benchmarks.machine.record import Board, Gpu, Machine
 from stylepress.benchmarks.machine.watch import Validity
 from stylepress.benchmarks.report import Latency, Report
 from stylepress.benchmarks.sections import sections
 from stylepress.benchmarks.wording import (
+    SIGNS,
     engine_version,
     milliseconds,
     percentile,
@@ -17,16 +19,28 @@ from stylepress.benchmarks.wording import (
     times,
 )
 
+UNKEPT: Mapping[CheckVerdict, str] = {
+    "regression": f"{SIGNS['regression']} What failed",
+    "inconclusive": f"{SIGNS['inconclusive']} What is open",
+}
+
 
 def summary(report: Report) -> str:
     """Return the whole report as Markdown."""
     parts = [
         [f"# {headline(report)}", ""],
         [f"{scenario_line(report)}."],
+        *(
+            [f"## {title}", "", *(f"- {one}" for one in told)]
+            for _, title, told in unkept_of(report)
+        ),
         ["## Doubts", "", *(f"- {doubt}" for doubt in report.doubts())] if report.doubts() else [],
         ["## Latency", "", *_latency_table(report)],
         *(
-            [f"## {one.title}", "", *table(one.heads, one.rows), "", one.note]
+            [
+                *(f"## {one.title}", "", *([one.lead, ""] if one.lead else [])),
+                *(*table(one.heads, one.rows), "", one.note),
+            ]
             for one in (*sections(report), *lost(report))
         ),
         ["## Machine", "", *(f"- {name}: {value}" for name, value in _lines(report))],
@@ -35,6 +49,14 @@ def summary(report: Report) -> str:
         else [],
     ]
     return "\n\n".join("\n".join(part).strip() for part in parts if part) + "\n"
+
+
+def unkept_of(report: Report) -> Iterator[tuple[CheckVerdict, str, list[str]]]:
+    """Yield what the pictures failed, and what is open: verdict, title and each check."""
+    for verdict, title in UNKEPT.items():
+        told = list(unkept(report, verdict))
+        if told:
+            yield verdict, title, told
 
 
 def _lines(report: Report) -> Iterator[tuple[str, str]]:
@@ -55,7 +77,10 @@ def headline(report: Report) -> str:
         first = max(against, key=lambda each: each.ratio)
         slow = next(each for each in report.latencies if each.name == first.baseline)
         text += f", {times(first.ratio)} as fast as its teacher in {slow.backend}"
-    return text
+    failed = any(
+        one.compressed == model.name and one.verdict == "regression" for one in report.drifts
+    )
+    return f"{text}, but its pictures failed" if failed else text
 
 
 def scenario_line(report: Report) -> str:
@@ -69,8 +94,14 @@ def scenario_line(report: Report) -> str:
 
 
 def machine_lines(report: Report) -> Iterator[tuple[str, str]]:
-    """Yield what is known of the machine, a name and a value each."""
-    machine = report.machine
+    """Yield what is known of the machine, and what was seen of it: a name and a value each."""
+    yield from machine_facts(report.machine)
+    if report.validity is not None:
+        yield from _meanwhile(report.validity)
+
+
+def machine_facts(machine: Machine) -> Iterator[tuple[str, str]]:
+    """Yield what is known of a machine, a name and a value each."""
     clocks = ", ".join(f"{low:g} to {high:g} MHz" for low, high in machine.clocks_mhz or ())
     facts = {
         "processor": machine.cpu,
@@ -89,15 +120,18 @@ def machine_lines(report: Report) -> Iterator[tuple[str, str]]:
         ),
         "board": _board(machine.board) if machine.board else None,
         **{f"GPU {number}": _gpu(gpu) for number, gpu in enumerate(machine.gpus or ())},
-        "system": f"{machine.system} {machine.kernel} {machine.architecture}",
+        "system": _listed(
+            f"{machine.system} {machine.kernel} {machine.architecture}",
+            *(machine.distribution, machine.libc),
+        ),
         "python": machine.python,
         "packages": ", ".join(f"{name} {v}" for name, v in machine.packages.items() if v),
+        "measured by commit": machine.commit,
+        "fans": _listed(*(f"{name} {share:.0%}" for name, share in (machine.fans or {}).items())),
         "load before": None if machine.load_average is None else f"{machine.load_average:g}",
         **machine.thread_variables,
     }
     yield from ((name, value) for name, value in facts.items() if value)
-    if report.validity is not None:
-        yield from _meanwhile(report.validity)
 
 
 def unread_lines(report: Report) -> Iterator[tuple[str, str]]:
@@ -130,6 +164,8 @@ def _gpu(gpu: Gpu) -> str:
         gpu.power_limit_w and f"at most {gpu.power_limit_w:g} W",
         gpu.most_sm_mhz and f"{gpu.most_sm_mhz} MHz",
         gpu.set_sm_mhz and f"set to {gpu.set_sm_mhz} MHz",
+        gpu.locked_sm_mhz and f"locked at {gpu.locked_sm_mhz} MHz",
+        gpu.fan_percent is not None and f"fan at {gpu.fan_percent} %",
         *(_switched("persistence", gpu.persistence), _switched("ECC", gpu.ecc)),
         gpu.mig and "MIG on",
     )

@@ -7,6 +7,27 @@ from collections.abc import Mapping
 from stylepress.benchmarks.report import Latency
 from stylepress.benchmarks.scenarios.quantile import Quantile
 
+SIGNS: Mapping[str, str] = {
+    "FAIL": "✗",
+    "regression": "✗",
+    "PASS": "✓",
+    "ok": "✓",
+    "INCONCLUSIVE": "?",
+    "inconclusive": "?",
+}
+"""What stands before a verdict, so that no colour is needed to see it."""
+NEAR = "≈ "
+"""Stands before the damage that is nearest to what was measured."""
+
+
+def signed(verdict: str) -> str:
+    """Write a verdict with its sign.
+
+    >>> signed("regression"), signed("ok"), signed("not judged")
+    ('✗ regression', '✓ ok', 'not judged')
+    """
+    return f"{SIGNS[verdict]} {verdict}" if verdict in SIGNS else verdict
+
 
 def milliseconds(value: float) -> str:
     """Write a latency with three digits.

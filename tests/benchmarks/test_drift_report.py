@@ -34,6 +34,7 @@ from stylepress.benchmarks.pictures.judged import Painters, draw
 from stylepress.benchmarks.pictures.photos import Photo
 from stylepress.benchmarks.report import Report
 from stylepress.benchmarks.summary import summary
+from stylepress.benchmarks.wording import signed
 from stylepress.errors import FrameError, RecipeError
 from stylepress.progress import Silent
 from tests.benchmarks.models import model
@@ -133,7 +134,22 @@ def test_every_figure_stands_beside_the_damages_it_is_like(studied: Mapping[str,
     assert table.heads[-5:] == list(KINDS.values())
     rows = {row[0]: row[1:] for row in table.rows}
     assert {TITLES[name] for name in ("direct", "kernel", "patches", "psnr_db", "ssim")} < set(rows)
-    assert len(rungs(studied["bad"].drift).rows) == 30
+    ladder = rungs(studied["bad"].drift)
+    assert len(ladder.rows) == 1 + 30
+    assert ladder.rows[0][0] == "bad"
+
+
+def test_the_ladder_marks_the_rung_that_is_nearest_in_each_column(
+    studied: Mapping[str, Study],
+) -> None:
+    """The bad bundle rounds to two bits a channel, which is a rung."""
+    ladder = rungs(studied["bad"].drift)
+    column = ladder.heads.index("PSNR, dB")
+    marked = [row[0] for row in ladder.rows if row[column].startswith("≈ ")]
+    assert "2 bits a channel" in marked
+    assert len(marked) == len({name.split()[0] for name in marked})
+    (exact,) = (row[column] for row in ladder.rows if row[0] == "2 bits a channel")
+    assert exact == f"≈ {ladder.rows[0][column]}"
 
 
 def test_figures_tell_scores_and_how_far_few_squares_can_be_trusted(
@@ -141,7 +157,7 @@ def test_figures_tell_scores_and_how_far_few_squares_can_be_trusted(
 ) -> None:
     drift = studied["bad"].drift
     assert drift.frechet.policy == "paired only"
-    assert "fewer than dimensions" in figures(drift).note
+    assert "4 squares are fewer than the 89 dimensions" in figures(drift).note
     scored = drift.model_copy(update={"score": Score(original=4.5, compressed=4.25, splits=2)})
     rows = {row[0]: row[1] for row in figures(scored).rows}
     assert rows["Inception Score"] == "4.25, the original 4.5"
@@ -171,13 +187,13 @@ def test_page_and_summary_show_verdict_figures_worst_places_ladder_and_motion(
     (drift,) = report.drifts
     titles = [one.title for one in lost(report)]
     assert len(titles) == 3
-    assert f"dots int8 against dots fp32: {drift.verdict}" in titles[0]
+    assert f"dots int8 against dots fp32: {signed(drift.verdict)}" in titles[0]
     for title in titles:
         assert f"## {title}\n" in text
         assert f"<h2>{title}</h2>" in html
     assert "Where it lost most" in html
     assert "<summary>The ladder of damages" in html
-    assert f"<b>{drift.verdict}</b>" in html
+    assert f"<b>{signed(drift.verdict)}</b>" in html
 
 
 def test_motion_is_told_of_every_model_and_against_its_original(report: Report) -> None:

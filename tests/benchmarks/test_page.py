@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stylepress.benchmarks.drift.result import Check
 from stylepress.benchmarks.machine.record import Gpu, record_machine
 from stylepress.benchmarks.machine.timeline import Curves
 from stylepress.benchmarks.page import page
+from stylepress.benchmarks.page_style import STYLE
 from stylepress.benchmarks.pictures.gallery import Drawing, difference, gallery
 from stylepress.benchmarks.report import Report
 from stylepress.benchmarks.scenarios.offline import offline
@@ -78,8 +80,26 @@ def test_all_pictures_are_there_by_photo_and_column(report: Report, html: str) -
         "difference",
     ]
     lost = sum(len(pictures) for pictures in report.suffered.values())
-    assert html.count("<figure>") == len(report.gallery) + lost
-    assert html.count('class="before"') == html.count('class="after"') == 1
+    assert html.count('type="checkbox"') == len(report.gallery) + lost
+    assert html.count("data:image/jpeg") == len(report.gallery) + lost
+
+
+def test_sliders_hold_photo_and_original_against_the_bundle_and_borrow_their_pictures(
+    report: Report, html: str
+) -> None:
+    borrowed = re.findall(r'<img data-of="picture-(\d+)"', html)
+    columns = [report.gallery[int(number)].column for number in borrowed]
+    assert columns == ["content", "bundle", "student", "bundle"]
+    named = re.findall(r'<img id="picture-(\d+)"', html)
+    assert named == [str(number) for number in range(len(report.gallery))]
+
+
+def test_what_is_drawn_and_what_is_typed_into_has_a_name(html: str) -> None:
+    assert all('alt="' in tag for tag in re.findall(r"<img[^>]*>", html))
+    assert all('aria-label="' in tag for tag in re.findall(r"<(?:input|svg role)[^>]*>", html))
+    assert '<html lang="en">' in html
+    heads = re.findall(r"<th\b[^>]*>", html)
+    assert set(heads) == {'<th scope="col">', '<th scope="row">'}
 
 
 def test_every_system_has_a_bar_as_long_as_its_latency(report: Report, html: str) -> None:
@@ -112,7 +132,7 @@ def test_what_a_report_has_rows_for_has_a_section(report: Report, html: str) -> 
     assert titles == [
         *("Against the baselines", "Models", "Response time: frames that wait for nobody"),
         *(["Energy"] if "energy" not in {each.what for each in report.skipped} else []),
-        *("Start and memory, in a process of its own", "From a film to a film"),
+        *("Start and memory, in a process of its own", "End to end: from a film to a film"),
         "Quality, mean of 2 photos",
     ]
     assert all(f"<h2>{title}</h2>" in html for title in titles)
@@ -214,3 +234,53 @@ def test_a_picture_as_busy_as_noise_can_be_shown() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (1, 400, 400, 3), np.uint8)
     (shown,) = gallery([Drawing("noise", noise, {})])
     assert len(shown.jpeg) > 400 * 400
+
+
+def broken(report: Report) -> Report:
+    (drift,) = report.drifts
+    check = Check(
+        name="psnr_db mean", value=25.25, limit=30, bound="at least", verdict="regression"
+    )
+    checks = (*(one for one in drift.checks if one.name != check.name), check)
+    return report.model_copy(update={"drifts": (drift.model_copy(update={"checks": checks}),)})
+
+
+def test_a_regression_is_seen_on_top_on_its_card_in_its_row_and_in_the_summary(
+    report: Report,
+) -> None:
+    bad = broken(report)
+    html, text = page(bad), summary(bad)
+    told = "dots int8 against dots fp32, PSNR, dB, mean: 25.2 (limit ≥ 30)"
+    top, rest = html.split('<section class="cards">')
+    assert f'<aside class="bad"><b>✗ What failed</b><ul><li>{told}</li>' in top
+    assert '<div class="bad"><b>✗ regression</b>' in rest
+    assert '<tr class="failed"><th scope="row">PSNR, dB, mean</th><td class="bad">' in rest
+    assert text.index(f"## ✗ What failed\n\n- {told}") < text.index("## Latency")
+    assert headline(bad).endswith(", but its pictures failed")
+    assert "What failed" not in page(report) + summary(report)
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of #rrggbb, WCAG 2."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("look", ["light", "dark"])
+def test_every_text_stands_out_from_what_it_stands_on(look: str) -> None:
+    light, dark = re.findall(r":root {(.*?)}", STYLE, re.DOTALL)[:2]
+    known = {
+        name: f"#{value * 2}" if len(value) == 3 else f"#{value}"
+        for name, value in re.findall(r"--(\w+): #(\w+);", light if look == "light" else dark)
+    }
+    texts = {
+        "paper": ("ink", "soft", "fail", "pass", "open"),
+        "card": ("ink", "soft", "fail", "pass", "open"),
+        "tint": ("ink", "soft", "fail"),
+        "warn": ("ink",),
+    }
+    for ground, inks in texts.items():
+        for ink in inks:
+            one, two = sorted((luminance(known[ink]), luminance(known[ground])))
+            assert (two + 0.05) / (one + 0.05) >= 4.5, (ink, ground)

@@ -8,6 +8,7 @@ from html import escape
 
 from stylepress.benchmarks.page_curves import Span, TimeAxis, sensor_plots
 from stylepress.benchmarks.verdict.comparison import Comparison, Run
+from stylepress.benchmarks.verdict.forms.plots import arm_keys
 from stylepress.benchmarks.verdict.measures import p50_ms
 from stylepress.benchmarks.verdict.order import Arm
 
@@ -35,7 +36,8 @@ def meanwhile(comparison: Comparison) -> Iterator[str]:
     reasons = Counter(reason for run, _ in known for reason in run.invalid)
     if reasons:
         items = "".join(
-            f"<li>{count} runs: {escape(reason)}</li>" for reason, count in reasons.most_common()
+            f"<li>{count} {'run' if count == 1 else 'runs'}: {escape(reason)}</li>"
+            for reason, count in reasons.most_common()
         )
         yield f"<h3>Runs that do not count, each with the other one of its pair</h3><ul>{items}</ul>"
     yield "</section>"
@@ -48,14 +50,11 @@ def _lanes(known: list[tuple[Run, Span]], axis: TimeAxis, void: list[Span]) -> s
         axis.rect(span, top=TOP + ROWS.index(run.arm) * (ROW + GAP), height=ROW)
         for run, span in known
     ]
-    keys = "".join(f'<span class="{arm}">{arm}</span>' for arm in ROWS)
-    if void:
-        keys += '<span class="void">does not count</span>'
     return (
         f'<svg class="time" role="img" width="100%" height="{height}" aria-label="runs over time">'
         f'<text class="tick" x="6" y="14">runs</text>'
         f'<text class="tick" x="100%" dx="-6" y="14" text-anchor="end">0 to {axis.last_s:.3g} s'
-        f'</text>{"".join(parts)}</svg><div class="keys">{keys}</div>'
+        f"</text>{''.join(parts)}</svg>{arm_keys(void='does not count' if void else '')}"
     )
 
 

@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
-from typing import get_args
 
-from stylepress.benchmarks.page_look import document, side_by_side, table
+from stylepress.benchmarks.page_look import (
+    document,
+    listed,
+    look_of,
+    prose,
+    side_by_side,
+    slider,
+    sliders,
+    table,
+)
+from stylepress.benchmarks.summary import machine_facts
 from stylepress.benchmarks.verdict.comparison import Comparison, Judgement
+from stylepress.benchmarks.verdict.forms.glossary import meanings
 from stylepress.benchmarks.verdict.forms.meanwhile import meanwhile
 from stylepress.benchmarks.verdict.forms.plots import distributions, in_order, strip
-from stylepress.benchmarks.verdict.rule import Verdict
+from stylepress.benchmarks.wording import SIGNS, signed
 
-VERDICTS = frozenset(get_args(Verdict))
+GROUPS: Mapping[str, str] = {"FAIL": "What failed", "INCONCLUSIVE": "What is open", "": "And"}
+"""Verdicts of the reasons, in the order of the page; a reason of no figure comes last."""
+MOST_REASONS = 8
+SLID = 2
+"""Photos that are shown under a divider, base and new."""
 
 LOOK = """
-:root { --new: #c2571a; --fail: #b3261e; --pass: #0a7d5a; --open: #8a6100; }
-@media (prefers-color-scheme: dark) { :root {
-  --new: #f09a5b; --fail: #ff8a80; --pass: #3fc194; --open: #e0b44c; } }
 .verdict { display: inline-block; font-weight: 700; padding: 2px 12px; border-radius: 999px;
   border: 2px solid currentColor; }
-.FAIL { color: var(--fail); } .PASS { color: var(--pass); }
-.INCONCLUSIVE, .NOT { color: var(--open); } .TREND { color: var(--soft); }
-ul.reasons { padding-left: 20px; margin: 12px 0; }
-td.word { font-weight: 600; }
+.TREND { color: var(--soft); }
 .arms { display: grid; gap: 4px 16px; grid-template-columns: auto 1fr; font-size: .9rem;
   overflow-wrap: anywhere; margin-top: 16px; }
 .arms b::before { content: ""; display: inline-block; width: 10px; height: 10px;
@@ -43,11 +51,9 @@ svg line.span { stroke: var(--ink); stroke-width: 3; opacity: 1; }
 svg rect.point { fill: var(--ink); }
 svg polyline { fill: none; stroke-width: 2; vector-effect: non-scaling-stroke;
   stroke: var(--own); } svg polyline.new { stroke: var(--new); }
-.pictures { grid-template-columns: 1fr 1fr; }
-@media (min-width: 700px) { .pictures { grid-template-columns: repeat(4, 1fr); } }
 .k0 { --curve: #3b6fd4; } .k1 { --curve: #9a4fb5; } .k2 { --curve: #8a7a1f; }
 .k3 { --curve: #6b6862; } .k4 { --curve: #2a8a9d; } .k5 { --curve: #b04a6b; }
-@media (prefers-color-scheme: dark) {
+@media screen and (prefers-color-scheme: dark) {
   .k0 { --curve: #85a8f2; } .k1 { --curve: #cf93e6; } .k2 { --curve: #cbb84e; }
   .k3 { --curve: #a19c92; } .k4 { --curve: #6cc5d6; } .k5 { --curve: #e58fab; } }
 svg.time rect.base { fill: var(--own); } svg.time rect.new { fill: var(--new); }
@@ -63,6 +69,7 @@ def comparison_page(comparison: Comparison) -> str:
     body = "\n".join(
         [
             *_head(comparison),
+            *_reasons(comparison),
             *_doubts(comparison),
             *_differing(comparison),
             *_judged(comparison),
@@ -73,61 +80,99 @@ def comparison_page(comparison: Comparison) -> str:
             f"<footer>{escape(comparison.tool)}, {escape(comparison.created)}</footer>",
         ]
     )
-    title = f"{comparison.verdict}: {comparison.new.name} against {comparison.base.name}"
-    return document(title, body, look=LOOK)
+    base, new = comparison.labels
+    return document(f"{comparison.verdict}: {new} against {base}", body, look=LOOK)
 
 
 def _head(comparison: Comparison) -> Iterator[str]:
-    base, new = comparison.base, comparison.new
+    base, new = comparison.labels
+    verdict = signed(comparison.verdict)
+    look = look_of(verdict) or ("TREND" if comparison.verdict == "TREND" else "open")
     yield (
-        f'<header><h1><span class="verdict {comparison.verdict}">{comparison.verdict}</span> '
-        f"{escape(new.name)} against {escape(base.name)}</h1>"
-        f"<p>{escape(comparison.terms())}</p></header>"
+        f'<header><h1><span class="verdict {look}">{verdict}</span> '
+        f"{escape(new)} against {escape(base)}</h1>"
+        f"<p>{prose(comparison.terms())}</p></header>"
     )
-    if comparison.reasons:
-        items = "".join(f"<li>{escape(reason)}</li>" for reason in comparison.reasons)
-        yield f'<ul class="reasons">{items}</ul>'
     yield '<div class="arms">'
-    for word, side in (("base", base), ("new", new)):
+    for word, side in (("base", comparison.base), ("new", comparison.new)):
         facts = f"{side.name}, {side.precision}, {side.size_bytes / 1e6:.3g} MB, {side.digest[:12]}"
         yield f'<b class="{word}">{word}</b><span>{escape(facts)}</span>'
     yield "</div>"
 
 
+def _reasons(comparison: Comparison) -> Iterator[str]:
+    """Say why the verdict is what it is: what failed first, then what is open."""
+    groups: dict[str, list[str]] = {verdict: [] for verdict in GROUPS}
+    for reason in comparison.reasons:
+        groups[_verdict_of(reason, comparison.judgements)].append(reason)
+    for verdict, reasons in groups.items():
+        if not reasons:
+            continue
+        sign = SIGNS.get(verdict, "")
+        shown, more = reasons[:MOST_REASONS], reasons[MOST_REASONS:]
+        rest = f"<details><summary>{len(more)} more</summary>{listed(more)}</details>"
+        yield (
+            f'<aside class="{look_of(sign) or "doubt"}"><b>{sign} {GROUPS[verdict]}</b>'
+            f"{listed(shown)}{rest if more else ''}</aside>"
+        )
+
+
+def _verdict_of(reason: str, judgements: Sequence[Judgement]) -> str:
+    """Return the verdict of the figure that a reason begins with, nothing where it is of none."""
+    for one in judgements:
+        if one.gated and one.verdict in GROUPS and reason.startswith(f"{one.name} "):
+            return one.verdict or ""
+    return ""
+
+
 def _doubts(comparison: Comparison) -> Iterator[str]:
     doubts = comparison.doubts()
     if doubts:
-        items = "".join(f"<li>{escape(doubt)}</li>" for doubt in doubts)
-        yield f'<aside class="doubt"><b>Read with care.</b><ul>{items}</ul></aside>'
+        yield f'<aside class="doubt"><b>Read with care.</b>{listed(doubts)}</aside>'
 
 
 def _differing(comparison: Comparison) -> Iterator[str]:
     if comparison.differing:
         rows = [[name, str(a), str(b)] for name, (a, b) in comparison.differing.items()]
-        yield f"<section><h2>Not comparable</h2>{table(['field', 'base', 'new'], rows)}</section>"
+        made = table(["field", "base", "new"], rows, label="what differs")
+        yield f"<section><h2>Not comparable</h2>{made}</section>"
 
 
 def _judged(comparison: Comparison) -> Iterator[str]:
-    for title, gated in (("What counts", True), ("Shown, not judged", False)):
+    for title, gated in (("What the verdict rests on", True), ("Measured, not judged", False)):
         found = [one for one in comparison.judgements if one.gated is gated]
         if found:
-            yield f"<section><h2>{title}</h2>{_judgements(found, judged=gated)}</section>"
+            yield f"<section><h2>{title}</h2>{_judgements(found, title, judged=gated)}</section>"
+    known = [list(pair) for pair in meanings(comparison.judgements)]
+    if known:
+        made = table(["", ""], known, kind="prose", label="what the figures mean")
+        yield f"<details><summary>What the figures mean</summary>{made}</details>"
 
 
-def _judgements(found: Sequence[Judgement], *, judged: bool) -> str:
-    heads = ["figure", *(["verdict"] if judged else []), "worse by", "base", "new", ""]
+def _judgements(found: Sequence[Judgement], title: str, *, judged: bool) -> str:
+    heads = ["figure", *(["verdict"] if judged else []), "base", "new", "worse by", "remark"]
+    order: list[str | None] = [*GROUPS]
     rows = [
         [
             one.name,
-            *([one.verdict or ""] if judged else []),
-            one.change(),
+            *([signed(one.verdict or "")] if judged else []),
             one.shown(one.base),
             one.shown(one.new),
+            one.change() or "-",
             _aside(one),
         ]
-        for one in found
+        for one in sorted(
+            found,
+            key=lambda one: order.index(one.verdict) if one.verdict in GROUPS else len(order),
+        )
     ]
-    return table(heads, rows, mark=lambda cell: f"word {cell}" if cell in VERDICTS else "")
+    note = "Worse by: of new against base, with its interval in brackets; below zero is better. "
+    if any(one.p_holm is not None for one in found):
+        note += (
+            "p: how likely such pairs are when new is no worse than the floor, for all figures "
+            "together (Holm); only a small one fails. Floor: by how much two equal bundles differ."
+        )
+    return f"{table(heads, rows, label=title)}<p>{note}</p>"
 
 
 def _aside(one: Judgement) -> str:
@@ -147,16 +192,36 @@ def _pictures(comparison: Comparison) -> Iterator[str]:
     """The photos on which the arms differ most, worst first."""
     if not comparison.gallery:
         return
+    yield from _slid(comparison)
     yield "<section><h2>Pictures</h2>"
-    for one in comparison.gallery:
-        level = "equal" if math.isinf(one.psnr_db) else f"PSNR {one.psnr_db:.1f} dB"
-        yield f"<h3>{escape(one.photo)}: {level}</h3>{side_by_side(one.shown)}"
     settings = comparison.settings
     count = len(comparison.gallery) if settings is None else len(settings.photos)
     yield (
         f"<p>{len(comparison.gallery)} of {count} photos, those on which base and new differ most "
-        "first. PSNR is between base and new. Click a picture to enlarge it.</p></section>"
+        "first. PSNR is between base and new. A click on a picture makes it large; so does the "
+        "space bar, once Tab has led there.</p>"
     )
+    first = 0
+    for one in comparison.gallery:
+        level = "equal" if math.isinf(one.psnr_db) else f"PSNR {one.psnr_db:.1f} dB"
+        made = side_by_side(one.shown, first=first)
+        yield f"<h3>{escape(one.photo)}: {level}</h3>{made}"
+        first += len(one.shown)
+    yield "</section>"
+
+
+def _slid(comparison: Comparison) -> Iterator[str]:
+    """Base and new of the worst photos under a divider; nothing where their pictures are equal."""
+    made, first = [], 0
+    for one in comparison.gallery:
+        arms = {shown.title: (first + number, shown) for number, shown in enumerate(one.shown)}
+        first += len(one.shown)
+        if {"base", "new"} <= set(arms) and math.isfinite(one.psnr_db):
+            caption = f"{one.photo}: left base, right new."
+            made.append(slider(arms["base"], arms["new"], caption))
+    if made:
+        note = "Draw the line, or move it with the arrow keys."
+        yield sliders("Base and new", made[:SLID], note)
 
 
 def _plots(comparison: Comparison) -> Iterator[str]:
@@ -170,12 +235,12 @@ def _plots(comparison: Comparison) -> Iterator[str]:
             if one.subject == backend and one.gated:
                 yield (
                     f"<h3>{escape(one.metric)}, pair by pair: {escape(one.change())}</h3>{strip(one)}"
-                    f"<p>A dot is one pair of {unit}, to the right the new one is worse. "
-                    "The bar is the estimate with its interval.</p>"
+                    f"<p>A dot is one pair of {unit}, to the right new is worse. The bar is the "
+                    "estimate with its interval; in a figure that fails it lies right of the limit.</p>"
                 )
         counted = [run for run in runs if not run.invalid]
         if curves := distributions(counted, backend):
-            yield f"<h3>All calls: the share faster than a time</h3>{curves}"
+            yield f"<h3>All calls: which share is faster than a time</h3>{curves}"
         if order := in_order(runs, backend):
             yield f"<h3>Median of each run, in the order they were made</h3>{order}"
         yield "</section>"
@@ -183,20 +248,13 @@ def _plots(comparison: Comparison) -> Iterator[str]:
 
 def _machine(comparison: Comparison) -> Iterator[str]:
     machine = comparison.machine
-    rows = [
-        [name, ", ".join(map(str, value)) if isinstance(value, list) else str(value)]
-        for name, value in machine.gating().items()
-        if value is not None
-    ]
-    for backend, engine in comparison.engines.items():
-        rows.append([backend, ", ".join(f"{name} {value}" for name, value in engine.items())])
-    yield f"<section><h2>Machine</h2>{table(['', ''], rows, kind='prose')}"
+    rows = [*map(list, machine_facts(machine)), *map(list, comparison.told_engines())]
+    yield f"<section><h2>Machine</h2>{table(['', ''], rows, kind='prose', label='machine')}"
     if machine.missing:
-        unread = table(["", ""], list(machine.missing.items()), kind="prose")
-        yield f"<details><summary>What it does not tell</summary>{unread}</details>"
+        silent = [[name.replace("_", " "), why] for name, why in machine.missing.items()]
+        unread = table(["", ""], silent, kind="prose", label="what it does not tell")
+        yield f"<details><summary>What this machine does not tell</summary>{unread}</details>"
     if comparison.skipped:
-        items = "".join(
-            f"<li><b>{escape(one.what)}</b>: {escape(one.why)}</li>" for one in comparison.skipped
-        )
-        yield f"<h3>Not measured</h3><ul>{items}</ul>"
+        told = [f"{one.what}: {one.why}" for one in comparison.skipped]
+        yield f"<h3>Not measured</h3>{listed(told)}"
     yield "</section>"

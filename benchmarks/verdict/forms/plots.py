@@ -12,7 +12,11 @@ import numpy as np
 from stylepress.benchmarks.verdict.comparison import Judgement, Run
 from stylepress.benchmarks.verdict.measures import p50_ms
 
-STRIP_HEIGHT, CURVE_HEIGHT, RUNS_HEIGHT = 118, 230, 190
+STRIP_HEIGHT, CURVE_HEIGHT, RUNS_HEIGHT = 136, 236, 200
+LINE, FOOT = 14, 10
+"""Height of a line of small text, and how far the lowest one stands above the edge; pixels."""
+ROOM = 28.0
+"""Percent of the width that a name beside its line needs: 87 pixels of the 310 of a phone."""
 POINTS = 400
 """Steps of a distribution curve: more than a screen can tell apart."""
 
@@ -34,6 +38,34 @@ class Axis:
         return 4 + 92 * min(1.0, max(0.0, share))
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Where an upright line has its name: ``left`` or right of it, in which ``row`` of text.
+
+    The line begins in that row too.
+    """
+
+    left: bool
+    row: int = 0
+
+
+def beside(equal: float, limit: float) -> tuple[Beside, Beside]:
+    """Say where the names of two upright lines stand, so that nothing overlaps; in percent.
+
+    ``equal`` is left of ``limit``. Each name stands outside the pair. One that has no room there
+    turns inwards, and the other line with its name begins a row lower.
+
+    >>> beside(4, 8), beside(90, 96)[0]
+    ((Beside(left=False, row=0), Beside(left=False, row=1)), Beside(left=True, row=1))
+    """
+    turned = equal < ROOM, limit > 100 - ROOM
+    alone = turned[0] != turned[1]
+    return (
+        Beside(left=not turned[0], row=int(alone and turned[1])),
+        Beside(left=turned[1], row=int(alone and turned[0])),
+    )
+
+
 def strip(one: Judgement) -> str:
     """Draw every paired ratio as a dot, the estimate with its interval, 1 and the limit.
 
@@ -43,14 +75,14 @@ def strip(one: Judgement) -> str:
     limit = 1 + (one.delta or 0)
     ends = [*worse, 1.0, limit, one.low or 1.0, one.high or 1.0]
     axis = Axis(min(ends), max(ends), log=True)
-    parts = [_rule(axis.place(1.0), STRIP_HEIGHT - 34, "equal", "same", left=True)]
+    places = axis.place(1.0), axis.place(limit)
+    first, second = beside(*places)
+    parts = [_rule(places[0], "equal", "same", first)]
     if one.delta:
-        parts.append(
-            _rule(axis.place(limit), STRIP_HEIGHT - 34, f"+{100 * one.delta:g} %", "limit")
-        )
+        parts.append(_rule(places[1], f"limit +{100 * one.delta:g} %", "limit", second))
     for index, ratio in enumerate(worse):
         # Rows of a fixed pattern part the dots that stand on each other, the same on every draw.
-        height = 26 + 12 * (index % 4)
+        height = 40 + 12 * (index % 4)
         parts.append(
             f'<circle cx="{axis.place(ratio):.2f}%" cy="{height}" r="4">'
             f"<title>pair {index + 1}: {100 * (ratio - 1):+.2f} %</title></circle>"
@@ -64,8 +96,16 @@ def strip(one: Judgement) -> str:
             f'<rect class="point" x="{axis.place(one.worse):.2f}%" y="{y - 7}" width="3" '
             f'height="14"/>'
         )
-    parts += _ends(axis, STRIP_HEIGHT - 4, lambda value: f"{100 * (value - 1):+.1f} %")
-    return _svg(f"paired ratios of {one.name}", STRIP_HEIGHT, parts)
+    parts += _ends(axis, STRIP_HEIGHT - FOOT, lambda value: f"{100 * (value - 1):+.1f} %")
+    parts.append(_middle(STRIP_HEIGHT - FOOT, "new is worse →"))
+    return _svg(f"{one.name}, pair by pair: new is worse by {one.change()}", STRIP_HEIGHT, parts)
+
+
+def arm_keys(*, void: str = "") -> str:
+    """Say which colour is which arm, and what ``void`` marks where there is something."""
+    marks = {"base": "base", "new": "new", **({"void": void} if void else {})}
+    keys = "".join(f'<span class="{mark}">{escape(name)}</span>' for mark, name in marks.items())
+    return f'<div class="keys">{keys}</div>'
 
 
 def distributions(runs: Sequence[Run], title: str) -> str:
@@ -92,8 +132,9 @@ def distributions(runs: Sequence[Run], title: str) -> str:
         f'<svg x="0" y="8" width="100%" height="{inner}" viewBox="0 0 100 100" '
         f'preserveAspectRatio="none">{"".join(_curve(a, v, axis) for a, v in arms.items())}</svg>'
     )
-    parts += _ends(axis, CURVE_HEIGHT - 12, lambda value: f"{value:.3g} ms")
-    return _svg(f"distribution of {title}", CURVE_HEIGHT, parts)
+    parts += _ends(axis, CURVE_HEIGHT - FOOT, lambda value: f"{value:.3g} ms")
+    parts.append(_middle(CURVE_HEIGHT - FOOT, "slower →"))
+    return _svg(f"distribution of {title}", CURVE_HEIGHT, parts) + arm_keys()
 
 
 def in_order(runs: Sequence[Run], title: str) -> str:
@@ -103,7 +144,7 @@ def in_order(runs: Sequence[Run], title: str) -> str:
     if not values:
         return ""
     low, high = min(values), max(values)
-    inner = RUNS_HEIGHT - 44
+    inner = RUNS_HEIGHT - 62
     scale = Axis(low, high, log=True)
     axis = Axis(0, max(1, len(values) - 1))
     parts = []
@@ -113,19 +154,17 @@ def in_order(runs: Sequence[Run], title: str) -> str:
         note = f", discarded: {'; '.join(run.invalid)}" if run.invalid else ""
         parts.append(
             f'<circle class="{kind}" cx="{axis.place(index):.2f}%" '
-            f'cy="{14 + inner * (1 - share):.1f}" r="4"><title>'
+            f'cy="{30 + inner * (1 - share):.1f}" r="4"><title>'
             f"{escape(f'run {run.place}, {run.arm}, {run.part}: {value:.4g} ms{note}')}"
             "</title></circle>"
         )
-    parts.append(f'<text class="tick" x="4%" y="{RUNS_HEIGHT - 6}">first run</text>')
-    parts.append(
-        f'<text class="tick" x="96%" y="{RUNS_HEIGHT - 6}" text-anchor="end">last run</text>'
-    )
-    parts.append(
-        f'<text class="tick" x="50%" y="{RUNS_HEIGHT - 6}" text-anchor="middle">'
-        f"{low:.3g} to {high:.3g} ms</text>"
-    )
-    return _svg(f"runs in order, {title}", RUNS_HEIGHT, parts)
+    parts += [
+        f'<text class="tick" x="4%" y="{LINE}">height: {low:.3g} to {high:.3g} ms</text>',
+        f'<text class="tick" x="4%" y="{RUNS_HEIGHT - FOOT}">first run</text>',
+        f'<text class="tick" x="96%" y="{RUNS_HEIGHT - FOOT}" text-anchor="end">last run</text>',
+    ]
+    void = "discarded" if any(run.invalid for run in counted) else ""
+    return _svg(f"runs in order, {title}", RUNS_HEIGHT, parts) + arm_keys(void=void)
 
 
 def _curve(arm: str, values: np.ndarray, axis: Axis) -> str:
@@ -137,15 +176,20 @@ def _curve(arm: str, values: np.ndarray, axis: Axis) -> str:
     return f'<polyline class="{arm}" points="{points}"/>'
 
 
-def _rule(place: float, height: int, label: str, kind: str, *, left: bool = False) -> str:
-    """Draw an upright line with its name beside it, on the side that has room."""
-    ends = (left and place > 15) or place > 85
-    anchor, shift = ("end", -5) if ends else ("start", 5)
+def _rule(place: float, label: str, kind: str, where: Beside) -> str:
+    """Draw an upright line with its name beside it."""
+    anchor, shift = ("end", -5) if where.left else ("start", 5)
+    top = LINE * where.row
     return (
-        f'<line class="{kind}" x1="{place:.2f}%" x2="{place:.2f}%" y1="4" y2="{height}"/>'
-        f'<text class="tick" x="{place:.2f}%" dx="{shift}" y="14" text-anchor="{anchor}">'
-        f"{escape(label)}</text>"
+        f'<line class="{kind}" x1="{place:.2f}%" x2="{place:.2f}%" y1="{top + 4}" '
+        f'y2="{STRIP_HEIGHT - 34}"/>'
+        f'<text class="tick" x="{place:.2f}%" dx="{shift}" y="{top + LINE}" '
+        f'text-anchor="{anchor}">{escape(label)}</text>'
     )
+
+
+def _middle(y: int, label: str) -> str:
+    return f'<text class="tick" x="50%" y="{y}" text-anchor="middle">{escape(label)}</text>'
 
 
 def _ends(axis: Axis, y: int, write: Callable[[float], str]) -> list[str]:
