@@ -10,24 +10,29 @@ from pathlib import Path
 from time import perf_counter_ns
 
 from stylepress import __version__
-from stylepress.artifact import Artifact, file_digest
 from stylepress.benchmarks.drift.bundles import DriftOptions
+from stylepress.benchmarks.drift.result import Check
+from stylepress.benchmarks.entries import Entries
+from stylepress.benchmarks.lineage import check_originals
 from stylepress.benchmarks.machine.record import Machine, record_machine
 from stylepress.benchmarks.machine.timeline import Curves, Timeline, Window
 from stylepress.benchmarks.machine.watch import Limits, Validity, Watch
 from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.picture_trials import (
-    Looks,
     Photos,
     PicturePlan,
     PictureTrials,
     drift_is_studied,
     read_footages,
 )
-from stylepress.benchmarks.pictures.judged import Painters
-from stylepress.benchmarks.pictures.photos import Photo, golden_photos, read_photos
+from stylepress.benchmarks.pictures.photos import (
+    Photo,
+    check_frame,
+    golden_photos,
+    read_photos,
+    read_style,
+)
 from stylepress.benchmarks.report import (
-    FileFact,
     Latency,
     Model,
     Report,
@@ -40,7 +45,7 @@ from stylepress.benchmarks.scenarios.outcome import Length, Setting
 from stylepress.benchmarks.scenarios.scene import Scene
 from stylepress.benchmarks.scenarios.warm_up import WarmRule
 from stylepress.benchmarks.timing.latency import Plan, System, Timing, measure
-from stylepress.benchmarks.timing.systems import Contender, Field, bundle_model, named
+from stylepress.benchmarks.timing.systems import NULL, Contender, Field, check_threads, named
 from stylepress.benchmarks.trials import Entrant, Trials, roof_shares
 from stylepress.errors import RecipeError
 from stylepress.progress import Progress
@@ -92,11 +97,22 @@ class BenchOptions:
                 f"{self.starts} starts and a foreign load of {100 * self.foreign_load:g} % cannot "
                 f"be measured by. Give 0 starts or more, and 0 to 100 %."
             )
-        if min(self.size) < 64 or self.most_photos < 1:
+        if self.most_photos < 1:
             raise RecipeError(
-                f"Frames of {self.size[1]}x{self.size[0]} and {self.most_photos} photos are too "
-                f"few pixels to judge quality by. Measure at 64x64 or more, on one photo or more."
+                f"Nothing can be measured on {self.most_photos} photos. Take one or more."
             )
+        check_frame(self.size)
+
+    @property
+    def picture_plan(self) -> PicturePlan:
+        """What is asked of pictures."""
+        return PicturePlan(
+            size=self.size,
+            clip_frames=self.clip_frames,
+            shown=self.shown,
+            drift=self.drift,
+            environ=self.environ,
+        )
 
 
 def bench(
@@ -111,38 +127,45 @@ def bench(
 ) -> Report:
     """Measure latency, size and quality of bundles, beside their teacher and float student.
 
-    ``teacher`` is a checkpoint (its baselines need torch), ``student`` the student in
-    float, as a bundle or as the checkpoint (which needs torch too), ``photos`` a folder of photos that no training saw (the bundle's golden pictures when
-    None), ``style`` the style picture. A process of its own watches the machine meanwhile.
+    ``teacher`` is a checkpoint (its baselines need torch), ``student`` the student in float, as a
+    bundle or as the checkpoint (which needs torch too), ``photos`` a folder of photos that no
+    training saw (the bundle's golden pictures when None), ``style`` the style picture. Everything
+    is read before anything is timed. A process of its own watches the machine meanwhile.
 
     Raises:
-        ArtifactError, BackendError, FrameError, CheckpointError: what was handed in cannot be
-            used, with the mend.
+        ArtifactError, BackendError, FrameError, CheckpointError, RecipeError: what was handed in
+            cannot be used, with the mend.
     """
     if not bundles:
         raise RecipeError("There is no bundle to measure. Name the folder that `build` wrote.")
+    check_originals(student, teacher)
     names: set[str] = set()
     loaded = list(named(bundles, names))
     studied = drift_is_studied(options.drift, original=student or teacher)
     pictures = _pictures(loaded[0][0], photos, style, options, studied=studied, progress=progress)
+    looking = PictureTrials(pictures, options.picture_plan, progress=progress)
     engine = EngineOptions(threads=options.threads, size=options.size)
+    check_threads(engine, progress)
     machine = record_machine(options.environ)
     with (
         tempfile.TemporaryDirectory(prefix="stylepress-bench-") as work,
         Watch(limits=Limits(foreign_load=options.foreign_load)) as watch,
         Field(engine, options.backends) as systems,
     ):
+        entries = Entries(
+            systems, options.size, work=Path(work), photos=pictures.measured, progress=progress
+        )
         if teacher is not None:
-            _enter_teacher(systems, teacher, Path(work), pictures.measured, options, progress)
-        floats = [_float(student, Path(work), pictures, progress)] if student else []
-        for bundle, name in named(floats, names):
-            model = bundle_model(bundle, "student", options.size, name)
-            systems.enter(model, bundle, systems.backends, baseline=False)
-        for bundle, name in loaded:
-            model = bundle_model(bundle, "bundle", options.size, name)
-            systems.enter(model, bundle, systems.backends, baseline=False)
+            entries.teacher(teacher)
+        if student is not None:
+            entries.student(student, names)
+        entries.bundles(loaded)
+        if options.drift.gated:
+            entries.check_judged()
         systems.enter_null(loaded[0][0])
-        given = _Given({name: bundle for bundle, name in loaded}, pictures, Path(work))
+        given = _Given(
+            {name: bundle for bundle, name in loaded}, looking, entries.strangers, Path(work)
+        )
         measurement = _Measurement(systems, given, options, watch=watch, progress=progress)
         return measurement.report(machine)
 
@@ -156,53 +179,34 @@ def _pictures(
     studied: bool,
     progress: Progress,
 ) -> Photos:
-    """Read the photos, or else the bundle's golden pictures, and the clips."""
+    """Read the photos, or else the bundle's golden pictures, the style picture and the clips."""
     limit = max(options.most_photos, options.drift.most_photos if studied else 0)
     found = (
         golden_photos(bundle, options.size, limit=limit)
         if photos is None
         else read_photos(photos, options.size, limit=limit, progress=progress)
     )
+    painting = None if style is None else read_style(style)
     footages = read_footages(options.clips, options.size, progress=progress)
-    return Photos(found[: options.most_photos], found if studied else (), style, footages)
-
-
-def _float(student: Path, work: Path, photos: Photos, progress: Progress) -> Path:
-    """Return the student's float bundle; a checkpoint is exported first."""
-    artifact = Artifact.load(student)
-    if artifact.kind != "checkpoint":
-        return student
-    from stylepress.benchmarks.timing.baselines import float_bundle  # torch, onnx
-
-    return float_bundle(artifact, work, photos.measured[0].frame, progress=progress).folder
-
-
-def _enter_teacher(
-    systems: Field,
-    source: Path,
-    work: Path,
-    photos: Sequence[Photo],
-    options: BenchOptions,
-    progress: Progress,
-) -> None:
-    from stylepress.benchmarks.timing.baselines import Teacher  # torch, onnx: only with a teacher
-
-    frames = [photo.frame for photo in photos]
-    Teacher(source, work, frames=frames, progress=progress).enter(systems, options.size)
+    return Photos(found[: options.most_photos], found if studied else (), painting, footages)
 
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """What was handed in: the bundles by name, the pictures, and a folder to work in."""
+    """What was handed in: the bundles by name, the pictures, and a folder to work in.
+
+    ``strangers`` are the bundles whose student is not the model they were made from.
+    """
 
     bundles: Mapping[str, Bundle]
-    pictures: Photos
+    looking: PictureTrials
+    strangers: Mapping[str, Check]
     work: Path
 
     @property
     def photos(self) -> Sequence[Photo]:
         """The photos that everything is measured on."""
-        return self.pictures.measured
+        return self.looking.photos.measured
 
 
 class _Measurement:
@@ -238,8 +242,8 @@ class _Measurement:
         roofs = (
             self.trials.roofs(self.systems.backends, self.given.work) if self.options.roof else ()
         )
-        painters = {model: one.run for model, one in best.items()}
-        looks = self._looks(painters)
+        painters = {model: one.run for model, one in best.items() if one.backend != NULL}
+        looks = self.given.looking.looks(painters, self.given.strangers)
         return Report(
             tool=f"stylepress {__version__}",
             created=self.options.created,
@@ -265,7 +269,7 @@ class _Measurement:
         )
 
     def _scenario(self) -> Scenario:
-        plan, style = self.options.plan, self.given.pictures.style
+        plan, style = self.options.plan, self.given.looking.photos.style
         return Scenario(
             height=self.options.size[0],
             width=self.options.size[1],
@@ -274,7 +278,7 @@ class _Measurement:
             turn_s=plan.turn_s,
             warm_up=plan.warm_up,
             photos=tuple(photo.fact for photo in self.given.photos),
-            style=None if style is None else FileFact(name=style.name, sha256=file_digest(style)),
+            style=None if style is None else style.fact,
         )
 
     def _footprints(self, entrants: Sequence[Entrant]) -> tuple[Footprint, ...]:
@@ -302,14 +306,15 @@ class _Measurement:
         return latencies, validity, self.watch.timeline().curves(window)
 
     def _best(self, latencies: Sequence[Latency]) -> dict[Model, Contender]:
-        """The fastest contender of each model that pictures are asked of."""
-        best: dict[str, tuple[float, Contender]] = {}
+        """The fastest contender of each model, one that only copies frames if there is no other."""
+        best: dict[str, tuple[tuple[bool, float], Contender]] = {}
         for one, latency in zip(self.systems.contenders, latencies, strict=True):
             if one.model is None or (one.model.role == "teacher" and one.model.precision == "int8"):
                 continue
+            order = one.backend == NULL, latency.median_ms
             known = best.get(one.model.name)
-            if known is None or latency.median_ms < known[0]:
-                best[one.model.name] = latency.median_ms, one
+            if known is None or order < known[0]:
+                best[one.model.name] = order, one
         return {one.model: one for _, one in best.values() if one.model is not None}
 
     def _scenes(self, fastest: Sequence[Entrant]) -> tuple[Scene, ...]:
@@ -328,17 +333,6 @@ class _Measurement:
 
     def _photo(self) -> Path | None:
         return self.given.photos[0].path
-
-    def _looks(self, painters: Painters) -> Looks:
-        options = self.options
-        plan = PicturePlan(
-            size=options.size,
-            clip_frames=options.clip_frames,
-            shown=options.shown,
-            drift=options.drift,
-            environ=options.environ,
-        )
-        return PictureTrials(self.given.pictures, painters, plan, progress=self.progress).looks()
 
 
 def _no_energy(scenes: Sequence[Scene], timeline: Timeline) -> Iterator[Skipped]:

@@ -9,8 +9,9 @@ from typing import Any
 
 from stylepress import __version__
 from stylepress.benchmarks.machine.record import differing
-from stylepress.benchmarks.report import Latency, Model, Quality, Report, mean_of, read_report
-from stylepress.benchmarks.timing.interval import separate_ratio
+from stylepress.benchmarks.report import Latency, Model, Quality, Report, read_report
+from stylepress.benchmarks.report_figures import DISTANCES
+from stylepress.benchmarks.trend import figure_trends, latency_trends, measured_otherwise
 from stylepress.benchmarks.verdict.comparison import Comparison, Judgement, Settings, Side
 from stylepress.benchmarks.verdict.holm import least_pairs
 from stylepress.benchmarks.verdict.judgements import judgement, reasons_of, sizes
@@ -19,8 +20,8 @@ from stylepress.benchmarks.verdict.rule import ALPHA, DELTA, Paired, Rule, toget
 from stylepress.benchmarks.verdict.trial import Key, decide
 from stylepress.errors import RecipeError
 
-DISTANCES = ("style_distance", "content_distance", "grid_energy")
-MORE_IS_WORSE: Mapping[str, bool] = {**dict.fromkeys(DISTANCES, True), "ssim": False}
+MACHINE = "machine."
+"""What the names of a machine's fields begin with where those of a scenario stand beside them."""
 
 
 def compare_files(
@@ -64,6 +65,7 @@ def compare(
     machine that are meant to differ are named in ``vary``, and then nothing is judged.
     """
     rule = Rule.assumed(max_regression_percent / 100)
+    vary = [name.removeprefix(MACHINE) for name in vary]
     _check_fields(vary, base, new)
     apart = _differing(base, new, vary)
     both = None if apart or vary else _both_inside(base, new)
@@ -88,6 +90,7 @@ def compare(
         machine=new.machine,
         judgements=judgements,
         differing=apart,
+        skipped=() if both or apart else tuple(measured_otherwise(base, new)),
     )
 
 
@@ -111,7 +114,7 @@ def _check_fields(vary: Collection[str], base: Report, new: Report) -> None:
 def _differing(base: Report, new: Report, vary: Collection[str]) -> dict[str, tuple[Any, Any]]:
     """Fields of machine and scenario that must agree and do not; and bundles without partner."""
     found = {
-        f"machine.{name}": values
+        f"{MACHINE}{name}": values
         for name, values in differing(base.machine, new.machine, vary=vary).items()
     }
     one, two = (report.scenario.model_dump(mode="json") for report in (base, new))
@@ -221,11 +224,7 @@ def _level(quality: Quality) -> float | None:
 
 def _trend(base: Report, new: Report) -> Iterator[Judgement]:
     """Show what both reports hold, unjudged."""
-    known = {latency.name: latency for latency in base.latencies}
-    for latency in new.latencies:
-        before = known.get(latency.name)
-        if before is not None:
-            yield _drift(before, latency)
+    yield from latency_trends(base, new)
     theirs = {model.name: model for model in new.of_role("bundle")}
     for model in base.of_role("bundle"):
         other = theirs.get(model.name)
@@ -235,49 +234,7 @@ def _trend(base: Report, new: Report) -> Iterator[Judgement]:
         photos = _photos((base, model.name), (new, model.name))
         for one in _likenesses(photos, PictureLimits(min_psnr_db=0)):
             yield one.model_copy(update={"subject": model.name, "kind": "trend"})
-        for measure in MORE_IS_WORSE:
-            means = (
-                mean_of(base.qualities, model.name, measure),
-                mean_of(new.qualities, model.name, measure),
-            )
-            if means[0] is not None and means[1] is not None:
-                yield _shown(model.name, measure, (means[0], means[1]))
-
-
-def _drift(before: Latency, after: Latency) -> Judgement:
-    """One latency of two sessions; the interval is of what the sessions' rounds vary by."""
-    ratio = separate_ratio(before.timing.round_medians_ms, after.timing.round_medians_ms)
-    return Judgement(
-        subject=after.name,
-        metric="latency p50",
-        unit="ms",
-        kind="trend",
-        base=before.median_ms,
-        new=after.median_ms,
-        worse=ratio.value,
-        low=ratio.low,
-        high=ratio.high,
-        confidence=ratio.confidence,
-        pairs=None,
-        note="baseline, measured apart" if after.baseline else "measured apart",
-    )
-
-
-def _shown(subject: str, measure: str, means: tuple[float, float]) -> Judgement:
-    """Show the mean over photos of one measure of quality."""
-    base, new = means
-    better, worse = (base, new) if MORE_IS_WORSE[measure] else (new, base)
-    return Judgement(
-        subject=subject,
-        metric=_spoken(measure),
-        unit="",
-        kind="trend",
-        base=base,
-        new=new,
-        larger_is_worse=MORE_IS_WORSE[measure],
-        worse=worse / better if better > 0 else None,
-        note="mean over photos",
-    )
+    yield from figure_trends(base, new)
 
 
 def _latencies(report: Report, model: Model) -> list[Latency]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from stylepress.errors import ArtifactError
 
 SCHEMA_URL = "https://json-schema.org/draft/2020-12/schema"
 LIMIT_BYTES = 64 << 20
+DOCUMENTS = ("comparison", "floor")
 
 Document = TypeVar("Document", bound=Part)
 
@@ -37,7 +38,7 @@ def read_json(
     ``noun`` and ``command`` are what it is called and what writes it, for the errors.
 
     Raises:
-        ArtifactError: missing, too large, no JSON, or not of that kind and version.
+        ArtifactError: missing, too large, no JSON, another document, or not of that version.
     """
     try:
         if path.stat().st_size > LIMIT_BYTES:
@@ -45,6 +46,9 @@ def read_json(
         record = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(record, dict):
             raise TypeError(f"its JSON is a {type(record).__name__}, not an object")
+        other = _document(record)
+        if other not in (None, noun):
+            raise ArtifactError(f"{path} is a {other}, not a {noun}. Write one with `{command}`.")
         return kind.model_validate(prepare(record))
     except ValidationError as error:
         first = error.errors()[0]
@@ -58,3 +62,10 @@ def read_json(
             f"{path} cannot be read as a {noun} ({type(error).__name__}: {error}). "
             f"Write one with `{command}`."
         ) from error
+
+
+def _document(record: Mapping[str, Any]) -> str | None:
+    """Return which of our documents it is; None for none of them. A report does not name itself."""
+    if record.get("document") in DOCUMENTS:
+        return str(record["document"])
+    return "report" if {"scenario", "latencies"} <= record.keys() else None

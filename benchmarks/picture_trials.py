@@ -13,11 +13,12 @@ from stylepress.benchmarks.drift.bundles import (
     Sample,
     Study,
     other_photos,
+    shortage,
     studies,
 )
 from stylepress.benchmarks.drift.features.extractor import open_extractor, open_lpips
 from stylepress.benchmarks.drift.motion.flow import open_flows
-from stylepress.benchmarks.drift.result import Drift
+from stylepress.benchmarks.drift.result import Check, Drift
 from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.pictures.gallery import Drawing, gallery
 from stylepress.benchmarks.pictures.judged import (
@@ -29,11 +30,11 @@ from stylepress.benchmarks.pictures.judged import (
     draw,
     qualities,
 )
-from stylepress.benchmarks.pictures.photos import Photo
+from stylepress.benchmarks.pictures.photos import Photo, Style
 from stylepress.benchmarks.report import Consistency, Quality, Shown
-from stylepress.errors import RecipeError
+from stylepress.benchmarks.timing.systems import NULL
+from stylepress.errors import FrameError, RecipeError
 from stylepress.progress import Progress
-from stylepress.runtime.media.images import read_picture
 
 if TYPE_CHECKING:
     from stylepress.benchmarks.drift.motion.footage import Footage  # PyAV
@@ -49,7 +50,7 @@ class Photos:
 
     measured: Sequence[Photo]
     studied: Sequence[Photo]
-    style: Path | None
+    style: Style | None
     footages: Sequence[Footage | Skipped] = ()
 
 
@@ -110,30 +111,35 @@ def read_footages(
 
 
 class PictureTrials:
-    """Lets models draw, and looks at what they drew."""
+    """Lets models draw, and looks at what they drew.
 
-    def __init__(
-        self, photos: Photos, painters: Painters, plan: PicturePlan, *, progress: Progress
-    ) -> None:
-        self.photos, self.painters = photos, painters
-        self.plan, self.progress = plan, progress
+    What pictures are compared by and other photos are read when it is made, before anything is
+    measured.
+
+    Raises:
+        ArtifactError, CheckpointError, FrameError, RecipeError: weights or photos that were
+            named cannot be used.
+    """
+
+    def __init__(self, photos: Photos, plan: PicturePlan, *, progress: Progress) -> None:
+        self.photos, self.plan, self.progress = photos, plan, progress
         self.skipped: list[Skipped] = []
+        self.references: Sequence[Photo] = ()
+        self.measures = self._measures()
 
-    def looks(self) -> Looks:
-        """Take every measure.
-
-        Raises:
-            ArtifactError, CheckpointError, FrameError, RecipeError: weights or photos that were
-                named cannot be used.
-        """
-        measures, measured = self._measures(), self.photos.measured
-        drawn = draw(self.photos.studied or measured, self.painters, progress=self.progress)
-        studied = () if measures is None else tuple(self._studies(drawn, measures))
-        gauges = self._gauges(measures)
+    def looks(self, painters: Painters, strangers: Mapping[str, Check]) -> Looks:
+        """Take every measure; ``strangers`` are bundles that were made from another student."""
+        if not painters:
+            why = f"the backend {NULL} copies frames; name another `--backend`"
+            self.skipped.append(Skipped(what="pictures", why=why))
+        measured = self.photos.measured
+        drawn = draw(self.photos.studied or measured, painters, progress=self.progress)
+        studied = tuple(self._studies(drawn, painters, strangers))
+        gauges = self._gauges()
         return Looks(
             qualities=self._qualities(drawn[: len(measured)]),
-            consistencies=tuple(self._consistencies(gauges)),
-            clips=tuple(self._clips(gauges)),
+            consistencies=tuple(self._consistencies(painters, gauges)),
+            clips=tuple(self._clips(painters, gauges)),
             drifts=tuple(one.drift for one in studied),
             gallery=gallery(drawn[: self.plan.shown]),
             suffered={one.drift.compressed: one.worst for one in studied},
@@ -141,41 +147,49 @@ class PictureTrials:
         )
 
     def _measures(self) -> Measures | None:
-        """Load what pictures are compared by."""
-        options = self.plan.drift
-        if not self.photos.studied:
+        """Load what pictures are compared by, and the photos of reference."""
+        options, studied = self.plan.drift, self.photos.studied
+        if not studied:
             why = "it was not wanted" if options.wanted is False else "no original was given"
             self.skipped.append(Skipped(what="drift", why=why))
             return None
-        environ = self.plan.environ
-        return Measures(
-            open_extractor(options.extractor),
-            open_lpips(options.lpips, env=environ, home=options.home),
-        )
+        extractor = open_extractor(options.extractor)
+        few = shortage(len(studied), self.plan.size, extractor)
+        if few and not options.asked:
+            self.skipped.append(Skipped(what="drift", why=few))
+            return None
+        self.references = other_photos(options.references, studied, progress=self.progress)
+        if self.references and not few:
+            few = shortage(len(self.references), self.plan.size, extractor)
+        if few:
+            raise FrameError(f"{few}. Give more photos, or larger frames with `--size`.")
+        lpips = open_lpips(options.lpips, env=self.plan.environ, home=options.home)
+        return Measures(extractor, lpips)
 
     def _qualities(self, drawn: Sequence[Drawing]) -> tuple[Quality, ...]:
-        style = None if self.photos.style is None else read_picture(self.photos.style).pixels
+        style = None if self.photos.style is None else self.photos.style.pixels
         return tuple(qualities(drawn, style, progress=self.progress))
 
-    def _studies(self, drawn: Sequence[Drawing], measures: Measures) -> Iterator[Study]:
-        options = self.plan.drift
-        others = other_photos(options.references, self.photos.studied, progress=self.progress)
-        yield from studies(
-            Sample(drawn, others),
-            self.painters,
-            measures,
-            limits=options.limits,
-            progress=self.progress,
-        )
+    def _studies(
+        self, drawn: Sequence[Drawing], painters: Painters, strangers: Mapping[str, Check]
+    ) -> Iterator[Study]:
+        if self.measures is not None:
+            yield from studies(
+                Sample(drawn, self.references, strangers),
+                painters,
+                self.measures,
+                limits=self.plan.drift.limits,
+                progress=self.progress,
+            )
 
-    def _gauges(self, measures: Measures | None) -> Gauges:
+    def _gauges(self) -> Gauges:
         """Load what moving pictures are compared by."""
-        lpips = "drift was not studied" if measures is None else measures.lpips
+        lpips = "drift was not studied" if self.measures is None else self.measures.lpips
         gauges = Gauges(open_flows(), lpips)
-        self.skipped += gauges.absent() if measures else ()
+        self.skipped += gauges.absent() if self.measures else ()
         return gauges
 
-    def _consistencies(self, gauges: Gauges) -> Iterator[Consistency]:
+    def _consistencies(self, painters: Painters, gauges: Gauges) -> Iterator[Consistency]:
         count, path = self.plan.clip_frames, self.photos.measured[0].path
         if count < 2 or path is None:
             small = "the golden pictures are too small. Give photos with `--photos DIR`"
@@ -183,14 +197,14 @@ class PictureTrials:
             self.skipped.append(Skipped(what="consistency of video", why=why))
             return
         motion = Motion(path, self.plan.size, count)
-        yield from consistencies(motion, self.painters, gauges, progress=self.progress)
+        yield from consistencies(motion, painters, gauges, progress=self.progress)
 
-    def _clips(self, gauges: Gauges) -> Iterator[Consistency]:
+    def _clips(self, painters: Painters, gauges: Gauges) -> Iterator[Consistency]:
         for footage in self.photos.footages:
             if isinstance(footage, Skipped):
                 self.skipped.append(footage)
                 continue
-            found = clip_consistencies(footage, self.painters, gauges, progress=self.progress)
+            found = clip_consistencies(footage, painters, gauges, progress=self.progress)
             if isinstance(found, str):
                 self.skipped.append(Skipped(what=f"motion of {footage.fact.name}", why=found))
             else:

@@ -8,22 +8,26 @@ from pathlib import Path
 from stylepress.benchmarks.page import page
 from stylepress.benchmarks.report import Report
 from stylepress.benchmarks.summary import summary
+from stylepress.benchmarks.verdict.forms.exports import dashboards
 from stylepress.replace import replacing_file
 
 JSON, MARKDOWN, HTML = "report.json", "report.md", "report.html"
 
 
-def write_report(report: Report, out: Path) -> tuple[Path, Path, Path]:
-    """Write ``report.json``, ``report.md`` and ``report.html`` into a folder.
+def write_report(report: Report, out: Path) -> tuple[Path, ...]:
+    """Write a report into a folder in every form; return the files, the page last.
 
     Raises:
         OutputError: the folder cannot be written to.
     """
-    made = out / JSON, out / MARKDOWN, out / HTML
-    write_json(report, made[0])
-    write_markdown(report, made[1])
-    write_html(report, made[2])
-    return made
+    write_json(report, out / JSON)
+    write_markdown(report, out / MARKDOWN)
+    boards = dashboards(report)
+    for name, text in boards.items():
+        with replacing_file(out / name) as beside:
+            beside.write_text(text, encoding="utf-8")
+    write_html(report, out / HTML)
+    return tuple(out / name for name in (JSON, MARKDOWN, *boards, HTML))
 
 
 def write_json(report: Report, path: Path) -> None:

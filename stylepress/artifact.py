@@ -17,6 +17,8 @@ Kind = Literal["checkpoint", "bundle", "engine"]
 MANIFEST = "manifest.json"
 SCHEMA = 1
 MANIFEST_LIMIT_BYTES = 4 << 20
+MOST_NEAR = 4
+"""Artifacts that an error names at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,10 +179,7 @@ class Artifact:
                 raise ValueError(f"larger than {MANIFEST_LIMIT_BYTES >> 20} MiB")
             return cls._from_record(folder, json.loads(manifest.read_text(encoding="utf-8")))
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise ArtifactError(
-                f"{folder} is no stylepress artifact: it has no {MANIFEST}. "
-                f"Name a folder that `stylepress build` wrote."
-            ) from error
+            raise ArtifactError(f"{_lacking(folder)} {_meant(folder)}") from error
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise ArtifactError(
                 f"{manifest} cannot be understood ({type(error).__name__}: {error}). "
@@ -214,6 +213,26 @@ class Artifact:
             parent=record["parent"],
             numbers=numbers,
         )
+
+
+def _lacking(folder: Path) -> str:
+    if folder.is_dir():
+        return f"{folder} is no stylepress artifact: it holds no {MANIFEST}."
+    what = "it is a file" if folder.exists() else "there is no such folder"
+    return f"{folder} is no stylepress artifact: {what}."
+
+
+def _meant(path: Path) -> str:
+    """Name the artifacts that somebody may mean by a folder of them, a file of one, or a recipe."""
+    if (path.parent / MANIFEST).is_file():
+        near = [path.parent]
+    else:
+        below = path.with_suffix("") if path.is_file() else path
+        near = sorted(one.parent for one in below.glob(f"*/{MANIFEST}"))
+    if not near:
+        return "Name a folder that `stylepress build` wrote."
+    *most, last = map(str, near[:MOST_NEAR])
+    return f"Did you mean {', '.join(most)}{' or ' if most else ''}{last}?"
 
 
 def _specs(entries: list[dict[str, Any]]) -> tuple[TensorSpec, ...]:

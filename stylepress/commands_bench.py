@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
@@ -14,17 +14,31 @@ from stylepress.options import (
     ForeignLoad,
     Quiet,
     TargetName,
+    chosen_backends,
     home,
-    measured_backends,
     measured_size,
+    refuse_idle,
     terminal,
 )
 from stylepress.replace import writable
 
+if TYPE_CHECKING:
+    from stylepress.benchmarks.report import Report
+    from stylepress.benchmarks.scenarios.outcome import Setting
+    from stylepress.terminal import Terminal
+
 LONGEST_S = 120.0
+OF_SELFTEST = (
+    *("bundles", "selftest", "size", "target", "backend", "threads", "photos", "pairs"),
+    *("min_time", "foreign_load", "out", "quiet"),
+)
+OF_DRIFT = ("gate", "references", "extractor", "lpips")
+OF_FIXED_RATE = ("fps", "queue", "drop", "deadline")
+"""Options that a self-test takes, that say how pictures are judged, that are of a camera."""
 
 
 def bench(
+    context: typer.Context,
     bundles: Annotated[list[Path], typer.Argument(metavar="BUNDLE...", help="Bundles to measure.")],
     teacher: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Checkpoint to measure beside them.")
@@ -50,11 +64,20 @@ def bench(
         str | None, typer.Option(metavar="WxH", help="Frame size; default the target's, 512x512.")
     ] = None,
     target: TargetName = None,
-    threads: Annotated[
-        int | None, typer.Option(metavar="N", help="Default: as many as there are cores.")
+    backend: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--backend", "-b", metavar="NAME", help="Default: the target's, else all that run here."
+        ),
     ] = None,
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Default: as many as there are cores.")
+    ] = None,
+    rounds: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Rounds of turns; an interval needs 6.")
+    ] = 10,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write all three forms here.")
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write every form here.")
     ] = None,
     json: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the report for programs.")
@@ -70,9 +93,19 @@ def bench(
         ),
     ] = None,
     fps: Annotated[float, typer.Option(metavar="HZ", help="Of the fixed-rate camera.")] = 30,
+    queue: Annotated[int, typer.Option(metavar="N", help="Frames of it that wait, at most.")] = 1,
+    drop: Annotated[
+        str,
+        typer.Option(metavar="WHICH", help="Frame a full queue drops: oldest, newest or none."),
+    ] = "oldest",
+    deadline: Annotated[
+        float | None,
+        typer.Option(metavar="MS", help="From capture to done; default till the next frame."),
+    ] = None,
     rate: Annotated[
         float | None, typer.Option(metavar="HZ", help="Requests a second to the server.")
     ] = None,
+    seed: Annotated[int, typer.Option(help="Draws when they arrive.")] = 0,
     lanes: Annotated[
         int | None,
         typer.Option(metavar="N", help="Frames at once; default 1, offline one a core."),
@@ -98,6 +131,13 @@ def bench(
             help="What the pictures lost; default: when --student or --teacher is given.",
         ),
     ] = None,
+    gate: Annotated[
+        bool,
+        typer.Option(
+            "--gate",
+            help="Exit with 1 when the pictures of a bundle fail a check, with 3 when one is open.",
+        ),
+    ] = False,
     references: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Other photos, for the drift from the original's world."),
@@ -115,7 +155,9 @@ def bench(
         bool,
         typer.Option("--selftest", help="Measure instead by how much two equal arms differ here."),
     ] = False,
-    pairs: Annotated[int, typer.Option(metavar="N", help="Pairs of the self-test.")] = 20,
+    pairs: Annotated[
+        int, typer.Option(metavar="N", help="Pairs of the self-test; at least 6.")
+    ] = 20,
     min_time: Annotated[
         float,
         typer.Option(metavar="S", min=0, help="Least seconds of a scenario, or self-test's run."),
@@ -130,59 +172,46 @@ def bench(
     $ stylepress bench runs/candy/bundle --teacher candy.pth --photos held-out --out report
     $ stylepress bench runs/candy/bundle --student runs/candy/student --photos held-out -o report
     $ stylepress bench runs/candy/bundle --student runs/candy/student --clip street.mp4 -o report
+    $ stylepress bench runs/candy/bundle --student runs/candy/student --photos held-out --gate
     $ stylepress bench runs/candy/bundle --scenario fixed-rate --fps 25 --split --roof
     $ stylepress bench runs/candy/bundle --selftest --out floor
     """
-    from stylepress.targets.target import load_target
-
-    profile = load_target(target) if target else None
-    frame = measured_size(size, profile)
-    backends = measured_backends(profile) if profile else None
-    for folder in (out, *(path.parent for path in (json, html) if path is not None)):
-        writable(folder)
-    if selftest:
-        _selftest(
-            bundles,
-            size=frame,
-            threads=threads,
-            backends=backends,
-            photos=photos,
-            pairs=pairs,
-            min_time=min_time,
-            foreign_load=foreign_load,
-            out=out,
-            quiet=quiet,
-        )
-        return
-
+    _check_given(context)
     from stylepress.benchmarks.bench import BenchOptions
     from stylepress.benchmarks.bench import bench as measure
     from stylepress.benchmarks.drift.bundles import DriftOptions
-    from stylepress.benchmarks.report_files import write_html, write_json, write_report
     from stylepress.benchmarks.scenarios.outcome import Length
-    from stylepress.benchmarks.scenarios.scene import setting_named
-    from stylepress.benchmarks.summary import summary
-    from stylepress.runtime.backends import usable_cores
+    from stylepress.benchmarks.timing.latency import Plan
+    from stylepress.targets.target import load_target
 
-    settings = [
-        setting_named(name, fps=fps, rate=rate, lanes=lanes, cores=threads or usable_cores())
-        for name in scenario or []
-    ]
+    profile = load_target(target) if target else None
+    common: _Common = {
+        "size": measured_size(size, profile),
+        "threads": threads,
+        "backends": chosen_backends(backend, profile),
+        "foreign_load": foreign_load / 100,
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "environ": os.environ,
+    }
+    if selftest:
+        writable(out)
+        _selftest(
+            bundles, common, photos=photos, pairs=pairs, min_time=min_time, out=out, quiet=quiet
+        )
+        return
     options = BenchOptions(
-        size=frame,
-        threads=threads,
-        backends=backends,
+        **common,
+        plan=Plan(rounds=rounds),
         starts=starts,
-        settings=tuple(settings),
+        settings=_settings(context),
         length=Length(min_s=min_time, most_s=max(LONGEST_S, 2 * min_time)),
         split=split,
         roof=roof,
         clips=tuple(clip or ()),
-        drift=DriftOptions(drift, references, extractor, lpips, home()),
-        foreign_load=foreign_load / 100,
-        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        environ=os.environ,
+        drift=DriftOptions(drift, references, extractor, lpips, home(), gated=gate),
     )
+    for folder in (out, *(path.parent for path in (json, html) if path is not None)):
+        writable(folder)
     with terminal(quiet=quiet) as screen:
         report = measure(
             bundles,
@@ -193,27 +222,102 @@ def bench(
             options=options,
             progress=screen,
         )
+    _write(report, screen, out=out, json=json, html=html)
+    _judge(report, screen, bundles=len(bundles) if gate else None)
+
+
+class _Common(TypedDict):
+    """What a measurement and a self-test are both made with; see `BenchOptions`."""
+
+    size: tuple[int, int]
+    threads: int | None
+    backends: tuple[str, ...] | None
+    foreign_load: float
+    created: str
+    environ: Mapping[str, str]
+
+
+def _check_given(context: typer.Context) -> None:
+    """Refuse options that would do nothing beside the others."""
+    given = context.params
+    if given["selftest"]:
+        others = [one.name for one in context.command.params if one.name not in OF_SELFTEST]
+        refuse_idle(context, others, "with `--selftest`")
+        return
+    played = set(given["scenario"] or ())
+    for does, names, why in (
+        (False, ("pairs",), "without `--selftest`"),
+        (played, ("min_time",), "without `--scenario` or `--selftest`"),
+        ("fixed-rate" in played, OF_FIXED_RATE, "without `--scenario fixed-rate`"),
+        ("server" in played, ("rate", "seed"), "without `--scenario server`"),
+        (
+            played - {"single-stream"},
+            ("lanes",),
+            "without `--scenario fixed-rate`, `server` or `offline`",
+        ),
+        (given["drift"] is not False, OF_DRIFT, "with `--no-drift`"),
+    ):
+        if not does:
+            refuse_idle(context, names, why)
+
+
+def _settings(context: typer.Context) -> tuple[Setting, ...]:
+    """Return the scenarios to play."""
+    from stylepress.benchmarks.scenarios.scene import Wish, setting_named
+    from stylepress.runtime.backends import usable_cores
+
+    given = context.params
+    wish = Wish(
+        cores=given["threads"] or usable_cores(),
+        fps=given["fps"],
+        queue=given["queue"],
+        drop=given["drop"],
+        deadline_ms=given["deadline"],
+        rate_hz=given["rate"],
+        seed=given["seed"],
+        lanes=given["lanes"],
+    )
+    return tuple(setting_named(name, wish) for name in given["scenario"] or ())
+
+
+def _write(
+    report: Report, screen: Terminal, *, out: Path | None, json: Path | None, html: Path | None
+) -> None:
+    """Show a report, then write the forms of it that were asked for."""
+    from stylepress.benchmarks.report_files import write_html, write_json, write_report
+    from stylepress.benchmarks.summary import summary
+
+    # Shown first: a full disk shall not cost what was measured.
+    screen.show(summary(report).rstrip())
     if json is not None:
         write_json(report, json)
     if html is not None:
         write_html(report, html)
     written = [path for path in (json, html) if path is not None]
     written += write_report(report, out) if out is not None else ()
-    screen.show(summary(report).rstrip())
     for path in written:
         screen.say(f"Wrote {path}")
 
 
+def _judge(report: Report, screen: Terminal, *, bundles: int | None) -> None:
+    """Tell whose pictures lost too much; leave with a gate's exit code where ``bundles`` are given."""
+    from stylepress.benchmarks.drift.alarm import alarms, gate_code
+
+    for alarm in alarms(report.drifts, gated=bundles is not None):
+        screen.warn(alarm)
+    if bundles is not None:
+        if len(report.drifts) < bundles:
+            screen.warn(f"Of {bundles} bundles {len(report.drifts)} were judged; see Not measured.")
+        raise typer.Exit(gate_code(report.drifts, bundles=bundles))
+
+
 def _selftest(
     bundles: Sequence[Path],
+    common: _Common,
     *,
-    size: tuple[int, int],
-    threads: int | None,
-    backends: tuple[str, ...] | None,
     photos: Path | None,
     pairs: int,
     min_time: float,
-    foreign_load: float,
     out: Path | None,
     quiet: bool,
 ) -> None:
@@ -231,16 +335,8 @@ def _selftest(
     plan = PairPlan(
         pairs=pairs, min_s=min_time, warm_s=min(3.0, min_time), rest_s=min(1.0, min_time)
     )
-    options = DuelOptions(
-        size=size,
-        threads=threads,
-        backends=backends,
-        plan=plan,
-        photos=photos,
-        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        environ=os.environ,
-    )
-    limits = Limits(foreign_load=foreign_load / 100)
+    options = DuelOptions(**common, plan=plan, photos=photos)
+    limits = Limits(foreign_load=options.foreign_load)
     with terminal(quiet=quiet) as screen, Watch(limits=limits) as watch:
         floor = measure(bundles, options=options, progress=screen, watch=watch)
     path = (out or Path()) / "floor.json"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,23 +15,23 @@ from stylepress.options import (
     Json,
     Quiet,
     TargetName,
-    measured_backends,
+    chosen_backends,
+    home,
     measured_size,
+    refuse_idle,
     terminal,
 )
 from stylepress.replace import writable
-
-if TYPE_CHECKING:
-    from stylepress.benchmarks.verdict.pictures import PictureJudge
-    from stylepress.progress import Progress
 
 INCONCLUSIVE = 3
 ONLY_REPORTS = ("vary",)
 ONLY_BUNDLES = (
     *("size", "target", "backend", "threads", "photos", "style", "pairs", "min_time", "min_count"),
     *("warm_up", "rest", "floor", "gate", "drift", "foreign_load", "seed", "extend", "confirm"),
+    *("references", "extractor", "lpips"),
 )
 """Options that say nothing of the other kind of input."""
+ONLY_DRIFT = ("references", "extractor", "lpips")
 PHOTOS, DRIFT_PHOTOS = 6, 12
 """Most photos that are drawn; a distance over sets needs more: 445 squares, at 512x512 7 photos."""
 
@@ -53,7 +52,7 @@ def compare(
         ),
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(metavar="N", help="Default: as many as there are cores.")
+        int | None, typer.Option(metavar="N", min=1, help="Default: as many as there are cores.")
     ] = None,
     photos: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Photos; default: BASE's golden pictures.")
@@ -99,6 +98,18 @@ def compare(
             help="Also hold NEW to what compression may lose: distances over squares, PSNR, SSIM.",
         ),
     ] = False,
+    references: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Other photos, for the drift from BASE's world."),
+    ] = None,
+    extractor: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Inception weights of FID, or an ONNX feature network."),
+    ] = None,
+    lpips: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Heads of LPIPS 0.1, its network beside them."),
+    ] = None,
     foreign_load: ForeignLoad = 5,
     vary: Annotated[
         list[str] | None,
@@ -146,9 +157,15 @@ def compare(
             f"Of {base} and {new} one is a folder and one is not. "
             f"Give two bundles, or two report.json files."
         )
-    _check_given(context, ONLY_REPORTS if base.is_dir() else ONLY_BUNDLES, base)
+    if base.is_dir():
+        refuse_idle(context, ONLY_REPORTS, "for two bundles")
+        if not drift:
+            refuse_idle(context, ONLY_DRIFT, "without `--drift`")
+    else:
+        refuse_idle(context, ONLY_BUNDLES, "for two reports, which are measured already")
     writable(out)
     from stylepress.benchmarks.compare import compare_files
+    from stylepress.benchmarks.drift.judge import drift_judge
     from stylepress.benchmarks.machine.watch import Limits, Watch
     from stylepress.benchmarks.verdict.duel import duel
     from stylepress.benchmarks.verdict.floor import read_floor
@@ -177,11 +194,15 @@ def compare(
                 rest_s=rest,
                 seed=seed,
             )
-            given = measured_backends(profile) if profile else None
+            judges = (
+                [drift_judge(extractor, lpips, env=os.environ, home=home(), progress=screen)]
+                if drift
+                else []
+            )
             options = DuelOptions(
                 size=measured_size(size, profile),
                 threads=threads,
-                backends=tuple(backend) if backend else given,
+                backends=chosen_backends(backend, profile),
                 plan=plan,
                 delta=delta / 100,
                 floor=None if floor is None else read_floor(floor),
@@ -190,7 +211,8 @@ def compare(
                 most_photos=DRIFT_PHOTOS if drift else PHOTOS,
                 style=style,
                 limits=limits,
-                judges=_drift_judges(screen) if drift else (),
+                judges=tuple(judges),
+                references=references,
                 foreign_load=foreign_load / 100,
                 created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
                 environ=os.environ,
@@ -206,25 +228,3 @@ def compare(
         screen.say(f"Wrote {path}")
     open_code = {"exit3": INCONCLUSIVE, "pass": 0, "fail": 1}[inconclusive]
     raise typer.Exit(open_code if found.verdict == "INCONCLUSIVE" else found.exit_code)
-
-
-def _check_given(context: typer.Context, others: Sequence[str], base: Path) -> None:
-    """Refuse options that would do nothing."""
-    given = [
-        f"`{parameter.opts[0]}`"
-        for parameter in context.command.params
-        if parameter.name in others
-        and (source := context.get_parameter_source(parameter.name)) is not None
-        and source.name != "DEFAULT"
-    ]
-    if given:
-        kind = "two bundles" if base.is_dir() else "two reports, which are measured already"
-        raise RecipeError(f"{', '.join(given)} would do nothing for {kind}. Leave it out.")
-
-
-def _drift_judges(progress: Progress) -> tuple[PictureJudge, ...]:
-    """Return the judge of drift over the extractor that needs no weights."""
-    from stylepress.benchmarks.drift.features.extractor import HandcraftedExtractor
-    from stylepress.benchmarks.drift.judge import DriftJudge
-
-    return (DriftJudge(HandcraftedExtractor(), progress),)

@@ -6,13 +6,14 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stylepress.cache import Cache, cache_folder
-from stylepress.errors import BackendError
+from stylepress.errors import BackendError, RecipeError
 from stylepress.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -69,31 +70,69 @@ def home() -> Path:
         return Path(tempfile.gettempdir())
 
 
+def refuse_idle(context: typer.Context, names: Collection[str], why: str) -> None:
+    """Refuse those of the options ``names`` that were given: they would do nothing.
+
+    ``why`` ends the sentence, e.g. "without `--scenario`".
+
+    Raises:
+        RecipeError: one was given, even with its default as value.
+    """
+    given = []
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        source = context.get_parameter_source(name) if name in names else None
+        if source is not None and source.name != "DEFAULT":
+            negated = context.params.get(name) is False and parameter.secondary_opts
+            given.append(f"`{(negated or parameter.opts)[0]}`")
+    if given:
+        raise RecipeError(f"{', '.join(given)} would do nothing {why}. Leave it out.")
+
+
 def frame_size(text: str) -> tuple[int, int]:
     """Read a frame size as users write it, width first; return (height, width).
 
     >>> frame_size("1280x720")
     (720, 1280)
     """
-    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    match = re.fullmatch(r"(\d{1,9})x(\d{1,9})", text)
     if match is None:
         raise typer.BadParameter(f"{text!r} is no frame size. Write it as 1280x720.")
     return int(match[2]), int(match[1])
 
 
 def measured_size(text: str | None, target: Target | None) -> tuple[int, int]:
-    """Return the (height, width) to measure at: the user's, else the target's, else the usual."""
+    """Return the (height, width) to measure at: the user's, else the target's, else the usual.
+
+    Raises:
+        RecipeError: nothing can be measured at the user's.
+    """
+    from stylepress.benchmarks.pictures.photos import check_frame
+
     if text:
-        return frame_size(text)
+        size = frame_size(text)
+        check_frame(size)
+        return size
     return target.size if target else USUAL_SIZE
 
 
-def measured_backends(target: Target) -> tuple[str, ...]:
-    """Return the target's engines that can be measured on this machine.
+def chosen_backends(names: Sequence[str] | None, target: Target | None) -> tuple[str, ...] | None:
+    """Return the backends to measure in: the user's, else the target's, else None for all.
 
     Raises:
-        BackendError: none is installed here, or it is only compiled for.
+        BackendError: there is none of a name, or the target has none that is run here.
     """
+    from stylepress.runtime.backends import find
+
+    for name in names or ():
+        find(name)
+    if names:
+        return tuple(dict.fromkeys(names))
+    return _runnable(target) if target else None
+
+
+def _runnable(target: Target) -> tuple[str, ...]:
+    """Return the target's engines that can be measured on this machine."""
     from stylepress.runtime.backends import BACKENDS
     from stylepress.targets.target import usable_engines
 

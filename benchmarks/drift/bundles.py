@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from stylepress.benchmarks.drift.features.extractor import Extractor, Perceptual
 from stylepress.benchmarks.drift.gate import Limits
 from stylepress.benchmarks.drift.paired import CAP_DB
-from stylepress.benchmarks.drift.result import Drift
+from stylepress.benchmarks.drift.result import Check, Drift
 from stylepress.benchmarks.drift.rungs import Ladder
-from stylepress.benchmarks.drift.study import Pair, StudyOptions, drift_study
+from stylepress.benchmarks.drift.study import LEAST, Pair, StudyOptions, drift_study
 from stylepress.benchmarks.pictures.gallery import (
     AMPLIFIED,
     Drawing,
@@ -41,6 +41,7 @@ class DriftOptions:
     ``wanted`` is False when nobody asked, None when they are made where there is an original.
     ``references`` is a folder of other photos, ``extractor`` a feature network, ``lpips`` its heads;
     ``home`` is the user's folder, where standard weights lie. At most ``most_photos`` are studied.
+    ``gated`` says that somebody goes by the verdict, so that there must be one.
     """
 
     wanted: bool | None = None
@@ -50,12 +51,13 @@ class DriftOptions:
     home: Path = Path()
     most_photos: int = 12
     limits: Limits = field(default_factory=Limits)
+    gated: bool = False
 
     @property
     def asked(self) -> bool:
         """Whether somebody asked for it, so that it must be possible."""
         given = (self.references, self.extractor, self.lpips)
-        return bool(self.wanted) or any(one is not None for one in given)
+        return bool(self.wanted) or self.gated or any(one is not None for one in given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +78,14 @@ class Measures:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the models drew of each photo, and the other photos that only originals draw."""
+    """What the models drew of each photo, and the other photos that only originals draw.
+
+    ``strangers`` are, by their names, bundles that were made from another student: what says so.
+    """
 
     drawn: Sequence[Drawing]
     references: Sequence[Photo] = ()
+    strangers: Mapping[str, Check] = field(default_factory=dict)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -111,6 +117,18 @@ def other_photos(
     return others
 
 
+def shortage(count: int, size: tuple[int, int], extractor: Extractor) -> str:
+    """Say why ``count`` photos of ``size``, (height, width), are too few to study; "" where not."""
+    side = _square(extractor, size)
+    cut = count * (size[0] // side) * (size[1] // side)
+    if cut >= LEAST:
+        return ""
+    return (
+        f"{count} photos of {size[1]}x{size[0]} are {cut} squares of {side} pixels, and a distance "
+        f"takes {LEAST} at least"
+    )
+
+
 def studies(
     sample: Sample,
     painters: Painters,
@@ -137,20 +155,33 @@ def studies(
             options=_options(measures, limits, sample.size, known=ladders.get(original.name)),
             progress=progress,
         )
-        if model.family != original.family:  # a student is not meant to equal its teacher
-            drift = drift.model_copy(update={"checks": ()})
+        drift = drift.model_copy(update={"checks": _checks(drift, model, original, sample)})
         ladders[original.name] = drift.ladder
         yield Study(drift, tuple(_worst(drift, pairs, original)))
+
+
+def _checks(drift: Drift, model: Model, original: Model, sample: Sample) -> tuple[Check, ...]:
+    """Return what is judged: nothing of a student, which is not meant to equal its teacher."""
+    if model.family != original.family:
+        return ()
+    stranger = sample.strangers.get(model.name) if original.role == "student" else None
+    return (*([stranger] if stranger else []), *drift.checks)
 
 
 def _options(
     measures: Measures, limits: Limits, size: tuple[int, int], *, known: Ladder | None
 ) -> StudyOptions:
-    network = measures.extractor.fact.kind != "code"
-    square, ladder = (NETWORK_SQUARE, NETWORK_LADDER) if network else (SQUARE, LADDER)
-    return StudyOptions(
-        square=min(square, *size), ladder=known or ladder, limits=limits, lpips=measures.lpips
-    )
+    ladder = NETWORK_LADDER if _network(measures.extractor) else LADDER
+    square = _square(measures.extractor, size)
+    return StudyOptions(square=square, ladder=known or ladder, limits=limits, lpips=measures.lpips)
+
+
+def _network(extractor: Extractor) -> bool:
+    return extractor.fact.kind != "code"
+
+
+def _square(extractor: Extractor, size: tuple[int, int]) -> int:
+    return min(NETWORK_SQUARE if _network(extractor) else SQUARE, *size)
 
 
 def _worst(drift: Drift, pairs: Sequence[Pair], original: Model) -> Iterator[Shown]:

@@ -120,10 +120,9 @@ def _allowed(frechet: FrechetDrift, gap: float, limits: Limits) -> tuple[float |
     ceiling = _ceiling(frechet.benign, gap, frechet.extractor.dimension)
     if share >= ceiling:
         return share, f"the limit is {limits.drift_share:.0%} of the distance to the reference"
-    return ceiling, (
-        f"the limit is what {frechet.benign_change} may move it by, {ceiling / gap:.0%} of the "
-        f"distance to the reference"
-    )
+    words = f"the limit is what {frechet.benign_change} may move it by"
+    part = f", {ceiling / gap:.0%} of the distance to the reference" if gap > 0 else ""
+    return ceiling, words + part
 
 
 def _ceiling(direct: float, gap: float, dimension: int) -> float:

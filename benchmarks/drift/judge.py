@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stylepress.benchmarks.drift.features.extractor import Extractor
+from stylepress.benchmarks.drift.bundles import NETWORK_SQUARE, SQUARE
+from stylepress.benchmarks.drift.features.extractor import (
+    Extractor,
+    open_extractor,
+    open_lpips,
+)
 from stylepress.benchmarks.drift.result import Check, CheckVerdict, Drift
 from stylepress.benchmarks.drift.squares import squares
 from stylepress.benchmarks.drift.study import LEAST, Pair, StudyOptions, drift_study
@@ -33,15 +39,13 @@ class DriftJudge:
     """A ``PictureJudge`` that holds the new arm's pictures against the base's as a distribution.
 
     Distances over sets are taken over squares of ``tile`` pixels of the frames (None: the frames),
-    because they need many pictures; paired figures over whole frames. ``references`` are (H, W, 3)
-    uint8 pictures of the base model of other photos; without any there is no drift to them, only
-    what lies between the arms.
+    because they need many pictures; paired figures over whole frames. Where the base drew no other
+    photos there is no drift to them, only what lies between the arms.
     """
 
     extractor: Extractor
     progress: Progress
-    references: tuple[Pixels, ...] = ()
-    tile: int | None = 64
+    tile: int | None = SQUARE
     options: StudyOptions = field(default_factory=lambda: StudyOptions(ladder=0))
 
     def __call__(self, drawn: Drawn) -> Iterator[Judgement]:
@@ -65,7 +69,7 @@ class DriftJudge:
         drift = drift_study(
             ("base", "new"),
             pairs,
-            self.references,
+            [frame[0] for frame in drawn.references],
             extractor=self.extractor,
             options=replace(self.options, square=self.tile),
             progress=self.progress,
@@ -73,10 +77,36 @@ class DriftJudge:
         yield from judgements(drift)
 
 
+def drift_judge(
+    extractor: Path | None,
+    lpips: Path | None,
+    *,
+    env: Mapping[str, str],
+    home: Path,
+    progress: Progress,
+) -> DriftJudge:
+    """Return the judge over the networks that the user names; over features in code without any.
+
+    Raises:
+        ArtifactError, CheckpointError, BackendError, RecipeError: a file is not what it must be.
+    """
+    network = open_extractor(extractor)
+    options = StudyOptions(ladder=0)
+    if lpips is not None:
+        options = replace(options, lpips=open_lpips(lpips, env=env, home=home))
+    tile = SQUARE if network.fact.kind == "code" else NETWORK_SQUARE
+    return DriftJudge(network, progress, tile=tile, options=options)
+
+
 def judgements(drift: Drift) -> Iterator[Judgement]:
     """Return the checks of a study, and what it only tells, as judgements."""
+    network = drift.frechet.extractor
     for check in drift.checks:
-        yield _judgement(check)
+        one = _judgement(check)
+        if network.kind != "code" and drift.frechet.metric in check.name:
+            note = "; ".join(part for part in (one.note, network.title) if part)
+            one = one.model_copy(update={"note": note})
+        yield one
     told = (
         ("kernel distance", drift.kernel.value, f"deviation {drift.kernel.deviation:.3g}"),
         (

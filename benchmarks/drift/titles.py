@@ -17,6 +17,7 @@ TITLES: Mapping[str, str] = {
     "levels": "difference, levels",
     "cast_levels": "colour cast, levels",
     "place_levels": "cast of a place, levels",
+    "golden": "golden pictures, levels",
     "content_drift": "content distance, change",
 }
 

@@ -12,12 +12,15 @@ from PIL import Image, ImageOps
 from stylepress.artifact import file_digest
 from stylepress.benchmarks.pictures.quality import scaled
 from stylepress.benchmarks.report import FileFact
-from stylepress.errors import FrameError
+from stylepress.errors import FrameError, RecipeError
 from stylepress.progress import Progress
 from stylepress.runtime.bundle import Bundle
-from stylepress.runtime.media.images import PHOTO_SUFFIXES, read_picture
+from stylepress.runtime.media.images import LIMIT_PIXELS, PHOTO_SUFFIXES, read_picture
 
 Pixels = NDArray[np.uint8]
+
+LEAST_SIDE = 64
+"""Pixels of a frame's shorter side, below which there is too little to judge pictures by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,39 @@ class Photo:
     fact: FileFact
     frame: Pixels
     path: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """The style picture as it is: (H, W, 3) uint8."""
+
+    fact: FileFact
+    pixels: Pixels
+
+
+def read_style(path: Path) -> Style:
+    """Read the style picture.
+
+    Raises:
+        FrameError: it cannot be read.
+    """
+    pixels = read_picture(path).pixels
+    return Style(FileFact(name=path.name, sha256=file_digest(path)), pixels)
+
+
+def check_frame(size: tuple[int, int]) -> None:
+    """Refuse frames of ``size``, (height, width), that nothing can be measured at.
+
+    Raises:
+        RecipeError: a side below 64 pixels, or more pixels than any picture may have.
+    """
+    height, width = size
+    if min(size) < LEAST_SIDE or height * width > LIMIT_PIXELS:
+        raise RecipeError(
+            f"Frames of {width}x{height} are {'too small' if min(size) < LEAST_SIDE else 'too large'} "
+            f"to measure. Measure at {LEAST_SIDE}x{LEAST_SIDE} or more, and at "
+            f"{LIMIT_PIXELS / 1e6:g} megapixels at most."
+        )
 
 
 def fitted(pixels: Pixels, size: tuple[int, int]) -> Pixels:
@@ -60,9 +96,8 @@ def read_photos(
             continue
         found.append(Photo(FileFact(name=path.name, sha256=file_digest(path)), frame, path))
     if not found:
-        raise FrameError(
-            f"{folder} holds no photo that can be read. Name a folder with JPEG or PNG files."
-        )
+        what = "holds no photo that can be read" if folder.is_dir() else "is no folder of photos"
+        raise FrameError(f"{folder} {what}. Name a folder with JPEG or PNG files.")
     return found
 
 

@@ -16,7 +16,14 @@ from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.report import Model, Role
 from stylepress.benchmarks.resources.cost import cost_of
 from stylepress.errors import BackendError, FrameError
-from stylepress.runtime.backends import BACKENDS, EngineOptions, missing, open_engine
+from stylepress.progress import Progress
+from stylepress.runtime.backends import (
+    BACKENDS,
+    EngineOptions,
+    missing,
+    open_engine,
+    usable_cores,
+)
 from stylepress.runtime.bundle import Bundle, load_bundle
 
 if TYPE_CHECKING:
@@ -58,7 +65,7 @@ class Field:
         self.backends = tuple(name for name in wanted if name not in absent)
         if not self.backends:
             raise BackendError(
-                f"None of {', '.join(wanted)} can run here. See `stylepress doctor`."
+                f"No backend that was asked for runs here. {' '.join(absent[name] for name in wanted)}"
             )
 
     def enter(
@@ -96,6 +103,16 @@ class Field:
     ) -> None:
         for close in self._close:
             close()
+
+
+def check_threads(options: EngineOptions, progress: Progress) -> None:
+    """Warn of more threads than there are cores for them."""
+    threads, cores = options.all_threads, usable_cores()
+    if threads > cores:
+        progress.warn(
+            f"{threads} threads share {cores} {'core' if cores == 1 else 'cores'} here, and wait for "
+            f"each other. Give `--threads {cores}`, or leave it out."
+        )
 
 
 def bundle_model(bundle: Bundle, role: Role, size: tuple[int, int], name: str) -> Model:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -95,6 +95,7 @@ class Settings(Part):
     foreign_load: float | None = None
     photos: tuple[FileFact, ...] = ()
     style: FileFact | None = None
+    references: tuple[FileFact, ...] = ()
 
 
 class Confirmation(Part):
@@ -176,7 +177,8 @@ class Comparison(Part):
     """Two arms on one machine, or two reports; and the verdict with its reasons.
 
     ``curves`` is what the machine did from the first run to the last, on the clock of the runs.
-    ``differing`` maps a field of machine or scenario to its two values: nothing was judged then.
+    ``engines`` are what the backends told of the base's engines, by backend, ``new_engines`` of the
+    new arm's where that is not the same. ``differing`` maps a field of machine or scenario to its two values: nothing was judged then.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -194,6 +196,7 @@ class Comparison(Part):
     runs: tuple[Run, ...] = ()
     curves: Curves | None = None
     engines: dict[str, dict[str, str | int]] = Field(default_factory=dict)
+    new_engines: dict[str, dict[str, str | int]] = Field(default_factory=dict)
     differing: dict[str, tuple[Any, Any]] = Field(default_factory=dict)
     skipped: tuple[Skipped, ...] = ()
     gallery: tuple[Pictured, ...] = Field(default=(), exclude=True)
@@ -202,6 +205,25 @@ class Comparison(Part):
     def exit_code(self) -> int:
         """0 pass or trend, 1 fail, 2 not comparable, 3 inconclusive."""
         return EXIT_CODES[self.verdict]
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        """What base and new are called; where their names are equal, with what tells them apart."""
+        base, new = self.base, self.new
+        if base.name != new.name:
+            return base.name, new.name
+        if base.precision != new.precision:
+            return f"{base.name} {base.precision}", f"{new.name} {new.precision}"
+        return f"{base.name} {base.digest[:8]}", f"{new.name} {new.digest[:8]}"
+
+    def told_engines(self) -> Iterator[tuple[str, str]]:
+        """Yield each engine's title and facts, of both arms where these differ."""
+        for backend, engine in self.engines.items():
+            arms = {backend: engine}
+            if backend in self.new_engines:
+                arms = {f"{backend}, base": engine, f"{backend}, new": self.new_engines[backend]}
+            for title, facts in arms.items():
+                yield title, ", ".join(f"{name} {value}" for name, value in facts.items())
 
     def record(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -228,7 +250,8 @@ class Comparison(Part):
 
     def summary(self) -> str:
         """Return it as Markdown: the verdict, why, and one row a figure."""
-        lines = [f"**{self.verdict}**: {self.new.name} against {self.base.name}", ""]
+        base, new = self.labels
+        lines = [f"**{self.verdict}**: {new} against {base}", ""]
         if self.differing:
             lines += ["| differs | base | new |", "|---|---|---|"]
             lines += [f"| {k} | {_cell(a)} | {_cell(b)} |" for k, (a, b) in self.differing.items()]
@@ -241,9 +264,16 @@ class Comparison(Part):
             f"{one.change() or _cell(one.note)} | {one.verdict or 'not judged'} |"
             for one in self.judgements
         ]
-        doubts = [f"- Read with care: {doubt}." for doubt in self.doubts()]
-        lines += ["", *doubts] if doubts else []
+        notes = [f"- Read with care: {doubt}." for doubt in self.doubts()]
+        notes += [f"- Not compared: {one.what}: {one.why}" for one in self._left_out()]
+        lines += ["", *notes] if notes else []
         return "\n".join([*lines, "", self.terms()]) + "\n"
+
+    def _left_out(self) -> Iterator[Skipped]:
+        """What was not compared and is no reason of the verdict, where it would be told."""
+        for one in self.skipped:
+            if not any(one.why in reason for reason in self.reasons):
+                yield one
 
     def terms(self) -> str:
         """Say in a sentence or two how it was measured and what counts as worse."""

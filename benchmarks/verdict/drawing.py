@@ -22,23 +22,29 @@ def drawings(
     *,
     options: DuelOptions,
     progress: Progress,
+    references: Sequence[Photo] = (),
 ) -> dict[str, Drawn]:
-    """Let both arms draw the photos in each backend: one may break what the other keeps."""
-    progress.start("Drawing with both", 2 * len(photos) * len(backends))
+    """Let both arms draw the photos in each backend: one may break what the other keeps.
+
+    ``references`` are further photos, which the base draws alone.
+    """
+    steps = 2 * len(photos) + len(references)
+    progress.start("Drawing with both", steps * len(backends))
     style = None if options.style is None else read_picture(options.style).pixels
     found: dict[str, Drawn] = {}
     for backend in backends:
         made: list[tuple[Pixels, ...]] = []
-        for bundle in bundles:
+        for bundle, more in zip(bundles, (references, ()), strict=True):
             with closing(open_engine(bundle, backend, options=options.engine)) as engine:
-                made.append(tuple(engine.run(photo.frame) for photo in photos))
-            progress.advance(len(photos), note=f"{bundle.artifact.name} in {backend}")
+                made.append(tuple(engine.run(photo.frame) for photo in (*photos, *more)))
+            progress.advance(len(made[-1]), note=f"{bundle.artifact.name} in {backend}")
         found[backend] = Drawn(
             names=tuple(photo.fact.name for photo in photos),
             photos=tuple(photo.frame for photo in photos),
-            base=made[0],
+            base=made[0][: len(photos)],
             new=made[1],
             style=style,
+            references=made[0][len(photos) :],
         )
     progress.finish()
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from stylepress.benchmarks.verdict.measures import MEASURES, pairs_of
 from stylepress.errors import RecipeError
 
 SCHEMA_VERSION: Literal[1] = 1
+LENGTHS = ("min_s", "min_count", "warm_s")
 
 
 class FloorEntry(Part):
@@ -39,6 +40,8 @@ class FloorEntry(Part):
 class Floor(Part):
     """What ``stylepress bench --selftest`` found out; valid for one machine, size and threads.
 
+    It is that of runs of ``min_s`` seconds and ``min_count`` calls at least, warmed up for
+    ``warm_s``: shorter ones differ by more, so it does not hold for them.
     ``runs`` hold every timed call of the bundles, and none of the null system's: of those a run has
     hundreds of thousands, and their figures are in ``entries``.
     """
@@ -52,6 +55,9 @@ class Floor(Part):
     width: int
     threads: int
     seed: int
+    min_s: float = 0.0
+    min_count: int = 0
+    warm_s: float = 0.0
     entries: tuple[FloorEntry, ...]
     runs: tuple[Run, ...]
     skipped: tuple[Skipped, ...] = ()
@@ -75,6 +81,8 @@ class Floor(Part):
         if times:
             worst = max(one.floor for one in times)
             lines += ["", f"A limit below {200 * worst:.2g} % cannot be judged here for latency."]
+        if self.skipped:
+            lines += ["", *(f"- Not measured: {one.what}: {one.why}" for one in self.skipped)]
         return "\n".join(lines) + "\n"
 
 
@@ -83,7 +91,7 @@ def entries_of(runs: Sequence[Run], model: str, backend: str) -> tuple[FloorEntr
     found = []
     for name, measure in MEASURES.items():
         values = pairs_of(runs, backend, measure)
-        if values is None or not values[0]:
+        if values is None:
             continue
         ratio = paired_ratio(*values)
         if ratio.low is None or ratio.high is None:
@@ -103,17 +111,22 @@ def entries_of(runs: Sequence[Run], model: str, backend: str) -> tuple[FloorEntr
     return tuple(found)
 
 
-def check_floor(floor: Floor, machine: Machine, *, size: tuple[int, int], threads: int) -> None:
-    """Refuse a floor that was measured elsewhere or otherwise.
+def check_floor(floor: Floor, machine: Machine, settings: Mapping[str, float]) -> None:
+    """Refuse a floor that was measured elsewhere, otherwise, or by longer runs.
+
+    ``settings`` are height, width, threads, min_s, min_count and warm_s of the comparison.
 
     Raises:
-        RecipeError: machine, frame size or threads differ; the fields are named.
+        RecipeError: one of them does not allow it; the fields are named.
     """
-    now = {"height": size[0], "width": size[1], "threads": threads}
-    then = {"height": floor.height, "width": floor.width, "threads": floor.threads}
+    then = {name: getattr(floor, name) for name in settings}
     names: dict[str, tuple[object, object]] = {
         **differing(floor.machine, machine),
-        **{name: (then[name], now[name]) for name in now if then[name] != now[name]},
+        **{
+            name: (then[name], now)
+            for name, now in settings.items()
+            if (now < then[name] if name in LENGTHS else now != then[name])
+        },
     }
     if names:
         shown = ", ".join(

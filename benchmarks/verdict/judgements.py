@@ -49,8 +49,11 @@ def _reason(one: Judgement) -> str:
     return f"{one.name} {word}{size}{note}{more}"
 
 
-def judgement(key: Key, made: Decision | None, *, gated: bool) -> Judgement:
-    """Write down one decided figure; one that could not be measured stays open where it is gated."""
+def judgement(key: Key, made: Decision | None, *, gated: bool, why: str = "") -> Judgement:
+    """Write down one decided figure; one that could not be measured stays open where it is gated.
+
+    ``why`` it could not, where that is not for the figure's own reason.
+    """
     measure = MEASURES[key[1]]
     if made is None:
         return Judgement(
@@ -63,7 +66,7 @@ def judgement(key: Key, made: Decision | None, *, gated: bool) -> Judgement:
             larger_is_worse=measure.larger_is_worse,
             gated=gated,
             verdict="INCONCLUSIVE" if gated else None,
-            note=measure.why_not,
+            note=why or measure.why_not,
         )
     one, figure, again = made.finding, made.figure, made.again
     return Judgement(

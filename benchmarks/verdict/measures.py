@@ -59,7 +59,7 @@ MEASURES: Mapping[str, Measure] = {
 def pairs_of(
     runs: Sequence[Run], backend: str, measure: Measure
 ) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-    """Return the values of both arms, pair by pair; None where one run does not give it.
+    """Return the values of both arms, pair by pair; None where a run does not give it, or none is.
 
     Runs that do not count are left out; both runs of every pair must be there.
     """
@@ -73,6 +73,8 @@ def pairs_of(
         arms[run.arm][run.part, run.pair] = value
     base, new = arms["base"], arms["new"]
     both = [pair for pair in base if pair in new]
+    if not both:
+        return None
     return tuple(base[pair] for pair in both), tuple(new[pair] for pair in both)
 
 

@@ -32,7 +32,8 @@ SUBJECT = "pictures"
 class Drawn:
     """What both arms made of the same photos; each picture (1, H, W, 3) uint8 RGB.
 
-    ``style`` is the style picture (H, W, 3) uint8, None when there is none.
+    ``style`` is the style picture (H, W, 3) uint8, None when there is none. ``references`` are what
+    the base made of other photos, its world.
     """
 
     names: tuple[str, ...]
@@ -40,6 +41,7 @@ class Drawn:
     base: tuple[Pixels, ...]
     new: tuple[Pixels, ...]
     style: Pixels | None
+    references: tuple[Pixels, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,10 @@ from stylepress.progress import Progress
 
 WORKER = "stylepress.benchmarks.verdict.arm"
 TRIES = 3
-"""How often a pair is measured before a machine that spoils it each time is given up."""
+"""How often a pair is measured before a backend in which it is spoiled each time is given up."""
+QUIETER = (
+    "Wait until the machine is quiet and cool, or let others use more of it with `--foreign-load`."
+)
 FIGURES = re.compile(r"[\d.]+")
 CAP = 3
 """Times ``warm_s`` after which a warm-up that does not settle ends."""
@@ -62,12 +65,6 @@ class PairPlan:
                 f"Times of {self.min_s:g}, {self.warm_s:g} and {self.rest_s:g} s cannot be waited "
                 f"for. Give 0 or more."
             )
-
-
-class SpoiledError(VerificationError):
-    """The machine spoiled a pair each time it was tried: nothing is said of either arm."""
-
-    exit_code = 2
 
 
 class RunError(VerificationError):
@@ -119,7 +116,11 @@ Ask = Callable[[Request, Mapping[str, str]], Answer]
 
 
 class Session:
-    """The runs of one comparison, in the order they were made; ``runs`` keeps them all."""
+    """The runs of one comparison, in the order they were made; ``runs`` keeps them all.
+
+    ``engines`` are what each arm told of its engines, by backend. ``given_up`` holds the backends in
+    which the machine spoiled one pair three times, and why: nothing more is run in them.
+    """
 
     def __init__(
         self,
@@ -135,7 +136,8 @@ class Session:
         self.watch = watch or Unwatched()
         self.ask = ask or fresh
         self.runs: list[Run] = []
-        self.engines: dict[str, dict[str, str | int]] = {}
+        self.engines: dict[Arm, dict[str, dict[str, str | int]]] = {"base": {}, "new": {}}
+        self.given_up: dict[str, str] = {}
         self._made = 0
         self._began_ns = self._ended_ns = 0
 
@@ -143,11 +145,10 @@ class Session:
         """Run ``pairs`` pairs in each backend; return those that count.
 
         Two neighbouring pairs of one backend (ABBA or BAAB) run without a pause for another. A pair
-        that was spoiled is run again.
+        that was spoiled is run again; a backend that is given up returns no pair at all.
 
         Raises:
             RunError: a process failed.
-            SpoiledError: one pair was spoiled three times.
         """
         began = len(self.runs)
         order = orders(pairs, seed=self.plan.seed, part=part)
@@ -156,9 +157,12 @@ class Session:
         for couple in range(0, pairs, 2):
             for backend in backends:
                 for pair in range(couple, min(couple + 2, pairs)):
-                    self._pair(part, pair, order[pair], backend)
+                    if backend not in self.given_up:
+                        self._pair(part, pair, order[pair], backend)
         self.progress.finish()
-        return [run for run in self.runs[began:] if not run.invalid]
+        return [
+            run for run in self.runs[began:] if not run.invalid and run.backend not in self.given_up
+        ]
 
     def curves(self) -> Curves | None:
         """Return what the machine did from the first run to the last; None where nobody saw it."""
@@ -166,7 +170,8 @@ class Session:
         return curves if curves.at_s else None
 
     def _pair(self, part: LookName, pair: int, order: Sequence[Arm], backend: str) -> None:
-        for _ in range(TRIES):
+        every: dict[str, str] = {}
+        for left in reversed(range(TRIES)):
             made = [self._run(part, pair, arm, backend) for arm in order]
             # What both halves met is told once, though they met it in other numbers.
             told = {FIGURES.sub("", reason): reason for run in made for reason in run.invalid}
@@ -181,11 +186,12 @@ class Session:
                     note=f"{backend} {', '.join(f'{p50_ms(run):.3g} ms' for run in made)}",
                 )
                 return
-            self.progress.warn(f"A pair is measured again: {'; '.join(spoiled)}.")
-        raise SpoiledError(
-            f"A pair in {backend} was spoiled {TRIES} times ({'; '.join(spoiled)}). Wait until the "
-            f"machine is quiet and cool, or let others use more of it with `--foreign-load`."
-        )
+            every |= told
+            if left:
+                self.progress.warn(f"A pair is measured again: {'; '.join(spoiled)}.")
+        why = f"one pair was spoiled {TRIES} times ({'; '.join(sorted(every.values()))})"
+        self.given_up[backend] = why
+        self.progress.warn(f"{backend} is given up: {why}. {QUIETER}")
 
     def _run(self, part: LookName, pair: int, arm: Arm, backend: str) -> Run:
         if self._made and self.plan.rest_s:
@@ -196,7 +202,7 @@ class Session:
         self._ended_ns = perf_counter_ns()
         self._began_ns = self._began_ns or began_ns
         spoiled = tuple(self.watch.end())
-        self.engines.setdefault(backend, answer.engine)
+        self.engines[arm].setdefault(backend, answer.engine)
         self._made += 1
         return Run(
             part=part,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,15 +18,21 @@ from stylepress.benchmarks.pictures.photos import Photo, golden_photos, read_pho
 from stylepress.benchmarks.report import FileFact
 from stylepress.benchmarks.timing.systems import NULL
 from stylepress.benchmarks.verdict.comparison import Settings
-from stylepress.benchmarks.verdict.floor import Floor, check_floor
+from stylepress.benchmarks.verdict.floor import LENGTHS, Floor, check_floor
 from stylepress.benchmarks.verdict.measures import GATED, MEASURES
+from stylepress.benchmarks.verdict.order import Arm
 from stylepress.benchmarks.verdict.pictures import PictureJudge, PictureLimits
 from stylepress.benchmarks.verdict.rule import DELTA, Rule, looks
-from stylepress.benchmarks.verdict.session import PairPlan
+from stylepress.benchmarks.verdict.session import Arms, Ask, PairPlan, Session, Watch
 from stylepress.benchmarks.verdict.trial import Key, check_power
 from stylepress.errors import BackendError, RecipeError
 from stylepress.progress import Progress
-from stylepress.runtime.backends import BACKENDS, EngineOptions, missing, open_engine
+from stylepress.runtime.backends import (
+    BACKENDS,
+    EngineOptions,
+    missing,
+    open_engine,
+)
 from stylepress.runtime.bundle import Bundle
 
 
@@ -36,7 +44,8 @@ class DuelOptions:
     ``delta`` is the share by which a gated figure may be worse, ``floor`` what equal arms differ
     by (1 % is assumed when None). ``foreign_load`` is the share of the processor that the watch
     lets others use. ``photos`` is a folder (the base's golden pictures when None), ``most_photos``
-    of which are taken and ``shown`` put on the page; ``judges`` are further quality metrics.
+    of which are taken and ``shown`` put on the page; ``judges`` are further quality metrics, and
+    ``references`` a folder of other photos for those of them that hold pictures against a world.
     """
 
     size: tuple[int, int] = (512, 512)
@@ -53,6 +62,7 @@ class DuelOptions:
     style: Path | None = None
     limits: PictureLimits = field(default_factory=PictureLimits)
     judges: tuple[PictureJudge, ...] = ()
+    references: Path | None = None
     created: str = ""
     environ: Mapping[str, str] = field(default_factory=dict)
 
@@ -114,11 +124,36 @@ def frames_file(photos: Sequence[Photo], work: Path) -> Path:
     return path
 
 
+@contextmanager
+def open_session(
+    bundles: Mapping[Arm, Path],
+    photos: Sequence[Photo],
+    *,
+    options: DuelOptions,
+    progress: Progress,
+    watch: Watch | None = None,
+    ask: Ask | None = None,
+) -> Iterator[Session]:
+    """Lay the photos' frames out where both arms find them, for as long as pairs are run."""
+    with tempfile.TemporaryDirectory(prefix="stylepress-pairs-") as work:
+        yield Session(
+            Arms(bundles, frames_file(photos, Path(work)), options.threads),
+            options.plan,
+            environ=options.environ,
+            progress=progress,
+            watch=watch,
+            ask=ask,
+        )
+
+
 def rules_of(backends: Sequence[str], options: DuelOptions, machine: Machine) -> dict[Key, Rule]:
     """Make the rule of each figure, and refuse a plan that could not lead to a verdict."""
     if options.floor is not None:
+        plan, (height, width) = options.plan, options.size
+        lengths = {name: getattr(plan, name) for name in LENGTHS}
         threads = options.engine.all_threads
-        check_floor(options.floor, machine, size=options.size, threads=threads)
+        settings = {"height": height, "width": width, "threads": threads, **lengths}
+        check_floor(options.floor, machine, settings)
     rules = {}
     for backend in backends:
         for name in MEASURES:
@@ -139,7 +174,12 @@ def rules_of(backends: Sequence[str], options: DuelOptions, machine: Machine) ->
 
 
 def settings_of(
-    options: DuelOptions, backends: tuple[str, ...], photos: Sequence[Photo], *, watched: bool
+    options: DuelOptions,
+    backends: tuple[str, ...],
+    photos: Sequence[Photo],
+    *,
+    references: Sequence[Photo],
+    watched: bool,
 ) -> Settings:
     """Write down how it is measured and judged."""
     plan, style = options.plan, options.style
@@ -163,4 +203,5 @@ def settings_of(
         foreign_load=options.foreign_load if watched else None,
         photos=tuple(photo.fact for photo in photos),
         style=None if style is None else FileFact(name=style.name, sha256=file_digest(style)),
+        references=tuple(photo.fact for photo in references),
     )

@@ -21,6 +21,8 @@ from stylepress.errors import RecipeError
 
 Key = tuple[str, str]
 """A subject and a figure of it."""
+STUCK = "more pairs could not be measured"
+UNCONFIRMED = "failed once, and could not be measured a second time"
 
 
 class Source(Protocol):
@@ -64,23 +66,26 @@ def decide(
     Nothing is extended once something failed or everything passed. What passed at the first look
     has passed, and keeps the pairs it passed with; subjects in which nothing is open rest. A
     failure is measured once more with as many fresh pairs, and counts only when it fails there
-    too; else it stays open.
+    too; else it stays open. So does what was to be measured further, or again, and could not be.
     """
     planned = looks(pairs, extend=extend)
     figures = dict(source("first", keys, pairs))
     found = judge(figures, planned[0].alpha)
-    look = planned[0]
+    look, stuck = planned[0], set[Key]()
     if len(planned) == 2 and _is_open(found):
         look = planned[1]
         unsure = {key[0] for key, one in found.items() if one.verdict == "INCONCLUSIVE"}
         asked = [key for key in found if key[0] in unsure and found[key].verdict != "PASS"]
         more = source("extension", asked, look.pairs - pairs)
-        figures |= {key: _joined(figures[key], more.get(key)) for key in asked}
+        stuck = {*asked} - {*more}
+        figures |= {key: _joined(figures[key], one) for key, one in more.items()}
         again = judge(figures, look.alpha)
-        found |= {key: again[key] for key in asked}
+        found |= {key: again[key] for key in more}
     confirmed = _confirm(source, found, look) if confirm else {}
     return {
-        key: _decision(figures[key], one, confirmed.get(key), confirm=confirm)
+        key: Decision(figures[key], one, None, one.verdict, STUCK)
+        if key in stuck
+        else _decision(figures[key], one, confirmed.get(key), confirm=confirm)
         for key, one in found.items()
     }
 
@@ -103,12 +108,12 @@ def _decision(
 ) -> Decision:
     if finding.verdict != "FAIL" or not confirm:
         return Decision(figure, finding, again, finding.verdict)
-    if again is not None and again.verdict == "FAIL":
+    if again is None:
+        return Decision(figure, finding, again, "INCONCLUSIVE", UNCONFIRMED)
+    if again.verdict == "FAIL":
         return Decision(figure, finding, again, "FAIL", "failed twice")
     return Decision(figure, finding, again, "INCONCLUSIVE", "failed once, not a second time")
 
 
-def _joined(one: Paired, more: Paired | None) -> Paired:
-    if more is None:
-        return one
+def _joined(one: Paired, more: Paired) -> Paired:
     return replace(one, base=one.base + more.base, new=one.new + more.new)

@@ -10,12 +10,17 @@ import pytest
 
 from stylepress.artifact import Artifact
 from stylepress.benchmarks.bench import BenchOptions, bench
+from stylepress.benchmarks.drift.bundles import DriftOptions
+from stylepress.benchmarks.picture_trials import Photos, PictureTrials
+from stylepress.benchmarks.pictures.photos import read_photos
 from stylepress.benchmarks.report import Report, mean_of, read_report
 from stylepress.benchmarks.report_files import write_report
 from stylepress.benchmarks.scenarios.pipeline import STAGES
-from stylepress.errors import FrameError, RecipeError
+from stylepress.errors import BackendError, FrameError, RecipeError
 from stylepress.progress import Silent
 from stylepress.runtime.backends import missing
+
+SIZE = (96, 128)
 
 
 def test_every_model_runs_in_its_backends_beside_the_three_baselines(report: Report) -> None:
@@ -111,7 +116,7 @@ def test_a_film_is_split_into_its_five_stages(report: Report) -> None:
 
 
 def test_a_report_written_is_the_report_read(report: Report, tmp_path: Path) -> None:
-    json, markdown, html = write_report(report, tmp_path / "out")
+    json, markdown, *_, html = write_report(report, tmp_path / "out")
     assert read_report(json) == report.model_copy(update={"gallery": (), "suffered": {}})
     assert "dots int8" in markdown.read_text(encoding="utf-8")
     assert html.stat().st_size > 10_000
@@ -193,6 +198,58 @@ def test_a_folder_without_photos_is_refused(
         )
 
 
+def test_what_only_copies_frames_draws_no_pictures_and_is_never_the_fastest(
+    style: Mapping[str, Path], options: BenchOptions
+) -> None:
+    quick = replace(options, clip_frames=0, starts=0, split=False)
+    for backends, drawn in ((("null",), set()), (("null", "onnxruntime"), {"dots int8"})):
+        made = bench(
+            [style["bundle"]],
+            teacher=None,
+            student=None,
+            photos=style["photos"],
+            style=None,
+            options=replace(quick, backends=backends),
+            progress=Silent(),
+        )
+        assert {one.model for one in made.qualities} == drawn
+        assert [scene.system for scene in made.scenes] == [f"dots int8 · {backends[-1]}"]
+        assert ("pictures" in {one.what for one in made.skipped}) == (not drawn)
+
+
+def test_a_bundle_that_runs_nowhere_is_refused_with_the_reason(
+    style: Mapping[str, Path], options: BenchOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise BackendError("It is too new. Update.")
+
+    monkeypatch.setattr("stylepress.benchmarks.timing.systems.open_engine", refuse)
+    with pytest.raises(BackendError, match=r"nothing that runs here.*It is too new"):
+        bench(
+            [style["bundle"]],
+            teacher=None,
+            student=None,
+            photos=style["photos"],
+            style=None,
+            options=options,
+            progress=Silent(),
+        )
+
+
+@pytest.mark.parametrize("asked", [None, True])
+def test_too_few_photos_for_a_distance_are_told_before_anything_is_measured(
+    style: Mapping[str, Path], options: BenchOptions, asked: bool | None
+) -> None:
+    photos = Photos((), read_photos(style["photos"], SIZE, limit=1, progress=Silent()), None)
+    plan = replace(options, size=SIZE, drift=DriftOptions(wanted=asked)).picture_plan
+    if asked:
+        with pytest.raises(FrameError, match="1 photos of 128x96 are 2 squares of 64 pixels"):
+            PictureTrials(photos, plan, progress=Silent())
+        return
+    (skipped,) = PictureTrials(photos, plan, progress=Silent()).skipped
+    assert (skipped.what, "takes 4 at least" in skipped.why) == ("drift", True)
+
+
 def test_nothing_to_measure_is_refused(options: BenchOptions) -> None:
     with pytest.raises(RecipeError, match="no bundle"):
         bench(
@@ -206,9 +263,18 @@ def test_nothing_to_measure_is_refused(options: BenchOptions) -> None:
         )
 
 
-def test_frames_too_small_to_judge_are_refused() -> None:
-    with pytest.raises(RecipeError, match="64x64"):
-        BenchOptions(size=(32, 512))
+@pytest.mark.parametrize(
+    ("size", "told"),
+    [
+        ((32, 512), "512x32 are too small"),
+        ((100_000, 100_000), "too large.*100 megapixels at most"),
+    ],
+)
+def test_frames_too_small_to_judge_or_too_large_to_hold_are_refused(
+    size: tuple[int, int], told: str
+) -> None:
+    with pytest.raises(RecipeError, match=told):
+        BenchOptions(size=size)
 
 
 @pytest.mark.parametrize("wrong", [{"starts": -1}, {"foreign_load": 1.5}, {"foreign_load": -0.1}])

@@ -175,7 +175,14 @@ def test_fields_that_are_meant_to_differ_may_and_then_nothing_is_judged(report: 
     assert compare(before, other, vary=["packages.onnxruntime"]).verdict == "TREND"
 
 
-@pytest.mark.parametrize("name", ["cpus", "package", "packages.openvin", ""])
+def test_a_field_may_be_named_as_the_refusal_named_it(report: Report) -> None:
+    moved = report.machine.model_copy(update={"cpu": "another"})
+    other = report.model_copy(update={"machine": moved})
+    (named,) = compare(report, other).differing
+    assert compare(report, other, vary=[named]).verdict == "TREND"
+
+
+@pytest.mark.parametrize("name", ["cpus", "package", "packages.openvin", "bundles", ""])
 def test_a_field_that_no_machine_has_cannot_vary(report: Report, name: str) -> None:
     with pytest.raises(RecipeError, match=r"has a field .*packages\.onnxruntime"):
         compare(report, report, vary=[name])

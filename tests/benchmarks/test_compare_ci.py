@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -136,6 +137,22 @@ def test_options_for_bundles_are_refused_for_reports(
     assert "would do nothing for two reports" in done.stderr
 
 
+@pytest.mark.parametrize("option", ["--references", "--extractor", "--lpips"])
+def test_what_drift_is_measured_with_is_refused_without_it(
+    style: Mapping[str, Path], environ: Mapping[str, str], option: str
+) -> None:
+    both = [str(style["bundle"])] * 2
+    done = command(environ, "compare", *both, option, str(style["photos"]))
+    assert done.returncode == 2
+    assert f"`{option}` would do nothing without `--drift`" in done.stderr
+
+
+def test_no_threads_are_wrong_usage(style: Mapping[str, Path], environ: Mapping[str, str]) -> None:
+    done = command(environ, "compare", *[str(style["bundle"])] * 2, "--threads", "0")
+    assert done.returncode == 64
+    assert "--threads" in done.stderr
+
+
 def test_an_option_for_reports_is_refused_for_bundles(
     style: Mapping[str, Path], environ: Mapping[str, str]
 ) -> None:
@@ -171,9 +188,14 @@ def test_drift_is_one_more_judge_of_the_same_verdict(
     style: Mapping[str, Path], environ: Mapping[str, str], tmp_path: Path
 ) -> None:
     made: dict[str, dict[str, Any]] = {}
+    others = tmp_path / "others"
+    others.mkdir()
+    shutil.copyfile(style["picture"], others / "dots.png")
     for name, more in {"with": ["--drift"], "without": []}.items():
         bundles = [str(style["bundle"]), str(style["student"])]
         photos = ["--photos", str(style["photos"]), "--json", *more]
+        if more:
+            photos += ["--references", str(others)]
         done = command(environ, "compare", *bundles, *TINY, "--size", "128x128", *photos)
         record = json.loads(done.stdout)
         assert record["exit_code"] == done.returncode, done.stderr
@@ -182,6 +204,7 @@ def test_drift_is_one_more_judge_of_the_same_verdict(
     assert {"SSIM, mean", "patch distance between the arms"} <= told.keys()
     assert all(one["subject"] == "pictures" and one["kind"] == "quality" for one in told.values())
     assert any(one["gated"] for one in told.values())
+    assert "no references" not in told["drift D"]["note"]
 
 
 def test_the_action_runs_the_steps_and_pastes_no_input_into_them() -> None:

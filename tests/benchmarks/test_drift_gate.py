@@ -79,6 +79,12 @@ def test_what_sets_the_limit_of_drift_is_told() -> None:
     assert ceiling.limit > share.limit
 
 
+def test_references_that_are_the_original_have_a_limit_too() -> None:
+    check = of("drift", judged(ORIGINAL + 1e-6, reference=ORIGINAL))
+    assert check.limit is not None
+    assert "of the distance" not in check.why
+
+
 def test_pictures_farther_from_the_reference_fail_too() -> None:
     assert of("drift", judged(ORIGINAL + 0.5)).verdict == "regression"
 

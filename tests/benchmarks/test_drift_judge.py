@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
+from stylepress.benchmarks.drift.bundles import SQUARE
 from stylepress.benchmarks.drift.damage import coarse
 from stylepress.benchmarks.drift.features.extractor import HandcraftedExtractor
 from stylepress.benchmarks.drift.gate import Limits
-from stylepress.benchmarks.drift.judge import DriftJudge
+from stylepress.benchmarks.drift.judge import DriftJudge, drift_judge
 from stylepress.benchmarks.drift.study import StudyOptions
 from stylepress.benchmarks.verdict.comparison import Judgement
 from stylepress.benchmarks.verdict.pictures import Drawn, PictureJudge
+from stylepress.errors import InputError
 from stylepress.progress import Silent
 
 Pixels = NDArray[np.uint8]
@@ -23,7 +29,9 @@ def frames(count: int, side: int = 64) -> tuple[Pixels, ...]:
     return tuple(one.repeat(8, 1).repeat(8, 2) for one in small)
 
 
-def judged(new: tuple[Pixels, ...], base: tuple[Pixels, ...]) -> dict[str, Judgement]:
+def judged(
+    new: tuple[Pixels, ...], base: tuple[Pixels, ...], references: tuple[Pixels, ...] = ()
+) -> dict[str, Judgement]:
     judge: PictureJudge = DriftJudge(
         HandcraftedExtractor(),
         Silent(),
@@ -31,7 +39,7 @@ def judged(new: tuple[Pixels, ...], base: tuple[Pixels, ...]) -> dict[str, Judge
         options=StudyOptions(ladder=0, limits=Limits(psnr_worst_db=None)),
     )
     names = tuple(map(str, range(len(base))))
-    return {one.metric: one for one in judge(Drawn(names, base, base, new, None))}
+    return {one.metric: one for one in judge(Drawn(names, base, base, new, None, references))}
 
 
 def test_the_same_pictures_pass() -> None:
@@ -68,3 +76,26 @@ def test_too_few_pictures_are_told() -> None:
     (told,) = judged(small, small).values()
     assert not told.gated
     assert "too few" in told.note
+
+
+def test_references_make_a_world_that_is_drifted_from() -> None:
+    base = frames(3)
+    found = judged(tuple(coarse(frame, 5) for frame in base), base, frames(5)[3:])
+    assert "too few: 8 for 89" in found["drift D"].note
+    assert "no references" not in found["drift D"].note
+
+
+def test_a_judge_without_networks_is_of_features_in_code_over_small_squares(tmp_path: Path) -> None:
+    judge = drift_judge(None, None, env={}, home=tmp_path, progress=Silent())
+    assert (judge.extractor.fact.kind, judge.tile, judge.options.lpips) == (
+        "code", SQUARE, "no weights were given",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("extractor", "lpips"), [("no.onnx", None), (None, "alex.pth")])
+def test_a_network_that_is_not_there_is_refused_before_anything_is_drawn(
+    tmp_path: Path, extractor: str | None, lpips: str | None
+) -> None:
+    named = [None if name is None else tmp_path / name for name in (extractor, lpips)]
+    with pytest.raises(InputError, match=re.escape(str(tmp_path / (extractor or lpips or "")))):
+        drift_judge(*named, env={}, home=tmp_path, progress=Silent())

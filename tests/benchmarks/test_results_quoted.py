@@ -25,6 +25,7 @@ DOCUMENTS = sorted(
 SETTINGS: Mapping[str, Mapping[str, str]] = {
     "docs/benchmarks.md": {
         "5 %": "default of --foreign-load",
+        "2 %": "what a locked clock may be off by",
         "95 %": "confidence of intervals",
         "99 %": "confidence of percentiles",
         "0.1 ms": "what the harness may be late by",

@@ -3,79 +3,30 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from stylepress.benchmarks.machine.record import record_machine
-from stylepress.benchmarks.verdict.arm import Answer, Request, run_arm
+from stylepress.benchmarks.verdict.arm import Answer, Request
 from stylepress.benchmarks.verdict.comparison import (
     Comparison,
     Judgement,
-    Run,
     Side,
-    comparison_schema,
     comparison_text,
 )
 from stylepress.benchmarks.verdict.duel import duel
-from stylepress.benchmarks.verdict.floor import (
-    Floor,
-    FloorEntry,
-    check_floor,
-    entries_of,
-    floor_schema,
-    floor_text,
-    read_floor,
-)
 from stylepress.benchmarks.verdict.judgements import sizes, tails
 from stylepress.benchmarks.verdict.pictures import Drawn, PictureLimits
-from stylepress.benchmarks.verdict.selftest import selftest
-from stylepress.benchmarks.verdict.session import PairPlan
 from stylepress.benchmarks.verdict.terms import DuelOptions
-from stylepress.errors import ArtifactError, BackendError, RecipeError
+from stylepress.errors import BackendError, RecipeError
 from stylepress.progress import Silent
-
-TINY = PairPlan(pairs=8, min_s=0, min_count=5, warm_s=0, warm_count=1, rest_s=0)
-ENVIRON = {**os.environ, "OMP_NUM_THREADS": "1"}
-
-
-REAL: dict[tuple[str, str], Answer] = {}
-SLOW = "slow"
-
-
-def told(request: Request, environ: Mapping[str, str]) -> Answer:
-    """One real run of each bundle; its times are 10 ms, 12 ms in a folder called slow."""
-    key = request.bundle, request.backend
-    if key not in REAL:
-        REAL[key] = run_arm(request)
-    step = 12_000_000 if Path(request.bundle).name == SLOW else 10_000_000
-    count = range(len(REAL[key].samples_ns))
-    return replace(REAL[key], samples_ns=tuple(step + n for n in count))
-
-
-def options(made: Mapping[str, Path], **changes: Any) -> DuelOptions:
-    return DuelOptions(
-        **{
-            "size": (64, 80),
-            "threads": 1,
-            "backends": ("onnxruntime",),
-            "plan": TINY,
-            "photos": made["photos"],
-            "created": "2026-01-02T03:04:05+00:00",
-            "environ": ENVIRON,
-            **changes,
-        }
-    )
-
-
-def compared(made: Mapping[str, Path], new: str = "bundle", **changes: Any) -> Comparison:
-    asked = options(made, **changes)
-    return duel(made["bundle"], made[new], options=asked, progress=Silent(), ask=told)
+from stylepress.runtime.backends import usable_cores
+from tests.benchmarks.duels import SLOW, Heard, compared, options, run, told
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +106,55 @@ def test_runs_that_waited_for_a_core_longer_than_others_may_use_are_told(
     assert (wanted in made.summary()) == told
 
 
+def test_both_engines_are_recorded_where_they_differ(style: Mapping[str, Path]) -> None:
+    def hinted(request: Request, environ: Mapping[str, str]) -> Answer:
+        precision = "bf16" if request.bundle == str(style["student"]) else "f32"
+        return replace(told(request, environ), engine={"precision": precision})
+
+    asked = options(style)
+    made = duel(
+        style["bundle"], style["student"], options=asked, progress=Silent(), ask=hinted
+    )  # fmt: skip
+    assert made.engines == {"onnxruntime": {"precision": "f32"}}
+    assert made.new_engines == {"onnxruntime": {"precision": "bf16"}}
+
+
+def test_equal_engines_are_recorded_once(same: Comparison) -> None:
+    assert same.engines["onnxruntime"]["backend"] == "onnxruntime"
+    assert same.new_engines == {}
+
+
+def test_how_long_it_takes_is_told_before_and_so_are_more_threads_than_cores(
+    style: Mapping[str, Path],
+) -> None:
+    heard, cores = Heard(), usable_cores()
+    asked = options(style, threads=cores + 1)
+    duel(style["bundle"], style["bundle"], options=asked, progress=heard, ask=told)
+    assert heard.said[0].startswith("1 backend x 8 pairs x 2 runs: about ")
+    (warned,) = heard.warned
+    assert warned.startswith(f"{cores + 1} threads share {cores} core")
+    assert f"`--threads {cores}`" in warned
+
+
+def test_the_base_draws_the_references_and_they_are_written_down(
+    style: Mapping[str, Path], tmp_path: Path
+) -> None:
+    seen: list[Drawn] = []
+
+    def looks(drawn: Drawn) -> Iterable[Judgement]:
+        seen.append(drawn)
+        return ()
+
+    grey = np.random.default_rng(3).integers(0, 256, (64, 80, 3), np.uint8)
+    Image.fromarray(grey).save(tmp_path / "other.png")
+    found = compared(style, "student", judges=(looks,), references=tmp_path)
+    (drawn,) = seen
+    assert (len(drawn.base), len(drawn.new), len(drawn.references)) == (2, 2, 1)
+    assert drawn.references[0].shape == (1, 64, 80, 3)
+    assert found.settings is not None
+    assert [one.name for one in found.settings.references] == ["other.png"]
+
+
 def test_a_gated_figure_that_cannot_be_measured_stays_open(style: Mapping[str, Path]) -> None:
     assert compared(style, gated=("p90",)).verdict == "INCONCLUSIVE"
 
@@ -183,104 +183,6 @@ def test_a_document_holds_the_whole_comparison_and_its_exit_code(slower: Compari
     assert Comparison.model_validate(record) == slower.model_copy(update={"gallery": ()})
 
 
-def test_documents_obey_their_published_schema(same: Comparison, floor: Floor) -> None:
-    for schema, text in (
-        (comparison_schema(), comparison_text(same)),
-        (floor_schema(), floor_text(floor)),
-    ):
-        assert schema["$schema"].endswith("2020-12/schema")
-        assert schema["properties"]["schema_version"]["const"] == 1
-        obeys(json.loads(text), schema, schema["$defs"])
-        with pytest.raises(AssertionError, match="surprise"):
-            obeys({**json.loads(text), "surprise": 1}, schema, schema["$defs"])
-
-
-def fits(value: Any, schema: Mapping[str, Any], parts: Mapping[str, Any]) -> bool:
-    try:
-        obeys(value, schema, parts)
-    except AssertionError:
-        return False
-    return True
-
-
-def obeys(value: Any, schema: Mapping[str, Any], parts: Mapping[str, Any]) -> None:
-    """Check a value against the part of JSON Schema that pydantic writes."""
-    if "$ref" in schema:
-        return obeys(value, parts[schema["$ref"].rpartition("/")[2]], parts)
-    if "anyOf" in schema:
-        assert any(fits(value, option, parts) for option in schema["anyOf"]), value
-        return None
-    if "const" in schema:
-        assert value == schema["const"]
-    if "enum" in schema:
-        assert value in schema["enum"]
-    kinds: Mapping[str, Any] = {
-        "object": dict, "array": list, "string": str, "integer": int, "number": (int, float),
-        "boolean": bool, "null": type(None),
-    }  # fmt: skip
-    if "type" in schema:
-        assert isinstance(value, kinds[schema["type"]]), f"{value!r} is no {schema['type']}"
-    if isinstance(value, dict):
-        named = schema.get("properties", {})
-        assert set(schema.get("required", ())) <= set(value)
-        for name, item in value.items():
-            extra = schema.get("additionalProperties", True)
-            assert name in named or extra is not False, name
-            known = named.get(name, extra if isinstance(extra, dict) else {})
-            obeys(item, known, parts)
-    if isinstance(value, list):
-        heads = schema.get("prefixItems", [])
-        for index, item in enumerate(value):
-            obeys(item, heads[index] if index < len(heads) else schema.get("items", {}), parts)
-    return None
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema_version": 2}'])
-def test_what_is_no_floor_is_refused_with_the_mend(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "some.json"
-    path.write_text(text, encoding="utf-8")
-    with pytest.raises(ArtifactError, match="--selftest"):
-        read_floor(path)
-
-
-@pytest.fixture(scope="module")
-def floor(style: Mapping[str, Path]) -> Floor:
-    return selftest([style["bundle"]], options=options(style), progress=Silent(), ask=told)
-
-
-def test_the_self_test_measures_the_null_system_and_the_bundle(floor: Floor) -> None:
-    assert {(one.model, one.backend) for one in floor.entries} == {
-        ("harness", "null"), ("dots", "onnxruntime"),
-    }  # fmt: skip
-    assert floor.of("onnxruntime", "p50") == pytest.approx(0, abs=1e-6)
-    assert len(floor.runs) == 2 * 2 * TINY.pairs
-    kept = {run.backend: len(run.samples_ns) for run in floor.runs}
-    assert kept == {"null": 0, "onnxruntime": 5}
-    assert "| harness · null | latency p50 | 8 |" in floor.summary()
-
-
-def run(pair: int, arm: str, ms: Sequence[float], invalid: Sequence[str] = ()) -> Run:
-    return Run.model_validate(
-        {
-            "part": "first", "pair": pair, "place": 0, "backend": "onnxruntime", "arm": arm,
-            "samples_ns": [round(1e6 * one) for one in ms], "load_ns": 1, "first_call_ns": 1,
-            "warm_calls": 0, "stable": True, "peak_rss_bytes": None, "invalid": invalid,
-        }
-    )  # fmt: skip
-
-
-def entry(ms: Sequence[float], model: str) -> FloorEntry:
-    """The floor of p50 of one model whose new arm took these milliseconds, its base one each."""
-    runs = [run(n, arm, [taken]) for n, new in enumerate(ms) for arm, taken in pair_of(new)]
-    spoiled = run(0, "new", [100], ["it was hot"])
-    found = entries_of([*runs, spoiled], model, "onnxruntime")
-    return next(one for one in found if one.metric == "p50")
-
-
-def pair_of(new: float) -> tuple[tuple[str, float], tuple[str, float]]:
-    return ("base", 1.0), ("new", new)
-
-
 def test_a_tail_is_of_all_calls_that_count() -> None:
     counted = [run(n, arm, [1.0] * 400) for n in range(2) for arm in ("base", "new")]
     spoiled = run(0, "new", [9.0] * 400, ["it was hot"])
@@ -296,43 +198,6 @@ def test_a_bundle_may_grow_by_the_limit(size: int, verdict: str) -> None:
     new = base.model_copy(update={"size_bytes": size})
     files, weights = sizes((base, new), 0.05)
     assert (files.gated, files.verdict, weights.gated) == (True, verdict, False)
-
-
-def test_a_floor_is_what_arms_differ_by_or_what_cannot_be_told_and_the_worst_model_counts(
-    floor: Floor,
-) -> None:
-    apart = entry([1.03] * 6, "one")
-    wide = entry([0.9, 0.95, 0.99, 1.01, 1.05, 1.1], "two")
-    assert apart.floor == pytest.approx(0.03)
-    assert wide.floor == pytest.approx((wide.high - wide.low) / 2)
-    assert wide.floor > abs(wide.ratio - 1)
-    both = floor.model_copy(update={"entries": (apart, wide)})
-    assert both.of("onnxruntime", "p50") == max(apart.floor, wide.floor)
-    assert both.of("openvino", "p50") is None
-
-
-def test_a_measured_floor_is_used_and_a_foreign_one_refused(
-    style: Mapping[str, Path], floor: Floor
-) -> None:
-    found = compared(style, floor=floor)
-    assert found.settings is not None
-    assert found.settings.floor_source == "measured"
-    moved = floor.model_copy(update={"width": 999})
-    with pytest.raises(RecipeError, match=r"width \(999 then, 80 now\)"):
-        compared(style, floor=moved)
-    other = record_machine(ENVIRON).model_copy(update={"cpu": "another"})
-    with pytest.raises(RecipeError, match="cpu"):
-        check_floor(floor, other, size=(64, 80), threads=1)
-
-
-def test_a_limit_that_the_floor_swallows_is_refused_before_anything_runs(
-    style: Mapping[str, Path], floor: Floor
-) -> None:
-    loud = floor.model_copy(
-        update={"entries": tuple(x.model_copy(update={"floor": 0.04}) for x in floor.entries)}
-    )
-    with pytest.raises(RecipeError, match="--delta 8"):
-        compared(style, floor=loud)
 
 
 def test_a_backend_that_is_not_there_is_refused(style: Mapping[str, Path]) -> None:

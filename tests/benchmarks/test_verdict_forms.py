@@ -13,7 +13,10 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from stylepress.benchmarks.drift.titles import TITLES
 from stylepress.benchmarks.machine.record import record_machine
 from stylepress.benchmarks.machine.timeline import Curves
 from stylepress.benchmarks.report import Report, Shown
@@ -33,9 +36,13 @@ from stylepress.benchmarks.verdict.forms.exports import (
     json_lines,
 )
 from stylepress.benchmarks.verdict.forms.folder import forms, write_comparison
+from stylepress.benchmarks.verdict.forms.glossary import meanings
 from stylepress.benchmarks.verdict.forms.junit import junit
 from stylepress.benchmarks.verdict.forms.markdown import cut, job_summary, workflow_commands
 from stylepress.benchmarks.verdict.forms.page import comparison_page
+from stylepress.benchmarks.verdict.forms.plots import beside
+from stylepress.benchmarks.verdict.judgements import reasons_of
+from stylepress.benchmarks.verdict.measures import MEASURES
 from stylepress.errors import OutputError
 
 BASE = Side(name="candy <1>", digest="a" * 64, precision="int8", size_bytes=474_000)
@@ -89,6 +96,36 @@ def mixed() -> Comparison:
     )
 
 
+@pytest.mark.parametrize(
+    ("changes", "labels"),
+    [
+        ({"name": "wood"}, ("candy <1>", "wood")),
+        ({"precision": "fp32"}, ("candy <1> int8", "candy <1> fp32")),
+        ({"digest": "b" * 64}, ("candy <1> aaaaaaaa", "candy <1> bbbbbbbb")),
+        ({}, ("candy <1> aaaaaaaa", "candy <1> aaaaaaaa")),
+    ],
+)
+def test_equal_names_are_told_apart_by_precision_and_else_by_digest(
+    changes: dict[str, str], labels: tuple[str, str]
+) -> None:
+    one = comparison(new=BASE.model_copy(update=changes))
+    assert one.labels == labels
+    assert f"**FAIL**: {labels[1]} against {labels[0]}\n" in one.summary()
+
+
+def test_engines_are_told_of_both_arms_where_they_differ() -> None:
+    one = comparison(
+        engines={"openvino": {"precision": "bf16"}, "onnxruntime": {"threads": 2}},
+        new_engines={"openvino": {"precision": "f32"}},
+    )
+    assert dict(one.told_engines()) == {
+        "openvino, base": "precision bf16",
+        "openvino, new": "precision f32",
+        "onnxruntime": "threads 2",
+    }
+    assert "- openvino, new: precision f32" in job_summary(one)
+
+
 def test_junit_has_a_case_a_gated_figure(mixed: Comparison) -> None:
     root = ElementTree.fromstring(junit(mixed))
     counts = [root.get(name) for name in ("tests", "failures", "skipped", "errors")]
@@ -97,7 +134,9 @@ def test_junit_has_a_case_a_gated_figure(mixed: Comparison) -> None:
     assert states == {"latency p50": ["failure"], "peak memory": [], "load": ["skipped"]}
     skipped = next(root.iter("skipped")).get("message", "")
     assert skipped.startswith("inconclusive: ")
-    assert "machine.python" in {each.get("name") for each in root.iter("property")}
+    told = {each.get("name"): each.get("value") for each in root.iter("property")}
+    assert "machine.python" in told
+    assert told["new.precision"] == "int8"
 
 
 def test_junit_tells_what_is_not_comparable_as_an_error() -> None:
@@ -133,7 +172,9 @@ def test_a_report_is_exported_too(report: Report) -> None:
     assert latency is not None
     assert made[latency.name]["latency-p50"]["value"] == pytest.approx(1e6 * latency.median_ms)
     bigger = json.loads(github_action_benchmark(report)["customBiggerIsBetter"])
-    assert all("psnr" in entry["name"] for entry in bigger)
+    metrics = {entry["name"].rpartition(" · ")[2] for entry in bigger}
+    assert {"psnr", "ssim"} <= metrics
+    assert "style distance" not in metrics
 
 
 def test_rows_are_the_same_as_csv_and_as_json_lines(mixed: Comparison) -> None:
@@ -210,9 +251,60 @@ def test_the_page_needs_nothing_from_outside_and_escapes_names(mixed: Comparison
     assert "candy &lt;1&gt;" in text
     assert "candy & co" not in text
     assert "default-src 'none'" in text
-    assert not re.search(r"(?:src|href)\s*=|url\(|@import|https?:", text)
+    assert not re.search(r"(?:\bsrc|href)=|url\(|@import|https?:", text)
     assert text.count("<circle") >= 2 * 6 + 12
     assert text.count("<polyline") == 2
+
+
+def test_what_failed_and_what_is_open_is_said_first_and_leads_the_table(
+    mixed: Comparison,
+) -> None:
+    reasons = reasons_of(mixed.judgements)
+    text = comparison_page(mixed.model_copy(update={"reasons": (*reasons, "a doubt")}))
+    asides = re.findall(r'<aside class="(\w+)"><b>([^<]*)</b><ul><li>([^<]*)', text)
+    assert [(look, title.strip(), why[:24]) for look, title, why in asides[:3]] == [
+        ("bad", "✗ What failed", "openvino · latency p50 i"),
+        ("open", "? What is open", "openvino · load is open:"),
+        ("doubt", "And", "a doubt"),
+    ]
+    assert re.findall(r'<td class="(?:bad|open|good)">([^<]*)', text) == [
+        "✗ FAIL", "? INCONCLUSIVE", "✓ PASS",
+    ]  # fmt: skip
+
+
+def test_many_reasons_are_folded(mixed: Comparison) -> None:
+    text = comparison_page(mixed.model_copy(update={"reasons": ("it is late",) * 20}))
+    assert "<summary>12 more</summary>" in text
+    assert text.count("<li>it is late</li>") == 20
+
+
+def test_every_figure_on_the_page_is_explained(mixed: Comparison) -> None:
+    assert [name for name, _ in meanings(mixed.judgements)] == [
+        *("latency p50", "latency p99", "throughput", "peak memory", "load")
+    ]
+    every = {measure.title for measure in MEASURES.values()} | set(TITLES.values())
+    spoken = {"score", "levels", "content_drift", "ms_ssim", "golden"}
+    for title in every - {TITLES.get(name) for name in spoken}:
+        assert list(meanings([figure(f"{title}, mean", None)])), title
+
+
+@given(st.floats(4, 96), st.floats(4, 96), st.integers(310, 1080))
+def test_the_names_of_equal_and_limit_never_meet_each_other_or_a_line(
+    one: float, two: float, width: int
+) -> None:
+    """Letters of 11 pixels are taken as 6.2 wide, as they are in wide fonts."""
+    places = sorted((one, two))
+    marks = list(zip(beside(*places), places, ("equal", "limit +12.5 %"), strict=True))
+    boxes = []
+    for where, place, text in marks:
+        begin = place / 100 * width + (-5 - 6.2 * len(text) if where.left else 5)
+        boxes.append((begin, begin + 6.2 * len(text), where.row))
+    assert all(low >= 0 and high <= width for low, high, _ in boxes)
+    (low, high, row), (other_low, other_high, other_row) = boxes
+    assert row != other_row or high < other_low or other_high < low
+    for number, (begin, end, row) in enumerate(boxes):
+        where, place, _ = marks[1 - number]
+        assert where.row > row or not begin <= place / 100 * width <= end
 
 
 def test_the_page_is_well_formed(mixed: Comparison) -> None:

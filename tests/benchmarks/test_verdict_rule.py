@@ -16,7 +16,13 @@ from stylepress.benchmarks.verdict.holm import holm, least_pairs
 from stylepress.benchmarks.verdict.order import orders
 from stylepress.benchmarks.verdict.percentile import least_samples, overlong, upper_percentile
 from stylepress.benchmarks.verdict.rule import Paired, Rule, judge, looks, together
-from stylepress.benchmarks.verdict.trial import Key, check_power, decide
+from stylepress.benchmarks.verdict.trial import (
+    STUCK,
+    UNCONFIRMED,
+    Key,
+    check_power,
+    decide,
+)
 from stylepress.errors import RecipeError
 
 KEY: Key = ("engine", "p50")
@@ -261,6 +267,36 @@ def test_a_failure_must_be_found_twice(again: float, verdict: str) -> None:
     made = decide(script, [KEY], pairs=10)[KEY]
     assert made.verdict == verdict
     assert script.asked == [("first", 10), ("confirmation", 10)]
+
+
+class Broken(Subjects):
+    """A Source that has nothing for the keys of one part."""
+
+    def __init__(self, part: LookName, keys: Sequence[Key], first: Mapping[Key, Paired]) -> None:
+        super().__init__({"first": first, "extension": first, "confirmation": first})
+        self.part, self.keys = part, keys
+
+    def __call__(self, part: LookName, keys: Sequence[Key], pairs: int) -> dict[Key, Paired]:
+        found = super().__call__(part, keys, pairs)
+        return {key: one for key, one in found.items() if part != self.part or key not in self.keys}
+
+
+def test_a_failure_that_cannot_be_measured_again_stays_open_beside_one_that_can() -> None:
+    lost, found = ("one", "p50"), ("two", "p50")
+    first = dict.fromkeys((lost, found), pairs(1.1, 0.005, 10))
+    made = decide(Broken("confirmation", [lost], first), [lost, found], pairs=10)
+    assert (made[lost].verdict, made[lost].note) == ("INCONCLUSIVE", UNCONFIRMED)
+    assert (made[found].verdict, made[found].note) == ("FAIL", "failed twice")
+
+
+def test_what_cannot_be_extended_stays_open_on_the_pairs_it_has() -> None:
+    lost, found, passed = ("one", "p50"), ("two", "p50"), ("one", "memory")
+    loud = pairs(1, 0.05, 10)
+    first = {lost: loud, found: loud, passed: pairs(1, 0.005, 10)}
+    made = decide(Broken("extension", [lost], first), list(first), pairs=10)
+    assert (made[lost].verdict, made[lost].note) == ("INCONCLUSIVE", STUCK)
+    assert [made[key].finding.pairs for key in first] == [10, 20, 10]
+    assert made[passed].verdict == "PASS"
 
 
 def test_what_cannot_be_measured_is_left_out() -> None:

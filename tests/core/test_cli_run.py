@@ -30,19 +30,26 @@ source: a test
 @pytest.fixture
 def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("STYLEPRESS_CACHE", str(tmp_path / "cache"))
-    frame, dark = np.full((1, 8, 8, 3), 200, np.uint8), np.full((1, 8, 8, 3), 100, np.uint8)
+    make_bundle(tmp_path / "bundle", "dark", 0.5)
+    Image.new("RGB", (20, 10), (200, 100, 50)).save(tmp_path / "photo.png")
+    return tmp_path / "bundle"
+
+
+def make_bundle(place: Path, name: str, darker: float) -> None:
+    frame = np.full((1, 8, 8, 3), 200, np.uint8)
 
     def fill(folder: Path) -> None:
-        onnx.save(_darkening(), folder / "model.onnx")
+        onnx.save(_darkening(darker), folder / "model.onnx")
         (folder / "golden").mkdir()
         Image.fromarray(frame[0]).save(folder / "golden" / "0.in.png")
-        Image.fromarray(dark[0]).save(folder / "golden" / "0.out.png")
+        dark = np.full_like(frame[0], round(200 * (1 - darker)))
+        Image.fromarray(dark).save(folder / "golden" / "0.out.png")
 
     Artifact.create(
-        tmp_path / "bundle",
+        place,
         fill,
         kind="bundle",
-        name="dark",
+        name=name,
         inputs=(
             TensorSpec("frame", SHAPE, "uint8", 0, 255),
             TensorSpec("strength", ("batch",), "float32", 0, 1, default=1.0),
@@ -51,18 +58,16 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         made_by={"step": "export", "opset": 18, "precision": "fp32", "family": "test"},
         numbers={"golden_tolerance": 1.0},
     )
-    Image.new("RGB", (20, 10), (200, 100, 50)).save(tmp_path / "photo.png")
-    return tmp_path / "bundle"
 
 
-def _darkening() -> object:
-    """Darken: frame * (1 - strength / 2), through float32."""
+def _darkening(darker: float) -> object:
+    """Darken: frame * (1 - strength * darker), through float32."""
     node, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
     number = onnx.numpy_helper.from_array
     nodes = [
         node("Cast", ["frame"], ["f"], to=1),
         node("Reshape", ["strength", "shape"], ["s"]),
-        node("Mul", ["s", "half"], ["h"]),
+        node("Mul", ["s", "share"], ["h"]),
         node("Sub", ["one", "h"], ["k"]),
         node("Mul", ["f", "k"], ["d"]),
         node("Cast", ["d"], ["frame_out"], to=2),
@@ -74,7 +79,7 @@ def _darkening() -> object:
         [value("frame_out", 2, list(SHAPE))],
         [
             number(np.array([-1, 1, 1, 1]), "shape"),
-            number(np.float32(0.5), "half"),
+            number(np.float32(darker), "share"),
             number(np.float32(1), "one"),
         ],
     )
@@ -201,6 +206,81 @@ def test_a_scenario_that_cannot_be_is_refused(
     assert told in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--fps", "30"], "`--fps` would do nothing without `--scenario fixed-rate`."),
+        (["--scenario", "server", "--rate", "9", "--fps", "9"], "`--fps` would do nothing"),
+        (["--rate", "9"], "`--rate` would do nothing without `--scenario server`."),
+        (["--scenario", "server", "--rate", "9", "--drop", "newest"], "`--drop` would do nothing"),
+        (["--scenario", "fixed-rate", "--drop", "any"], "oldest, newest, none"),
+        (["--scenario", "fixed-rate", "--queue", "0"], "--queue 0 cannot be kept"),
+        (["--lanes", "2"], "`--lanes` would do nothing without `--scenario fixed-rate`, "),
+        (["--lanes", "2", "--scenario", "single-stream"], "`--lanes` would do nothing"),
+        (["--min-time", "1"], "`--min-time` would do nothing without `--scenario` or `--selft"),
+        (["--pairs", "9"], "`--pairs` would do nothing without `--selftest`."),
+        (["--no-drift", "--gate", "--lpips", "x"], "`--gate`, `--lpips` would do nothing with"),
+        (["--selftest", "--split", "--no-drift"], "`--split`, `--no-drift` would do nothing"),
+        (["--selftest", "--student", "x"], "`--student` would do nothing with `--selftest`."),
+        (["--gate"], "`--student`"),
+        (["--backend", "openvno"], "There is no backend 'openvno'."),
+        (["--backend", "openvno", "--selftest"], "Do you mean 'openvino'?"),
+        (["--size", "1x1"], "Frames of 1x1 are too small"),
+        (["--size", "100000x100000", "--selftest"], "Frames of 100000x100000 are too large"),
+        (["--photos", "nowhere"], "nowhere is no folder of photos."),
+        (["--style", "nowhere.png"], "nowhere.png"),
+    ],
+)
+def test_what_would_do_nothing_or_cannot_be_measured_is_refused_at_once(
+    bundle: Path, capsys: Capture, options: list[str], told: str
+) -> None:
+    pytest.importorskip("scipy")
+    assert main(["bench", str(bundle), *options]) == 2
+    shown = capsys.readouterr().err
+    assert told in shown
+    assert "Measuring" not in shown
+
+
+@pytest.mark.parametrize("option", ["--threads", "--rounds"])
+def test_none_of_what_it_takes_one_of_is_wrong_usage(option: str, capsys: Capture) -> None:
+    assert main(["bench", "a", option, "0"]) == 64
+    assert option in capsys.readouterr().err
+
+
+def test_more_threads_than_cores_and_few_rounds_are_measured_as_asked(
+    bundle: Path, capsys: Capture
+) -> None:
+    pytest.importorskip("scipy")
+    size = ["--size", "64x64", "--starts", "0", "-q", "--threads", "999", "--rounds", "2"]
+    report = bundle.parent / "few.json"
+    assert main(["bench", str(bundle), *size, "--backend", "null", "--json", str(report)]) == 0
+    assert "999 threads share" in capsys.readouterr().err
+    made = json.loads(report.read_text())
+    assert [one["backend"] for one in made["latencies"]] == ["null", "null"]
+    assert made["scenario"]["rounds"] == 2
+
+
+@pytest.mark.parametrize(
+    ("strength", "code", "told"),
+    [(0.5, 0, ""), (0.25, 1, "lost too much against light fp32: ")],
+)
+def test_a_gate_exits_by_what_the_pictures_lost(
+    bundle: Path, capsys: Capture, strength: float, code: int, told: str
+) -> None:
+    """The student darkens too: as much, or half as much."""
+    pytest.importorskip("scipy")
+    student, photos = bundle.parent / "light", bundle.parent / "photos"
+    make_bundle(student, "light", strength)
+    photos.mkdir()
+    for seed in range(3):
+        noise = np.random.default_rng(seed).integers(0, 256, (128, 128, 3), np.uint8)
+        Image.fromarray(noise).save(photos / f"{seed}.png")
+    size = ["--size", "128x128", "--starts", "0", "--rounds", "1", "-b", "onnxruntime", "-q"]
+    given = ["--student", str(student), "--photos", str(photos)]
+    assert main(["bench", str(bundle), *size, *given, "--gate"]) == code
+    assert told in capsys.readouterr().err
+
+
 def test_the_self_test_writes_a_floor_that_compare_takes(bundle: Path, capsys: Capture) -> None:
     """On a target without an engine, as what is measured is the harness alone and soon done."""
     pytest.importorskip("scipy")
@@ -210,7 +290,7 @@ def test_the_self_test_writes_a_floor_that_compare_takes(bundle: Path, capsys: C
     quick = ["--pairs", "6", "--min-time", "0"]
     assert main(["bench", str(bundle), *busy, *quick, "--selftest", "--out", str(out)]) == 0
     assert "harness · null" in capsys.readouterr().out
-    brief = ["--min-count", "3", "--warm-up", "0", "--rest", "0", "--no-extend", "--no-confirm"]
+    brief = ["--warm-up", "0", "--rest", "0", "--no-extend", "--no-confirm"]
     given = ["--gate", "p50", "--delta", "900", "--floor", str(out / "floor.json"), "--json"]
     arms = [str(bundle), str(bundle)]
     assert main(["compare", *arms, *busy, *quick, *brief, *given]) in (0, 3)

@@ -7,39 +7,16 @@ import io
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stylepress.benchmarks.report import Report, mean_of
+from stylepress.benchmarks.report_figures import MEGABYTE, Figure, report_figures
 from stylepress.benchmarks.verdict.comparison import Comparison, Judgement
 from stylepress.errors import OutputError
 from stylepress.replace import replacing_file
 
 NANOSECONDS, BYTES = 1e6, 1e6
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One value of the new arm, with its interval where there is one."""
-
-    subject: str
-    metric: str
-    unit: str
-    value: float
-    low: float | None = None
-    high: float | None = None
-    smaller_is_better: bool = True
-
-    @property
-    def name(self) -> str:
-        """Subject and metric."""
-        return f"{self.subject} · {self.metric}"
-
-    @property
-    def plottable(self) -> bool:
-        """Whether a tool that divides values may have it: finite and above 0."""
-        return math.isfinite(self.value) and self.value > 0
 
 
 def figures_of(document: Comparison | Report) -> tuple[Figure, ...]:
@@ -74,6 +51,16 @@ def bencher(document: Comparison | Report) -> str:
             metric |= {"lower_value": one.low * scale, "upper_value": one.high * scale}
         made.setdefault(one.subject, {})[_slug(one.metric)] = metric
     return _json(made)
+
+
+def dashboards(document: Comparison | Report) -> dict[str, str]:
+    """Return what dashboards take, by the name of its file."""
+    action = github_action_benchmark(document)
+    return {
+        "github-smaller-is-better.json": action["customSmallerIsBetter"],
+        "github-bigger-is-better.json": action["customBiggerIsBetter"],
+        "bencher.json": bencher(document),
+    }
 
 
 def rows(comparison: Comparison) -> Iterator[dict[str, Any]]:
@@ -118,7 +105,7 @@ def append_history(comparison: Comparison, path: Path) -> bool:
 
     That is the form change-point tools read (Apache Otava: ``time_column: time``). The ratio to
     the base is in it too, which a change of machine moves much less than the time itself. A trend
-    gives its latencies; what was not compared gives nothing, and False is returned.
+    gives all its figures; what was not compared gives nothing, and False is returned.
 
     Raises:
         OutputError: the file's columns are others, or it cannot be read or written.
@@ -126,9 +113,7 @@ def append_history(comparison: Comparison, path: Path) -> bool:
     row: dict[str, Any] = {"time": comparison.created, "digest": comparison.new.digest}
     known = len(row)
     for one in comparison.judgements:
-        if (one.kind == "paired" and one.gated) or (
-            comparison.mode == "trend" and one.unit == "ms"
-        ):
+        if (one.kind == "paired" and one.gated) or (one.kind == "trend" and one.new is not None):
             row[f"{one.name} {one.unit}"] = one.new
             row[f"{one.name} ratio"] = one.worse
     if len(row) == known:
@@ -175,13 +160,11 @@ def _of_report(report: Report) -> Iterator[Figure]:
         if latency.p90_ms is not None:
             yield Figure(latency.name, "latency p90", "ms", latency.p90_ms)
     for model in report.of_role("bundle"):
-        yield Figure(model.name, "all files", "MB", model.size_bytes / 1e6)
-        for measure, smaller in {"style_distance": True, "psnr_db": False}.items():
-            value = mean_of(report.qualities, model.name, measure)
-            if value is not None:
-                unit = "dB" if measure == "psnr_db" else ""
-                name = measure.removesuffix("_db").replace("_", " ")
-                yield Figure(model.name, name, unit, value, smaller_is_better=smaller)
+        yield Figure(model.name, "all files", "MB", model.size_bytes / MEGABYTE)
+        psnr = mean_of(report.qualities, model.name, "psnr_db")
+        if psnr is not None:
+            yield Figure(model.name, "psnr", "dB", psnr, smaller_is_better=False)
+    yield from report_figures(report)
 
 
 def _action(one: Figure) -> dict[str, Any]:

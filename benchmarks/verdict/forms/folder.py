@@ -7,9 +7,8 @@ from pathlib import Path
 
 from stylepress.benchmarks.verdict.comparison import Comparison, comparison_text
 from stylepress.benchmarks.verdict.forms.exports import (
-    bencher,
     csv_rows,
-    github_action_benchmark,
+    dashboards,
     json_lines,
 )
 from stylepress.benchmarks.verdict.forms.junit import junit
@@ -20,16 +19,13 @@ from stylepress.replace import replacing_file
 
 def forms(comparison: Comparison) -> Mapping[str, str]:
     """Return every form by the name of its file."""
-    action = github_action_benchmark(comparison)
     return {
         "comparison.json": comparison_text(comparison),
         "comparison.html": comparison_page(comparison),
         "summary.md": job_summary(comparison),
         "annotations.txt": "".join(f"{line}\n" for line in workflow_commands(comparison)),
         "junit.xml": junit(comparison),
-        "github-smaller-is-better.json": action["customSmallerIsBetter"],
-        "github-bigger-is-better.json": action["customBiggerIsBetter"],
-        "bencher.json": bencher(comparison),
+        **dashboards(comparison),
         "rows.csv": csv_rows(comparison),
         "rows.jsonl": json_lines(comparison),
     }

@@ -62,8 +62,10 @@ def _environment(comparison: Comparison) -> dict[str, str]:
     gating = comparison.machine.gating()
     arms = {
         "base.name": comparison.base.name,
+        "base.precision": comparison.base.precision,
         "base.digest": comparison.base.digest,
         "new.name": comparison.new.name,
+        "new.precision": comparison.new.precision,
         "new.digest": comparison.new.digest,
         "tool": comparison.tool,
         "mode": comparison.mode,

@@ -115,5 +115,5 @@ def _runs(comparison: Comparison) -> list[str]:
 
 
 def _machine(comparison: Comparison) -> list[str]:
-    gating = comparison.machine.gating()
-    return [f"- {name}: {value}" for name, value in gating.items() if value is not None]
+    facts = {**comparison.machine.gating(), **dict(comparison.told_engines())}
+    return [f"- {name}: {value}" for name, value in facts.items() if value is not None]
