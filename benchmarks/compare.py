@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from stylepress.benchmarks.verdict.comparison import Comparison, Judgement, Sett
 from stylepress.benchmarks.verdict.holm import least_pairs
 from stylepress.benchmarks.verdict.judgements import judgement, reasons_of, sizes
 from stylepress.benchmarks.verdict.pictures import PictureLimits, growth, likeness
-from stylepress.benchmarks.verdict.rule import ALPHA, DELTA, Paired, Rule, together
-from stylepress.benchmarks.verdict.trial import Key, decide
+from stylepress.benchmarks.verdict.rule import DELTA, ONCE_ALPHA, Paired, Rule, judge, together
+from stylepress.benchmarks.verdict.trial import Decision, Key
 from stylepress.errors import RecipeError
 
 MACHINE = "machine."
@@ -140,7 +140,7 @@ def _both_inside(base: Report, new: Report) -> tuple[Model, Model] | None:
 def _too_few(report: Report, both: tuple[Model, Model]) -> tuple[str, ...]:
     """Say why the rounds could never make one of the gated times fail; nothing when they could."""
     count, rounds = len(_shared(report, both)), report.scenario.rounds
-    least = least_pairs(count, ALPHA)
+    least = least_pairs(count, ONCE_ALPHA)
     if rounds >= least:
         return ()
     why = f"{rounds} rounds are too few to judge {count} times together; {least} would do"
@@ -162,14 +162,9 @@ def _judged(
         for backend, (old, new) in _shared(report, both).items()
     }
 
-    def source(part: str, keys: Sequence[Key], pairs: int) -> Mapping[Key, Paired]:
-        return {key: figures[key] for key in keys}
-
-    rounds = report.scenario.rounds
-    decided = decide(source, list(figures), pairs=rounds, extend=False, confirm=False)
     disturbed = "; ".join(report.validity.reasons) if report.validity else ""
-    for key, made in decided.items():
-        one = judgement(key, made, gated=True)
+    for key, found in judge(figures, ONCE_ALPHA).items():
+        one = judgement(key, Decision(figures[key], found, None, found.verdict), gated=True)
         open_ = {"verdict": "INCONCLUSIVE", "note": f"the rounds do not count: {disturbed}"}
         yield one.model_copy(update=open_) if disturbed else one
     yield from sizes((_side(both[:1]), _side(both[1:])), rule.delta)
@@ -263,7 +258,7 @@ def _settings(report: Report, rule: Rule) -> Settings:
         threads=scenario.threads,
         backends=tuple(dict.fromkeys(one.backend for one in report.latencies if one.model)),
         pairs=scenario.rounds,
-        looks=((scenario.rounds, ALPHA),),
+        looks=((scenario.rounds, ONCE_ALPHA),),
         confirm=False,
         delta=rule.delta,
         gated=("p50",),

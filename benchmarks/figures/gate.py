@@ -1,79 +1,104 @@
 """Rows about the gate: how often it cries wolf, and how often it sees one.
 
-Two kinds of trial, and each runs the whole procedure that ships (looks at 10 and 20 pairs, then
-the confirmation):
+Each trial runs the whole procedure that ships (looks at 10 and 20 pairs, then the confirmation),
+on pairs that are
 
-- *Measured*: a pool of interleaved fresh-process runs is made once on this machine. A trial draws
-  blocks of four neighbouring runs (ABBA or BAAB: two pairs) from it, with replacement. A harness
-  that favours one arm would fail equal arms here.
-- *Modelled*: the noise models of our research notes. Board with locked clocks: 0.5 % independent
-  noise. Desktop: 1.5 %, a random walk of 0.4 % a run, and every twentieth run slower by an
-  exponential of mean 10 %. Shared runner: 5 % of Student's t with 3 degrees of freedom, a walk of
-  2 % a run, every tenth run slower.
+- *measured*: for each kind of arms several sessions, begun anew, in turns with those of the other
+  kinds, so that a slow phase of the host is nobody's own. A trial draws its looks from one session
+  and its confirmation from another. So a hundred trials are not a hundred comparisons: they tell
+  what the procedure makes of what so many sessions held, all of one machine within four minutes,
+  and of runs that are far shorter than those that ship (0.3 s, not 5 s) and follow each other
+  without a rest. What comes once in an hour is not in them. A harness that favours one arm would
+  fail equal arms here.
+- *modelled* (`noise.py`): as many fresh pairs as a trial wants, of machines that may be like yours.
+
+Rounds of one report have their own trials (`rounds.py`). Nobody watches the pools: what a burst of
+others does to a run stays in, where `compare` would measure the pair again.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 
 import numpy as np
 
+from stylepress.benchmarks.figures.noise import DESKTOP, SHARED, control, modelled
+from stylepress.benchmarks.figures.pools import (
+    BACKEND,
+    SIZE,
+    Kind,
+    Pool,
+    Stand,
+    drawn,
+    looked_in,
+)
+from stylepress.benchmarks.figures.procedure import (
+    PAIRS,
+    TRIALS,
+    Settings,
+    decisions,
+    failed_share,
+)
+from stylepress.benchmarks.figures.rounds import Rounds, Turns
 from stylepress.benchmarks.figures.rows import Row
 from stylepress.benchmarks.figures.shipped import Shipped
-from stylepress.benchmarks.pictures.photos import golden_photos
 from stylepress.benchmarks.timing.interval import paired_ratio
+from stylepress.benchmarks.timing.latency import Plan, speedup
 from stylepress.benchmarks.timing.systems import NULL
-from stylepress.benchmarks.verdict.arm import Request
-from stylepress.benchmarks.verdict.comparison import LookName, Run
-from stylepress.benchmarks.verdict.measures import p50_ms
-from stylepress.benchmarks.verdict.order import orders
-from stylepress.benchmarks.verdict.rule import ALPHA, DELTA, Paired, Rule, Verdict, judge
-from stylepress.benchmarks.verdict.session import Arms, PairPlan, Session, fresh
-from stylepress.benchmarks.verdict.terms import frames_file
-from stylepress.benchmarks.verdict.trial import Key, Source, decide
+from stylepress.benchmarks.verdict.comparison import Comparison
+from stylepress.benchmarks.verdict.session import Ask, PairPlan, fresh
 from stylepress.progress import Progress
-from stylepress.runtime.bundle import load_bundle
+from stylepress.runtime.backends import usable_cores
 
-SIZE = (128, 128)
-BACKEND = "onnxruntime"
-PAIRS, TRIALS, MODELLED = 10, 100, 300
+MODELLED = 300
 WORSE, HARMLESS = 0.075, 0.03
-POOL = PairPlan(pairs=12, min_s=0.3, min_count=24, warm_s=0.05, warm_count=6, rest_s=0)
-PROBE_BYTES = 1 << 20
-EQUAL_POOLS = 2
-"""Times as many pairs for equal arms: their row is about what happens once in a hundred."""
-KEY: Key = ("trial", "p50")
-
-Pair = tuple[float, float]
-Block = tuple[Pair, ...]
-Draw = Callable[[np.random.Generator, int], list[Pair]]
+APART_BAR = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Noise:
-    """A model of a machine: relative deviations of runs that follow each other."""
+class Amounts:
+    """How much is measured: the runs, pools and pairs by kind, and sessions of one process.
 
-    name: str
-    spread: float
-    walk: float
-    spikes: float
-    heavy: bool = False
+    More pools of equal arms: their rows are about what happens once in a hundred. Turns of one
+    process last as long as those that ship: after a shorter one, the next engine still meets the
+    threads of the one before.
+    """
 
-    def __call__(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """Draw what so many runs take, 1 for the undisturbed time."""
-        own = rng.standard_t(3, count) if self.heavy else rng.normal(size=count)
-        walk = np.cumsum(rng.normal(0, self.walk, count))
-        spikes = (rng.random(count) < self.spikes) * rng.exponential(0.10, count)
-        times: np.ndarray = np.exp(self.spread * own + walk + spikes)
-        return times
+    run: PairPlan = field(
+        default_factory=lambda: PairPlan(
+            min_s=0.3, min_count=24, warm_s=0.05, warm_count=6, rest_s=0
+        )
+    )
+    equal: tuple[int, int] = (4, 6)
+    unequal: tuple[int, int] = (3, 12)
+    disturbed: tuple[int, int] = (3, 6)
+    rounds: Plan = field(default_factory=Plan)
+    sessions: int = 12
+
+    def kinds(self, loops: int) -> dict[str, Kind]:
+        """What pools are measured of; ``loops`` is how many cores the neighbour keeps busy."""
+        kinds = {
+            "null": Kind(NULL, 0, *self.equal),
+            "real": Kind(BACKEND, 0, *self.equal),
+            "worse": Kind(BACKEND, WORSE, *self.unequal),
+            "harmless": Kind(BACKEND, HARMLESS, *self.unequal),
+        }
+        if loops:
+            kinds["disturbed"] = Kind(BACKEND, 0, *self.disturbed, threads=None, loops=loops)
+        return kinds
 
 
-LOCKED = Noise("board with locked clocks", 0.005, 0.0, 0.0)
-DESKTOP = Noise("desktop", 0.015, 0.004, 0.05)
-SHARED = Noise("shared runner", 0.05, 0.02, 0.10, heavy=True)
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Everything that was measured: pools by kind, and sessions of one process."""
+
+    kinds: Mapping[str, Kind]
+    pools: Mapping[str, Sequence[Pool]]
+    sessions: Sequence[Turns]
 
 
 def gate_rows(
@@ -82,23 +107,23 @@ def gate_rows(
     *,
     environ: Mapping[str, str],
     progress: Progress,
-    plan: PairPlan = POOL,
+    amounts: Amounts | None = None,
+    ask: Ask = fresh,
 ) -> Iterator[Row]:
     """Try the gate on runs measured here, on the cheapest style, and on modelled machines."""
-    style = min(styles, key=lambda each: each.macs)
-    pools = _Pools(style.bundle.folder, work, environ, progress, plan)
-    many = EQUAL_POOLS * plan.pairs
-    null, real = (pools.measured(name, 0, pairs=many) for name in (NULL, BACKEND))
-    worse, harmless = (
-        pools.measured(BACKEND, slower, pairs=plan.pairs) for slower in (WORSE, HARMLESS)
-    )
-    for name, pool in (("null system", null), ("real engine", real)):
-        share = failed_share(drawn(pool.blocks))
-        yield _false(f"A/A, {name}: false FAIL", share, note(pool))
-    found, wrong = (failed_share(drawn(pool.blocks)) for pool in (worse, harmless))
-    yield _found("+7.5 % work in a real engine, 10 pairs: FAIL found", found, note(worse))
-    yield _false("+3 % work in a real engine, limit 5 %: FAIL", wrong, note(harmless), bar=0)
+    amounts = amounts or Amounts()
+    bundle = min(styles, key=lambda each: each.macs).bundle.folder
+    stand = Stand(bundle, work, amounts.run, environ=environ, progress=progress, ask=ask)
+    rounds = Rounds(bundle, SIZE, BACKEND, plan=amounts.rounds, environ=environ)
+    found = _measured(stand, rounds, amounts, loops=usable_cores() - 1)
+    for name, kind in (("null system", "null"), ("real engine", "real")):
+        yield _false(f"A/A, {name}: false FAIL", *tried(found.pools[kind]))
+    yield _found("+7.5 % work in a real engine, 10 pairs: FAIL found", *tried(found.pools["worse"]))
+    share, words = tried(found.pools["harmless"])
+    yield _false("+3 % work in a real engine, limit 5 %: FAIL", share, words, bar=0)
+    yield rounds_row(rounds.judge, found.sessions)
     yield from model_rows()
+    yield neighbour_row(found)
 
 
 def model_rows(trials: int = MODELLED) -> Iterator[Row]:
@@ -112,175 +137,116 @@ def model_rows(trials: int = MODELLED) -> Iterator[Row]:
     yield _found("+7.5 %, modelled desktop, 10 pairs: FAIL found", share(WORSE), words)
     yield _false("+3 %, limit 5 %, modelled desktop: FAIL", share(HARMLESS), words, bar=0)
     turns, apart = (control(SHARED, trials, turns=order) for order in (True, False))
-    yield Row(
+    yield _apart(
         "equal arms as AAAA...BBBB: false FAIL more than in turns",
-        100 * (apart - turns),
-        5.0,
-        "%",
-        at_least=True,
-        note=f"{100 * apart:.1f} % against {100 * turns:.1f} %, 20 pairs, one look, {trials} "
-        f"trials, model of a shared runner",
+        apart - turns,
+        f"{100 * apart:.1f} % against {100 * turns:.1f} %, 20 pairs, one look, {trials} trials, "
+        f"model of a shared runner",
     )
 
 
-def control(noise: Noise, trials: int, *, turns: bool, pairs: int = 20) -> float:
-    """Share of equal arms that FAIL a single look at the bare rule, in turns or one by one."""
-    failed = 0
-    for trial in range(trials):
-        rng = np.random.default_rng((7, trial))
-        times = noise(rng, 2 * pairs)
-        apart = list(zip(times[:pairs].tolist(), times[pairs:].tolist(), strict=True))
-        base, new = zip(*(in_turns(times, seed=trial) if turns else apart), strict=True)
-        figure = Paired(base, new, Rule())
-        failed += judge({KEY: figure}, ALPHA)[KEY].verdict == "FAIL"
-    return failed / trials
-
-
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """Really measured pairs; ``waited`` is the share of time that a thread waited for a core."""
-
-    blocks: Sequence[Block]
-    waited: float | None
-
-
-def note(pool: Pool) -> str:
-    """Tell how a pool was made, and what it holds."""
-    pairs = [pair for block in pool.blocks for pair in block]
-    ratio = paired_ratio(*zip(*pairs, strict=True))
-    spread = "" if ratio.low is None else f", 95 % in {ratio.low:.3f} to {ratio.high:.3f}"
-    busy = (
-        ""
-        if pool.waited is None
-        else f"; the thread waited for a core {pool.waited:.0%} of the time"
+def neighbour_row(found: Material) -> Row:
+    """Judge the same runs of equal arms in both orders, where a neighbour came half way."""
+    name = "equal arms, neighbour half way: false FAIL, AAAA...BBBB more"
+    pools, kind = found.pools.get("disturbed"), found.kinds.get("disturbed")
+    if not pools or not kind:
+        return _apart(name, math.nan, "one core: no neighbour has room here")
+    (turns, apart), (quiet_turns, quiet_apart) = (
+        (_failed(each), _failed([pool.apart for pool in each]))
+        for each in (pools, found.pools["real"])
     )
-    return (
-        f"{TRIALS} trials of {PAIRS} pairs, drawn from {len(pairs)} pairs of fresh processes "
-        f"measured here: ratio {ratio.value:.3f}{spread}{busy}"
+    slower = median(
+        median(pool.times[kind.alone :]) / median(pool.times[: kind.alone]) for pool in pools
+    )
+    return _apart(
+        name,
+        apart - turns,
+        f"{100 * apart:.0f} % against {100 * turns:.0f} %, the same runs of a real engine read in "
+        f"both orders, {TRIALS} trials; {_counted(pools)}, on all cores; after {kind.alone} of "
+        f"{2 * kind.pairs} runs {kind.loops} more of our processes kept as many cores busy, and "
+        f"runs took {slower:.2f} times as long; without them {100 * quiet_apart:.0f} % against "
+        f"{100 * quiet_turns:.0f} %, of the A/A pools on one core",
     )
 
 
-class _Pools:
-    """Really measured pairs of one bundle against itself, the new arm with extra work."""
-
-    def __init__(
-        self,
-        bundle: Path,
-        work: Path,
-        environ: Mapping[str, str],
-        progress: Progress,
-        plan: PairPlan,
-    ) -> None:
-        self.bundle, self.environ, self.progress, self.plan = bundle, environ, progress, plan
-        photos = golden_photos(load_bundle(bundle), SIZE, limit=2)
-        self.frames = frames_file(photos, work)
-        self.ns_per_byte = self._fastest(NULL, PROBE_BYTES) / PROBE_BYTES
-        self.engine_ns = self._fastest(BACKEND, 0)
-
-    def measured(self, backend: str, slower: float, *, pairs: int) -> Pool:
-        """Measure a pool: equal arms, or a new one that hashes for a share of the engine's time."""
-        extra = round(slower * self.engine_ns / self.ns_per_byte)
-        arms = Arms(
-            {"base": self.bundle, "new": self.bundle}, self.frames, 1, {"base": 0, "new": extra}
-        )
-        plan = replace(self.plan, seed=round(1000 * slower), pairs=pairs)
-        session = Session(arms, plan, environ=self.environ, progress=self.progress)
-        runs = session.measure("first", [backend], plan.pairs)
-        known = [run.waited_share for run in runs if run.waited_share is not None]
-        return Pool(blocks(runs), median(known) if known else None)
-
-    def _fastest(self, backend: str, extra: int) -> float:
-        """Nanoseconds of the fastest of all calls: what no other load has touched."""
-        request = Request(
-            bundle=str(self.bundle),
-            backend=backend,
-            frames=str(self.frames),
-            answer="",
-            threads=1,
-            warm_s=0,
-            warm_count=5,
-            warm_cap_s=0,
-            min_s=0.2,
-            min_count=50,
-            extra_bytes=extra,
-        )
-        return min(fresh(request, self.environ).samples_ns)
+def rounds_row(judge: Callable[[Turns], Comparison], sessions: Sequence[Turns]) -> Row:
+    """Count how often two equal bundles in one process fail, where others disturbed neither."""
+    name = "A/A, rounds of one report: false FAIL"
+    quiet = [one for one in sessions if one.validity is None or one.validity.ok]
+    unwatched = [replace(one, validity=None) for one in sessions]
+    every = (
+        f"{len(sessions)} sessions, {len(sessions) - len(quiet)} disturbed by others and not judged"
+    )
+    if not quiet:
+        return _false(name, math.nan, every)
+    own = [speedup(one.old, one.new).value for one in quiet]
+    once = sum(judge(one).verdict == "FAIL" for one in quiet)
+    return _false(
+        name,
+        _rounds_failed(judge, quiet),
+        f"{TRIALS} trials, {len(quiet[0].old.rounds_ms)} rounds of a session drawn again; {every}; "
+        f"as they were {once} FAIL, ratio {min(own):.3f} to {max(own):.3f}; "
+        f"{100 * _rounds_failed(judge, unwatched):.0f} % had nobody watched",
+    )
 
 
-def blocks(runs: Sequence[Run]) -> list[Block]:
-    """Group the runs of a pool into its blocks of two pairs, (base, new) milliseconds each."""
-    pairs: dict[int, dict[str, float]] = {}
-    for run in runs:
-        pairs.setdefault(run.pair, {})[run.arm] = p50_ms(run)
-    values = [(one["base"], one["new"]) for _, one in sorted(pairs.items())]
-    return [tuple(values[start : start + 2]) for start in range(0, len(values) - 1, 2)]
-
-
-def drawn(pool: Sequence[Block]) -> Draw:
-    """Return what draws pairs from a pool, block by block."""
-
-    def draw(rng: np.random.Generator, count: int) -> list[Pair]:
-        found: list[Pair] = []
-        while len(found) < count:
-            found += pool[int(rng.integers(len(pool)))]
-        return found[:count]
-
-    return draw
-
-
-def modelled(noise: Noise, slower: float) -> Draw:
-    """Return what draws pairs from a model of a machine, in the order that ships."""
-
-    def draw(rng: np.random.Generator, count: int) -> list[Pair]:
-        pairs = in_turns(noise(rng, 2 * count), seed=int(rng.integers(1 << 30)))
-        return [(base, new * (1 + slower)) for base, new in pairs]
-
-    return draw
-
-
-def in_turns(times: Sequence[float] | np.ndarray, *, seed: int) -> list[Pair]:
-    """Give runs that follow each other to two arms by turns (ABBA, BAAB): (base, new) pairs."""
-    found = []
-    for number, order in enumerate(orders(len(times) // 2, seed=seed)):
-        one, two = float(times[2 * number]), float(times[2 * number + 1])
-        found.append((one, two) if order[0] == "base" else (two, one))
-    return found
-
-
-def failed_share(draw: Draw, trials: int = TRIALS) -> float:
-    """Share of trials that end with FAIL, the whole procedure each."""
-    return verdicts(draw, Settings(), trials).count("FAIL") / trials
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What `stylepress compare` is told: pairs, limit as a share, whether it may extend."""
-
-    pairs: int = PAIRS
-    delta: float = DELTA
-    extend: bool = True
-
-
-def verdicts(draw: Draw, settings: Settings, trials: int) -> list[Verdict | None]:
-    """Run the whole procedure on one figure, so many times; return what each ended with."""
-    rule = Rule.assumed(settings.delta)
-    return [
-        decide(
-            _source(draw, np.random.default_rng((11, trial)), rule),
-            [KEY],
-            pairs=settings.pairs,
-            extend=settings.extend,
-        )[KEY].verdict
-        for trial in range(trials)
+def _rounds_failed(judge: Callable[[Turns], Comparison], sessions: Sequence[Turns]) -> float:
+    """Share of trials that FAIL; no number when they were not judged at all."""
+    made = [
+        judge(sessions[trial % len(sessions)].again(np.random.default_rng((17, trial))))
+        for trial in range(TRIALS)
     ]
+    if any(one.mode != "rounds" for one in made):
+        return math.nan
+    return mean(float(one.verdict == "FAIL") for one in made)
 
 
-def _source(draw: Draw, rng: np.random.Generator, rule: Rule) -> Source:
-    def source(part: LookName, keys: Sequence[Key], pairs: int) -> dict[Key, Paired]:
-        base, new = zip(*draw(rng, pairs), strict=True)
-        return {key: Paired(base, new, rule) for key in keys}
+def tried(pools: Sequence[Pool]) -> tuple[float, str]:
+    """Return the share of trials on some pools that FAIL, and how it came about."""
+    made = decisions(drawn([pool.blocks for pool in pools]), Settings(), TRIALS)
+    failed = [100 * (one.verdict == "FAIL") for one in made]
+    by_pool = [
+        mean(failed[looked_in(number, len(pools)) :: len(pools)]) for number in range(len(pools))
+    ]
+    looked = mean(100 * (one.finding.verdict == "FAIL") for one in made)
+    waited = [pool.waited for pool in pools if pool.waited is not None]
+    return mean(failed) / 100, (
+        f"{TRIALS} trials of {PAIRS} pairs, {_counted(pools)}; a trial looks in one and confirms in "
+        f"another: {min(by_pool):.0f} to {max(by_pool):.0f} % by the pool of the looks, "
+        f"{looked:.0f} % without confirmation; {_ratios(pools)}"
+        + (f"; the thread waited for a core {median(waited):.0%} of the time" if waited else "")
+    )
 
-    return source
+
+def _ratios(pools: Sequence[Pool]) -> str:
+    """Tell what was measured, of all pairs and by pool."""
+    every = paired_ratio(*zip(*(pair for pool in pools for pair in pool.pairs), strict=True))
+    own = [paired_ratio(*zip(*pool.pairs, strict=True)).value for pool in pools]
+    spread = "" if every.low is None else f", 95 % in {every.low:.3f} to {every.high:.3f}"
+    return f"ratio {every.value:.3f}{spread}, by pool {min(own):.3f} to {max(own):.3f}"
+
+
+def _counted(pools: Sequence[Pool]) -> str:
+    return f"{len(pools)} pools of {len(pools[0].pairs)} pairs of fresh processes"
+
+
+def _failed(pools: Sequence[Pool]) -> float:
+    return failed_share(drawn([pool.blocks for pool in pools]))
+
+
+def _measured(stand: Stand, rounds: Rounds, amounts: Amounts, *, loops: int) -> Material:
+    """Measure all in turns, the kinds in reverse every other time."""
+    kinds = amounts.kinds(loops)
+    pools: dict[str, list[Pool]] = {name: [] for name in kinds}
+    sessions: list[Turns] = []
+    turns = max(kind.pools for kind in kinds.values())
+    for turn in range(turns):
+        for name in kinds if turn % 2 == 0 else reversed(kinds):
+            if turn < kinds[name].pools:
+                pools[name].append(stand.measure(kinds[name], seed=turn))
+        share = amounts.sessions * (turn + 1) // turns - len(sessions)
+        sessions += rounds.measure(share, progress=stand.progress)
+    return Material(kinds, pools, sessions)
 
 
 def _false(name: str, share: float, words: str, bar: float = 1.0) -> Row:
@@ -289,3 +255,7 @@ def _false(name: str, share: float, words: str, bar: float = 1.0) -> Row:
 
 def _found(name: str, share: float, words: str) -> Row:
     return Row(name, 100 * share, 90.0, "%", at_least=True, note=words)
+
+
+def _apart(name: str, more: float, words: str) -> Row:
+    return Row(name, 100 * more, APART_BAR, "%", at_least=True, note=words)

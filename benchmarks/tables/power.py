@@ -1,7 +1,7 @@
 """How often `stylepress compare` says what, on modelled machines with known slowdowns.
 
 The whole procedure that ships runs in each trial; only the times are drawn from a model of a
-machine (`figures/gate.py`) instead of being measured.
+machine (`figures/noise.py`) instead of being measured.
 """
 
 from __future__ import annotations
@@ -9,15 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from stylepress.benchmarks.figures.gate import (
-    DESKTOP,
-    LOCKED,
-    SHARED,
-    Noise,
-    Settings,
-    modelled,
-    verdicts,
-)
+from stylepress.benchmarks.figures.noise import DESKTOP, LOCKED, SHARED, Noise, modelled
+from stylepress.benchmarks.figures.procedure import Settings, verdicts
 from stylepress.benchmarks.figures.result import Result
 from stylepress.benchmarks.verdict.rule import Verdict
 

@@ -13,7 +13,7 @@ from stylepress.benchmarks.report import Quality, Report
 from stylepress.benchmarks.report_files import write_json
 from stylepress.benchmarks.verdict.holm import least_pairs
 from stylepress.benchmarks.verdict.pictures import PictureLimits
-from stylepress.benchmarks.verdict.rule import ALPHA
+from stylepress.benchmarks.verdict.rule import ONCE_ALPHA
 from stylepress.errors import RecipeError
 
 BUNDLE, OTHER = "dots int8", "dots int8 2"
@@ -146,7 +146,7 @@ def test_rounds_too_few_for_all_times_together_judge_nothing_and_the_fewest_are_
     base = timed(report, 1, noise=0.01).model_copy(update={"scenario": short})
     result = compare(base, new.model_copy(update={"scenario": short}))
     assert (result.verdict, result.mode) == ("TREND", "trend")
-    need = least_pairs(len(both), ALPHA)
+    need = least_pairs(len(both), ONCE_ALPHA)
     assert result.reasons[0].endswith(f"{len(both)} times together; {need} would do")
 
 
