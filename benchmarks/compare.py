@@ -16,10 +16,21 @@ from stylepress.benchmarks.verdict.comparison import Comparison, Judgement, Sett
 from stylepress.benchmarks.verdict.holm import least_pairs
 from stylepress.benchmarks.verdict.judgements import judgement, reasons_of, sizes
 from stylepress.benchmarks.verdict.pictures import PictureLimits, growth, likeness
-from stylepress.benchmarks.verdict.rule import DELTA, ONCE_ALPHA, Paired, Rule, judge, together
+from stylepress.benchmarks.verdict.rule import (
+    DELTA,
+    ONCE_ALPHA,
+    Finding,
+    Paired,
+    Rule,
+    judge,
+    together,
+)
 from stylepress.benchmarks.verdict.trial import Decision, Key
 from stylepress.errors import RecipeError
 
+SAME_ENGINES = (
+    "two engines of one process differ among themselves; compare the bundles, not the reports"
+)
 MACHINE = "machine."
 """What the names of a machine's fields begin with where those of a scenario stand beside them."""
 
@@ -164,7 +175,7 @@ def _judged(
 
     disturbed = "; ".join(report.validity.reasons) if report.validity else ""
     for key, found in judge(figures, ONCE_ALPHA).items():
-        one = judgement(key, Decision(figures[key], found, None, found.verdict), gated=True)
+        one = judgement(key, _decided(figures[key], found), gated=True)
         open_ = {"verdict": "INCONCLUSIVE", "note": f"the rounds do not count: {disturbed}"}
         yield one.model_copy(update=open_) if disturbed else one
     yield from sizes((_side(both[:1]), _side(both[1:])), rule.delta)
@@ -178,6 +189,18 @@ def _judged(
         ]
         if values:
             yield growth(_spoken(measure), values, limits=limits)
+
+
+def _decided(figure: Paired, found: Finding) -> Decision:
+    """Fail only what lies beyond the limit with all of its interval.
+
+    Rounds of one process share its engines, and two of one bundle differed there by up to 4 %:
+    more rounds make that no smaller, only fresh processes do.
+    """
+    sure = found.low is not None and found.low > 1 + figure.rule.delta
+    if found.verdict == "FAIL" and not sure:
+        return Decision(figure, found, None, "INCONCLUSIVE", SAME_ENGINES)
+    return Decision(figure, found, None, found.verdict)
 
 
 def _photos(old: tuple[Report, str], new: tuple[Report, str]) -> list[tuple[Quality, Quality]]:

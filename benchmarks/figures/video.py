@@ -72,7 +72,7 @@ def video_rows(
 ) -> Iterator[Row]:
     """Run the costliest style on clips made of the photos, each in a fresh process."""
     style = max(styles, key=lambda each: each.macs)
-    played: dict[tuple[int, int], Played] = {}
+    played: dict[tuple[int, int], tuple[Played, Played]] = {}
     for size, bar in FPS_BARS.items():
         clip = work / f"{size[1]}x{size[0]}.mp4"
         progress.say(f"Making a {seconds:g} s clip of {size[1]}x{size[0]} with sound.")
@@ -80,7 +80,8 @@ def video_rows(
         # Compiled engines and the choice of one are kept from the first, short run.
         once = play(style.bundle.folder, clip, work, environ)
         again = play(style.bundle.folder, clip, work, environ)
-        best = played[size] = max(once, again, key=lambda each: each.fps)
+        played[size] = once, again
+        best = max(once, again, key=lambda each: each.fps)
         yield Row(
             f"video file to file, {size[1]}x{size[0]}",
             best.fps,
@@ -90,10 +91,10 @@ def video_rows(
             note=f"{style.name}, {best.frames} frames in {best.seconds:.1f} s, "
             f"{best.processor_ms:.0f} ms of processor a frame, better of 2 runs",
         )
-    hd = played[HD]
+    first, hd = played[HD]
     yield Row(
         "processor time in that run over wall time x cores",
-        100 * hd.busy,
+        100 * max(first, hd, key=lambda each: each.fps).busy,
         100 * BUSY_BAR,
         "%",
         at_least=True,
@@ -101,11 +102,12 @@ def video_rows(
     )
     yield Row(
         "peak memory of `stylepress run`, 1280x720",
-        hd.peak_mb,
+        max(first.peak_mb, hd.peak_mb),
         MEMORY_BAR_MB,
         "MB",
         at_least=False,
-        note=f"{hd.frames} frames",
+        note=f"{hd.frames} frames; in the first run, which compiles, {first.peak_mb:.0f} MB, in the "
+        f"next {hd.peak_mb:.0f} MB",
     )
     long = work / "long.mp4"
     repeat_clip(work / "1280x720.mp4", long, times=LONGER)

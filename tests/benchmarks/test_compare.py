@@ -90,6 +90,18 @@ def test_rounds_too_noisy_to_tell_are_inconclusive(report: Report) -> None:
     assert (result.verdict, result.exit_code) == ("INCONCLUSIVE", 3)
 
 
+def test_a_slowdown_that_two_engines_of_a_process_may_differ_by_is_left_open(
+    report: Report,
+) -> None:
+    """Worse by more than the limit and surely worse, but not surely by more than the limit."""
+    result = compare(timed(report, 1, noise=0.01), with_both(report, 1.07, noise=0.04))
+    assert result.verdict == "INCONCLUSIVE"
+    (one, *_) = (one for one in result.judgements if one.verdict == "INCONCLUSIVE")
+    assert one.low is not None
+    assert 1.01 < one.low < 1.05 < (one.worse or 0)
+    assert "compare the bundles" in one.note
+
+
 def test_worse_pictures_fail_without_any_noise(report: Report) -> None:
     result = compare(timed(report, 1, noise=0.01), with_both(report, 1.0, style=1.3))
     assert result.verdict == "FAIL"
