@@ -31,13 +31,14 @@ aside.bad, aside.open { border: 1px solid currentColor; border-left-width: 6px; 
 aside.bad { background: var(--tint); }
 aside.bad ul, aside.open ul, aside summary { color: var(--ink); }
 .bad { color: var(--fail); } .good { color: var(--pass); } .open { color: var(--open); }
-.cards { display: flex; flex-wrap: wrap; gap: 12px; margin-top: 24px; }
-.cards h2 { flex-basis: 100%; margin: 0; font-size: 1rem; }
-.cards div { flex: 1 1 136px; background: var(--card); border: 1px solid var(--line);
+.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(136px, 1fr));
+  gap: 12px; margin-top: 24px; }
+.cards h2 { grid-column: 1 / -1; margin: 0; font-size: 1rem; }
+.cards div { background: var(--card); border: 1px solid var(--line);
   border-radius: 10px; padding: 12px 14px; font-size: .8rem; color: var(--soft); }
 .cards b { display: block; font-size: 1.4rem; color: var(--ink); line-height: 1.25;
   font-variant-numeric: tabular-nums; }
-.cards .bad, .cards .good, .cards .open { flex-basis: 190px; }
+.cards .bad, .cards .good, .cards .open { grid-column: span 2; }
 .cards .bad { border: 2px solid var(--fail); background: var(--tint); }
 .cards .bad b { color: var(--fail); }
 .cards .good b { color: var(--pass); } .cards .open b { color: var(--open); }
