@@ -10,7 +10,7 @@ from typing import Any
 from stylepress import __version__
 from stylepress.benchmarks.machine.record import differing
 from stylepress.benchmarks.report import Latency, Model, Quality, Report, read_report
-from stylepress.benchmarks.report_figures import DISTANCES
+from stylepress.benchmarks.report_figures import DISTANCES, spoken
 from stylepress.benchmarks.trend import figure_trends, latency_trends, measured_otherwise
 from stylepress.benchmarks.verdict.comparison import Comparison, Judgement, Settings, Side
 from stylepress.benchmarks.verdict.holm import least_pairs
@@ -188,7 +188,7 @@ def _judged(
             if one is not None and two is not None
         ]
         if values:
-            yield growth(_spoken(measure), values, limits=limits)
+            yield growth(spoken(measure), values, limits=limits)
 
 
 def _decided(figure: Paired, found: Finding) -> Decision:
@@ -257,10 +257,6 @@ def _trend(base: Report, new: Report) -> Iterator[Judgement]:
 
 def _latencies(report: Report, model: Model) -> list[Latency]:
     return [one for one in report.latencies if one.model == model.name and not one.baseline]
-
-
-def _spoken(measure: str) -> str:
-    return measure.replace("_", " ")
 
 
 def _side(models: Sequence[Model]) -> Side:

@@ -8,6 +8,7 @@ from itertools import groupby
 
 from stylepress.benchmarks.lost import figures, motion, rungs, verdict
 from stylepress.benchmarks.page_look import (
+    ENLARGE,
     document,
     listed,
     look_of,
@@ -38,7 +39,6 @@ from stylepress.benchmarks.wording import (
 )
 
 BAR, GAP = 18, 42
-ENLARGE = "A click on a picture makes it large; so does the space bar, once Tab has led there."
 
 
 def page(report: Report) -> str:
@@ -65,7 +65,7 @@ def page(report: Report) -> str:
 
 def _unkept(report: Report) -> Iterator[str]:
     """Say at the top what failed, and what is open."""
-    for _, title, told in unkept_of(report):
+    for title, told in unkept_of(report):
         yield f'<aside class="{look_of(title)}"><b>{escape(title)}</b>{listed(told)}</aside>'
 
 
@@ -138,7 +138,7 @@ def _sliders(report: Report) -> Iterator[str]:
     if original is not None and original.name in shown:
         caption = f"Left {original.name}, its original, right {title}."
         made.append(slider(shown[original.name], after, caption))
-    yield sliders("Before and after", made, "Draw the line, or move it with the arrow keys.")
+    yield sliders("Before and after", made)
 
 
 def _latencies(report: Report) -> Iterator[str]:

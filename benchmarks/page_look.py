@@ -14,6 +14,7 @@ from stylepress.benchmarks.wording import NEAR, SIGNS
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 LONG = 30
 """Letters of a cell above which it is broken into lines."""
+ENLARGE = "A click on a picture makes it large; so does the space bar, once Tab has led there."
 VERDICT = "verdict"
 """The head of the column whose signs colour a row."""
 LOOKS: Mapping[str, str] = {
@@ -132,11 +133,11 @@ def slider(left: tuple[int, Shown], right: tuple[int, Shown], caption: str) -> s
     )
 
 
-def sliders(title: str, made: Sequence[str], note: str) -> str:
+def sliders(title: str, made: Sequence[str]) -> str:
     """Return sliders as a section, which is hidden where no script may run."""
     return (
         f'<section hidden><h2>{escape(title)}</h2><div class="sliders">{"".join(made)}</div>'
-        f"<p>{prose(note)}</p></section>"
+        "<p>Draw the line, or move it with the arrow keys.</p></section>"
     )
 
 

@@ -53,8 +53,7 @@ def report_figures(report: Report) -> Iterator[Figure]:
         for measure, worse in MORE_IS_WORSE.items():
             value = mean_of(report.qualities, model.name, measure)
             if value is not None:
-                name = measure.replace("_", " ")
-                yield Figure(model.name, name, "", value, smaller_is_better=worse)
+                yield Figure(model.name, spoken(measure), "", value, smaller_is_better=worse)
     for drift in report.drifts:
         yield from _drift(drift)
     for seen in (*report.consistencies, *report.clips):
@@ -63,6 +62,15 @@ def report_figures(report: Report) -> Iterator[Figure]:
         yield from _footprint(footprint)
     for scene in report.scenes:
         yield from _scene(scene)
+
+
+def spoken(measure: str) -> str:
+    """Write the name of a measure of quality as figures are named.
+
+    >>> spoken("style_distance")
+    'style distance'
+    """
+    return measure.replace("_", " ")
 
 
 def _drift(drift: Drift) -> Iterator[Figure]:

@@ -30,10 +30,7 @@ def summary(report: Report) -> str:
     parts = [
         [f"# {headline(report)}", ""],
         [f"{scenario_line(report)}."],
-        *(
-            [f"## {title}", "", *(f"- {one}" for one in told)]
-            for _, title, told in unkept_of(report)
-        ),
+        *([f"## {title}", "", *(f"- {one}" for one in told)] for title, told in unkept_of(report)),
         ["## Doubts", "", *(f"- {doubt}" for doubt in report.doubts())] if report.doubts() else [],
         ["## Latency", "", *_latency_table(report)],
         *(
@@ -51,12 +48,12 @@ def summary(report: Report) -> str:
     return "\n\n".join("\n".join(part).strip() for part in parts if part) + "\n"
 
 
-def unkept_of(report: Report) -> Iterator[tuple[CheckVerdict, str, list[str]]]:
-    """Yield what the pictures failed, and what is open: verdict, title and each check."""
+def unkept_of(report: Report) -> Iterator[tuple[str, list[str]]]:
+    """Yield what the pictures failed, and what is open: a title and each check."""
     for verdict, title in UNKEPT.items():
         told = list(unkept(report, verdict))
         if told:
-            yield verdict, title, told
+            yield title, told
 
 
 def _lines(report: Report) -> Iterator[tuple[str, str]]:

@@ -11,9 +11,14 @@ from typing import TYPE_CHECKING, Annotated, TypedDict
 import typer
 
 from stylepress.options import (
+    Extractor,
     ForeignLoad,
+    Lpips,
+    MeasuredSize,
     Quiet,
+    StylePicture,
     TargetName,
+    Threads,
     chosen_backends,
     home,
     measured_size,
@@ -50,9 +55,7 @@ def bench(
     photos: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Photos that no training saw.")
     ] = None,
-    style: Annotated[
-        Path | None, typer.Option(metavar="IMG", help="Style picture, for the style distance.")
-    ] = None,
+    style: StylePicture = None,
     clip: Annotated[
         list[Path] | None,
         typer.Option(
@@ -60,9 +63,7 @@ def bench(
             help="Also follow 24 frames of this video; needs stylepress\\[video,flow]; may be repeated.",
         ),
     ] = None,
-    size: Annotated[
-        str | None, typer.Option(metavar="WxH", help="Frame size; default the target's, 512x512.")
-    ] = None,
+    size: MeasuredSize = None,
     target: TargetName = None,
     backend: Annotated[
         list[str] | None,
@@ -70,9 +71,7 @@ def bench(
             "--backend", "-b", metavar="NAME", help="Default: the target's, else all that run here."
         ),
     ] = None,
-    threads: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Default: as many as there are cores.")
-    ] = None,
+    threads: Threads = None,
     rounds: Annotated[
         int, typer.Option(metavar="N", min=1, help="Rounds of turns; an interval needs 6.")
     ] = 10,
@@ -142,14 +141,8 @@ def bench(
         Path | None,
         typer.Option(metavar="DIR", help="Other photos, for the drift from the original's world."),
     ] = None,
-    extractor: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Inception weights of FID, or an ONNX feature network."),
-    ] = None,
-    lpips: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Heads of LPIPS 0.1, its network beside them."),
-    ] = None,
+    extractor: Extractor = None,
+    lpips: Lpips = None,
     foreign_load: ForeignLoad = 5,
     selftest: Annotated[
         bool,
@@ -194,7 +187,7 @@ def bench(
         "environ": os.environ,
     }
     if selftest:
-        writable(out)
+        writable(out or Path())
         _selftest(
             bundles, common, photos=photos, pairs=pairs, min_time=min_time, out=out, quiet=quiet
         )

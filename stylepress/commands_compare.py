@@ -11,10 +11,15 @@ import typer
 
 from stylepress.errors import RecipeError
 from stylepress.options import (
+    Extractor,
     ForeignLoad,
     Json,
+    Lpips,
+    MeasuredSize,
     Quiet,
+    StylePicture,
     TargetName,
+    Threads,
     chosen_backends,
     home,
     measured_size,
@@ -40,10 +45,7 @@ def compare(
     context: typer.Context,
     base: Annotated[Path, typer.Argument(metavar="BASE", help="Older bundle or report.json.")],
     new: Annotated[Path, typer.Argument(metavar="NEW", help="Newer bundle or report.json.")],
-    size: Annotated[
-        str | None,
-        typer.Option(metavar="WxH", help="Frame size; default the target's, else 512x512."),
-    ] = None,
+    size: MeasuredSize = None,
     target: TargetName = None,
     backend: Annotated[
         list[str] | None,
@@ -51,15 +53,11 @@ def compare(
             "--backend", "-b", metavar="NAME", help="Default: the target's, else all that run both."
         ),
     ] = None,
-    threads: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Default: as many as there are cores.")
-    ] = None,
+    threads: Threads = None,
     photos: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Photos; default: BASE's golden pictures.")
     ] = None,
-    style: Annotated[
-        Path | None, typer.Option(metavar="IMG", help="Style picture, for the style distance.")
-    ] = None,
+    style: StylePicture = None,
     pairs: Annotated[
         int,
         typer.Option(metavar="N", help="Pairs of runs; 6 on locked clocks, 20 on hosted runners."),
@@ -102,14 +100,8 @@ def compare(
         Path | None,
         typer.Option(metavar="DIR", help="Other photos, for the drift from BASE's world."),
     ] = None,
-    extractor: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Inception weights of FID, or an ONNX feature network."),
-    ] = None,
-    lpips: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Heads of LPIPS 0.1, its network beside them."),
-    ] = None,
+    extractor: Extractor = None,
+    lpips: Lpips = None,
     foreign_load: ForeignLoad = 5,
     vary: Annotated[
         list[str] | None,
@@ -195,9 +187,9 @@ def compare(
                 seed=seed,
             )
             judges = (
-                [drift_judge(extractor, lpips, env=os.environ, home=home(), progress=screen)]
+                (drift_judge(extractor, lpips, env=os.environ, home=home(), progress=screen),)
                 if drift
-                else []
+                else ()
             )
             options = DuelOptions(
                 size=measured_size(size, profile),
@@ -211,7 +203,7 @@ def compare(
                 most_photos=DRIFT_PHOTOS if drift else PHOTOS,
                 style=style,
                 limits=limits,
-                judges=tuple(judges),
+                judges=judges,
                 references=references,
                 foreign_load=foreign_load / 100,
                 created=datetime.now(timezone.utc).isoformat(timespec="seconds"),

@@ -46,6 +46,30 @@ ForeignLoad = Annotated[
 ]
 
 
+MeasuredSize = Annotated[
+    str | None,
+    typer.Option("--size", metavar="WxH", help="Frame size; default the target's, 512x512."),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", metavar="N", min=1, help="Default: as many as there are cores."),
+]
+StylePicture = Annotated[
+    Path | None,
+    typer.Option("--style", metavar="IMG", help="Style picture, for the style distance."),
+]
+Extractor = Annotated[
+    Path | None,
+    typer.Option(
+        "--extractor", metavar="FILE", help="Inception weights of FID, or an ONNX feature network."
+    ),
+]
+Lpips = Annotated[
+    Path | None,
+    typer.Option("--lpips", metavar="FILE", help="Heads of LPIPS 0.1, its network beside them."),
+]
+
+
 def terminal(*, quiet: bool = False) -> Terminal:
     """Return the terminal of this process; of several under torchrun only the first speaks."""
     first = os.environ.get("RANK", "0") == "0"
@@ -86,7 +110,8 @@ def refuse_idle(context: typer.Context, names: Collection[str], why: str) -> Non
             negated = context.params.get(name) is False and parameter.secondary_opts
             given.append(f"`{(negated or parameter.opts)[0]}`")
     if given:
-        raise RecipeError(f"{', '.join(given)} would do nothing {why}. Leave it out.")
+        them = "it" if len(given) == 1 else "them"
+        raise RecipeError(f"{', '.join(given)} would do nothing {why}. Leave {them} out.")
 
 
 def frame_size(text: str) -> tuple[int, int]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 
-from stylepress.benchmarks.pictures.photos import Photo
+from stylepress.benchmarks.pictures.photos import Photo, Style
 from stylepress.benchmarks.verdict.comparison import Judgement
 from stylepress.benchmarks.verdict.pictures import Drawn, PictureJudge, Pixels
 from stylepress.benchmarks.verdict.terms import DuelOptions
 from stylepress.progress import Progress
 from stylepress.runtime.backends import open_engine
 from stylepress.runtime.bundle import Bundle
-from stylepress.runtime.media.images import read_picture
 
 
 def drawings(
@@ -23,14 +22,14 @@ def drawings(
     options: DuelOptions,
     progress: Progress,
     references: Sequence[Photo] = (),
+    style: Style | None = None,
 ) -> dict[str, Drawn]:
     """Let both arms draw the photos in each backend: one may break what the other keeps.
 
-    ``references`` are further photos, which the base draws alone.
+    ``references`` are further photos, which the base draws alone; ``style`` is for the judges.
     """
     steps = 2 * len(photos) + len(references)
     progress.start("Drawing with both", steps * len(backends))
-    style = None if options.style is None else read_picture(options.style).pixels
     found: dict[str, Drawn] = {}
     for backend in backends:
         made: list[tuple[Pixels, ...]] = []
@@ -43,7 +42,7 @@ def drawings(
             photos=tuple(photo.frame for photo in photos),
             base=made[0][: len(photos)],
             new=made[1],
-            style=style,
+            style=None if style is None else style.pixels,
             references=made[0][len(photos) :],
         )
     progress.finish()

@@ -9,6 +9,7 @@ from stylepress import __version__
 from stylepress.benchmarks.drift.bundles import other_photos
 from stylepress.benchmarks.machine.record import record_machine
 from stylepress.benchmarks.part import Skipped
+from stylepress.benchmarks.pictures.photos import read_style
 from stylepress.benchmarks.timing.systems import check_threads
 from stylepress.benchmarks.verdict.album import album
 from stylepress.benchmarks.verdict.comparison import Comparison, Judgement, LookName
@@ -64,15 +65,27 @@ def duel(
     machine = record_machine(options.environ)
     photos = photos_of(bundles[0], options, progress)
     references = other_photos(options.references, photos, progress=progress)
+    style = None if options.style is None else read_style(options.style)
     check_threads(options.engine, progress)
     backends, skipped = common_backends(bundles, options)
     rules = rules_of(backends, options, machine)
     settings = settings_of(
-        options, backends, photos, references=references, watched=watch is not None
+        options,
+        backends,
+        photos,
+        references=references,
+        style=style,
+        watched=watch is not None,
     )
     progress.say(forecast(options.plan, len(backends)))
     drawn = drawings(
-        bundles, backends, photos, references=references, options=options, progress=progress
+        bundles,
+        backends,
+        photos,
+        references=references,
+        style=style,
+        options=options,
+        progress=progress,
     )
     quality = list(judged(drawn, (PairedJudge(options.limits), *options.judges)))
     arms: Mapping[Arm, Path] = {"base": base, "new": new}

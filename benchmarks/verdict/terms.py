@@ -10,12 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from stylepress.artifact import file_digest
 from stylepress.benchmarks.machine.record import Machine
 from stylepress.benchmarks.machine.watch import Limits
 from stylepress.benchmarks.part import Skipped
-from stylepress.benchmarks.pictures.photos import Photo, golden_photos, read_photos
-from stylepress.benchmarks.report import FileFact
+from stylepress.benchmarks.pictures.photos import Photo, Style, golden_photos, read_photos
 from stylepress.benchmarks.timing.systems import NULL
 from stylepress.benchmarks.verdict.comparison import Settings
 from stylepress.benchmarks.verdict.floor import LENGTHS, Floor, check_floor
@@ -179,10 +177,11 @@ def settings_of(
     photos: Sequence[Photo],
     *,
     references: Sequence[Photo],
+    style: Style | None,
     watched: bool,
 ) -> Settings:
     """Write down how it is measured and judged."""
-    plan, style = options.plan, options.style
+    plan = options.plan
     return Settings(
         height=options.size[0],
         width=options.size[1],
@@ -202,6 +201,6 @@ def settings_of(
         rest_s=plan.rest_s,
         foreign_load=options.foreign_load if watched else None,
         photos=tuple(photo.fact for photo in photos),
-        style=None if style is None else FileFact(name=style.name, sha256=file_digest(style)),
+        style=None if style is None else style.fact,
         references=tuple(photo.fact for photo in references),
     )

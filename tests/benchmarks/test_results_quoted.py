@@ -12,8 +12,8 @@ from stylepress.benchmarks.figures.result import Results
 from stylepress.benchmarks.tables import loss
 from stylepress.benchmarks.tables.blocks import filled, names_of
 from stylepress.benchmarks.tables.documents import GENERATED, parts
-from stylepress.benchmarks.tables.quoted import quotes, unbacked
 from stylepress.benchmarks.tables.store import read_results
+from tests.benchmarks.quoted import quotes, unbacked
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(

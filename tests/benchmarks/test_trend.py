@@ -92,6 +92,7 @@ def test_the_history_of_trends_tracks_drift_beside_latency(
     (direct,) = (name for name in one if "direct P" in name and not name.endswith("ratio"))
     assert float(one[direct]) == pytest.approx(drift.frechet.direct.value)
     assert any("latency p50 ms" in name for name in one)
+    assert any("all files MB" in name for name in one)
 
 
 def test_dashboards_get_drift_from_a_report(report: Report, drift: Drift) -> None:

@@ -113,7 +113,7 @@ def append_history(comparison: Comparison, path: Path) -> bool:
     row: dict[str, Any] = {"time": comparison.created, "digest": comparison.new.digest}
     known = len(row)
     for one in comparison.judgements:
-        if (one.kind == "paired" and one.gated) or (one.kind == "trend" and one.new is not None):
+        if comparison.mode == "trend" or (one.kind == "paired" and one.gated):
             row[f"{one.name} {one.unit}"] = one.new
             row[f"{one.name} ratio"] = one.worse
     if len(row) == known:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
 from stylepress.benchmarks.page_look import (
+    ENLARGE,
     document,
     listed,
     look_of,
@@ -21,10 +22,12 @@ from stylepress.benchmarks.verdict.comparison import Comparison, Judgement
 from stylepress.benchmarks.verdict.forms.glossary import meanings
 from stylepress.benchmarks.verdict.forms.meanwhile import meanwhile
 from stylepress.benchmarks.verdict.forms.plots import distributions, in_order, strip
+from stylepress.benchmarks.verdict.judgements import reasons_of
+from stylepress.benchmarks.verdict.rule import Verdict
 from stylepress.benchmarks.wording import SIGNS, signed
 
-GROUPS: Mapping[str, str] = {"FAIL": "What failed", "INCONCLUSIVE": "What is open", "": "And"}
-"""Verdicts of the reasons, in the order of the page; a reason of no figure comes last."""
+GROUPS: Mapping[Verdict, str] = {"FAIL": "What failed", "INCONCLUSIVE": "What is open"}
+"""Verdicts that give reasons, in the order of the page; a reason of no figure comes last."""
 MOST_REASONS = 8
 SLID = 2
 """Photos that are shown under a divider, base and new."""
@@ -102,27 +105,22 @@ def _head(comparison: Comparison) -> Iterator[str]:
 
 def _reasons(comparison: Comparison) -> Iterator[str]:
     """Say why the verdict is what it is: what failed first, then what is open."""
-    groups: dict[str, list[str]] = {verdict: [] for verdict in GROUPS}
-    for reason in comparison.reasons:
-        groups[_verdict_of(reason, comparison.judgements)].append(reason)
-    for verdict, reasons in groups.items():
-        if not reasons:
-            continue
-        sign = SIGNS.get(verdict, "")
+    of_figures: set[str] = set()
+    for verdict, title in GROUPS.items():
+        own = reasons_of([one for one in comparison.judgements if one.verdict == verdict])
+        of_figures |= {*own}
+        yield from _boxed(SIGNS[verdict], title, own)
+    yield from _boxed("", "And", [one for one in comparison.reasons if one not in of_figures])
+
+
+def _boxed(sign: str, title: str, reasons: Sequence[str]) -> Iterator[str]:
+    if reasons:
         shown, more = reasons[:MOST_REASONS], reasons[MOST_REASONS:]
         rest = f"<details><summary>{len(more)} more</summary>{listed(more)}</details>"
         yield (
-            f'<aside class="{look_of(sign) or "doubt"}"><b>{sign} {GROUPS[verdict]}</b>'
+            f'<aside class="{look_of(sign) or "doubt"}"><b>{sign} {title}</b>'
             f"{listed(shown)}{rest if more else ''}</aside>"
         )
-
-
-def _verdict_of(reason: str, judgements: Sequence[Judgement]) -> str:
-    """Return the verdict of the figure that a reason begins with, nothing where it is of none."""
-    for one in judgements:
-        if one.gated and one.verdict in GROUPS and reason.startswith(f"{one.name} "):
-            return one.verdict or ""
-    return ""
 
 
 def _doubts(comparison: Comparison) -> Iterator[str]:
@@ -151,7 +149,7 @@ def _judged(comparison: Comparison) -> Iterator[str]:
 
 def _judgements(found: Sequence[Judgement], title: str, *, judged: bool) -> str:
     heads = ["figure", *(["verdict"] if judged else []), "base", "new", "worse by", "remark"]
-    order: list[str | None] = [*GROUPS]
+    order: list[Verdict | None] = [*GROUPS]
     rows = [
         [
             one.name,
@@ -198,8 +196,7 @@ def _pictures(comparison: Comparison) -> Iterator[str]:
     count = len(comparison.gallery) if settings is None else len(settings.photos)
     yield (
         f"<p>{len(comparison.gallery)} of {count} photos, those on which base and new differ most "
-        "first. PSNR is between base and new. A click on a picture makes it large; so does the "
-        "space bar, once Tab has led there.</p>"
+        f"first. PSNR is between base and new. {ENLARGE}</p>"
     )
     first = 0
     for one in comparison.gallery:
@@ -220,8 +217,7 @@ def _slid(comparison: Comparison) -> Iterator[str]:
             caption = f"{one.photo}: left base, right new."
             made.append(slider(arms["base"], arms["new"], caption))
     if made:
-        note = "Draw the line, or move it with the arrow keys."
-        yield sliders("Base and new", made[:SLID], note)
+        yield sliders("Base and new", made[:SLID])
 
 
 def _plots(comparison: Comparison) -> Iterator[str]:
