@@ -13,7 +13,7 @@ from time import perf_counter_ns
 from stylepress.benchmarks.machine.timeline import Window
 from stylepress.benchmarks.machine.watch import Validity, Watch
 from stylepress.benchmarks.part import Skipped
-from stylepress.benchmarks.pictures.photos import Photo
+from stylepress.benchmarks.quality.photos import Photo
 from stylepress.benchmarks.report import EndToEnd, Latency, Model, RoofShare
 from stylepress.benchmarks.resources.footprint import Asked, Footprint, measure_footprint
 from stylepress.benchmarks.scenarios.outcome import Length, Setting
@@ -112,7 +112,7 @@ class Trials:
         It is of a photo, or of a golden picture where there is none.
         """
         try:
-            from stylepress.benchmarks.pictures.clip import make_clip  # av
+            from stylepress.benchmarks.quality.motion.clip import make_clip  # av
             from stylepress.benchmarks.scenarios.film import film_pipeline
         except ImportError as error:
             self._skip("the split from film to film", f"{error}. Run `{AV}`.")

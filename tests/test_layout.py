@@ -27,7 +27,7 @@ CORE = sorted((ROOT / "stylepress").glob("*.py"))
 SOURCES = [*CORE, *(path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py")))]
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 LINES_LIMIT, README_LIMIT = 400, 30
-DATA = {".yaml", ".html", ".css", ".js", ".json"}
+DATA = {".yaml", ".html", ".css", ".js", ".json", ".j2"}
 """What a room may hold beside Python; every file of these kinds must be in the wheel."""
 
 

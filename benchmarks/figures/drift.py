@@ -15,22 +15,21 @@ import onnxruntime  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from stylepress.benchmarks.drift.crops import Crops
-from stylepress.benchmarks.drift.damage import jpeg, noisy
-from stylepress.benchmarks.drift.distances.frechet import (
+from stylepress.benchmarks.figures.rows import Row
+from stylepress.benchmarks.figures.shipped import Shipped, usual_backend
+from stylepress.benchmarks.quality.crops import Crops
+from stylepress.benchmarks.quality.damage import jpeg, noisy
+from stylepress.benchmarks.quality.features.extractor import HandcraftedExtractor
+from stylepress.benchmarks.quality.frechet import (
     Moments,
     features_distance,
     few_distance,
     frechet_distance,
 )
-from stylepress.benchmarks.drift.features.extractor import HandcraftedExtractor
-from stylepress.benchmarks.drift.ladder import Climb, ladder
-from stylepress.benchmarks.drift.result import Drift
-from stylepress.benchmarks.drift.rungs import rank_correlation
-from stylepress.benchmarks.drift.study import Run, StudyOptions, drawn_pairs, drift_study
-from stylepress.benchmarks.figures.rows import Row
-from stylepress.benchmarks.figures.shipped import Shipped, usual_backend
-from stylepress.benchmarks.pictures.quality import LUMA
+from stylepress.benchmarks.quality.ladder import Climb, ladder
+from stylepress.benchmarks.quality.pixels import LUMA
+from stylepress.benchmarks.quality.result import Drift, rank_correlation
+from stylepress.benchmarks.quality.study import Run, StudyOptions, drawn_pairs, drift_study
 from stylepress.errors import FrameError
 from stylepress.progress import Progress
 from stylepress.runtime.backends import Engine, EngineOptions, open_engine

@@ -17,7 +17,7 @@ from stylepress.benchmarks.figures.speed import SIZE, speed_rows
 from stylepress.benchmarks.figures.start import start_rows
 from stylepress.benchmarks.figures.video import video_rows
 from stylepress.benchmarks.machine.record import Machine
-from stylepress.benchmarks.pictures.photos import Photo, read_photos
+from stylepress.benchmarks.quality.photos import Photo, read_photos
 from stylepress.benchmarks.report import FOREIGN_LOAD
 from stylepress.progress import Progress
 

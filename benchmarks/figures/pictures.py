@@ -12,8 +12,8 @@ import numpy as np
 
 from stylepress.benchmarks.figures.rows import Row
 from stylepress.benchmarks.figures.shipped import Shipped, usual_backend
-from stylepress.benchmarks.pictures.photos import Photo, unit
-from stylepress.benchmarks.pictures.quality import Picture, grid_energy, psnr_db, style_distance
+from stylepress.benchmarks.quality.photos import Photo, unit
+from stylepress.benchmarks.quality.pixels import Picture, grid_energy, psnr_db, style_distance
 from stylepress.benchmarks.timing.baselines import float_bundle
 from stylepress.progress import Progress
 from stylepress.runtime.backends import EngineOptions, open_engine

@@ -20,7 +20,7 @@ import numpy as np
 from stylepress.benchmarks.figures.neighbour import neighbour
 from stylepress.benchmarks.figures.noise import in_halves
 from stylepress.benchmarks.figures.procedure import Draw, Machine, Pair
-from stylepress.benchmarks.pictures.photos import Pixels, golden_photos
+from stylepress.benchmarks.quality.photos import Pixels, golden_photos
 from stylepress.benchmarks.verdict.arm import Answer, Request
 from stylepress.benchmarks.verdict.comparison import LookName, Run
 from stylepress.benchmarks.verdict.measures import p50_ms

@@ -6,8 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from stylepress.benchmarks.verdict.comparison import LookName
-from stylepress.benchmarks.verdict.rule import DELTA, Paired, Rule, Verdict
-from stylepress.benchmarks.verdict.trial import Decision, Key, Source, decide
+from stylepress.benchmarks.verdict.rule import (
+    DELTA,
+    Decision,
+    Key,
+    Paired,
+    Rule,
+    Source,
+    Verdict,
+    decide,
+)
 
 PAIRS, TRIALS = 10, 100
 KEY: Key = ("trial", "p50")

@@ -19,7 +19,7 @@ from stylepress.benchmarks.compare import compare
 from stylepress.benchmarks.machine.record import record_machine
 from stylepress.benchmarks.machine.timeline import Window
 from stylepress.benchmarks.machine.watch import Validity, Watch
-from stylepress.benchmarks.pictures.photos import golden_photos
+from stylepress.benchmarks.quality.photos import golden_photos
 from stylepress.benchmarks.report import Latency, Model, Report, Scenario
 from stylepress.benchmarks.timing.latency import Plan, System, Timing, measure
 from stylepress.benchmarks.timing.systems import Field, bundle_model

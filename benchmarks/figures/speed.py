@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stylepress.benchmarks.figures.rows import Row
 from stylepress.benchmarks.figures.shipped import Shipped
-from stylepress.benchmarks.pictures.photos import Photo
+from stylepress.benchmarks.quality.photos import Photo
 from stylepress.benchmarks.timing.baselines import Teacher
 from stylepress.benchmarks.timing.latency import Plan, System, Timing, measure, speedup
 from stylepress.benchmarks.timing.systems import Contender, Field, bundle_model

@@ -15,7 +15,7 @@ import av
 
 from stylepress.benchmarks.figures.rows import Row
 from stylepress.benchmarks.figures.shipped import Shipped
-from stylepress.benchmarks.pictures.clip import make_clip
+from stylepress.benchmarks.quality.motion.clip import make_clip
 from stylepress.errors import VerificationError
 from stylepress.progress import Progress
 from stylepress.runtime.backends import usable_cores

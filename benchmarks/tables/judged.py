@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stylepress.benchmarks.drift.crops import Crops
-from stylepress.benchmarks.drift.damage import coarse, jpeg, noisy
-from stylepress.benchmarks.drift.features.extractor import HandcraftedExtractor
-from stylepress.benchmarks.drift.result import Drift
-from stylepress.benchmarks.drift.study import Pair, StudyOptions, drift_study
 from stylepress.benchmarks.figures.drift import faded
 from stylepress.benchmarks.figures.result import Result
 from stylepress.benchmarks.figures.shipped import Shipped, usual_backend
+from stylepress.benchmarks.quality.crops import Crops
+from stylepress.benchmarks.quality.damage import coarse, jpeg, noisy
+from stylepress.benchmarks.quality.features.extractor import HandcraftedExtractor
+from stylepress.benchmarks.quality.result import Drift
+from stylepress.benchmarks.quality.study import Pair, StudyOptions, drift_study
 from stylepress.benchmarks.tables.setting import Setting
 from stylepress.benchmarks.timing.systems import Pixels
 from stylepress.runtime.backends import EngineOptions, open_engine

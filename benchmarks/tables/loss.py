@@ -14,8 +14,8 @@ from stylepress.artifact import Artifact
 from stylepress.benchmarks.figures.result import Result
 from stylepress.benchmarks.figures.shipped import TITLES, Shipped, usual_backend
 from stylepress.benchmarks.part import Skipped
-from stylepress.benchmarks.pictures.photos import unit
-from stylepress.benchmarks.pictures.quality import Picture, grid_energy, psnr_db, ssim
+from stylepress.benchmarks.quality.photos import unit
+from stylepress.benchmarks.quality.pixels import Picture, grid_energy, psnr_db, ssim
 from stylepress.benchmarks.rivals.entry import Entry, quantized
 from stylepress.benchmarks.tables.setting import Setting
 from stylepress.benchmarks.timing.systems import Pixels, Run

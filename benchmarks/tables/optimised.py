@@ -17,8 +17,8 @@ import torch
 
 from stylepress.benchmarks.figures.result import Result
 from stylepress.benchmarks.figures.shipped import TITLES, usual_backend
-from stylepress.benchmarks.pictures.photos import unit
-from stylepress.benchmarks.pictures.quality import Picture, style_distance
+from stylepress.benchmarks.quality.photos import unit
+from stylepress.benchmarks.quality.pixels import Picture, style_distance
 from stylepress.benchmarks.tables.setting import Setting
 from stylepress.runtime.backends import EngineOptions, open_engine
 from stylepress.runtime.bundle import load_bundle

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stylepress.artifact import Artifact
 from stylepress.benchmarks.figures.shipped import Shipped
-from stylepress.benchmarks.pictures.photos import Photo, read_photos
+from stylepress.benchmarks.quality.photos import Photo, read_photos
 from stylepress.benchmarks.timing.baselines import float_bundle
 from stylepress.benchmarks.timing.systems import Pixels
 from stylepress.progress import Progress

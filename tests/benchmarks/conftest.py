@@ -13,7 +13,7 @@ from PIL import Image
 
 from stylepress.artifact import TensorSpec
 from stylepress.benchmarks.bench import BenchOptions, bench
-from stylepress.benchmarks.pictures.photos import Photo, read_photos
+from stylepress.benchmarks.quality.photos import Photo, read_photos
 from stylepress.benchmarks.report import Report
 from stylepress.benchmarks.scenarios.outcome import FixedRate, Length
 from stylepress.benchmarks.scenarios.warm_up import WarmRule

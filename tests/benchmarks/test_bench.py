@@ -10,9 +10,9 @@ import pytest
 
 from stylepress.artifact import Artifact
 from stylepress.benchmarks.bench import BenchOptions, bench
-from stylepress.benchmarks.drift.bundles import DriftOptions
+from stylepress.benchmarks.quality.bundles import DriftOptions
 from stylepress.benchmarks.picture_trials import Photos, PictureTrials
-from stylepress.benchmarks.pictures.photos import read_photos
+from stylepress.benchmarks.quality.photos import read_photos
 from stylepress.benchmarks.report import Report, mean_of, read_report
 from stylepress.benchmarks.report_files import write_report
 from stylepress.benchmarks.scenarios.pipeline import STAGES

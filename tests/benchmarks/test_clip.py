@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from stylepress.benchmarks.pictures.camera import warp_error
-from stylepress.benchmarks.pictures.clip import Clip, chord, make_clip, read_truth
+from stylepress.benchmarks.quality.motion.camera import warp_error
+from stylepress.benchmarks.quality.motion.clip import Clip, chord, make_clip, read_truth
 from stylepress.errors import FrameError
 
 SIZE = (96, 128)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stylepress.benchmarks.drift.alarm import alarms, gate_code
-from stylepress.benchmarks.drift.result import Check, CheckVerdict, Drift
+from stylepress.benchmarks.quality.result import Check, CheckVerdict, Drift
 from stylepress.benchmarks.report import Report
 
 

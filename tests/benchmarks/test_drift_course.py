@@ -9,15 +9,15 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from stylepress.benchmarks.drift.motion.course import (
+from stylepress.benchmarks.quality.motion.course import (
     LEAST_SEEN,
     Followed,
     carried,
     follow,
     visible_in_both,
 )
-from stylepress.benchmarks.drift.motion.flow import Estimate, Flow, Flows, open_flows
-from stylepress.benchmarks.pictures.camera import Matrix, camera, flow, motion, render, warp_error
+from stylepress.benchmarks.quality.motion.flow import Estimate, Flow, Flows, open_flows
+from stylepress.benchmarks.quality.motion.camera import Matrix, camera, flow, motion, render, warp_error
 
 Pixels = NDArray[np.uint8]
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from pydantic import ValidationError
 
-from stylepress.benchmarks.drift.features import extractor
-from stylepress.benchmarks.drift.features.extractor import (
+from stylepress.benchmarks.quality.features import extractor
+from stylepress.benchmarks.quality.features.extractor import (
     FID_DIMENSION,
     FID_LAYER,
     HANDCRAFTED_SHA256,
@@ -22,16 +22,16 @@ from stylepress.benchmarks.drift.features.extractor import (
     HandcraftedExtractor,
     open_extractor,
 )
-from stylepress.benchmarks.drift.features.handcrafted import (
+from stylepress.benchmarks.quality.features.handcrafted import (
     digest,
     golden_picture,
     handcrafted,
 )
-from stylepress.benchmarks.drift.features.inception import InceptionExtractor
-from stylepress.benchmarks.drift.features.onnx_extractor import OnnxExtractor
-from stylepress.benchmarks.drift.features.preprocessing import prepared
-from stylepress.benchmarks.drift.frechet_drift import Features, frechet_drift
-from stylepress.benchmarks.drift.result import FrechetDrift
+from stylepress.benchmarks.quality.features.inception import InceptionExtractor
+from stylepress.benchmarks.quality.features.onnx_extractor import OnnxExtractor
+from stylepress.benchmarks.quality.features.preprocessing import prepared
+from stylepress.benchmarks.quality.sets import Features, frechet_drift
+from stylepress.benchmarks.quality.result import FrechetDrift
 from stylepress.errors import (
     ArtifactError,
     BackendError,

@@ -16,15 +16,15 @@ from PIL import Image
 
 from stylepress.artifact import file_digest
 from stylepress.benchmarks.bench import BenchOptions, bench
-from stylepress.benchmarks.drift.bundles import DriftOptions
-from stylepress.benchmarks.drift.motion.flow import Flows, open_flows
-from stylepress.benchmarks.drift.motion.footage import FRAMES, Footage, read_footage
+from stylepress.benchmarks.quality.bundles import DriftOptions
+from stylepress.benchmarks.quality.motion.flow import Flows, open_flows
+from stylepress.benchmarks.quality.motion.footage import FRAMES, Footage, read_footage
 from stylepress.benchmarks.lost import motion
 from stylepress.benchmarks.page import page
 from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.picture_trials import read_footages
-from stylepress.benchmarks.pictures.clip import make_clip
-from stylepress.benchmarks.pictures.judged import Gauges, Painters, clip_consistencies
+from stylepress.benchmarks.quality.motion.clip import make_clip
+from stylepress.benchmarks.quality.motion.steadiness import Gauges, Painters, clip_consistencies
 from stylepress.benchmarks.report import FileFact, Report, read_report
 from stylepress.benchmarks.report_files import write_json
 from stylepress.benchmarks.summary import summary
@@ -151,7 +151,7 @@ def test_a_clip_that_cannot_be_followed_says_why(footage: Footage, flows: Flows)
 def test_without_pyav_every_clip_is_skipped_with_the_extra(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    name = "stylepress.benchmarks.drift.motion.footage"
+    name = "stylepress.benchmarks.quality.motion.footage"
     monkeypatch.setitem(sys.modules, name, None)
     (told,) = read_footages([Path("hill.mp4")], SIZE, progress=Silent())
     assert isinstance(told, Skipped)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import linalg  # type: ignore[import-untyped]
 
-from stylepress.benchmarks.drift.distances.frechet import (
+from stylepress.benchmarks.quality.frechet import (
     Moments,
     Reference,
     features_distance,

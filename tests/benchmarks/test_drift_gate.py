@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stylepress.benchmarks.drift.distances.frechet import features_distance
-from stylepress.benchmarks.drift.features.extractor import HandcraftedExtractor
-from stylepress.benchmarks.drift.frechet_drift import Features, frechet_drift
-from stylepress.benchmarks.drift.gate import Limits, checks
-from stylepress.benchmarks.drift.paired import PairScores, paired
-from stylepress.benchmarks.drift.resampling import Resampling, mean_interval
-from stylepress.benchmarks.drift.result import Check, FrechetDrift, Interval
+from stylepress.benchmarks.quality.frechet import features_distance
+from stylepress.benchmarks.quality.features.extractor import HandcraftedExtractor
+from stylepress.benchmarks.quality.sets import Features, frechet_drift
+from stylepress.benchmarks.quality.checks import Limits, checks
+from stylepress.benchmarks.quality.paired import PairScores, paired
+from stylepress.benchmarks.quality.resampling import Resampling, mean_interval
+from stylepress.benchmarks.quality.result import Check, FrechetDrift, Interval
 from stylepress.errors import RecipeError
 
 Rows = NDArray[np.float64]

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stylepress.benchmarks.drift.bundles import SQUARE
-from stylepress.benchmarks.drift.damage import coarse
-from stylepress.benchmarks.drift.features.extractor import HandcraftedExtractor
-from stylepress.benchmarks.drift.gate import Limits
+from stylepress.benchmarks.quality.bundles import SQUARE
+from stylepress.benchmarks.quality.damage import coarse
+from stylepress.benchmarks.quality.features.extractor import HandcraftedExtractor
+from stylepress.benchmarks.quality.checks import Limits
 from stylepress.benchmarks.drift.judge import DriftJudge, drift_judge
-from stylepress.benchmarks.drift.study import StudyOptions
+from stylepress.benchmarks.quality.study import StudyOptions
 from stylepress.benchmarks.verdict.comparison import Judgement
 from stylepress.benchmarks.verdict.pictures import Drawn, PictureJudge
 from stylepress.errors import InputError

@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage, stats  # type: ignore[import-untyped]
 
-from stylepress.benchmarks.drift.crops import Crops
-from stylepress.benchmarks.drift.paired import (
+from stylepress.benchmarks.quality.crops import Crops
+from stylepress.benchmarks.quality.paired import (
     CAP_DB,
     PairScores,
     colour_shifts,
     pair_scores,
     paired,
 )
-from stylepress.benchmarks.drift.rungs import rank_correlation
-from stylepress.benchmarks.pictures.quality import ssim, structures
+from stylepress.benchmarks.quality.result import rank_correlation
+from stylepress.benchmarks.quality.pixels import ssim, structures
 from stylepress.errors import FrameError
 
 Pixels = NDArray[np.uint8]

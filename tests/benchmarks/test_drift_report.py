@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stylepress.benchmarks.bench import BenchOptions, bench
-from stylepress.benchmarks.drift.bundles import (
+from stylepress.benchmarks.quality.bundles import (
     DriftOptions,
     Measures,
     Sample,
@@ -20,18 +20,18 @@ from stylepress.benchmarks.drift.bundles import (
     other_photos,
     studies,
 )
-from stylepress.benchmarks.drift.damage import coarse
-from stylepress.benchmarks.drift.features.extractor import HandcraftedExtractor
-from stylepress.benchmarks.drift.gate import Limits
-from stylepress.benchmarks.drift.result import Score
-from stylepress.benchmarks.drift.rungs import Ladder
-from stylepress.benchmarks.drift.titles import TITLES
+from stylepress.benchmarks.quality.damage import coarse
+from stylepress.benchmarks.quality.features.extractor import HandcraftedExtractor
+from stylepress.benchmarks.quality.checks import Limits
+from stylepress.benchmarks.quality.result import Score
+from stylepress.benchmarks.quality.result import Ladder
+from stylepress.benchmarks.quality.result import TITLES
 from stylepress.benchmarks.lost import KINDS, figures, lost, motion, rungs, verdict
 from stylepress.benchmarks.page import page
 from stylepress.benchmarks.picture_trials import drift_is_studied
-from stylepress.benchmarks.pictures.gallery import worst_place
-from stylepress.benchmarks.pictures.judged import Painters, draw
-from stylepress.benchmarks.pictures.photos import Photo
+from stylepress.benchmarks.quality.gallery import worst_place
+from stylepress.benchmarks.quality.motion.steadiness import Painters, draw
+from stylepress.benchmarks.quality.photos import Photo
 from stylepress.benchmarks.report import Report
 from stylepress.benchmarks.summary import summary
 from stylepress.benchmarks.wording import signed

@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from stylepress.benchmarks.drift.features.extractor import LpipsFact
-from stylepress.benchmarks.drift.motion.flow import Flow, Flows, open_flows
-from stylepress.benchmarks.drift.motion.video import (
+from stylepress.benchmarks.quality.features.extractor import LpipsFact
+from stylepress.benchmarks.quality.motion.flow import Flow, Flows, open_flows
+from stylepress.benchmarks.quality.motion.video import (
     NOISE_LEVELS,
     flicker,
     flow_gap,
@@ -21,8 +21,8 @@ from stylepress.benchmarks.drift.motion.video import (
     noisy_stills,
     perceptual_gap,
 )
-from stylepress.benchmarks.pictures.camera import camera, render
-from stylepress.benchmarks.pictures.judged import Gauges, Motion, Painters, consistencies
+from stylepress.benchmarks.quality.motion.camera import camera, render
+from stylepress.benchmarks.quality.motion.steadiness import Gauges, Motion, Painters, consistencies
 from stylepress.benchmarks.report import Consistency
 from stylepress.progress import Silent
 from tests.benchmarks.models import model
@@ -148,7 +148,7 @@ def test_a_cut_between_scenes_is_no_motion(film: Sequence[Pixels]) -> None:
 
 def test_without_opencv_the_reason_and_the_extra_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cv2", None)
-    monkeypatch.delitem(sys.modules, "stylepress.benchmarks.drift.motion.opencv", raising=False)
+    monkeypatch.delitem(sys.modules, "stylepress.benchmarks.quality.motion.opencv", raising=False)
     found = open_flows()
     assert isinstance(found, str)
     assert "pip install 'stylepress[flow]'" in found

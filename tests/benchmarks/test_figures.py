@@ -24,8 +24,8 @@ from stylepress.benchmarks.figures.speed import speed_rows
 from stylepress.benchmarks.figures.start import start_rows
 from stylepress.benchmarks.figures.video import repeat_clip, video_rows
 from stylepress.benchmarks.machine.undisturbed import Measured
-from stylepress.benchmarks.pictures.clip import make_clip
-from stylepress.benchmarks.pictures.photos import Photo
+from stylepress.benchmarks.quality.motion.clip import make_clip
+from stylepress.benchmarks.quality.photos import Photo
 from stylepress.benchmarks.timing.latency import Plan
 from stylepress.errors import ArtifactError
 from stylepress.progress import Silent

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stylepress.benchmarks.drift.result import Check
+from stylepress.benchmarks.quality.result import Check
 from stylepress.benchmarks.machine.record import Gpu, record_machine
 from stylepress.benchmarks.machine.timeline import Curves
 from stylepress.benchmarks.page import page
 from stylepress.benchmarks.page_style import STYLE
-from stylepress.benchmarks.pictures.gallery import Drawing, difference, gallery
+from stylepress.benchmarks.quality.gallery import Drawing, difference, gallery
 from stylepress.benchmarks.report import Report
 from stylepress.benchmarks.scenarios.offline import offline
 from stylepress.benchmarks.scenarios.outcome import Length, Offline, Server

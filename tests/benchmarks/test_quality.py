@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage  # type: ignore[import-untyped]
 
-from stylepress.benchmarks.pictures.quality import (
+from stylepress.benchmarks.quality.pixels import (
     LEVELS,
     PATCH,
     PROJECTIONS,

@@ -17,7 +17,7 @@ from PIL import Image
 from stylepress.benchmarks.figures.result import Provenance, Result, Results, unique
 from stylepress.benchmarks.figures.shipped import shipped
 from stylepress.benchmarks.part import Skipped
-from stylepress.benchmarks.pictures.quality import psnr_db
+from stylepress.benchmarks.quality.pixels import psnr_db
 from stylepress.benchmarks.rivals.entry import Entry, rivals
 from stylepress.benchmarks.rivals.rival import converted
 from stylepress.benchmarks.tables import judged, loss, optimised, power, speed, together

@@ -13,8 +13,8 @@ import pytest
 
 from stylepress.benchmarks.figures import harness
 from stylepress.benchmarks.figures.harness import harness_rows
-from stylepress.benchmarks.pictures.clip import make_clip
-from stylepress.benchmarks.pictures.photos import Photo
+from stylepress.benchmarks.quality.motion.clip import make_clip
+from stylepress.benchmarks.quality.photos import Photo
 from stylepress.benchmarks.scenarios.film import film_pipeline
 from stylepress.benchmarks.scenarios.outcome import Length
 from stylepress.benchmarks.scenarios.pipeline import STAGES, Pipeline, Split

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stylepress.benchmarks.compare import compare
-from stylepress.benchmarks.drift.result import Drift
+from stylepress.benchmarks.quality.result import Drift
 from stylepress.benchmarks.report import Consistency, Report
 from stylepress.benchmarks.report_figures import report_figures
 from stylepress.benchmarks.trend import figure_trends

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stylepress.benchmarks.drift.titles import TITLES
+from stylepress.benchmarks.quality.result import TITLES
 from stylepress.benchmarks.machine.record import record_machine
 from stylepress.benchmarks.machine.timeline import Curves
 from stylepress.benchmarks.report import Report, Shown

@@ -16,7 +16,7 @@ from stylepress.benchmarks.verdict.holm import holm, least_pairs
 from stylepress.benchmarks.verdict.order import orders
 from stylepress.benchmarks.verdict.percentile import least_samples, overlong, upper_percentile
 from stylepress.benchmarks.verdict.rule import Paired, Rule, judge, looks, together
-from stylepress.benchmarks.verdict.trial import (
+from stylepress.benchmarks.verdict.rule import (
     STUCK,
     UNCONFIRMED,
     Key,

@@ -17,7 +17,7 @@ import pytest
 
 from stylepress.benchmarks.machine.processes import peak_bytes
 from stylepress.benchmarks.machine.timeline import Timeline
-from stylepress.benchmarks.pictures.photos import Photo
+from stylepress.benchmarks.quality.photos import Photo
 from stylepress.benchmarks.verdict.arm import Answer, Request, run_arm
 from stylepress.benchmarks.verdict.duel import duel
 from stylepress.benchmarks.verdict.session import (
