@@ -293,9 +293,9 @@ def _likenesses(
         ]
         if not known:
             continue
-        names, before, after = zip(*known, strict=True)
-        one = worst_level("psnr_db", names, after)
-        lowest = min(before)
+        names = [name for name, _, _ in known]
+        one = worst_level("psnr_db", names, [level for _, _, level in known])
+        lowest, least = min(level for _, level, _ in known), min(level for _, _, level in known)
         one = one.model_copy(
             update={
                 "metric": f"PSNR against {reference}",
@@ -306,7 +306,7 @@ def _likenesses(
             yield one.model_copy(update={"kind": "shown"})
             continue
         one = limits.held(one)
-        kept = one.verdict == "FAIL" and min(after) >= lowest
+        kept = one.verdict == "FAIL" and least >= lowest
         yield one.model_copy(update={"verdict": "PASS"}) if kept else one
 
 

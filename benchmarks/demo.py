@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
-from stylepress.benchmarks.report_files import write_report
+from stylepress.benchmarks.show.files import write_report
 from stylepress.benchmarks.summary import headline
 
 from stylepress.benchmarks.bench import BenchOptions, bench

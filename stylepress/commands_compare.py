@@ -289,11 +289,15 @@ def _options(given: dict[str, Any], limits: Limits, screen: Progress) -> DuelOpt
 
     profile = load_target(given["target"]) if given["target"] else None
     min_s, drift = given["min_time"], given["drift"]
-    judges = ()
+    judge = None
     if drift:
-        networks = given["extractor"], given["lpips"]
-        judges = (
-            drift_judge(*networks, limits=limits, env=os.environ, home=home(), progress=screen),
+        judge = drift_judge(
+            given["extractor"],
+            given["lpips"],
+            limits=limits,
+            env=os.environ,
+            home=home(),
+            progress=screen,
         )
     return DuelOptions(
         size=measured_size(given["size"], profile),
@@ -314,7 +318,7 @@ def _options(given: dict[str, Any], limits: Limits, screen: Progress) -> DuelOpt
         photos=given["photos"],
         most_photos=DRIFT_PHOTOS if drift else PHOTOS,
         style=given["style"],
-        judges=judges,
+        judges=() if judge is None else (judge,),
         references=given["references"],
         labels=_names(given["labels"]),
         foreign_load=given["foreign_load"] / 100,

@@ -43,7 +43,7 @@ def gated(document: Document) -> tuple[Check, ...]:
 def forms(document: Document) -> Mapping[str, str]:
     """Return every form of a document by the name of its file, the page last."""
     shared = {
-        "annotations.txt": "".join(f"{line}\n" for line in annotations(gated(document))),
+        "annotations.txt": "".join(f"{line}\n" for line in workflow_commands(gated(document))),
         "junit.xml": junit(document),
         **dashboards(document),
     }
@@ -113,7 +113,7 @@ def junit(document: Document) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + tostring(root, encoding="unicode") + "\n"
 
 
-def annotations(checks: Sequence[Check]) -> Iterator[str]:
+def workflow_commands(checks: Sequence[Check]) -> Iterator[str]:
     """Yield the workflow commands that mark what failed (errors) and what is open (warnings).
 
     At most ten of a kind; the last one tells how many more there are.

@@ -113,11 +113,12 @@ def looks(report: Report) -> tuple[list[str], Table]:
 def _look(report: Report, one: Look) -> str:
     if one.psnr_db is None:
         return f"{one.model} draws exactly what {one.original} draws."
-    more = "more" if one.saturation_percent > 0 else "less"
+    change = one.saturation_percent
+    more = f"{abs(change):.0f} % {'more' if change > 0 else 'less'} colourful"
     parts = [
         f"PSNR {one.psnr_db:.1f} dB, SSIM {one.ssim:.2f}",
         f"mean colour off by {one.cast_levels:.1f} of 255 levels",
-        f"{abs(one.saturation_percent):.0f} % {more} colourful",
+        more if abs(change) >= 1 else "as colourful",
     ]
     mine, theirs = (
         mean_of(report.qualities, name, "style_distance") for name in (one.model, one.original)

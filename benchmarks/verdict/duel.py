@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from time import perf_counter
 
 from stylepress import __version__
 from stylepress.benchmarks.check import Check, Confirmation, reasons_of, together
@@ -128,6 +129,7 @@ class _Duel:
     ask: Ask | None = None
     skipped: list[Skipped] = field(default_factory=list)
     sessions: list[Session] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
 
     def comparison(self) -> Comparison:
         machine = record_machine(self.options.environ)
@@ -207,12 +209,13 @@ class _Duel:
             steps = 2 * len(match.photos) + len(references)
             self.progress.start(f"Drawing {match.name}".strip(), steps * len(match.backends))
             for subject, backend in match.subjects.items():
-                drawings = []
+                drawings, began = [], perf_counter()
                 for arm, more in ((match.base, references), (match.new, [])):
                     with running(arm, backend, options.engine) as run:
                         frames = [photo.frame for photo in (*match.photos, *more)]
                         drawings.append(tuple(map(run, frames)))
                     self.progress.advance(len(frames), note=f"{arm.artifact.name} in {backend}")
+                self.seconds[subject] = perf_counter() - began
                 count = len(match.photos)
                 found[subject] = Drawn(
                     names=tuple(photo.fact.name for photo in match.photos),
@@ -228,7 +231,9 @@ class _Duel:
     def _times(self, matches: Sequence[Match], machine: Machine) -> list[Check]:
         """Measure and decide; where the machine lets nobody measure, nothing is decided."""
         options, plan = self.options, self.options.plan
-        subjects = {name: backend for match in matches for name, backend in match.subjects.items()}
+        every = {name: backend for match in matches for name, backend in match.subjects.items()}
+        # The fastest first: what users choose, and where the least time shows what is obvious.
+        subjects = {name: every[name] for name in sorted(every, key=self.seconds.__getitem__)}
         rules = rules_of(subjects, options, machine)
         self.progress.say(forecast(plan, len(subjects)))
         with tempfile.TemporaryDirectory(prefix="stylepress-pairs-") as work:

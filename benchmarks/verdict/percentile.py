@@ -57,4 +57,4 @@ def overlong(count: int, share: float, *, confidence: float = CONFIDENCE) -> int
     if count < 1:
         return 0
     first = int(binom.ppf(1 - confidence, count, 1 - share))
-    return max(0, first - (binom.cdf(first, count, 1 - share) > 1 - confidence))
+    return max(0, first - int(binom.cdf(first, count, 1 - share) > 1 - confidence))

@@ -30,8 +30,8 @@ from stylepress.benchmarks.quality.features.handcrafted import (
 from stylepress.benchmarks.quality.features.inception import InceptionExtractor
 from stylepress.benchmarks.quality.features.onnx_extractor import OnnxExtractor
 from stylepress.benchmarks.quality.features.preprocessing import prepared
-from stylepress.benchmarks.quality.sets import Features, frechet_drift
 from stylepress.benchmarks.quality.result import FrechetDrift
+from stylepress.benchmarks.quality.sets import Features, frechet_drift
 from stylepress.errors import (
     ArtifactError,
     BackendError,

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stylepress.benchmarks.quality.features.extractor import LpipsFact
+from stylepress.benchmarks.quality.motion.camera import camera, render
 from stylepress.benchmarks.quality.motion.flow import Flow, Flows, open_flows
+from stylepress.benchmarks.quality.motion.steadiness import Gauges, Motion, Painters, consistencies
 from stylepress.benchmarks.quality.motion.video import (
     NOISE_LEVELS,
     flicker,
@@ -21,8 +23,6 @@ from stylepress.benchmarks.quality.motion.video import (
     noisy_stills,
     perceptual_gap,
 )
-from stylepress.benchmarks.quality.motion.camera import camera, render
-from stylepress.benchmarks.quality.motion.steadiness import Gauges, Motion, Painters, consistencies
 from stylepress.benchmarks.report import Consistency
 from stylepress.progress import Silent
 from tests.benchmarks.models import model

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import linalg  # type: ignore[import-untyped]
 
+from stylepress.benchmarks.figures.drift import TORCH_FIDELITY, fixed_features
 from stylepress.benchmarks.quality.frechet import (
     Moments,
     Reference,
@@ -17,7 +18,6 @@ from stylepress.benchmarks.quality.frechet import (
     frechet_distance,
     rounding,
 )
-from stylepress.benchmarks.figures.drift import TORCH_FIDELITY, fixed_features
 from stylepress.errors import FrameError, VerificationError
 
 Rows = NDArray[np.float64]

@@ -16,18 +16,18 @@ from PIL import Image
 
 from stylepress.artifact import file_digest
 from stylepress.benchmarks.bench import BenchOptions, bench
+from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.quality.bundles import DriftOptions
+from stylepress.benchmarks.quality.motion.clip import make_clip
 from stylepress.benchmarks.quality.motion.flow import Flows, open_flows
 from stylepress.benchmarks.quality.motion.footage import FRAMES, Footage, read_footage
-from stylepress.benchmarks.lost import motion
-from stylepress.benchmarks.page import page
-from stylepress.benchmarks.part import Skipped
-from stylepress.benchmarks.picture_trials import read_footages
-from stylepress.benchmarks.quality.motion.clip import make_clip
 from stylepress.benchmarks.quality.motion.steadiness import Gauges, Painters, clip_consistencies
+from stylepress.benchmarks.quality.trials import read_footages
 from stylepress.benchmarks.report import FileFact, Report, read_report
-from stylepress.benchmarks.report_files import write_json
-from stylepress.benchmarks.summary import summary
+from stylepress.benchmarks.show.files import write_json
+from stylepress.benchmarks.show.losses import motion
+from stylepress.benchmarks.show.render import markdown as summary
+from stylepress.benchmarks.show.render import page
 from stylepress.errors import FrameError
 from stylepress.progress import Silent
 from tests.benchmarks.models import model

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage  # type: ignore[import-untyped]
 
+from stylepress.benchmarks.figures.drift import distance_rows, faded, ladder_row
 from stylepress.benchmarks.quality.damage import LADDERS, coarse, jpeg, noisy, tinted
 from stylepress.benchmarks.quality.features.extractor import (
     Extractor,
@@ -18,11 +19,9 @@ from stylepress.benchmarks.quality.features.extractor import (
     Seen,
 )
 from stylepress.benchmarks.quality.ladder import Climb, ladder
-from stylepress.benchmarks.quality.result import Drift
-from stylepress.benchmarks.quality.result import Ladder, Rung
-from stylepress.benchmarks.quality.study import Pair, Run, StudyOptions, drawn_pairs, drift_study
-from stylepress.benchmarks.figures.drift import distance_rows, faded, ladder_row
 from stylepress.benchmarks.quality.pixels import content_distance
+from stylepress.benchmarks.quality.result import Drift, Ladder, Rung
+from stylepress.benchmarks.quality.study import Pair, Run, StudyOptions, drawn_pairs, drift_study
 from stylepress.errors import FrameError
 from stylepress.progress import Silent
 

@@ -19,8 +19,8 @@ from stylepress.benchmarks.quality.paired import (
     pair_scores,
     paired,
 )
-from stylepress.benchmarks.quality.result import rank_correlation
 from stylepress.benchmarks.quality.pixels import ssim, structures
+from stylepress.benchmarks.quality.result import rank_correlation
 from stylepress.errors import FrameError
 
 Pixels = NDArray[np.uint8]

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stylepress.benchmarks.quality.frechet import features_distance
+from stylepress.benchmarks.check import Check
+from stylepress.benchmarks.gate import USUAL, Limits
+from stylepress.benchmarks.quality.checks import checks
 from stylepress.benchmarks.quality.features.extractor import HandcraftedExtractor
-from stylepress.benchmarks.quality.sets import Features, frechet_drift
-from stylepress.benchmarks.quality.checks import Limits, checks
+from stylepress.benchmarks.quality.frechet import features_distance
 from stylepress.benchmarks.quality.paired import PairScores, paired
 from stylepress.benchmarks.quality.resampling import Resampling, mean_interval
-from stylepress.benchmarks.quality.result import Check, FrechetDrift, Interval
+from stylepress.benchmarks.quality.result import FrechetDrift, Interval
+from stylepress.benchmarks.quality.sets import Features, frechet_drift
 from stylepress.errors import RecipeError
 
 Rows = NDArray[np.float64]
@@ -43,8 +45,9 @@ def judged(
 
 
 def of(name: str, frechet: FrechetDrift, limits: Limits | None = None) -> Check:
-    found = checks(frechet, (), limits or Limits(), names=())
-    return next(check for check in found if check.name.startswith(name))
+    found = checks(frechet, (), limits or USUAL, names=())
+    key = {"drift": "drift_percent", "direct": "drift_benign_times"}[name]
+    return next(check for check in found if check.key == key)
 
 
 ORIGINAL = drawn(300, 1, 1.0)
@@ -54,8 +57,8 @@ def test_the_same_pictures_pass() -> None:
     same = judged(ORIGINAL)
     assert same.drift is not None
     assert same.drift.value == pytest.approx(0, abs=same.rounding)
-    assert [of(name, same).verdict for name in ("drift", "direct")] == ["ok", "ok"]
-    assert of("direct", same).value == 0
+    assert [of(name, same).verdict for name in ("drift", "direct")] == ["PASS", "PASS"]
+    assert of("direct", same).new == 0
 
 
 def test_pictures_nearer_to_the_reference_than_the_original_fail() -> None:
@@ -64,16 +67,16 @@ def test_pictures_nearer_to_the_reference_than_the_original_fail() -> None:
     assert better.drift.high is not None
     assert better.drift.high < 0
     check = of("drift", better)
-    assert check.verdict == "regression"
-    assert "not the original's pictures" in check.why
-    assert of("direct", better).verdict == "regression"
+    assert check.verdict == "FAIL"
+    assert "not the original's pictures" in check.note
+    assert of("direct", better).verdict == "FAIL"
 
 
 def test_what_sets_the_limit_of_drift_is_told() -> None:
     share = of("drift", judged(ORIGINAL + 1e-6, benign=1e-9))
-    assert share.why == "the limit is 2% of the distance to the reference"
+    assert share.note == "the limit is 2% of the distance to the reference"
     ceiling = of("drift", judged(ORIGINAL + 1e-6, benign=0.1))
-    assert ceiling.why.startswith("the limit is what a change may move it by, ")
+    assert ceiling.note.startswith("the limit is what a change may move it by, ")
     assert share.limit is not None
     assert ceiling.limit is not None
     assert ceiling.limit > share.limit
@@ -82,11 +85,11 @@ def test_what_sets_the_limit_of_drift_is_told() -> None:
 def test_references_that_are_the_original_have_a_limit_too() -> None:
     check = of("drift", judged(ORIGINAL + 1e-6, reference=ORIGINAL))
     assert check.limit is not None
-    assert "of the distance" not in check.why
+    assert "of the distance" not in check.note
 
 
 def test_pictures_farther_from_the_reference_fail_too() -> None:
-    assert of("drift", judged(ORIGINAL + 0.5)).verdict == "regression"
+    assert of("drift", judged(ORIGINAL + 0.5)).verdict == "FAIL"
 
 
 def test_a_change_that_moves_no_nearer_and_no_farther_is_seen_by_the_direct_distance() -> None:
@@ -96,15 +99,15 @@ def test_a_change_that_moves_no_nearer_and_no_farther_is_seen_by_the_direct_dist
     turned = judged(ORIGINAL * mirrored, reference=np.concatenate([half, half * mirrored]))
     assert turned.drift is not None
     assert turned.drift.value == pytest.approx(0, abs=1e-9)
-    assert of("drift", turned).verdict != "regression"
+    assert of("drift", turned).verdict != "FAIL"
     assert turned.direct.value == pytest.approx(4 * ORIGINAL[:, 5].mean() ** 2, rel=0.05)
-    assert of("direct", turned).verdict == "regression"
+    assert of("direct", turned).verdict == "FAIL"
 
 
 def test_a_change_as_small_as_the_benign_one_passes() -> None:
     small = judged(ORIGINAL + 1e-2 * drawn(300, 9))
-    assert of("direct", small).verdict == "ok"
-    assert of("drift", small).verdict == "ok"
+    assert of("direct", small).verdict == "PASS"
+    assert of("drift", small).verdict == "PASS"
 
 
 def test_the_benign_change_is_measured_as_the_compressed_model_is() -> None:
@@ -120,8 +123,8 @@ def test_the_benign_change_is_measured_as_the_compressed_model_is() -> None:
 
 def test_the_benign_change_itself_never_fails_however_narrow_the_limit() -> None:
     check = of("drift", judged(ORIGINAL + 1e-2 * drawn(300, 3)), Limits(drift=1e-9))
-    assert check.verdict != "regression"
-    assert "a change alone moves it" in check.why
+    assert check.verdict != "FAIL"
+    assert "a change alone moves it" in check.note
 
 
 def test_drift_may_always_be_what_a_benign_change_could_make_of_it() -> None:
@@ -167,15 +170,15 @@ def test_few_pictures_are_not_judged_by_distances(count: int, policy: str, shown
     assert (few.drift is not None) == (few.direct_over_benign is not None) == shown
     for name in ("drift", "direct"):
         verdict = of(name, few).verdict
-        assert verdict == ("regression" if policy == "gated" else "not judged")
+        assert verdict == ("FAIL" if policy == "gated" else None)
 
 
 def test_few_references_forbid_the_drift_and_not_the_direct_distance() -> None:
     few = judged(ORIGINAL - 0.5, reference=drawn(10, 2))
     assert (few.policy, few.drift_policy, few.drift) == ("gated", "biased", None)
-    assert of("drift", few).verdict == "not judged"
-    assert "10 for 6" in of("drift", few).why
-    assert of("direct", few).verdict == "regression"
+    assert of("drift", few).verdict == None
+    assert "10 for 6" in of("drift", few).note
+    assert of("direct", few).verdict == "FAIL"
 
 
 def test_without_references_there_is_no_drift_and_the_reason_is_told() -> None:
@@ -183,23 +186,23 @@ def test_without_references_there_is_no_drift_and_the_reason_is_told() -> None:
     rows = Features(None, ORIGINAL, ORIGINAL - 0.5, ORIGINAL + 0.01)
     alone = frechet_drift(rows, fact, seed=0, benign_change="a change")
     assert (alone.drift, alone.drift_policy, alone.n_reference) == (None, None, 0)
-    assert of("drift", alone).why == "no references were given"
-    assert of("direct", alone).verdict == "regression"
+    assert of("drift", alone).note == "no references were given"
+    assert of("direct", alone).verdict == "FAIL"
 
 
 def test_what_a_benign_change_cannot_do_at_all_fails() -> None:
     found = judged(ORIGINAL - 0.5, benign=0.0)
     assert found.benign == pytest.approx(0, abs=found.rounding)
     check = of("direct", found)
-    assert (check.verdict, check.value) == ("regression", None)
-    assert "changes nothing" in check.why
+    assert (check.verdict, check.new) == ("FAIL", None)
+    assert "changes nothing" in check.note
 
 
 @pytest.mark.parametrize("benign", [0.0, 1e-13])
 def test_rounding_decides_nothing(benign: float) -> None:
     """Neither of pictures that are the same, nor of a reference that is the original."""
     same = judged(ORIGINAL + 1e-12 * drawn(300, 8), benign=benign, reference=ORIGINAL.copy())
-    assert [of(name, same).verdict for name in ("drift", "direct")] == ["ok", "ok"]
+    assert [of(name, same).verdict for name in ("drift", "direct")] == ["PASS", "PASS"]
 
 
 @pytest.mark.parametrize("name", ["drift", "direct"])
@@ -209,8 +212,8 @@ def test_a_distance_without_an_interval_is_inconclusive(name: str) -> None:
     for compressed in (ORIGINAL - 0.5, ORIGINAL + 1e-2 * drawn(300, 9)):
         found = judged(compressed, groups=groups)
         assert (found.policy, found.resampling) == ("gated", "none")
-        assert of(name, found).verdict == "inconclusive"
-        assert "too few pictures" in of(name, found).why
+        assert of(name, found).verdict == "INCONCLUSIVE"
+        assert "too few pictures" in of(name, found).note
 
 
 def test_paired_drift_is_surer_than_two_independent_sets() -> None:
@@ -281,54 +284,56 @@ def test_the_jackknife_of_a_mean_is_its_standard_error() -> None:
     )
 
 
-def verdicts(values: list[float], name: str, **limits: float | None) -> dict[str, str]:
+def verdicts(values: list[float], name: str, **limits: float | None) -> dict[str, str | None]:
     scores = [PairScores(n, {name: value}) for n, value in enumerate(values)]
     names = [f"picture {n}" for n in range(len(values))]
-    found = checks(judged(ORIGINAL), paired(scores), Limits(**limits), names=names)
-    return {check.name: check.verdict for check in found if check.name.startswith(name)}
+    found = checks(judged(ORIGINAL), paired(scores), USUAL.changed(**limits), names=names)
+    begin = f"drift_{name.partition('_')[0]}"
+    return {check.key: check.verdict for check in found if check.key.startswith(begin)}
 
 
 def test_one_spoiled_picture_of_many_fails_though_the_mean_is_fine_and_is_named() -> None:
     values = [40.0] * 99 + [15.0]
-    assert verdicts(values, "psnr_db") == {"psnr_db mean": "ok", "psnr_db worst": "regression"}
+    assert verdicts(values, "psnr_db") == {
+        "drift_psnr_mean_db": "PASS",
+        "drift_psnr_worst_db": "FAIL",
+    }
     scores = [PairScores(n, {"psnr_db": value}) for n, value in enumerate(values)]
-    found = checks(
-        judged(ORIGINAL), paired(scores), Limits(), names=[f"{n}.jpg" for n in range(100)]
-    )
-    assert found[-1].why == "99.jpg"
+    found = checks(judged(ORIGINAL), paired(scores), USUAL, names=[f"{n}.jpg" for n in range(100)])
+    assert found[-1].note == "99.jpg"
 
 
 def test_a_blotch_in_one_picture_fails_though_nothing_else_sees_it() -> None:
-    assert verdicts([3.0] * 99 + [25.0], "place_levels") == {"place_levels worst": "regression"}
-    assert verdicts([3.0] * 99 + [14.0], "place_levels") == {"place_levels worst": "ok"}
+    assert verdicts([3.0] * 99 + [25.0], "place_levels") == {"drift_place_levels": "FAIL"}
+    assert verdicts([3.0] * 99 + [14.0], "place_levels") == {"drift_place_levels": "PASS"}
 
 
 def test_a_cast_that_one_sees_fails_and_that_of_int8_passes() -> None:
-    assert verdicts([4.0, 3.9, 4.1], "cast_levels") == {"cast_levels mean": "regression"}
-    assert verdicts([0.1, 0.4, 0.2], "cast_levels") == {"cast_levels mean": "ok"}
+    assert verdicts([4.0, 3.9, 4.1], "cast_levels") == {"drift_cast_levels": "FAIL"}
+    assert verdicts([0.1, 0.4, 0.2], "cast_levels") == {"drift_cast_levels": "PASS"}
 
 
 def test_a_mean_that_chance_may_have_moved_is_inconclusive() -> None:
     values = [0.9 + 0.05 * (-1) ** n for n in range(20)]
-    assert verdicts(values, "ssim", ssim_mean=0.901)["ssim mean"] == "inconclusive"
+    assert verdicts(values, "ssim", drift_ssim_mean=0.901)["drift_ssim_mean"] == "INCONCLUSIVE"
 
 
 @pytest.mark.parametrize("level", [10.0, 60.0])
 def test_the_mean_of_two_pictures_is_inconclusive_whatever_it_is(level: float) -> None:
-    assert verdicts([level, level], "psnr_db")["psnr_db mean"] == "inconclusive"
+    assert verdicts([level, level], "psnr_db")["drift_psnr_mean_db"] == "INCONCLUSIVE"
 
 
 def test_more_is_worse_for_lpips() -> None:
-    assert verdicts([0.2] * 10, "lpips") == {"lpips mean": "regression", "lpips p95": "regression"}
-    assert verdicts([0.01] * 10, "lpips") == {"lpips mean": "ok", "lpips p95": "ok"}
+    assert verdicts([0.2] * 10, "lpips") == {"drift_lpips_mean": "FAIL", "drift_lpips_p95": "FAIL"}
+    assert verdicts([0.01] * 10, "lpips") == {"drift_lpips_mean": "PASS", "drift_lpips_p95": "PASS"}
 
 
 def test_limits_that_are_none_are_not_judged_and_limits_of_nothing_are_refused() -> None:
-    assert verdicts([10.0] * 9, "psnr_db", psnr_mean_db=None, psnr_worst_db=None) == {}
-    none = Limits(benign_factor=None, drift_share=None)
+    assert verdicts([10.0] * 9, "psnr_db", drift_psnr_mean_db=None, drift_psnr_worst_db=None) == {}
+    none = USUAL.changed(drift_benign_times=None, drift_percent=None)
     for name in ("drift", "direct"):
         check = of(name, judged(ORIGINAL - 0.5), none)
-        assert (check.verdict, check.why) == ("not judged", "no limit was given")
-        assert check.value is not None
-    with pytest.raises(RecipeError, match="benign_factor judges nothing"):
-        Limits(benign_factor=0)
+        assert (check.verdict, check.limit) == (None, None)
+        assert check.new is not None
+    with pytest.raises(RecipeError, match="drift_benign_times judges nothing"):
+        USUAL.changed(drift_benign_times=0)

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from stylepress.artifact import file_digest
+from stylepress.benchmarks.figures.drift import fixed_uniform
 from stylepress.benchmarks.quality.features.extractor import LpipsFact, open_lpips
 from stylepress.benchmarks.quality.features.handcrafted import golden_picture
 from stylepress.benchmarks.quality.features.inception import Inception, shapes
 from stylepress.benchmarks.quality.features.lpips import ALEX, VGG, Lpips, find_lpips
 from stylepress.benchmarks.quality.features.preprocessing import prepared
-from stylepress.benchmarks.figures.drift import fixed_uniform
 from stylepress.errors import CheckpointError, FrameError, RecipeError
 from stylepress.train.weights.standard import STANDARD, StandardFile
 

@@ -9,6 +9,14 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from stylepress.benchmarks.quality.motion.camera import (
+    Matrix,
+    camera,
+    flow,
+    motion,
+    render,
+    warp_error,
+)
 from stylepress.benchmarks.quality.motion.course import (
     LEAST_SEEN,
     Followed,
@@ -17,7 +25,6 @@ from stylepress.benchmarks.quality.motion.course import (
     visible_in_both,
 )
 from stylepress.benchmarks.quality.motion.flow import Estimate, Flow, Flows, open_flows
-from stylepress.benchmarks.quality.motion.camera import Matrix, camera, flow, motion, render, warp_error
 
 Pixels = NDArray[np.uint8]
 
