@@ -257,7 +257,7 @@ def _check_given(context: typer.Context) -> None:
 def _settings(context: typer.Context) -> tuple[Setting, ...]:
     """Return the scenarios to play."""
     from stylepress.benchmarks.scenarios.scene import Wish, setting_named
-    from stylepress.runtime.backends import usable_cores
+    from stylepress.runtime.machine import usable_cores
 
     given = context.params
     wish = Wish(

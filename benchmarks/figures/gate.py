@@ -52,7 +52,7 @@ from stylepress.benchmarks.timing.systems import NULL
 from stylepress.benchmarks.verdict.comparison import Comparison
 from stylepress.benchmarks.verdict.session import Ask, PairPlan, fresh
 from stylepress.progress import Progress
-from stylepress.runtime.backends import usable_cores
+from stylepress.runtime.machine import usable_cores
 
 MODELLED = 300
 WORSE, HARMLESS = 0.075, 0.03

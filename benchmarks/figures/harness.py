@@ -15,7 +15,7 @@ from stylepress.benchmarks.machine.watch import Watch
 from stylepress.benchmarks.scenarios.outcome import Length, Outcome, Server
 from stylepress.benchmarks.scenarios.server import server
 from stylepress.benchmarks.scenarios.single_stream import single_stream
-from stylepress.runtime.backends import usable_cores
+from stylepress.runtime.machine import usable_cores
 
 STALL_BAR, OVERHEAD_BAR = 10.0, 2.0
 SERVICE_S, STALL_S, STALL_AT = 0.002, 1.0, 300

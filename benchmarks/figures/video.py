@@ -18,7 +18,7 @@ from stylepress.benchmarks.figures.shipped import Shipped
 from stylepress.benchmarks.pictures.clip import make_clip
 from stylepress.errors import VerificationError
 from stylepress.progress import Progress
-from stylepress.runtime.backends import usable_cores
+from stylepress.runtime.machine import usable_cores
 
 HD, SQUARE = (720, 1280), (512, 512)
 SECONDS = 10.0

@@ -18,7 +18,7 @@ from stylepress.benchmarks.machine.files import Tree, reason
 from stylepress.benchmarks.machine.gpu import LOCK_UNTOLD, Gpus, open_gpus
 from stylepress.benchmarks.machine.libraries import system_libraries
 from stylepress.benchmarks.machine.linux import Linux
-from stylepress.runtime.backends import usable_cores
+from stylepress.runtime.machine import usable_cores
 
 ADVISORY = frozenset(
     {

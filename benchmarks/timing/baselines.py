@@ -11,7 +11,6 @@ import torch
 from stylepress.artifact import Artifact
 from stylepress.benchmarks.report import Model
 from stylepress.benchmarks.timing.systems import Contender, Field, Pixels, Run, bundle_model
-from stylepress.compress.int8 import Int8Options
 from stylepress.export.bundle import (
     ExportOptions,
     QuantizeOptions,
@@ -19,6 +18,7 @@ from stylepress.export.bundle import (
     write_bundle,
 )
 from stylepress.export.frame_graph import FrameGraph
+from stylepress.export.int8.quantize import Int8Options
 from stylepress.export.stage import frame_graph_of
 from stylepress.progress import Progress
 from stylepress.runtime.bundle import load_bundle

@@ -25,7 +25,7 @@ from stylepress.benchmarks.verdict.pictures import Drawn, PictureLimits
 from stylepress.benchmarks.verdict.terms import DuelOptions
 from stylepress.errors import BackendError, RecipeError
 from stylepress.progress import Silent
-from stylepress.runtime.backends import usable_cores
+from stylepress.runtime.machine import usable_cores
 from tests.benchmarks.duels import SLOW, Heard, compared, options, run, told
 
 

@@ -7,9 +7,9 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from stylepress.compress.int8 import Int8Options, quantize_int8
+from stylepress.export.int8.quantize import Int8Options, quantize_int8
+from stylepress.export.int8.repair import repaired
 from stylepress.export.onnx_file import serialized
-from stylepress.export.repair import repaired
 from stylepress.export.verify import Pixels, compare
 from stylepress.progress import Silent
 

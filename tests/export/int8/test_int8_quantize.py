@@ -13,15 +13,15 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from stylepress.compress.calibration import Seen
-from stylepress.compress.int8 import (
+from stylepress.errors import CheckpointError, FrameError, RecipeError
+from stylepress.export.int8.calibration import Seen
+from stylepress.export.int8.quantize import (
     Int8Model,
     Int8Options,
     KeepFloat,
     quantize_int8,
     quantize_per_channel,
 )
-from stylepress.errors import CheckpointError, FrameError, RecipeError
 from stylepress.progress import Silent
 
 Frames = list[NDArray[np.uint8]]

@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from stylepress.compress.calibration import observe
-from stylepress.compress.equalize import Channels, equal_factors, equalized
-from stylepress.compress.int8 import Int8Options, quantize_int8
+from stylepress.export.int8.calibration import observe
+from stylepress.export.int8.equalize import Channels, equal_factors, equalized
+from stylepress.export.int8.quantize import Int8Options, quantize_int8
 from stylepress.progress import Silent
 
 Frames = list[NDArray[np.uint8]]

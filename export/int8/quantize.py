@@ -16,36 +16,14 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from stylepress.compress.calibration import CODES, Method, Pixels, Seen, observe
-from stylepress.compress.equalize import equal_factors, equalized
 from stylepress.errors import CheckpointError, RecipeError
+from stylepress.export.int8.calibration import CODES, Pixels, Seen, observe
+from stylepress.export.int8.equalize import equal_factors, equalized
 from stylepress.progress import Progress
+from stylepress.steps import QuantizeStep
 
 KeepFloat: TypeAlias = Literal["ends", "first", "last", "none"] | tuple[str, ...]
 ZERO = "int8_zero"
-
-
-@dataclass(frozen=True, slots=True)
-class Int8Options:
-    """How ranges are found, and which convolutions stay float.
-
-    ``keep_float`` is a rule or the names of nodes. "first" are the convolutions that no other
-    comes before, "last" those that no other follows, "ends" both. ``percentile`` counts for the
-    calibration of that name only. ``equalize`` and ``correct_bias`` cost nothing at run time.
-    """
-
-    calibration: Method = "percentile"
-    percentile: float = 99.99
-    keep_float: KeepFloat = "ends"
-    equalize: bool = True
-    correct_bias: bool = True
-
-    def __post_init__(self) -> None:
-        if not 50 <= self.percentile <= 100:
-            raise RecipeError(
-                f"A calibration percentile of {self.percentile} clips too much or is no "
-                f"percentage. Give one from 50 to 100; 99.99 is usual."
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +38,12 @@ class Int8Model:
 
 
 def quantize_int8(
-    model: onnx.ModelProto, frames: Iterable[Pixels], *, options: Int8Options, progress: Progress
+    model: onnx.ModelProto, frames: Iterable[Pixels], *, options: QuantizeStep, progress: Progress
 ) -> Int8Model:
-    """Quantize the convolutions of a float frame graph, with ranges seen on ``frames``.
+    """Quantize the convolutions of a float frame graph, with ranges measured on ``frames``.
+
+    ``keep_float`` is a rule or the names of nodes. "first" are the convolutions that no other
+    comes before, "last" those that no other follows, "ends" both.
 
     ``frames`` are (1, H, W, 3) uint8 RGB, taken once and one at a time.
 
@@ -98,7 +79,7 @@ def _step(
     seen: Seen,
     scale: NDArray[np.float64],
     *,
-    options: Int8Options,
+    options: QuantizeStep,
     progress: Progress,
 ) -> float:
     """Return the size of one int8 step of a tensor whose channels are multiplied by ``scale``."""

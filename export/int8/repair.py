@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 import onnx
 
-from stylepress.compress.int8 import Int8Model, Int8Options, quantize_int8
+from stylepress.export.int8.quantize import Int8Model, quantize_int8
 from stylepress.export.macs import per_convolution
 from stylepress.export.onnx_file import serialized
 from stylepress.export.verify import Agreement, Pixels, Size, compare, fitted
 from stylepress.progress import Progress, Silent
+from stylepress.steps import QuantizeStep
 
 MOST_REPAIRS = 3
 TRIAL: Size = (256, 256)
@@ -23,18 +23,17 @@ def repaired(
     frames: Iterable[Pixels],
     *,
     watched: Sequence[Pixels],
-    sizes: Sequence[Size],
-    wish: tuple[Int8Options, float],
+    options: QuantizeStep,
     progress: Progress,
 ) -> tuple[Int8Model, Agreement]:
     """Give convolutions back to float, one at a time, until INT8 is near enough.
 
-    ``first`` is the plain INT8 model and its agreement with float, ``wish`` the options and the
-    PSNR in dB that is wanted. Each convolution is tried alone on the ``watched`` photos; of those
+    ``first`` is the plain INT8 model and its agreement with float; ``options`` hold the PSNR in
+    dB that is wanted. Each convolution is tried alone on the ``watched`` photos; of those
     that cure it the one with the fewest multiply-accumulates is kept float, else the one that
     helps most. At most three: beyond that the network, not a layer, is what does not quantize.
     """
-    options, enough_db = wish
+    enough_db = options.min_psnr_db
     made, seen = first
     float_data = serialized(model)
     macs = per_convolution(model, 512, 512)
@@ -49,14 +48,14 @@ def repaired(
         progress.say(f"INT8 is {seen.psnr_db:.1f} dB from float; looking for the layer to blame.")
         trials: dict[str, float] = {}
         for name in made.quantized:
-            kept = replace(options, keep_float=(*made.kept_float, name))
+            kept = options.model_copy(update={"keep_float": (*made.kept_float, name)})
             trial = quantize_int8(model, watched, options=kept, progress=Silent())
             trials[name] = agreement(trial, [TRIAL]).psnr_db
         # Half a decibel of margin: the trial sees one size, the judgement all.
         cures = [name for name, level_db in trials.items() if level_db >= enough_db + 0.5]
         chosen = min(cures, key=lambda n: macs.get(n, 0)) if cures else max(trials, key=trials.get)  # type: ignore[arg-type]
-        kept = replace(options, keep_float=(*made.kept_float, chosen))
+        kept = options.model_copy(update={"keep_float": (*made.kept_float, chosen)})
         made = quantize_int8(model, frames, options=kept, progress=Silent())
-        seen = agreement(made, sizes)
+        seen = agreement(made, options.verify_sizes)
         progress.say(f"{chosen} stays float: {seen.psnr_db:.1f} dB.")
     return made, seen

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from stylepress.compress.student import (
+from stylepress.errors import RecipeError
+from stylepress.train.student import (
     PRESETS,
     FoldedStudent,
     Preset,
@@ -17,7 +18,6 @@ from stylepress.compress.student import (
     Upscale,
     fold,
 )
-from stylepress.errors import RecipeError
 
 
 def shaken(student: Student) -> Student:

@@ -9,19 +9,19 @@ intermediate picture.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stylepress.artifact import TensorSpec
-from stylepress.errors import CheckpointError, RecipeError
+from stylepress.errors import RecipeError
+from stylepress.ports import Port
+from stylepress.steps import Preset
 
 Kernel: TypeAlias = tuple[Tensor, Tensor]
-Preset: TypeAlias = Literal["nano", "small", "base", "texture"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,18 @@ PRESETS: dict[Preset, StudentSize] = {
 DILATIONS = (1, 2, 2, 1)
 """Reach of the rep-blocks, in turn: dilation widens what a pixel sees and was measured free."""
 
-
-IMAGE = TensorSpec("image", ("batch", 3, "height", "width"), "float32", -128.0, 127.0)
-"""What a folded student takes and gives: a uint8 level minus 128."""
 LEAST_SIDE = 1
 """Zero padding and strided convolutions take any picture."""
+
+IMAGE = Port(
+    name="image",
+    shape=("batch", 3, "height", "width"),
+    dtype="float32",
+    low=-128.0,
+    high=127.0,
+    least=LEAST_SIDE,
+)
+"""What a folded student takes and gives: a uint8 level minus 128."""
 GREY = 128 / 255
 """Zero padding should look like mid grey, and a uint8 level minus 128 is an int8 exactly."""
 
@@ -303,20 +310,3 @@ def _fold_norm(weight: Tensor, norm: nn.BatchNorm2d) -> Kernel:
         raise TypeError("a rep-block keeps running statistics")
     gain = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
     return weight.double() * gain.view(-1, 1, 1, 1), norm.bias - norm.running_mean * gain
-
-
-def student_from(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> FoldedStudent:
-    """Rebuild a folded student from the config and weights of its checkpoint.
-
-    Raises:
-        CheckpointError: they do not fit each other.
-    """
-    try:
-        student = FoldedStudent(StudentSize(**config))
-        student.load_state_dict(dict(state))
-    except (TypeError, RuntimeError, RecipeError) as error:
-        raise CheckpointError(
-            f"A student of {dict(config)} does not fit its weights ({str(error).splitlines()[0]}). "
-            f"Build it again with `stylepress build`."
-        ) from error
-    return student.eval()
