@@ -21,7 +21,6 @@ from stylepress.benchmarks.scenarios.quantile import Quantile, quantile_ms
 from stylepress.benchmarks.scenarios.scene import Scene
 from stylepress.benchmarks.timing.interval import Ratio, paired_ratio
 from stylepress.benchmarks.timing.latency import Timing
-from stylepress.benchmarks.timing.roof import Roof, Share
 
 SCHEMA_VERSION: Literal[2] = 2
 """2: scenes, footprints, splits, roofs, what the machine did meanwhile; a p90 that holds."""
@@ -175,13 +174,6 @@ class EndToEnd(Part):
     split: Split
 
 
-class RoofShare(Part):
-    """How much of this machine's peak one system reaches."""
-
-    system: str
-    share: Share
-
-
 @dataclass(frozen=True, slots=True)
 class Shown:
     """One picture for the page: JPEG bytes and its size."""
@@ -202,7 +194,8 @@ class Report(Part):
     photo, one a model, ``clips`` of the user's videos.
 
     ``validity`` says whether the turns of ``latencies`` count, None where nobody watched, and
-    ``curves`` what the machine did during them; a scene of ``scenes`` has its own.
+    ``curves`` what the machine did during them; a scene of ``scenes`` has its own. ``roofs`` and
+    ``roof_shares`` are in older reports only.
     """
 
     schema_version: Literal[2] = SCHEMA_VERSION
@@ -222,8 +215,8 @@ class Report(Part):
     scenes: tuple[Scene, ...] = ()
     footprints: tuple[Footprint, ...] = ()
     splits: tuple[EndToEnd, ...] = ()
-    roofs: tuple[Roof, ...] = ()
-    roof_shares: tuple[RoofShare, ...] = ()
+    roofs: tuple[object, ...] = Field(default=(), exclude=True)
+    roof_shares: tuple[object, ...] = Field(default=(), exclude=True)
     skipped: tuple[Skipped, ...] = ()
     gallery: tuple[Shown, ...] = Field(default=(), exclude=True)
     suffered: Mapping[str, tuple[Shown, ...]] = Field(default_factory=dict, exclude=True)

@@ -14,7 +14,6 @@ from stylepress.benchmarks.resources.footprint import Footprint
 from stylepress.benchmarks.scenarios.outcome import FixedRate, Measures, Outcome, Server
 from stylepress.benchmarks.scenarios.pipeline import STAGES
 from stylepress.benchmarks.scenarios.scene import Scene, words
-from stylepress.benchmarks.timing.roof import What
 from stylepress.benchmarks.wording import megabytes, milliseconds, quantile, reasons, times
 
 NONE = "-"
@@ -25,7 +24,6 @@ MEASURES: Mapping[str, str] = {
     "psnr_db": "PSNR dB",
     "ssim": "SSIM",
 }
-WHATS: Sequence[What] = ("fp32", "int8", "copy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,7 @@ def sections(report: Report) -> Iterator[Section]:
     """Yield the tables that a report has rows for."""
     every = (
         *(_speedups(report), _models(report), *_scenes(report), *_energy(report)),
-        *(*_starts(report), *_split(report), *_roof(report), _qualities(report)),
+        *(*_starts(report), *_split(report), _qualities(report)),
     )
     yield from (_filled(one) for one in every if one.rows)
 
@@ -308,41 +306,6 @@ def _split(report: Report) -> Iterator[Section]:
         "One frame after the other in one thread; `stylepress run` works on stages at the same "
         "time. " + _disturbed((one.system, one.split.validity) for one in report.splits),
     )
-
-
-def _roof(report: Report) -> Iterator[Section]:
-    peaks = [(roof.backend, [roof.peak(what) for what in WHATS]) for roof in report.roofs]
-    yield Section(
-        "Roof of this machine",
-        ["backend", "FP32", "INT8", "copy"],
-        [[name, *(NONE if one is None else one.words for one in own)] for name, own in peaks],
-        "The highest rates reached by single layers through each backend, with the same settings. "
-        + _disturbed((roof.backend, roof.validity) for roof in report.roofs),
-    )
-    yield Section(
-        "Share of the roof",
-        ["system", "reached", "at", "of its backend's peak", "of the best peak"],
-        [
-            [
-                one.system,
-                f"{one.share.macs_s / 1e9:.3g} GMAC/s",
-                one.share.precision.upper(),
-                *(_part(part) for part in (one.share.own, one.share.best)),
-            ]
-            for one in report.roof_shares
-        ],
-    )
-
-
-def _part(share: float | None) -> str:
-    """Write a share of a roof, which cannot be more than all of it.
-
-    >>> _part(0.234), _part(2.5)
-    ('23%', 'none: it was faster than the roof')
-    """
-    if share is not None and share > 1:
-        return "none: it was faster than the roof"
-    return NONE if share is None else f"{share:.0%}"
 
 
 def _filled(section: Section) -> Section:

@@ -116,13 +116,6 @@ def bench(
     split: Annotated[
         bool, typer.Option("--split", help="Also take a short film through, stage by stage.")
     ] = False,
-    roof: Annotated[
-        bool,
-        typer.Option(
-            "--roof",
-            help="Also measure what this machine could do at most; needs stylepress\\[export].",
-        ),
-    ] = False,
     drift: Annotated[
         bool | None,
         typer.Option(
@@ -166,7 +159,7 @@ def bench(
     $ stylepress bench runs/candy/bundle --student runs/candy/student --photos held-out -o report
     $ stylepress bench runs/candy/bundle --student runs/candy/student --clip street.mp4 -o report
     $ stylepress bench runs/candy/bundle --student runs/candy/student --photos held-out --gate
-    $ stylepress bench runs/candy/bundle --scenario fixed-rate --fps 25 --split --roof
+    $ stylepress bench runs/candy/bundle --scenario fixed-rate --fps 25 --split
     $ stylepress bench runs/candy/bundle --selftest --out floor
     """
     _check_given(context)
@@ -199,7 +192,6 @@ def bench(
         settings=_settings(context),
         length=Length(min_s=min_time, most_s=max(LONGEST_S, 2 * min_time)),
         split=split,
-        roof=roof,
         clips=tuple(clip or ()),
         drift=DriftOptions(drift, references, extractor, lpips, home(), gated=gate),
     )

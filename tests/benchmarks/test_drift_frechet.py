@@ -17,8 +17,8 @@ from stylepress.benchmarks.drift.distances.frechet import (
     frechet_distance,
     rounding,
 )
-from stylepress.benchmarks.figures.drift import TORCH_FIDELITY, fixed_features
 from stylepress.errors import FrameError, VerificationError
+from tests.benchmarks.recorded import TORCH_FIDELITY, fixed_features
 
 Rows = NDArray[np.float64]
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from stylepress.benchmarks.drift.distances.inception_score import inception_score
 from stylepress.benchmarks.drift.distances.kernel_distance import discrepancy, kernel_distance
 from stylepress.benchmarks.drift.distances.patch_distance import Patches
-from stylepress.benchmarks.figures.drift import TORCH_FIDELITY, fixed_features
 from stylepress.errors import FrameError
+from tests.benchmarks.recorded import TORCH_FIDELITY, fixed_features
 
 Rows = NDArray[np.float64]
 Pixels = NDArray[np.uint8]

@@ -16,9 +16,9 @@ from stylepress.benchmarks.drift.features.handcrafted import golden_picture
 from stylepress.benchmarks.drift.features.inception import Inception, shapes
 from stylepress.benchmarks.drift.features.lpips import ALEX, VGG, Lpips, find_lpips
 from stylepress.benchmarks.drift.features.preprocessing import prepared
-from stylepress.benchmarks.figures.drift import fixed_uniform
 from stylepress.errors import CheckpointError, FrameError, RecipeError
 from stylepress.train.weights.standard import STANDARD, StandardFile
+from tests.benchmarks.recorded import fixed_uniform
 
 VGG_CHANNELS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
 ALEX_SHAPES = (

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage, stats  # type: ignore[import-untyped]
 
-from stylepress.benchmarks.drift.crops import Crops
 from stylepress.benchmarks.drift.paired import (
     CAP_DB,
     PairScores,
@@ -20,6 +19,7 @@ from stylepress.benchmarks.drift.paired import (
     paired,
 )
 from stylepress.benchmarks.drift.rungs import rank_correlation
+from stylepress.benchmarks.evidence.crops import Crops
 from stylepress.benchmarks.pictures.quality import ssim, structures
 from stylepress.errors import FrameError
 

@@ -22,8 +22,6 @@ from stylepress.benchmarks.scenarios.server import server
 from stylepress.benchmarks.scenarios.single_stream import single_stream
 from stylepress.benchmarks.sections import sections
 from stylepress.benchmarks.summary import headline, machine_lines, summary, table
-from stylepress.benchmarks.timing.roof import Peak, Roof
-from stylepress.benchmarks.trials import roof_shares
 from tests.benchmarks.systems_on_disk import DESKTOP, JETSON, write
 
 VOID = {"meta", "img", "input", "rect", "line"}
@@ -177,19 +175,6 @@ def test_the_machine_tells_its_board_and_its_gpus(report: Report, tmp_path: Path
     assert lines["clocks"] == "800 to 3500 MHz, 800 to 5000 MHz, performance,powersave, turbo on"
     assert "board" not in lines
     assert "this is no Jetson" in summary(report.model_copy(update={"machine": desktop}))
-
-
-def test_a_roof_is_shown_with_each_systems_share_of_it(report: Report) -> None:
-    peak = Peak(what="int8", unit="MAC/s", rate=4e11, kernel="k", samples_ms=(1.0,))
-    roofs = (Roof(backend="onnxruntime", threads=2, engine={}, peaks=(peak,)),)
-    models = {model.name: model for model in report.models}
-    shares = tuple(roof_shares(roofs, report.latencies, models))
-    made = summary(report.model_copy(update={"roofs": roofs, "roof_shares": shares}))
-    assert "| backend | INT8 |" in made  # what no backend has is no column
-    assert "| onnxruntime | 400 GMAC/s |" in made
-    assert {one.system for one in shares} == {
-        each.name for each in report.latencies if each.model and models[each.model].macs
-    }
 
 
 def test_a_value_that_is_missing_says_why(report: Report) -> None:

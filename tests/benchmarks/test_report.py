@@ -16,7 +16,7 @@ from stylepress.benchmarks.report_files import write_json
 from stylepress.benchmarks.summary import summary
 from stylepress.errors import ArtifactError
 
-NEW = ("validity", "curves", "scenes", "footprints", "splits", "roofs", "roof_shares", "drifts")
+NEW = ("validity", "curves", "scenes", "footprints", "splits", "drifts")
 
 
 @pytest.fixture

@@ -22,7 +22,6 @@ from stylepress.benchmarks.resources.footprint import Asked, measure_footprint
 from stylepress.benchmarks.resources.memory import Memory, memory_of
 from stylepress.benchmarks.scenarios.fresh import Answer, Request
 from stylepress.benchmarks.scenarios.start import drop_files, fresh, measure_start
-from stylepress.benchmarks.timing.roof_graph import Kernel, kernel_bundle
 from stylepress.errors import BackendError
 from stylepress.progress import Silent
 from stylepress.runtime.bundle import load_bundle
@@ -47,9 +46,8 @@ LOAD, STEADY = Window(SECOND, 3 * SECOND), Window(3 * SECOND + 1, 6 * SECOND)
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-    """A small network of two convolutions, which every backend opens."""
-    return kernel_bundle(Kernel("multiply", 8, 2), tmp_path_factory.mktemp("kernel") / "bundle")
+def bundle(style: Mapping[str, Path]) -> Artifact:
+    return Artifact.load(style["bundle"])
 
 
 def timeline(**sensors: list[float]) -> Timeline:
@@ -144,7 +142,7 @@ def test_a_bundle_tells_bytes_parameters_and_macs_and_by_which_convention(
     assert small.size_bytes == bundle.size_bytes
     assert small.macs is not None
     assert large.macs == pytest.approx(4 * small.macs, rel=1e-6)
-    assert small.parameters == 2 * 3 * 8 + 3 + 2 * 8 * 8 * 9
+    assert small.parameters == bundle.numbers["params"]
     assert small.engine_bytes == 5
     assert "Convolutions only" in small.convention
     assert Cost.model_validate_json(small.model_dump_json()) == small

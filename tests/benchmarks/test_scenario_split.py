@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from itertools import count
 from pathlib import Path
@@ -11,15 +10,12 @@ from pathlib import Path
 import av
 import pytest
 
-from stylepress.benchmarks.figures import harness
-from stylepress.benchmarks.figures.harness import harness_rows
 from stylepress.benchmarks.pictures.clip import make_clip
 from stylepress.benchmarks.pictures.photos import Photo
 from stylepress.benchmarks.scenarios.film import film_pipeline
 from stylepress.benchmarks.scenarios.outcome import Length
 from stylepress.benchmarks.scenarios.pipeline import STAGES, Pipeline, Split
 from stylepress.benchmarks.scenarios.single_stream import single_stream
-from stylepress.benchmarks.timing.roof_graph import Kernel, kernel_bundle
 from stylepress.errors import RecipeError
 from stylepress.runtime.backends import EngineOptions, open_engine
 from stylepress.runtime.bundle import load_bundle
@@ -68,12 +64,14 @@ def test_a_split_of_nothing_is_refused() -> None:
         pipeline(Clockwork(), infer=1).split()
 
 
-def test_a_real_clip_goes_through_every_stage(photos: Sequence[Photo], tmp_path: Path) -> None:
+def test_a_real_clip_goes_through_every_stage(
+    style: Mapping[str, Path], photos: Sequence[Photo], tmp_path: Path
+) -> None:
     paths = [photo.path for photo in photos if photo.path]
     clip = make_clip(paths, tmp_path / "clip.mp4", seconds=0.2, size=(96, 128)).path
     options = EngineOptions(threads=1, size=(96, 128))
     out = tmp_path / "out.mp4"
-    bundle = load_bundle(kernel_bundle(Kernel("multiply", 8, 1), tmp_path / "bundle").folder)
+    bundle = load_bundle(style["bundle"])
     with closing(open_engine(bundle, "onnxruntime", options=options)) as engine:
         frames = 12  # more than the clip has: it begins anew
         with film_pipeline(engine.run, clip, out) as line:
@@ -84,15 +82,3 @@ def test_a_real_clip_goes_through_every_stage(photos: Sequence[Photo], tmp_path:
     assert sum(stage.share for stage in split.stages) == pytest.approx(1)
     with av.open(str(out)) as film:
         assert sum(1 for _ in film.decode(video=0)) == frames == split.frames
-
-
-def test_the_rows_about_the_harness_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(harness, "TURNS", 2)
-    monkeypatch.setattr(harness, "CALLS", 5)
-    monkeypatch.setattr(harness, "STALL_S", 0.02)
-    monkeypatch.setattr(harness, "SERVICE_S", 0.0)
-    monkeypatch.setattr(harness, "RATE_HZ", 2000.0)
-    rows = list(harness_rows())
-    assert [row.unit for row in rows] == ["x", "%"]
-    assert rows[0].value > 0
-    assert math.isfinite(rows[1].value)
