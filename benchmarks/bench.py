@@ -14,6 +14,7 @@ from stylepress.benchmarks.drift.bundles import DriftOptions
 from stylepress.benchmarks.drift.result import Check
 from stylepress.benchmarks.entries import Entries
 from stylepress.benchmarks.lineage import check_originals
+from stylepress.benchmarks.machine.energy import readable, why_unread
 from stylepress.benchmarks.machine.record import Machine, record_machine
 from stylepress.benchmarks.machine.timeline import Curves, Timeline, Window
 from stylepress.benchmarks.machine.watch import Limits, Validity, Watch
@@ -39,12 +40,11 @@ from stylepress.benchmarks.report import (
     Scenario,
     speedups,
 )
-from stylepress.benchmarks.resources.energy import readable, why_unread
-from stylepress.benchmarks.resources.footprint import Footprint
-from stylepress.benchmarks.scenarios.outcome import Length, Setting
-from stylepress.benchmarks.scenarios.scene import Scene
-from stylepress.benchmarks.scenarios.warm_up import WarmRule
+from stylepress.benchmarks.timing.footprint import Footprint
 from stylepress.benchmarks.timing.latency import Plan, System, Timing, measure
+from stylepress.benchmarks.timing.loop import WarmRule
+from stylepress.benchmarks.timing.outcome import Length, Setting
+from stylepress.benchmarks.timing.scene import Scene
 from stylepress.benchmarks.timing.systems import NULL, Contender, Field, check_threads, named
 from stylepress.benchmarks.trials import Entrant, Trials
 from stylepress.errors import RecipeError

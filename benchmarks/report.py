@@ -15,12 +15,12 @@ from stylepress.benchmarks.machine.record import Machine
 from stylepress.benchmarks.machine.timeline import Curves
 from stylepress.benchmarks.machine.watch import Validity
 from stylepress.benchmarks.part import Part, Skipped
-from stylepress.benchmarks.resources.footprint import Footprint
-from stylepress.benchmarks.scenarios.pipeline import Split
-from stylepress.benchmarks.scenarios.quantile import Quantile, quantile_ms
-from stylepress.benchmarks.scenarios.scene import Scene
+from stylepress.benchmarks.timing.footprint import Footprint
 from stylepress.benchmarks.timing.interval import Ratio, paired_ratio
 from stylepress.benchmarks.timing.latency import Timing
+from stylepress.benchmarks.timing.outcome import Quantile, quantile_ms
+from stylepress.benchmarks.timing.scene import Scene
+from stylepress.benchmarks.timing.split import Split
 
 SCHEMA_VERSION: Literal[2] = 2
 """2: scenes, footprints, splits, roofs, what the machine did meanwhile; a p90 that holds."""

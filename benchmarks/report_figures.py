@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from stylepress.benchmarks.drift.result import Drift
 from stylepress.benchmarks.drift.titles import TITLES
 from stylepress.benchmarks.report import Consistency, Report, mean_of
-from stylepress.benchmarks.resources.footprint import Footprint
-from stylepress.benchmarks.scenarios.scene import Scene
+from stylepress.benchmarks.timing.footprint import Footprint
+from stylepress.benchmarks.timing.scene import Scene
 
 DISTANCES = ("style_distance", "content_distance", "grid_energy")
 MORE_IS_WORSE: Mapping[str, bool] = {**dict.fromkeys(DISTANCES, True), "ssim": False}

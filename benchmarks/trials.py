@@ -15,10 +15,11 @@ from stylepress.benchmarks.machine.watch import Validity, Watch
 from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.pictures.photos import Photo
 from stylepress.benchmarks.report import EndToEnd
-from stylepress.benchmarks.resources.footprint import Asked, Footprint, measure_footprint
-from stylepress.benchmarks.scenarios.outcome import Length, Setting
-from stylepress.benchmarks.scenarios.scene import Scene, lanes_of, play, words
-from stylepress.benchmarks.scenarios.warm_up import WarmRule
+from stylepress.benchmarks.timing.footprint import Asked, Footprint, measure_footprint
+from stylepress.benchmarks.timing.loop import WarmRule
+from stylepress.benchmarks.timing.outcome import Length, Setting
+from stylepress.benchmarks.timing.scenarios import lanes_of
+from stylepress.benchmarks.timing.scene import Scene, play, words
 from stylepress.benchmarks.timing.systems import Contender, Run
 from stylepress.errors import BackendError, FrameError, VerificationError
 from stylepress.progress import Progress
@@ -112,7 +113,7 @@ class Trials:
         """
         try:
             from stylepress.benchmarks.pictures.clip import make_clip  # av
-            from stylepress.benchmarks.scenarios.film import film_pipeline
+            from stylepress.benchmarks.timing.film import film_pipeline
         except ImportError as error:
             self._skip("the split from film to film", f"{error}. Run `{AV}`.")
             return

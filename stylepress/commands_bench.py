@@ -29,7 +29,7 @@ from stylepress.replace import writable
 
 if TYPE_CHECKING:
     from stylepress.benchmarks.report import Report
-    from stylepress.benchmarks.scenarios.outcome import Setting
+    from stylepress.benchmarks.timing.outcome import Setting
     from stylepress.terminal import Terminal
 
 LONGEST_S = 120.0
@@ -166,8 +166,8 @@ def bench(
     from stylepress.benchmarks.bench import BenchOptions
     from stylepress.benchmarks.bench import bench as measure
     from stylepress.benchmarks.drift.bundles import DriftOptions
-    from stylepress.benchmarks.scenarios.outcome import Length
     from stylepress.benchmarks.timing.latency import Plan
+    from stylepress.benchmarks.timing.outcome import Length
     from stylepress.targets.target import load_target
 
     profile = load_target(target) if target else None
@@ -248,7 +248,7 @@ def _check_given(context: typer.Context) -> None:
 
 def _settings(context: typer.Context) -> tuple[Setting, ...]:
     """Return the scenarios to play."""
-    from stylepress.benchmarks.scenarios.scene import Wish, setting_named
+    from stylepress.benchmarks.timing.scene import Wish, setting_named
     from stylepress.runtime.machine import usable_cores
 
     given = context.params

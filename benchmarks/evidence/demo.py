@@ -21,7 +21,7 @@ from stylepress.build import BuildOptions, build, resolved
 from stylepress.errors import StylepressError
 from stylepress.options import home, terminal
 from stylepress.progress import Progress
-from stylepress.runtime.bundle import load_bundle
+from stylepress.runtime.bundle import read_bundle
 from stylepress.runtime.media.images import PHOTO_SUFFIXES
 from stylepress.runtime.stylize import StylizeOptions, stylize
 
@@ -63,7 +63,7 @@ def show(demo: Demo, progress: Progress) -> list[Path]:
     with _timed("build: distil, fold, export, INT8, verify", progress):
         options = BuildOptions(out=demo.out / name, environ=demo.environ, home=demo.home)
         made = build(demo.recipe, options=options, progress=progress)
-    bundle = load_bundle(made.bundle.folder)
+    bundle = read_bundle(made.bundle.folder)
     plain = StylizeOptions(overwrite=True, cache=demo.out / "cache")
     picture, video = demo.out / f"{photos[0].stem}.{name}.png", demo.out / f"clip.{name}.mp4"
     with _timed(f"stylize {photos[0].name}", progress):

@@ -24,7 +24,7 @@ from stylepress.benchmarks.evidence.row import Row, promised
 from stylepress.benchmarks.evidence.setting import Setting, Shipped, Size, wxh
 from stylepress.benchmarks.pictures.quality import LUMA
 from stylepress.benchmarks.timing.systems import Pixels
-from stylepress.runtime.bundle import load_bundle
+from stylepress.runtime.bundle import read_bundle
 
 RANK_BAR, SECONDS_BAR = 0.95, 60.0
 PICTURES, SIDE = 1000, 256
@@ -100,7 +100,7 @@ def judged_rows(
                 setting.engine(bundle, size, stack)
                 for bundle in (
                     setting.float_bundle(style.student),
-                    load_bundle(style.bundle.folder),
+                    read_bundle(style.bundle.folder),
                 )
             )
             floats, references = ([plain(p[None])[0] for p in each] for each in (contents, others))
@@ -168,7 +168,7 @@ def weights_figure(setting: Setting) -> Row:
     """Round the weights of a shipped network to ever fewer bits; rank the results."""
     style = setting.style
     pictures = list(Crops(setting.pictures("heldout"), FEW, SMALL))
-    extractor, model = HandcraftedExtractor(), load_bundle(style.bundle.folder).model()
+    extractor, model = HandcraftedExtractor(), read_bundle(style.bundle.folder).model()
     seen = {
         bits: extractor.see(_drawn(with_weight_bits(model, bits), pictures)).features
         for bits in WEIGHT_BITS

@@ -27,14 +27,15 @@ from stylepress.benchmarks.evidence.setting import Setting
 from stylepress.benchmarks.pictures.photos import golden_photos
 from stylepress.benchmarks.timing.interval import paired_ratio
 from stylepress.benchmarks.timing.systems import Pixels, Run
+from stylepress.benchmarks.timing.worker import fresh
 from stylepress.benchmarks.verdict.comparison import LookName
 from stylepress.benchmarks.verdict.measures import p50_ms
 from stylepress.benchmarks.verdict.order import orders
 from stylepress.benchmarks.verdict.rule import DELTA, Paired, Rule, Verdict
-from stylepress.benchmarks.verdict.session import Arms, Ask, PairPlan, Session, fresh
+from stylepress.benchmarks.verdict.session import Arms, Ask, PairPlan, Session
 from stylepress.benchmarks.verdict.terms import frames_file
 from stylepress.benchmarks.verdict.trial import Key, Source, decide
-from stylepress.runtime.bundle import Bundle, load_bundle
+from stylepress.runtime.bundle import Bundle, read_bundle
 
 SIZE, BACKEND = (128, 128), "onnxruntime"
 PAIRS, TRIALS, MODELLED = 10, 100, 400
@@ -180,7 +181,7 @@ def gate_figures(
 ) -> Iterator[Row]:
     """Try the gate on runs of the cheapest style, measured here."""
     style = min(setting.styles, key=lambda each: each.macs)
-    stand = Stand(load_bundle(style.bundle.folder), plan, setting, ask)
+    stand = Stand(read_bundle(style.bundle.folder), plan, setting, ask)
     found: dict[str, list[list[Block]]] = {name: [] for name in kinds}
     for turn in range(max(kind.pools for kind in kinds.values())):
         for name in list(kinds)[:: 1 if turn % 2 == 0 else -1]:

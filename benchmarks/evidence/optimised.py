@@ -19,7 +19,7 @@ from stylepress.benchmarks.evidence.row import Row
 from stylepress.benchmarks.evidence.setting import TITLES, Setting, usual_backend, wxh
 from stylepress.benchmarks.pictures.photos import unit
 from stylepress.benchmarks.pictures.quality import Picture, style_distance
-from stylepress.runtime.bundle import load_bundle
+from stylepress.runtime.bundle import read_bundle
 from stylepress.runtime.media.images import read_picture
 from stylepress.train.style_loss import StyleContentLoss
 
@@ -46,7 +46,7 @@ def optimised_rows(setting: Setting, *, steps: int = STEPS) -> Iterator[Row]:
     picture = read_picture(style.picture).pixels.astype(np.float32) / 255
     frame, took = setting.heldout(SIZE)[0].frame, []
     with ExitStack() as stack:
-        run = setting.engine(load_bundle(style.bundle.folder), SIZE, stack)
+        run = setting.engine(read_bundle(style.bundle.folder), SIZE, stack)
         aim = style_distance(unit(run(frame)), picture)
         for _ in range(20):
             began = perf_counter()

@@ -24,7 +24,7 @@ from stylepress.benchmarks.pictures.quality import (
 )
 from stylepress.benchmarks.timing.systems import Pixels, Run
 from stylepress.replace import replacing_file
-from stylepress.runtime.bundle import load_bundle
+from stylepress.runtime.bundle import read_bundle
 from stylepress.runtime.media.images import read_picture
 
 SIZE = (512, 512)
@@ -98,8 +98,8 @@ def loss_rows(setting: Setting) -> Iterator[Row]:
 
 def _sizes(style: Shipped, setting: Setting) -> Iterator[Row]:
     """Return megabytes of weights and of all files, before and after."""
-    plain, int8 = setting.float_bundle(style.student), load_bundle(style.bundle.folder)
-    large, small = (one.onnx_path.stat().st_size / 1e6 for one in (plain, int8))
+    plain, int8 = setting.float_bundle(style.student), read_bundle(style.bundle.folder)
+    large, small = (one.onnx_path().stat().st_size / 1e6 for one in (plain, int8))
     subject, ours = f"student {style.name}", style.bundle
     files = ours.size_bytes / 1e6, style.teacher.size_bytes / 1e6
     for who, kind, figure, value, said, artifact in (
@@ -116,7 +116,7 @@ def engines(
     style: Shipped, setting: Setting, stack: ExitStack
 ) -> tuple[Run, str, Mapping[str, tuple[Run, Artifact]]]:
     """Return the float reference, its engine's name, and every INT8 form by engine."""
-    bundle, mine = setting.float_bundle(style.student), load_bundle(style.bundle.folder)
+    bundle, mine = setting.float_bundle(style.student), read_bundle(style.bundle.folder)
     usual = usual_backend()
     found = {
         TITLES[name]: (setting.engine(mine, SIZE, stack, backend=name), style.bundle)
@@ -176,7 +176,7 @@ def _drawn(style: Shipped, setting: Setting) -> list[list[Picture]]:
     with ExitStack() as stack:
         return [
             _pictures(setting.engine(bundle, SIZE, stack), frames)
-            for bundle in (*floats, load_bundle(style.bundle.folder))
+            for bundle in (*floats, read_bundle(style.bundle.folder))
         ]
 
 

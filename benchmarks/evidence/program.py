@@ -14,8 +14,8 @@ from stylepress.benchmarks.evidence.row import Row, promised
 from stylepress.benchmarks.evidence.setting import Setting
 from stylepress.benchmarks.machine.timeline import Window
 from stylepress.benchmarks.machine.watch import Watch
-from stylepress.benchmarks.scenarios.outcome import Length
-from stylepress.benchmarks.scenarios.single_stream import single_stream
+from stylepress.benchmarks.timing.outcome import Length, SingleStream
+from stylepress.benchmarks.timing.scenarios import run_scenario
 from stylepress.errors import VerificationError
 from stylepress.runtime.machine import usable_cores
 
@@ -92,7 +92,8 @@ def overhead() -> Overhead:
             engine(None)
 
     def harness() -> None:
-        single_stream(engine, lambda: None, length=Length(min_s=0, min_count=CALLS))
+        length = Length(min_s=0, min_count=CALLS)
+        run_scenario(engine, lambda: None, SingleStream(), length=length)
 
     ratios, plain = [], []
     with Watch() as watch:

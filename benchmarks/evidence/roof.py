@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, checker, helper, numpy_helper
 
 from stylepress import __version__
-from stylepress.artifact import Artifact, TensorSpec
+from stylepress.artifact import Artifact
 from stylepress.benchmarks.evidence.row import Row
 from stylepress.benchmarks.evidence.setting import TITLES, Setting, wxh
 from stylepress.benchmarks.timing.systems import precision
 from stylepress.export.macs import cost
+from stylepress.ports import Graph, Port
 from stylepress.runtime.backends import missing
-from stylepress.runtime.bundle import load_bundle
+from stylepress.runtime.bundle import read_bundle
 
 Precision = Literal["fp32", "int8"]
 Clock = Callable[[], float]
@@ -37,6 +38,15 @@ SHAPES = ((64, 128), (32, 128), (128, 64))
 LAYERS, MOVED = 6, (64, 512)
 FEW, MANY = 2, 6
 """Layers of two graphs that move memory: their difference is free of everything around them."""
+PORTS = Graph(
+    kind="frame",
+    file="model.onnx",
+    inputs=(
+        Port(name="frame", shape=FRAME, dtype="uint8", low=0, high=255),
+        Port(name="strength", shape=("batch",), dtype="float32", low=0, high=1, default=1.0),
+    ),
+    outputs=(Port(name="frame_out", shape=FRAME, dtype="uint8", low=0, high=255),),
+)
 PEAK, COPY, SHARE = "peak of multiply-accumulates", "peak of moving memory", "share of its peak"
 SIZE = (512, 512)
 
@@ -74,7 +84,7 @@ def roof_rows(setting: Setting, *, clock: Clock = time.perf_counter) -> Iterator
 
     The best of some calls counts: a roof is what was reached, and what disturbs only lowers it.
     """
-    bundle = load_bundle(setting.style.bundle.folder)
+    bundle = read_bundle(setting.style.bundle.folder)
     frame, macs = setting.heldout(SIZE)[0].frame, setting.style.macs
     for backend in (name for name in TITLES if name not in missing()):
         peaks = {}
@@ -104,7 +114,7 @@ def peak_rows(backend: str, setting: Setting, *, clock: Clock = time.perf_counte
             kernel_bundle(kernel, folder)
         frame = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), np.uint8)
         with ExitStack() as stack:
-            run = setting.engine(load_bundle(folder), (side, side), stack, backend=backend)
+            run = setting.engine(read_bundle(folder), (side, side), stack, backend=backend)
             run(frame)
             return min(_taken(lambda: run(frame), clock))
 
@@ -136,11 +146,7 @@ def kernel_bundle(kernel: Kernel, folder: Path) -> Artifact:
         fill,
         kind="bundle",
         name=kernel.name,
-        inputs=(
-            TensorSpec("frame", FRAME, "uint8", 0, 255),
-            TensorSpec("strength", ("batch",), "float32", 0, 1, default=1.0),
-        ),
-        outputs=(TensorSpec("frame_out", FRAME, "uint8", 0, 255),),
+        graphs={"frame": PORTS},
         made_by={"step": "roof", "stylepress": __version__, "precision": kernel.precision},
         numbers={"macs_512": counted.macs, "params": counted.parameters},
     )

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from stylepress import __version__
-from stylepress.benchmarks.machine.checkout import commit
-from stylepress.benchmarks.machine.record import Machine
+from stylepress.benchmarks.machine.record import Machine, commit
 from stylepress.errors import ArtifactError, InputError
 from stylepress.replace import replacing_file
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from stylepress.artifact import Artifact
 from stylepress.benchmarks.pictures.photos import Photo, read_photos
 from stylepress.benchmarks.timing.baselines import float_bundle
-from stylepress.benchmarks.timing.systems import Pixels, Run
+from stylepress.benchmarks.timing.systems import Pixels, Run, opened
 from stylepress.errors import ArtifactError
 from stylepress.progress import Progress
-from stylepress.runtime.backends import EngineOptions, missing, open_engine, usable_cores
-from stylepress.runtime.bundle import Bundle, load_bundle
+from stylepress.runtime.backends import EngineOptions, missing
+from stylepress.runtime.bundle import Bundle, read_bundle
+from stylepress.runtime.machine import usable_cores
 from stylepress.runtime.media.images import PHOTO_SUFFIXES, read_picture
 
 Size = tuple[int, int]
@@ -132,15 +133,14 @@ class Setting:
         """Export a checkpoint in float, once."""
         frame = self.heldout((256, 256))[0].frame
         made = float_bundle(checkpoint, self.work, frame, progress=self.progress)
-        return load_bundle(made.folder)
+        return read_bundle(made.folder)
 
     def engine(
         self, bundle: Bundle, size: Size, stack: ExitStack, *, backend: str = "", lanes: int = 1
     ) -> Run:
         """Open a bundle for frames of ``size``, until the stack closes; return how it runs."""
         options = EngineOptions(size=size, threads=self.threads, lanes=lanes)
-        engine = open_engine(bundle, backend or usual_backend(), options=options)
-        return stack.enter_context(closing(engine)).run
+        return stack.enter_context(opened(bundle, backend or usual_backend(), options))
 
     def folder(self, *names: str) -> Path:
         """Make a folder below the working folder."""

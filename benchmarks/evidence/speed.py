@@ -21,7 +21,7 @@ from stylepress.benchmarks.timing.systems import precision
 from stylepress.errors import BackendError
 from stylepress.export.stage import frame_graph_of
 from stylepress.runtime.backends import missing
-from stylepress.runtime.bundle import Bundle, load_bundle
+from stylepress.runtime.bundle import Bundle, read_bundle
 
 PLANS: Mapping[Size, Plan] = {
     (256, 256): Plan(rounds=8, turn_s=0.15, warm_up=2),
@@ -70,7 +70,7 @@ def speed_figures(
         with ExitStack() as stack:
             runners = list(_teacher(setting, styles[0], size, stack))
             for style in styles:
-                bundle = load_bundle(style.bundle.folder)
+                bundle = read_bundle(style.bundle.folder)
                 runners += _ours(style.name, bundle, size, setting, stack)
             timed = _timed(setting, runners, size, plan)
         for style in styles:
@@ -121,7 +121,7 @@ def together_rows(setting: Setting, *, plan: Plan = TOGETHER_PLAN) -> Iterator[R
     if "openvino" in missing():
         setting.progress.warn("Batches and lanes are left out. OpenVINO is not installed.")
         return
-    bundle = load_bundle(setting.style.bundle.folder)
+    bundle = read_bundle(setting.style.bundle.folder)
     for size in TOGETHER_AT:
         frames = np.concatenate([photo.frame for photo in setting.heldout(size)])
         frames = np.ascontiguousarray(np.resize(frames, (TOGETHER, *size, 3)))
@@ -166,7 +166,7 @@ def _teacher(setting: Setting, style: Shipped, size: Size, stack: ExitStack) -> 
     frames, progress = setting.training(size), setting.progress
     teacher = Teacher(style.teacher.folder, setting.work, frames=frames, progress=progress)
     yield _eager("teacher", setting, style)
-    for bundle in (teacher.float_bundle, load_bundle(teacher.quantized().folder)):
+    for bundle in (teacher.float_bundle, read_bundle(teacher.quantized().folder)):
         yield from _ours("teacher", bundle, size, setting, stack)
 
 
@@ -178,7 +178,7 @@ def _everywhere(setting: Setting, size: Size, stack: ExitStack) -> Iterator[Runn
             yield from _teacher(setting, style, size, stack)
         else:
             yield _eager(subject, setting, style)
-            for ready in (bundle, load_bundle(style.bundle.folder)):
+            for ready in (bundle, read_bundle(style.bundle.folder)):
                 yield from _ours(subject, ready, size, setting, stack)
         folder = setting.folder("rivals", subject, wxh(size))
         for rival in rivals(Entry(checkpoint, bundle, size, setting.threads, training, folder)):

@@ -15,10 +15,10 @@ from stylepress.artifact import TensorSpec
 from stylepress.benchmarks.bench import BenchOptions, bench
 from stylepress.benchmarks.pictures.photos import Photo, read_photos
 from stylepress.benchmarks.report import Report
-from stylepress.benchmarks.scenarios.outcome import FixedRate, Length
-from stylepress.benchmarks.scenarios.warm_up import WarmRule
 from stylepress.benchmarks.timing.baselines import Teacher
 from stylepress.benchmarks.timing.latency import Plan
+from stylepress.benchmarks.timing.loop import WarmRule
+from stylepress.benchmarks.timing.outcome import FixedRate, Length
 from stylepress.progress import Silent
 from stylepress.train.transformer import LEAST_SIDE, TransformerNet
 from stylepress.train.weights.checkpoint import save_checkpoint

@@ -15,7 +15,7 @@ from stylepress.benchmarks.picture_trials import Photos, PictureTrials
 from stylepress.benchmarks.pictures.photos import read_photos
 from stylepress.benchmarks.report import Report, mean_of, read_report
 from stylepress.benchmarks.report_files import write_report
-from stylepress.benchmarks.scenarios.pipeline import STAGES
+from stylepress.benchmarks.timing.split import STAGES
 from stylepress.errors import BackendError, FrameError, RecipeError
 from stylepress.progress import Silent
 from stylepress.runtime.backends import missing

@@ -25,7 +25,7 @@ from stylepress.benchmarks.evidence.gate import (
     modelled,
 )
 from stylepress.benchmarks.evidence.setting import Setting, shipped
-from stylepress.benchmarks.verdict.arm import Answer, Request
+from stylepress.benchmarks.timing.worker import Answer, Request
 from stylepress.benchmarks.verdict.session import PairPlan, fresh
 from stylepress.progress import Silent
 from stylepress.runtime.bundle import load_bundle

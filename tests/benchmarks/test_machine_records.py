@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from stylepress.benchmarks.machine.board import clocks_locked, read_board
 from stylepress.benchmarks.machine.files import Tree, cpu_list
 from stylepress.benchmarks.machine.gpu import Gpus, slowed_by
+from stylepress.benchmarks.machine.jetson import clocks_locked, read_board
 from stylepress.benchmarks.machine.record import Machine, differing, record_machine
 from tests.benchmarks.systems_on_disk import DESKTOP, JETSON, VIRTUAL, write
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from stylepress.benchmarks.machine.processes import PAGE_BYTES, TICKS, ProcessTree
 
 from stylepress.benchmarks.machine.files import Tree
-from stylepress.benchmarks.machine.processes import PAGE_BYTES, TICKS, ProcessTree
 from stylepress.benchmarks.machine.sensors import find_sensors, processor_probe
 from stylepress.benchmarks.machine.timeline import Follower, Timeline, Window
 from stylepress.benchmarks.machine.watch import (

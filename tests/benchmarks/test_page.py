@@ -8,6 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from stylepress.benchmarks.scenarios.offline import offline
+from stylepress.benchmarks.scenarios.server import server
+from stylepress.benchmarks.scenarios.single_stream import single_stream
 
 from stylepress.benchmarks.drift.result import Check
 from stylepress.benchmarks.machine.record import Gpu, record_machine
@@ -16,12 +19,9 @@ from stylepress.benchmarks.page import page
 from stylepress.benchmarks.page_style import STYLE
 from stylepress.benchmarks.pictures.gallery import Drawing, difference, gallery
 from stylepress.benchmarks.report import Report
-from stylepress.benchmarks.scenarios.offline import offline
-from stylepress.benchmarks.scenarios.outcome import Length, Offline, Server
-from stylepress.benchmarks.scenarios.server import server
-from stylepress.benchmarks.scenarios.single_stream import single_stream
 from stylepress.benchmarks.sections import sections
 from stylepress.benchmarks.summary import headline, machine_lines, summary, table
+from stylepress.benchmarks.timing.outcome import Length, Offline, Server
 from tests.benchmarks.systems_on_disk import DESKTOP, JETSON, write
 
 VOID = {"meta", "img", "input", "rect", "line"}

@@ -11,17 +11,22 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from stylepress.benchmarks.scenarios.fresh import Answer, Request
+from stylepress.benchmarks.scenarios.start import drop_files, fresh, measure_start
 
 from stylepress.artifact import Artifact
 from stylepress.benchmarks.machine.files import Tree
-from stylepress.benchmarks.machine.processes import forget_peak, peak_bytes
 from stylepress.benchmarks.machine.timeline import Timeline, Window
 from stylepress.benchmarks.machine.watch import Validity, Watch
-from stylepress.benchmarks.resources.cost import Cost, cost_of
-from stylepress.benchmarks.resources.footprint import Asked, measure_footprint
-from stylepress.benchmarks.resources.memory import Memory, memory_of
-from stylepress.benchmarks.scenarios.fresh import Answer, Request
-from stylepress.benchmarks.scenarios.start import drop_files, fresh, measure_start
+from stylepress.benchmarks.timing.footprint import (
+    Asked,
+    Cost,
+    Memory,
+    cost_of,
+    measure_footprint,
+    memory_of,
+)
+from stylepress.benchmarks.timing.worker import forget_peak, peak_bytes
 from stylepress.errors import BackendError
 from stylepress.progress import Silent
 from stylepress.runtime.bundle import load_bundle
@@ -231,7 +236,7 @@ def test_a_footprint_tells_load_and_steady_memory_of_the_last_start_apart(
     def answered(request: Request, *, environ: Mapping[str, str]) -> Answer:
         return canned(time.perf_counter_ns())
 
-    monkeypatch.setattr("stylepress.benchmarks.resources.footprint.fresh", answered)
+    monkeypatch.setattr("stylepress.benchmarks.timing.footprint.fresh", answered)
     with StubWatch() as watch:
         made = measure_footprint(
             Asked(load_bundle(bundle.folder), "null", (96, 128), None),

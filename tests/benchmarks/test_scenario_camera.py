@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from stylepress.benchmarks.scenarios.fixed_rate import camera, fixed_rate
-from stylepress.benchmarks.scenarios.outcome import Length, Offline, Outcome, Server
-from stylepress.benchmarks.scenarios.scene import Wish, setting_named
+
+from stylepress.benchmarks.timing.outcome import Length, Offline, Outcome, Server
+from stylepress.benchmarks.timing.scene import Wish, setting_named
 from tests.benchmarks.clockwork import MS, Clockwork
 
 

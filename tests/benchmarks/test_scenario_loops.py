@@ -10,13 +10,13 @@ from threading import Barrier, Lock, current_thread, main_thread
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from stylepress.benchmarks.scenarios.clock import WallClock
 from stylepress.benchmarks.scenarios.offline import offline
-from stylepress.benchmarks.scenarios.outcome import Length, Offline, Outcome, Server
-from stylepress.benchmarks.scenarios.schedule import poisson_ns, steady_ns
 from stylepress.benchmarks.scenarios.server import server
 from stylepress.benchmarks.scenarios.single_stream import single_stream
+
+from stylepress.benchmarks.timing.loop import WallClock
+from stylepress.benchmarks.timing.outcome import Length, Offline, Outcome, Server
+from stylepress.benchmarks.timing.scenarios import poisson_ns, steady_ns
 from stylepress.errors import RecipeError
 from tests.benchmarks.clockwork import MS, Clockwork
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import av
 import pytest
+from stylepress.benchmarks.scenarios.single_stream import single_stream
 
 from stylepress.benchmarks.pictures.clip import make_clip
 from stylepress.benchmarks.pictures.photos import Photo
-from stylepress.benchmarks.scenarios.film import film_pipeline
-from stylepress.benchmarks.scenarios.outcome import Length
-from stylepress.benchmarks.scenarios.pipeline import STAGES, Pipeline, Split
-from stylepress.benchmarks.scenarios.single_stream import single_stream
+from stylepress.benchmarks.timing.film import film_pipeline
+from stylepress.benchmarks.timing.outcome import Length
+from stylepress.benchmarks.timing.split import STAGES, Pipeline, Split
 from stylepress.errors import RecipeError
 from stylepress.runtime.backends import EngineOptions, open_engine
 from stylepress.runtime.bundle import load_bundle

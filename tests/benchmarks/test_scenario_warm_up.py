@@ -6,12 +6,12 @@ from itertools import chain, count, repeat
 from threading import Barrier
 
 import pytest
-
-from stylepress.benchmarks.scenarios.lanes import WARM_CALLS
 from stylepress.benchmarks.scenarios.offline import offline
-from stylepress.benchmarks.scenarios.outcome import Length, Offline
 from stylepress.benchmarks.scenarios.single_stream import single_stream
-from stylepress.benchmarks.scenarios.warm_up import WarmRule, warm
+
+from stylepress.benchmarks.timing.loop import WarmRule, warm
+from stylepress.benchmarks.timing.outcome import Length, Offline
+from stylepress.benchmarks.timing.scenarios import WARM_CALLS
 from tests.benchmarks.clockwork import MS, Clockwork
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stylepress.benchmarks.verdict.arm import Answer, Request
+from stylepress.benchmarks.timing.worker import Answer, Request
 from stylepress.benchmarks.verdict.comparison import (
     Comparison,
     Judgement,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stylepress.benchmarks.machine.timeline import Timeline
-from stylepress.benchmarks.verdict.arm import Answer, Request
+from stylepress.benchmarks.timing.worker import Answer, Request
 from stylepress.benchmarks.verdict.comparison import Comparison
 from stylepress.benchmarks.verdict.duel import duel
 from stylepress.benchmarks.verdict.floor import Floor

@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from stylepress.benchmarks.timing.worker import Request, warmed_up
 from stylepress.benchmarks.verdict.album import album
-from stylepress.benchmarks.verdict.arm import Request, warmed_up
 from stylepress.benchmarks.verdict.drawing import judged
 from stylepress.benchmarks.verdict.pictures import Drawn, PairedJudge, PictureLimits, growth
 

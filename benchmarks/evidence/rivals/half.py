@@ -5,10 +5,13 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
 import openvino  # type: ignore[import-untyped]
 
 from stylepress.benchmarks.evidence.rivals.rival import Entry, Rival
+from stylepress.benchmarks.timing.systems import Pixels
 from stylepress.errors import BackendError
+from stylepress.runtime.feeds import Array
 from stylepress.runtime.ov import PRECISION, Lanes
 
 HALF, CAPABILITIES = "bf16", "OPTIMIZATION_CAPABILITIES"
@@ -31,7 +34,7 @@ def half(name: str, entry: Entry) -> Rival:
 
 def model_of(core: Any, entry: Entry) -> Any:
     """Read the float bundle's frame graph, for frames of its size."""
-    model = core.read_model(entry.bundle.onnx_path)
+    model = core.read_model(entry.bundle.onnx_path())
     model.reshape({"frame": [1, *entry.size, 3], "strength": [1]})
     return model
 
@@ -40,8 +43,14 @@ def rival_of(name: str, versioned: str, precision: str, model: Any, entry: Entry
     """Compile a model as our backend does; all but bfloat16 in float32 between INT8."""
     hint = HALF if precision == HALF else PRECISION
     made = openvino.Core().compile_model(model, "CPU", settings(entry.threads, hint))
-    lanes = Lanes(made, 1)
-    return Rival(name, versioned, precision, lambda frame: lanes.run(frame, 1.0))
+    lanes, graph = Lanes(made, 1), entry.bundle.graph()
+
+    def run(frame: Pixels) -> Pixels:
+        arrays: dict[str, Array] = {"frame": frame, "strength": np.ones(1, np.float32)}
+        drawn: Pixels = lanes.run(arrays, {"frame_out": np.empty_like(frame)}, graph)["frame_out"]
+        return drawn
+
+    return Rival(name, versioned, precision, run)
 
 
 def settings(threads: int, precision: str = PRECISION) -> dict[str, Any]:

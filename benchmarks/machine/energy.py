@@ -5,14 +5,12 @@ An on-board sensor is no wall meter: it sees its rails, and neither the power su
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
+from stylepress.benchmarks.machine.power import INA3221, RAPL, total_rails
 from stylepress.benchmarks.machine.timeline import Timeline, Window
 from stylepress.benchmarks.part import Part
-from stylepress.benchmarks.resources.ina3221 import PREFIX as INA3221
-from stylepress.benchmarks.resources.ina3221 import total_rails
-from stylepress.benchmarks.resources.rapl import PREFIX as RAPL
 
 Source = Literal["nvml counter", "nvml power", "ina3221", "rapl"]
 When = Literal["before", "after"]
@@ -188,10 +186,7 @@ def _too_short(window: Window, updates: int, *, counts: bool) -> str | None:
     return None
 
 
-def _sum(values: Iterator[float | None]) -> float | None:
-    total = 0.0
-    for value in values:
-        if value is None:
-            return None
-        total += value
-    return total
+def _sum(values: Iterable[float | None]) -> float | None:
+    every = list(values)
+    known = [value for value in every if value is not None]
+    return sum(known) if len(known) == len(every) else None

@@ -7,14 +7,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, get_args
 
+from stylepress.benchmarks.machine.energy import LEAST_S, Energy, energies, enough_s, readable
 from stylepress.benchmarks.machine.timeline import Window
 from stylepress.benchmarks.machine.watch import Validity, Watch
 from stylepress.benchmarks.part import Part
-from stylepress.benchmarks.resources.energy import LEAST_S, Energy, energies, enough_s, readable
-from stylepress.benchmarks.scenarios.clock import WallClock
-from stylepress.benchmarks.scenarios.fixed_rate import camera, fixed_rate
-from stylepress.benchmarks.scenarios.offline import offline
-from stylepress.benchmarks.scenarios.outcome import (
+from stylepress.benchmarks.timing.loop import WarmRule
+from stylepress.benchmarks.timing.outcome import (
     Drop,
     FixedRate,
     Length,
@@ -24,9 +22,7 @@ from stylepress.benchmarks.scenarios.outcome import (
     Setting,
     SingleStream,
 )
-from stylepress.benchmarks.scenarios.server import server
-from stylepress.benchmarks.scenarios.single_stream import single_stream
-from stylepress.benchmarks.scenarios.warm_up import WarmRule
+from stylepress.benchmarks.timing.scenarios import camera, lanes_of, run_scenario
 from stylepress.errors import RecipeError
 
 SCENARIOS = ("single-stream", "fixed-rate", "server", "offline")
@@ -88,30 +84,17 @@ def setting_named(name: str, wish: Wish) -> Setting:
         raise RecipeError(
             f"Nobody can drop {wish.drop!r} of a full queue. Name one of {', '.join(DROPS)}."
         )
-    rate_hz = 1.0 if wish.rate_hz is None else wish.rate_hz
-    deadline_ms = 1.0 if wish.deadline_ms is None else wish.deadline_ms
-    lanes = wish.cores if name == "offline" else 1
-    lanes = lanes if wish.lanes is None else wish.lanes
-    for option, value in {
-        "--fps": wish.fps,
-        "--rate": rate_hz,
-        "--lanes": lanes,
-        "--queue": wish.queue,
-        "--deadline": deadline_ms,
-    }.items():
-        if not 0 < value < 1e6:
+    lanes = wish.lanes if wish.lanes is not None else wish.cores if name == "offline" else 1
+    values = {"--fps": wish.fps, "--rate": wish.rate_hz, "--lanes": lanes, "--queue": wish.queue}
+    for option, value in {**values, "--deadline": wish.deadline_ms}.items():
+        if value is not None and not 0 < value < 1e6:
             raise RecipeError(f"{option} {value:g} cannot be kept. Give more than 0.")
     if name == "fixed-rate":
-        own = {} if wish.deadline_ms is None else {"deadline_ms": deadline_ms}
+        own = {} if wish.deadline_ms is None else {"deadline_ms": wish.deadline_ms}
         return camera(wish.fps, queue=wish.queue, drop=wish.drop, lanes=lanes, **own)
     if name == "server":
-        return Server(rate_hz=rate_hz, seed=wish.seed, lanes=lanes)
+        return Server(rate_hz=wish.rate_hz or 0.0, seed=wish.seed, lanes=lanes)
     return SingleStream() if name == "single-stream" else Offline(lanes=lanes)
-
-
-def lanes_of(setting: Setting) -> int:
-    """Return how many samples a scenario runs at once."""
-    return 1 if isinstance(setting, SingleStream) else setting.lanes
 
 
 def words(setting: Setting) -> str:
@@ -151,36 +134,17 @@ def play(
         watch.settle()
         least = max(length.min_s, enough_s(watch.timeline(), idle))
         length = length.model_copy(update={"min_s": least})
-    found = _run(run, next_sample, setting, length=length, rule=rule)
+    found = run_scenario(run, next_sample, setting, length=length, rule=rule)
     window = Window(found.samples.start_ns, found.samples.end_ns)
     idle += _rest(rests)
-    validity = watch.judged(window)
     return Scene(
         system=system,
         outcome=found,
-        validity=validity,
+        validity=watch.judged(window),
         energies=energies(
             watch.timeline(), window, frames=len(found.samples.done), idle=tuple(idle)
         ),
     )
-
-
-def _run(
-    run: Callable[[Any], object],
-    next_sample: Callable[[], Any],
-    setting: Setting,
-    *,
-    length: Length,
-    rule: WarmRule,
-) -> Outcome:
-    clock = WallClock()
-    if isinstance(setting, FixedRate):
-        return fixed_rate(run, next_sample, setting, length=length, rule=rule, clock=clock)
-    if isinstance(setting, Server):
-        return server(run, next_sample, setting, length=length, rule=rule, clock=clock)
-    if isinstance(setting, Offline):
-        return offline(run, next_sample, setting, length=length, rule=rule, clock=clock)
-    return single_stream(run, next_sample, length=length, rule=rule, clock=clock)
 
 
 def _rest(rests: bool) -> Iterator[Window]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from statistics import median
 from typing import Any
 
 from stylepress.benchmarks.machine.watch import Validity
 from stylepress.benchmarks.part import Part
-from stylepress.benchmarks.scenarios.clock import Clock, WallClock
+from stylepress.benchmarks.timing.loop import Clock, WallClock
 from stylepress.errors import RecipeError
 
 STAGES = ("decode", "pre", "infer", "post", "encode")
@@ -82,15 +82,11 @@ class Pipeline:
         marks = self._marks if last is None else self._marks[len(self._marks) - last :]
         if not marks:
             raise RecipeError("No frame went through the pipeline. Run it before it is split.")
-        whole = [one[-1] - one[0] for one in marks]
-        return Split(
-            stages=tuple(self._timed(marks, sum(whole))),
-            end_to_end_ms=median(whole) / 1e6,
-            frames=len(marks),
-        )
-
-    def _timed(self, marks: list[tuple[int, ...]], whole_ns: int) -> Iterator[Stage]:
+        whole, stages = [one[-1] - one[0] for one in marks], []
         for place, (name, _) in enumerate(self._stages):
             taken = tuple(one[place + 1] - one[place] for one in marks)
-            share = sum(taken) / whole_ns if whole_ns else 0.0
-            yield Stage(name=name, median_ms=median(taken) / 1e6, share=share, samples_ns=taken)
+            share = sum(taken) / sum(whole) if sum(whole) else 0.0
+            stages.append(
+                Stage(name=name, median_ms=median(taken) / 1e6, share=share, samples_ns=taken)
+            )
+        return Split(stages=tuple(stages), end_to_end_ms=median(whole) / 1e6, frames=len(marks))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,14 +12,15 @@ from typing import Literal
 from pydantic import Field
 
 from stylepress.benchmarks.part import Part
-from stylepress.benchmarks.scenarios.quantile import SHARES, Quantile, quantiles_ms
-from stylepress.benchmarks.scenarios.warm_up import WarmUp
+from stylepress.benchmarks.timing.loop import WarmUp
+from stylepress.benchmarks.verdict.percentile import least_samples, upper_percentile
 from stylepress.errors import RecipeError
 
 Drop = Literal["oldest", "newest", "none"]
 Measures = Literal["service time", "response time", "throughput"]
 """From when a sample was begun, or from when it was due: two metrics, never in one column."""
-
+MEDIAN = 0.5
+SHARES = (MEDIAN, 0.9, 0.95, 0.99, 0.999)
 LATE_SHARE = 0.01
 """Share of the median latency that the harness itself may be late by, at the 99th percentile."""
 LATE_NS = 100_000
@@ -75,6 +77,18 @@ class Offline(Part):
 
 
 Setting = SingleStream | FixedRate | Server | Offline
+
+
+class Quantile(Part):
+    """The time that a ``share`` of all samples stays below; None with the reason.
+
+    The half is the samples' own median. The others are estimates from above that hold with 99 %
+    confidence, so they need many samples, and are never below the samples' own percentile.
+    """
+
+    share: float
+    value_ms: float | None
+    why: str | None = None
 
 
 class Samples(Part):
@@ -154,8 +168,10 @@ class Outcome(Part):
     """One run of one scenario.
 
     ``latency`` holds quantiles of what ``measures`` names, each null with the reason where the
-    samples are too few for it. ``late_p99_ms`` is the harness's own lateness. ``doubts`` say why
-    the run does not count; one that counts has none.
+    samples are too few for it. ``throughput_hz`` is what a scenario measured that keeps the system
+    busy or shows frames (offline, fixed rate); None of one that waits for each answer or sets the
+    rate itself. ``late_p99_ms`` is the harness's own lateness. ``doubts`` say why the run does not
+    count; one that counts has none.
     """
 
     setting: Setting = Field(discriminator="name")
@@ -164,7 +180,7 @@ class Outcome(Part):
     warm_up: WarmUp
     samples: Samples
     latency: tuple[Quantile, ...]
-    throughput_hz: float
+    throughput_hz: float | None
     late_p99_ms: float | None = None
     video: Video | None = None
     doubts: tuple[str, ...] = ()
@@ -188,67 +204,81 @@ def outcome(
     setting: Setting,
     samples: Samples,
     *,
-    measures: Measures,
     length: Length,
     warm_up: WarmUp,
     rest: Rest = Rest(),
-    video: Video | None = None,
+    dropped: Sequence[int] = (),
 ) -> Outcome:
-    """Take the figures of samples.
+    """Take the figures of samples, where others were ``dropped`` and a ``rest`` was not run.
 
-    Frames that the ``video`` dropped, and those that still waited at the end, count as never done.
+    Frames that were dropped, and those that still waited at the end, count as never done.
     """
-    never = rest.waiting + (len(video.dropped) if video else 0)
-    taken = samples.service_ns if measures == "service time" else samples.response_ns
-    latency = () if measures == "throughput" else quantiles_ms(taken, never=never)
-    late = _late_p99_ns(samples.late)
+    measures: Measures = "response time"
+    taken, rate = samples.response_ns, None
+    if isinstance(setting, SingleStream):
+        measures, taken = "service time", samples.service_ns
+    elif isinstance(setting, Offline):
+        measures, taken = "throughput", ()
+        rate = _rate(len(samples.done), samples.seconds)
+    video = _video(samples, setting, dropped, rest) if isinstance(setting, FixedRate) else None
+    if video and samples.done:
+        # The first frame comes at once and the last ends nothing: n frames are n - 1 periods.
+        rate = _rate(len(samples.done) - 1, (max(samples.done) - min(samples.done)) / 1e9)
+    latency = quantiles_ms(taken, never=rest.waiting + len(dropped))
+    # What the harness did, not an estimate: the plain percentile, of however few samples.
+    late = sorted(samples.late)[int(0.99 * len(samples.late))] if samples.late else None
     return Outcome(
         setting=setting,
         measures=measures,
         length=length,
         warm_up=warm_up,
         samples=samples,
-        latency=latency,
-        throughput_hz=_per_second(samples, camera=video is not None),
+        latency=() if measures == "throughput" else latency,
+        throughput_hz=rate,
         late_p99_ms=None if late is None else late / 1e6,
         video=video,
         doubts=tuple(_doubts(samples, length, warm_up, late_ns=late, rest=rest)),
     )
 
 
-def video_of(
-    samples: Samples, dropped: Sequence[int], *, deadline_ms: float, waiting: int = 0
-) -> Video:
-    """Say what a viewer sees of samples, when others were ``dropped`` or still waited."""
+def quantiles_ms(taken_ns: Sequence[int], *, never: int = 0) -> tuple[Quantile, ...]:
+    """Take every share of times in ns; ``never`` more samples were never done."""
+    return tuple(quantile_ms(taken_ns, share, never=never) for share in SHARES)
+
+
+def quantile_ms(taken_ns: Sequence[int], share: float, *, never: int = 0) -> Quantile:
+    """Take one share of times in ns."""
+    every = [*map(float, taken_ns), *[math.inf] * never]
+    if not every:
+        return Quantile(share=share, value_ms=None, why="no sample was taken")
+    value = median(every) if share == MEDIAN else upper_percentile(every, share)
+    why = f"{never} of {len(every)} never done"
+    if value is None:
+        why = f"{len(every)} of {least_samples(share)} samples"
+    elif math.isfinite(value):
+        return Quantile(share=share, value_ms=value / 1e6)
+    return Quantile(share=share, value_ms=None, why=why)
+
+
+def _rate(count: int, seconds: float) -> float:
+    return count / seconds if seconds else 0.0
+
+
+def _video(samples: Samples, setting: FixedRate, dropped: Sequence[int], rest: Rest) -> Video:
+    """Say what a viewer sees."""
     ages = samples.response_ns
-    shown_at = sorted(samples.done)
-    gaps = [1e-6 * (after - before) for before, after in pairwise(shown_at)]
+    gaps = [1e-6 * (after - before) for before, after in pairwise(sorted(samples.done))]
     quarters = quantiles(gaps, n=4) if len(gaps) > 2 else None
+    late = sum(age > 1e6 * setting.deadline_ms for age in ages)
     return Video(
-        offered=len(ages) + len(dropped) + waiting,
+        offered=len(ages) + len(dropped) + rest.waiting,
         shown=len(ages),
-        dropped=tuple(dropped),
-        missed=len(dropped) + waiting + sum(age > 1e6 * deadline_ms for age in ages),
+        dropped=tuple(sorted(dropped)),
+        missed=len(dropped) + rest.waiting + late,
         age=quantiles_ms(ages),
         jitter_ms=quarters[2] - quarters[0] if quarters else None,
         longest_gap_ms=max(gaps) if quarters else None,
     )
-
-
-def _per_second(samples: Samples, *, camera: bool) -> float:
-    """Count what was done a second; of a ``camera`` from the first frame shown to the last.
-
-    Its first frame comes at once and its last ends nothing, so n frames are n - 1 periods.
-    """
-    count, seconds = len(samples.done), samples.seconds
-    if camera and count > 1:
-        count, seconds = count - 1, (max(samples.done) - min(samples.done)) / 1e9
-    return count / seconds if seconds else 0.0
-
-
-def _late_p99_ns(late: Sequence[int]) -> int | None:
-    # What the harness did, not an estimate: the plain percentile, of however few samples.
-    return sorted(late)[int(0.99 * len(late))] if late else None
 
 
 def _doubts(

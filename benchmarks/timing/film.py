@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from stylepress.benchmarks.scenarios.pipeline import Pipeline
+from stylepress.benchmarks.timing.split import Pipeline
+from stylepress.benchmarks.timing.systems import Pixels
 from stylepress.errors import FrameError
-from stylepress.runtime.bundle import Pixels
 from stylepress.runtime.media.decoder import Reader, Shot, opened, to_rgb
 from stylepress.runtime.media.encoder import Look, Quality, filming
 from stylepress.runtime.media.lanes import Stages
