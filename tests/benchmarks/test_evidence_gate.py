@@ -25,10 +25,10 @@ from stylepress.benchmarks.evidence.gate import (
     modelled,
 )
 from stylepress.benchmarks.evidence.setting import Setting, shipped
-from stylepress.benchmarks.timing.worker import Answer, Request
-from stylepress.benchmarks.verdict.session import PairPlan, fresh
+from stylepress.benchmarks.timing.worker import Answer, Request, fresh
+from stylepress.benchmarks.verdict.session import PairPlan
 from stylepress.progress import Silent
-from stylepress.runtime.bundle import load_bundle
+from stylepress.runtime.bundle import read_bundle
 
 IID = Noise("2 % of independent noise", 0.02, 0, 0)
 SHORT = PairPlan(min_s=0, min_count=3, warm_s=0, warm_count=1, rest_s=0)
@@ -101,7 +101,7 @@ def test_rows_tell_the_pairs_they_are_drawn_from_and_find_the_extra_work(
 
 
 def test_a_session_is_measured_in_fresh_processes(setting: Setting) -> None:
-    bundle = load_bundle(setting.style.bundle.folder)
+    bundle = read_bundle(setting.style.bundle.folder)
     stand = Stand(bundle, SHORT, setting, fresh)
     (block,) = stand.pool(Kind(0, 1, 2), seed=0)
     assert all(min(pair) > 0 for pair in block)

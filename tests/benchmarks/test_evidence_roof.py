@@ -16,7 +16,7 @@ from stylepress.benchmarks.evidence.setting import Setting, shipped
 from stylepress.export.macs import cost
 from stylepress.progress import Silent
 from stylepress.runtime.backends import EngineOptions, missing, open_engine
-from stylepress.runtime.bundle import load_bundle
+from stylepress.runtime.bundle import read_bundle
 
 BACKENDS = [name for name in ("onnxruntime", "openvino") if name not in missing()]
 
@@ -37,7 +37,7 @@ def setting(recipes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S
 def test_a_kernel_runs_as_a_bundle_and_draws_what_it_was_given(
     kernel: Kernel, setting: Setting
 ) -> None:
-    bundle = load_bundle(kernel_bundle(kernel, setting.work / "kernel").folder)
+    bundle = read_bundle(kernel_bundle(kernel, setting.work / "kernel").folder)
     frame = np.random.default_rng(1).integers(0, 256, (1, 16, 24, 3), np.uint8)
     with ExitStack() as stack:
         for backend in BACKENDS:
@@ -58,7 +58,7 @@ def test_macs_of_a_kernel_are_those_that_the_graph_counts(tmp_path: Path) -> Non
 @pytest.mark.skipif("openvino" not in BACKENDS, reason="openvino is not installed")
 def test_int8_kernels_really_run_in_8_bit(tmp_path: Path) -> None:
     kernel = Kernel("multiply", 16, 2, "int8")
-    bundle = load_bundle(kernel_bundle(kernel, tmp_path / "kernel").folder)
+    bundle = read_bundle(kernel_bundle(kernel, tmp_path / "kernel").folder)
     options = EngineOptions(size=(32, 32), threads=1)
     engine = open_engine(bundle, "openvino", options=options)
     assert engine.describe()["int8_convolutions"] == 2

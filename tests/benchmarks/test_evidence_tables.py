@@ -31,6 +31,7 @@ from stylepress.benchmarks.evidence.setting import Setting, shipped
 from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.pictures.quality import psnr_db
 from stylepress.benchmarks.timing.latency import Plan
+from stylepress.benchmarks.timing.systems import opened
 from stylepress.errors import ArtifactError, BackendError, InputError
 from stylepress.progress import Silent
 from stylepress.runtime.backends import EngineOptions, missing, open_engine
@@ -115,9 +116,8 @@ def test_generated_parts_are_replaced_and_nothing_else(tmp_path: Path) -> None:
 def test_every_rival_draws_what_the_network_draws(entry: Entry) -> None:
     backend = "onnxruntime" if "openvino" in missing() else "openvino"
     frame = entry.frames[0]
-    engine = open_engine(entry.bundle, backend, options=EngineOptions(size=SIZE))
-    expected = engine.run(frame)
-    engine.close()
+    with opened(entry.bundle, backend, EngineOptions(size=SIZE)) as run:
+        expected = run(frame)
     found = [one for one in rivals(entry) if not isinstance(one, Skipped)]
     names = {"torch.compile", "MNN", "ncnn", "OpenVINO, NNCF", "OpenVINO, NNCF tuned"}
     assert {one.engine for one in found} - {"OpenVINO"} == names  # not all processors have bf16
@@ -270,8 +270,8 @@ def test_nncf_runs_with_the_options_of_our_backend(entry: Entry) -> None:
     engine = open_engine(
         entry.bundle, "openvino", options=EngineOptions(size=SIZE, threads=entry.threads)
     )
-    ours = next(iter(engine._made.values())).compiled  # type: ignore[attr-defined]
-    model = openvino.Core().read_model(entry.bundle.onnx_path)
+    ours = next(iter(engine._by_size.values())).compiled  # type: ignore[attr-defined]
+    model = openvino.Core().read_model(entry.bundle.onnx_path())
     theirs = openvino.Core().compile_model(model, "CPU", settings(entry.threads))
     names = [name for name in settings(1) if name in ours.get_property("SUPPORTED_PROPERTIES")]
     assert len(names) == len(settings(1))

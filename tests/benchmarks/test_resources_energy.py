@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stylepress.benchmarks.scenarios.fixed_rate import camera
 
 from stylepress.benchmarks.machine import energy
 from stylepress.benchmarks.machine.energy import (
@@ -28,6 +27,7 @@ from stylepress.benchmarks.machine.watch import Watch
 from stylepress.benchmarks.timing import scene
 from stylepress.benchmarks.timing.loop import WarmRule
 from stylepress.benchmarks.timing.outcome import Length
+from stylepress.benchmarks.timing.scenarios import camera
 from tests.benchmarks.systems_on_disk import DESKTOP, JETSON, VIRTUAL, write
 
 TENTH = 100_000_000

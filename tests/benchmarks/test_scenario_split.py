@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from itertools import count
 from pathlib import Path
 
 import av
 import pytest
-from stylepress.benchmarks.scenarios.single_stream import single_stream
 
 from stylepress.benchmarks.pictures.clip import make_clip
 from stylepress.benchmarks.pictures.photos import Photo
 from stylepress.benchmarks.timing.film import film_pipeline
-from stylepress.benchmarks.timing.outcome import Length
+from stylepress.benchmarks.timing.outcome import Length, SingleStream
+from stylepress.benchmarks.timing.scenarios import run_scenario
 from stylepress.benchmarks.timing.split import STAGES, Pipeline, Split
+from stylepress.benchmarks.timing.systems import opened
 from stylepress.errors import RecipeError
-from stylepress.runtime.backends import EngineOptions, open_engine
-from stylepress.runtime.bundle import load_bundle
+from stylepress.runtime.backends import EngineOptions
+from stylepress.runtime.bundle import read_bundle
 from tests.benchmarks.clockwork import Clockwork
 
 
@@ -49,7 +49,9 @@ def test_stages_run_in_the_order_a_frame_meets_them_and_are_timed_apart() -> Non
 def test_a_scenario_measures_end_to_end_what_the_pipeline_splits() -> None:
     clock = Clockwork()
     line = pipeline(clock, decode=1, infer=4)
-    made = single_stream(line.run, list, length=Length(min_s=0, min_count=9), clock=clock)
+    made = run_scenario(
+        line.run, list, SingleStream(), length=Length(min_s=0, min_count=9), clock=clock
+    )
     assert made.at(0.5).value_ms == line.split(last=9).end_to_end_ms == 5
 
 
@@ -71,11 +73,12 @@ def test_a_real_clip_goes_through_every_stage(
     clip = make_clip(paths, tmp_path / "clip.mp4", seconds=0.2, size=(96, 128)).path
     options = EngineOptions(threads=1, size=(96, 128))
     out = tmp_path / "out.mp4"
-    bundle = load_bundle(style["bundle"])
-    with closing(open_engine(bundle, "onnxruntime", options=options)) as engine:
+    bundle = read_bundle(style["bundle"])
+    with opened(bundle, "onnxruntime", options) as run:
         frames = 12  # more than the clip has: it begins anew
-        with film_pipeline(engine.run, clip, out) as line:
-            single_stream(line.run, count().__next__, length=Length(min_s=0, min_count=frames))
+        with film_pipeline(run, clip, out) as line:
+            length = Length(min_s=0, min_count=frames)
+            run_scenario(line.run, count().__next__, SingleStream(), length=length)
             split = line.split()
     assert tuple(stage.name for stage in split.stages) == STAGES
     assert all(stage.median_ms > 0 for stage in split.stages)

@@ -12,7 +12,7 @@ from stylepress.benchmarks.timing.systems import Contender, bundle_model
 from stylepress.benchmarks.trials import Entrant, Trials
 from stylepress.progress import Silent
 from stylepress.runtime.backends import EngineOptions
-from stylepress.runtime.bundle import load_bundle
+from stylepress.runtime.bundle import read_bundle
 
 SIZE = (96, 128)
 
@@ -26,7 +26,7 @@ def trials() -> Iterator[Trials]:
 def test_a_process_that_dies_is_skipped_with_what_it_said(
     trials: Trials, style: Mapping[str, Path], tmp_path: Path
 ) -> None:
-    bundle = load_bundle(style["bundle"])
+    bundle = read_bundle(style["bundle"])
     model = bundle_model(bundle, "bundle", SIZE, "kernel")
     entrant = Entrant(Contender(model, "null", lambda frame: frame, {}), bundle)
     nowhere = {"PYTHONHOME": str(tmp_path)}
