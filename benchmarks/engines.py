@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.gate import figure
 from stylepress.benchmarks.part import Skipped
+from stylepress.benchmarks.timing.systems import NULL, opened
 from stylepress.errors import ArtifactError, BackendError, RecipeError
-from stylepress.runtime.backends import BACKENDS, EngineOptions, missing, open_engine
-from stylepress.runtime.bundle import Bundle, Pixels, load_bundle
+from stylepress.runtime.backends import BACKENDS, EngineOptions, missing
+from stylepress.runtime.bundle import Bundle
+from stylepress.runtime.bundle import read_bundle as load_bundle
 
-NULL = "null"
+Pixels = NDArray[np.uint8]
 Run = Callable[[Pixels], Pixels]
 """A model: (1, H, W, 3) uint8 to the same shape."""
 
@@ -27,8 +30,8 @@ def running(bundle: Bundle, backend: str, options: EngineOptions) -> Iterator[Ru
     Raises:
         BackendError, FrameError: it cannot be opened there, or not at that size.
     """
-    with closing(open_engine(bundle, backend, options=options)) as engine:
-        yield engine.run
+    with opened(bundle, backend, options) as model:
+        yield model
 
 
 def common_backends(
@@ -92,9 +95,30 @@ def golden_gap(bundle: Bundle, run: Run) -> float | None:
     """Return how far what ``run`` draws is from a bundle's golden pictures, levels; None: no pairs."""
     gaps = [
         float(np.abs(run(before).astype(np.int16) - after).max())
-        for _, before, after in bundle.golden()
+        for _, before, after in golden_pictures(bundle)
     ]
     return max(gaps, default=None)
+
+
+def golden_pictures(bundle: Bundle) -> Iterator[tuple[str, Pixels, Pixels]]:
+    """Yield the pairs of a bundle's self-test: name, picture in, picture out, (1, H, W, 3) uint8.
+
+    Raises:
+        ArtifactError: a pair lacks a port, or its main graph maps no picture to a picture.
+    """
+    graph = bundle.graph()
+    if graph.picture is None or graph.picture_out is None:
+        raise ArtifactError(
+            f"The main graph of {bundle.artifact.folder} maps no picture to a picture, so there is "
+            f"nothing to compare. Name the bundle of a frame graph."
+        )
+    for pair in bundle.golden():
+        yield pair.name, pair.feeds[graph.picture.name], pair.results[graph.picture_out.name]
+
+
+def weights_bytes(bundle: Bundle) -> int:
+    """Return the size of all its graphs: what it weighs without the pictures that it brings."""
+    return sum(bundle.onnx_path(name).stat().st_size for name in bundle.artifact.graphs)
 
 
 def bundle_pairs(base: Path, new: Path) -> dict[str, tuple[Bundle, Bundle]]:

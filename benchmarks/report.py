@@ -14,13 +14,12 @@ from stylepress.benchmarks.machine.timeline import Curves
 from stylepress.benchmarks.machine.watch import Validity
 from stylepress.benchmarks.part import FileFact, Part, Skipped, read_json, schema_of
 from stylepress.benchmarks.quality.result import Drift
-from stylepress.benchmarks.resources.footprint import Footprint
-from stylepress.benchmarks.scenarios.pipeline import Split
-from stylepress.benchmarks.scenarios.quantile import Quantile, quantile_ms
-from stylepress.benchmarks.scenarios.scene import Scene
+from stylepress.benchmarks.timing.footprint import Footprint
 from stylepress.benchmarks.timing.interval import Ratio, paired_ratio
 from stylepress.benchmarks.timing.latency import Timing
-from stylepress.benchmarks.timing.roof import Roof, Share
+from stylepress.benchmarks.timing.outcome import Quantile, quantile_ms
+from stylepress.benchmarks.timing.scene import Scene
+from stylepress.benchmarks.timing.split import Split
 
 SCHEMA_VERSION: Literal[3] = 3
 """3: what was judged has the verdicts of comparisons; the style pictures are compared with too."""
@@ -181,13 +180,6 @@ class EndToEnd(Part):
     split: Split
 
 
-class RoofShare(Part):
-    """How much of this machine's peak one system reaches."""
-
-    system: str
-    share: Share
-
-
 @dataclass(frozen=True, slots=True)
 class Shown:
     """One picture for the page: JPEG bytes and its size."""
@@ -208,7 +200,8 @@ class Report(Part):
     photo, one a model, ``clips`` of the user's videos.
 
     ``validity`` says whether the turns of ``latencies`` count, None where nobody watched, and
-    ``curves`` what the machine did during them; a scene of ``scenes`` has its own.
+    ``curves`` what the machine did during them; a scene of ``scenes`` has its own. ``roofs`` and
+    ``roof_shares`` are in older reports only.
     """
 
     schema_version: Literal[3] = SCHEMA_VERSION
@@ -229,8 +222,8 @@ class Report(Part):
     scenes: tuple[Scene, ...] = ()
     footprints: tuple[Footprint, ...] = ()
     splits: tuple[EndToEnd, ...] = ()
-    roofs: tuple[Roof, ...] = ()
-    roof_shares: tuple[RoofShare, ...] = ()
+    roofs: tuple[object, ...] = Field(default=(), exclude=True)
+    roof_shares: tuple[object, ...] = Field(default=(), exclude=True)
     skipped: tuple[Skipped, ...] = ()
     gallery: tuple[Shown, ...] = Field(default=(), exclude=True)
     suffered: Mapping[str, tuple[Shown, ...]] = Field(default_factory=dict, exclude=True)

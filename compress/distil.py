@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import stylepress
-from stylepress.artifact import Artifact, TensorSpec
-from stylepress.compress.student import IMAGE, FoldedStudent, Student, StudentSize, fold
+from stylepress.artifact import Artifact
 from stylepress.compress.taps import Taps, feature_distance
+from stylepress.ports import Port
 from stylepress.train.loop import LoopOptions, Run, Step, autocast, fit
 from stylepress.train.photos import Photos
+from stylepress.train.student import IMAGE, FoldedStudent, Student, StudentSize, fold
 from stylepress.train.style_loss import (
     STYLE_PX,
     content_distance,
@@ -72,21 +73,22 @@ class Teacher:
     """
 
     module: nn.Module
-    spec: TensorSpec
+    spec: Port
     style: Tensor | None = None
 
     @torch.no_grad()
     def __call__(self, image: Tensor) -> Tensor:
         """Stylize (N, 3, H, W) in [0, 1]; the result is clamped to [0, 1] and cut to H and W."""
-        span = self.spec.high - self.spec.low
-        output = self.module(image * span + self.spec.low)[
+        low, high = self.spec.low or 0.0, self.spec.high or 1.0
+        flipped = image.flip(1) if self.spec.order == "bgr" else image
+        output = self.module(flipped * (high - low) + low)[
             ..., : image.shape[-2], : image.shape[-1]
         ]
-        stylized: Tensor = ((output.float() - self.spec.low) / span).clamp(0, 1)
-        return stylized
+        stylized: Tensor = ((output.float() - low) / (high - low)).clamp(0, 1)
+        return stylized.flip(1) if self.spec.order == "bgr" else stylized
 
 
-def distil(
+def distil_student(
     teacher: Teacher, photos: Photos, size: StudentSize, options: DistilOptions, run: Run
 ) -> tuple[FoldedStudent, float]:
     """Train a student of ``size`` and fold it; return it with the final loss.

@@ -1,23 +1,23 @@
-"""The second stage: a student distilled from a teacher's checkpoint."""
+"""The second step: a student distilled from a teacher's checkpoint."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from stylepress.artifact import Artifact
-from stylepress.compress.distil import DistilOptions, Teacher, distil, save_student
-from stylepress.compress.student import PRESETS
-from stylepress.recipe import DistilStep, Recipe
+from stylepress.compress.distil import DistilOptions, Teacher, distil_student, save_student
+from stylepress.errors import RecipeError
+from stylepress.steps import DistilStep
 from stylepress.train.board import open_board
 from stylepress.train.loop import LoopOptions, Run, fast_precision, joined_team
-from stylepress.train.photos import Photos
-from stylepress.train.stage import style_pixels
-from stylepress.train.weights.checkpoint import load_teacher
+from stylepress.train.stage import album, style_pixels
+from stylepress.train.student import PRESETS
+from stylepress.train.weights.checkpoint import load_network
 from stylepress.work import Work
 
 
-def distil_stage(recipe: Recipe, teacher: Artifact, folder: Path, work: Work) -> Artifact:
-    """Distil the recipe's student from ``teacher`` and save it, folded, in ``folder``.
+def distil(source: Artifact, step: DistilStep, out: Path, work: Work) -> Artifact:
+    """Distil a student from the checkpoint ``source`` and save it, folded, in ``out``.
 
     Only the first process of a torchrun team writes.
 
@@ -25,24 +25,22 @@ def distil_stage(recipe: Recipe, teacher: Artifact, folder: Path, work: Work) ->
         TrainingError: the loss stopped being finite.
         FrameError: no photos.
     """
-    loaded = load_teacher(teacher.folder)
-    style = style_pixels(recipe.style) if recipe.style is not None else None
-    photos = Photos.below(recipe.photos, work.progress)
-    options = distil_options(recipe.student.distil, seed=recipe.seed)
+    if step.photos is None:
+        raise RecipeError("A student is distilled on photos. Add `photos: FOLDER`.")
+    loaded = load_network(source.folder)
+    style = style_pixels(step.style) if step.style is not None else None
+    photos = album(step.photos, work)
+    options = distil_options(step, seed=step.seed or 0)
     with joined_team(work.environ) as team:
         board = open_board(work.board, team, work.progress)
         run = Run(work.folder, work.progress, resume=work.resume, team=team, board=board)
-        net, loss = distil(
-            Teacher(loaded.module, loaded.image, style),
-            photos,
-            PRESETS[recipe.student.preset],
-            options,
-            run,
+        net, loss = distil_student(
+            Teacher(loaded.module, loaded.image, style), photos, PRESETS[step.preset], options, run
         )
         if team.rank != 0:
             raise SystemExit(0)  # the first process carries on alone
         return save_student(
-            net, folder, name=recipe.name, options=options, parent=teacher.digest, loss=loss
+            net, out, name=work.name, options=options, parent=source.digest, loss=loss
         )
 
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stylepress.compress.student import Student
 from stylepress.errors import RecipeError
+from stylepress.train.student import Student
 
 
 class Taps(nn.Module):

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from stylepress.artifact import TensorSpec
 from stylepress.errors import ExportError
+from stylepress.ports import Graph, Port
 
 LEVELS = 255.0
+MODEL = "model.onnx"
+FRAME, STRENGTH, FRAME_OUT = "frame", "strength", "frame_out"
+"""The ports of a frame graph; nothing downstream knows them but by the manifest."""
+FRAME_SHAPE = ("batch", "height", "width", 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,20 @@ class ImageRange:
                 f"An image range from {self.low} to {self.high} holds no image. "
                 f"Give the value of black first, then the larger one of white."
             )
+
+    @classmethod
+    def of(cls, port: Port) -> ImageRange:
+        """Return the range and order of a network's picture input.
+
+        Raises:
+            ExportError: the port is not bound at both ends.
+        """
+        if port.low is None or port.high is None:
+            raise ExportError(
+                f"The port {port.name} does not say which values are black and white. "
+                f"Give its family a `low` and a `high`."
+            )
+        return cls(port.low, port.high, port.order == "bgr")
 
     @property
     def scale(self) -> float:
@@ -80,17 +98,25 @@ class FrameGraph(nn.Module):
         return picture.flip(1) if self.image.bgr else picture
 
     @property
-    def inputs(self) -> tuple[TensorSpec, TensorSpec]:
-        """What the manifest says of the two inputs."""
-        return (
-            TensorSpec("frame", FRAME_SHAPE, "uint8", 0, LEVELS, least=self.least),
-            TensorSpec("strength", ("batch",), "float32", 0, 1, default=1.0),
+    def ports(self) -> Graph:
+        """What the manifest says of the graph."""
+        frame = Port(
+            name=FRAME,
+            shape=FRAME_SHAPE,
+            dtype="uint8",
+            low=0,
+            high=LEVELS,
+            least=self.least,
+            meaning="the picture to stylize, RGB",
         )
-
-    @property
-    def outputs(self) -> tuple[TensorSpec]:
-        """What the manifest says of the output."""
-        return (TensorSpec("frame_out", FRAME_SHAPE, "uint8", 0, LEVELS, least=self.least),)
-
-
-FRAME_SHAPE = ("batch", "height", "width", 3)
+        strength = Port(
+            name=STRENGTH,
+            shape=("batch",),
+            dtype="float32",
+            low=0,
+            high=1,
+            default=1.0,
+            meaning="how much of the style: 0 gives the frame back, 1 the network's picture",
+        )
+        after = frame.model_copy(update={"name": FRAME_OUT, "meaning": "the stylized picture, RGB"})
+        return Graph(kind="frame", file=MODEL, inputs=(frame, strength), outputs=(after,))

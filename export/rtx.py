@@ -21,6 +21,7 @@ from typing import Any
 
 import stylepress
 from stylepress.errors import BackendError, ExportError
+from stylepress.ports import Graph
 
 PACKAGE = "tensorrt_rtx"
 CAPABILITIES: Mapping[str, str] = {
@@ -33,6 +34,8 @@ CAPABILITIES: Mapping[str, str] = {
 }
 CONVOLUTIONS = frozenset({"correlation", "deconv"})
 TIMEOUT_S = 900.0
+MOST = (1080, 1920)
+"""The largest picture of a plan whose target asks for no larger one."""
 Size = tuple[int, int]
 
 
@@ -70,13 +73,12 @@ class PlanProof:
 
 def compile_plan(
     onnx_path: Path,
+    graph: Graph,
     *,
     compute_capability: str = "8.9",
     size: Size = (512, 512),
-    least: Size = (16, 16),
-    most: Size = (1080, 1920),
 ) -> PlanProof:
-    """Compile a frame graph for one frame of any (height, width) from ``least`` to ``most``.
+    """Compile a graph for one picture of any (height, width) from its least to Full HD or ``size``.
 
     ``size`` is the one the kernels are chosen for. No GPU and no driver is needed.
 
@@ -99,7 +101,7 @@ def compile_plan(
         order = {
             "onnx": str(onnx_path.absolute()),
             "capability": CAPABILITIES[compute_capability],
-            "shapes": [[1, *sides, 3] for sides in (least, size, most)],
+            "shapes": _shapes(graph, size),
         }
         (made / "order.json").write_text(json.dumps(order), encoding="utf-8")
         _run_apart(made, onnx_path)
@@ -117,6 +119,22 @@ def compile_plan(
             activation_bytes=_activation_bytes(report["log"]),
             log=tuple(line for _, line in report["log"]),
         )
+
+
+def _shapes(graph: Graph, size: Size) -> dict[str, list[list[int]]]:
+    """Return the least, usual and largest shape of every input, for one picture at a time."""
+    least = max((port.least for port in graph.inputs), default=1)
+    usual = (max(size[0], least), max(size[1], least))
+    largest = (max(usual[0], MOST[0]), max(usual[1], MOST[1]))
+    shapes: dict[str, list[list[int]]] = {}
+    for port in graph.inputs:
+        shapes[port.name] = []
+        for sides in ((least, least), usual, largest):
+            sizes = {"batch": 1, "height": sides[0], "width": sides[1]}
+            shapes[port.name].append(
+                [dim if isinstance(dim, int) else sizes.get(dim, 1) for dim in port.shape]
+            )
+    return shapes
 
 
 def _run_apart(folder: Path, onnx_path: Path) -> None:
@@ -189,8 +207,8 @@ def _compile(folder: Path) -> None:
         config.num_compute_capabilities = 1
         config.set_compute_capability(getattr(trt.ComputeCapability, order["capability"]), 0)
         profile = builder.create_optimization_profile()
-        profile.set_shape("frame", *(tuple(shape) for shape in order["shapes"]))
-        profile.set_shape("strength", (1,), (1,), (1,))
+        for name, shapes in order["shapes"].items():
+            profile.set_shape(name, *(tuple(shape) for shape in shapes))
         config.add_optimization_profile(profile)
         plan = builder.build_serialized_network(network, config)
     else:

@@ -1,30 +1,30 @@
-"""The third stage: a student's checkpoint becomes a float bundle, and that an INT8 bundle."""
+"""The third part of the path: a checkpoint becomes a bundle, float or INT8, or a compiled plan."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from stylepress.artifact import Artifact
-from stylepress.compress.int8 import Int8Options
-from stylepress.compress.student import LEAST_SIDE as STUDENT_LEAST
-from stylepress.compress.student import student_from
-from stylepress.export.bundle import (
-    MODEL,
-    ExportOptions,
-    QuantizeOptions,
-    quantize_bundle,
-    write_bundle,
-)
+from stylepress.errors import RecipeError
+from stylepress.export.bundle import GRAPH, write_bundle
 from stylepress.export.frame_graph import FrameGraph, ImageRange
+from stylepress.export.int8.bundle import quantize_bundle
 from stylepress.export.rtx import compile_plan
 from stylepress.export.verify import Pixels
-from stylepress.progress import Progress
-from stylepress.recipe import Recipe
-from stylepress.targets.target import Target
+from stylepress.steps import EngineStep, ExportStep, QuantizeStep
+from stylepress.targets.target import load_target
+from stylepress.train.patterns import draw
 from stylepress.train.photos import Photos
-from stylepress.train.weights.checkpoint import load_teacher, read_checkpoint
+from stylepress.train.stage import album
+from stylepress.train.weights.checkpoint import load_network
+from stylepress.work import Work
+
+WATCHED = 4
+"""Pictures that a file is verified on."""
+DRAWN_PX = 512
 
 
 def frame_graph_of(checkpoint: Artifact) -> FrameGraph:
@@ -33,30 +33,28 @@ def frame_graph_of(checkpoint: Artifact) -> FrameGraph:
     Raises:
         CheckpointError: its weights do not fit what it says it is.
     """
-    family, config, state = read_checkpoint(checkpoint)
-    if family == "student":
-        spec = checkpoint.inputs[0]
-        image = ImageRange(spec.low, spec.high)
-        return FrameGraph(student_from(config, state), image, least=STUDENT_LEAST)
-    loaded = load_teacher(checkpoint.folder)
-    image = ImageRange(loaded.image.low, loaded.image.high)
-    return FrameGraph(loaded.module, image, least=loaded.image.least)
+    loaded = load_network(checkpoint.folder)
+    return FrameGraph(loaded.module, ImageRange.of(loaded.image), least=loaded.image.least)
 
 
-def export_stage(
-    recipe: Recipe, checkpoint: Artifact, folder: Path, progress: Progress
-) -> Artifact:
-    """Write and verify the float bundle of a checkpoint."""
-    photos = Photos.below(recipe.photos, progress)
+def export(source: Artifact, step: ExportStep, out: Path, work: Work) -> Artifact:
+    """Write and verify the float bundle of a checkpoint, on photos or, without any, on patterns."""
     return write_bundle(
-        checkpoint,
-        frame_graph_of(checkpoint),
-        folder,
-        name=recipe.name,
-        frames=photos.frames(len(photos)),
-        options=ExportOptions(recipe.export.opset, recipe.export.verify_sizes),
-        progress=progress,
+        source,
+        frame_graph_of(source),
+        out,
+        name=work.name,
+        photos=list(itertools.islice(_pictures(step.photos, work), WATCHED)),
+        options=step,
+        progress=work.progress,
     )
+
+
+def _pictures(folder: Path | None, work: Work) -> Iterator[Pixels]:
+    if folder is not None:
+        return album(folder, work).frames(WATCHED)
+    # One is enough to compare torch with ONNX on: the drawn pictures hold edges and flats alike.
+    return iter([draw("glass", seed=1, size=DRAWN_PX)[None]])
 
 
 @dataclass(frozen=True)
@@ -70,24 +68,20 @@ class _Frames:
         return self.photos.frames(self.limit)
 
 
-def quantize_stage(recipe: Recipe, bundle: Artifact, folder: Path, progress: Progress) -> Artifact:
-    """Write the INT8 bundle of a float bundle, calibrated on the recipe's photos."""
-    step = recipe.quantize
-    photos = Photos.below(recipe.photos, progress)
+def quantize(source: Artifact, step: QuantizeStep, out: Path, work: Work) -> Artifact:
+    """Write the INT8 bundle of a float bundle, calibrated on photos."""
+    if step.photos is None:
+        raise RecipeError("INT8 is calibrated on photos. Add `photos: FOLDER`, or `--photos DIR`.")
     return quantize_bundle(
-        bundle,
-        folder,
-        frames=_Frames(photos, step.calibration_photos),
-        options=QuantizeOptions(
-            int8=Int8Options(calibration=step.calibration, keep_float=step.keep_float),
-            min_psnr_db=step.min_psnr_db,
-            compare_sizes=recipe.export.verify_sizes,
-        ),
-        progress=progress,
+        source,
+        out,
+        frames=_Frames(album(step.photos, work), step.calibration_photos),
+        options=step,
+        progress=work.progress,
     )
 
 
-def compile_stage(bundle: Artifact, target: Target, folder: Path) -> Artifact:
+def engine(source: Artifact, step: EngineStep, out: Path, work: Work) -> Artifact:
     """Compile a bundle for a desktop RTX target with TensorRT for RTX; no GPU is needed.
 
     The plan was parsed and compiled, not run: the numbers say what the compiler made of it.
@@ -96,31 +90,32 @@ def compile_stage(bundle: Artifact, target: Target, folder: Path) -> Artifact:
         BackendError: the compiler is not installed.
         ExportError: it refuses the bundle.
     """
+    target = load_target(step.target)
+    graph = source.graphs[GRAPH]
+    work.progress.say(f"Compiling for {target.title}; nothing is run on the card.")
     proof = compile_plan(
-        bundle.path(MODEL),
+        source.path(graph.file),
+        graph,
         compute_capability=target.compute_capability or "8.9",
         size=target.size,
-        least=(bundle.inputs[0].least, bundle.inputs[0].least),
     )
 
     def fill(beside: Path) -> None:
         (beside / "engine.plan").write_bytes(proof.plan)
 
     return Artifact.create(
-        folder,
+        out,
         fill,
         kind="engine",
-        name=bundle.name,
-        inputs=bundle.inputs,
-        outputs=bundle.outputs,
+        name=source.name,
         made_by={
-            "step": "compile",
+            "step": "engine",
             "target": target.name,
             "compiler": f"TensorRT for RTX {proof.version}",
             "compute_capability": proof.capability,
             "ran_on_hardware": False,
         },
-        parent=bundle.digest,
+        parent=source.digest,
         numbers={
             "convolutions": float(len(proof.convolutions)),
             "int8_convolutions": float(len(proof.int8_convolutions)),

@@ -1,1 +1,27 @@
-"""From a bundle to frames on this device; never imports torch."""
+"""From a bundle to frames on this device."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from stylepress.runtime.model import Model
+
+__all__ = ["open_bundle"]
+
+
+def open_bundle(folder: str | PathLike[str], **options: Any) -> Model:
+    """Open a bundle in the fastest engine of this machine: ``open_bundle("candy/bundle")``.
+
+    ``options`` are those of ``stylepress.runtime.model.open_model``. Nothing of an engine is
+    imported before this is called.
+
+    Raises:
+        ArtifactError: it is no bundle, or was altered.
+        BackendError: no engine can run it here.
+    """
+    from stylepress.runtime.model import open_model
+
+    return open_model(folder, **options)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import math
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,27 +11,36 @@ from pathlib import Path
 from types import ModuleType
 from typing import Protocol
 
-import numpy as np
-
-from stylepress.errors import BackendError, FrameError, RecipeError
-from stylepress.runtime.bundle import FRAME_DIMS, Bundle, Pixels
+from stylepress.errors import BackendError, RecipeError
+from stylepress.ports import Graph
+from stylepress.runtime.bundle import Bundle
+from stylepress.runtime.feeds import Array, Feeds, Results, check_size
+from stylepress.runtime.machine import usable_cores
+from stylepress.targets.engines import ENGINES, EngineKind
 
 
 class Engine(Protocol):
-    """A bundle loaded by a backend, ready for frames.
+    """A graph of a bundle loaded by a backend, ready for feeds.
 
     ``lanes`` calls of ``run`` may be under way at once; more simply wait their turn.
     """
 
     @property
-    def lanes(self) -> int:
-        """How many frames are worked on at once."""
+    def graph(self) -> Graph:
+        """The graph it runs: its ports say what it takes and gives."""
 
-    def run(self, frame: Pixels, strength: float = 1.0) -> Pixels:
-        """Stylize (N, H, W, 3) uint8 RGB into a new array of the same shape.
+    @property
+    def lanes(self) -> int:
+        """How many calls are worked on at once."""
+
+    def run(self, feeds: Feeds, out: Mapping[str, Array] | None = None) -> Results:
+        """Run the graph once; inputs that are not fed take their defaults.
+
+        The results are new arrays, or the arrays of ``out``: C-contiguous, of the results' dtypes
+        and shapes.
 
         Raises:
-            FrameError: the frame or the strength is not what the bundle takes.
+            FrameError: the feeds are not what the ports take.
             BackendError: the engine is closed, or the backend failed.
         """
 
@@ -53,13 +60,11 @@ class EngineOptions:
             are worked on at once (most frames a second).
         threads: of all lanes together; None for as many as this process has cores.
         size: (height, width) that most frames will have; a backend may specialise for it.
-        cache: a folder where a backend may keep what it compiled.
     """
 
     lanes: int = 1
     threads: int | None = None
     size: tuple[int, int] | None = None
-    cache: Path | None = None
 
     def __post_init__(self) -> None:
         if self.lanes < 1 or (self.threads is not None and self.threads < 1):
@@ -84,46 +89,37 @@ class EngineOptions:
         return max(1, self.all_threads // self.lanes)
 
 
-@dataclass(frozen=True, slots=True)
-class Backend:
-    """Where a backend lives: our module, the package it needs, and how to install that.
-
-    The module offers ``open_engine(bundle, options) -> Engine``. ``distributions`` are the names
-    under which the package is published, for its version.
-    """
-
-    module: str
-    package: str
-    distributions: tuple[str, ...]
-    install: str
-
-
-BACKENDS: Mapping[str, Backend] = {
-    "null": Backend("stylepress.runtime.null", "stylepress", ("stylepress",), "stylepress"),
-    "onnxruntime": Backend(
-        "stylepress.runtime.ort",
-        "onnxruntime",
-        ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino"),
-        "onnxruntime",
-    ),
-    "openvino": Backend("stylepress.runtime.ov", "openvino", ("openvino",), "stylepress[openvino]"),
+BACKENDS: Mapping[str, EngineKind] = {
+    name: kind for name, kind in ENGINES.items() if kind.module is not None
 }
+"""The engines that run here, when their package is installed."""
 
 
-def open_engine(bundle: Bundle, backend: str, *, options: EngineOptions) -> Engine:
-    """Load a bundle with the backend of that name.
+def open_engine(
+    bundle: Bundle,
+    backend: str,
+    *,
+    options: EngineOptions,
+    graph: str | None = None,
+    prepared: Path | None = None,
+) -> Engine:
+    """Load a graph of a bundle (the main one unless named) with the backend of that name.
+
+    ``prepared`` is what the same backend compiled before for the same graph and options.
 
     Raises:
         BackendError: no such backend, not installed, or it cannot load the bundle.
         FrameError: ``options.size`` is smaller than the bundle takes.
     """
-    if options.size is not None:
-        check_size(*options.size, bundle.least)
-    engine: Engine = _module(backend).open_engine(bundle, options)
+    wanted = bundle.graph(graph)
+    if options.size is not None and wanted.picture is not None:
+        check_size(wanted.picture, options.size)
+    opener = load_backend(backend).open_engine
+    engine: Engine = opener(bundle, graph or bundle.main, options, prepared)
     return engine
 
 
-def find(name: str) -> Backend:
+def find(name: str) -> EngineKind:
     """Return the backend of that name.
 
     Raises:
@@ -150,7 +146,7 @@ def obstacle(backend: str) -> str:
     """
     find(backend)
     try:
-        _module(backend)
+        load_backend(backend)
     except BackendError as error:
         return str(error)
     return ""
@@ -165,70 +161,33 @@ def versions() -> dict[str, str]:
     }
 
 
-def usable_cores() -> int:
-    """Count the cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def check_frame(frame: Pixels, strength: float, least: int) -> None:
-    """Refuse what a frame graph would choke on, before it reaches native code.
-
-    Raises:
-        FrameError: not (N, H, W, 3) uint8, a side below ``least``, a strength outside [0, 1].
-    """
-    if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8:
-        kind = frame.dtype if isinstance(frame, np.ndarray) else type(frame).__name__
-        raise FrameError(
-            f"A frame is {kind}, an engine takes uint8 levels. "
-            f"Convert it to a numpy array of uint8 in 0..255."
-        )
-    if frame.ndim != FRAME_DIMS or frame.shape[3] != 3 or frame.shape[0] < 1:
-        raise FrameError(
-            f"A frame is {frame.shape}, an engine takes (N, height, width, 3) RGB. "
-            f"Drop an alpha channel, repeat a gray one, and put N = 1 in front of a single picture."
-        )
-    check_size(frame.shape[1], frame.shape[2], least)
-    if not (math.isfinite(strength) and 0 <= strength <= 1):
-        raise FrameError(f"The strength is {strength}, outside 0..1. Give a number between them.")
-
-
-def check_size(height: int, width: int, least: int) -> None:
-    """Refuse frames that are smaller than the network's margins.
-
-    Raises:
-        FrameError: a side is below ``least``.
-    """
-    if min(height, width) < least:
-        raise FrameError(
-            f"A frame is {width}x{height} pixels, this bundle takes sides from {least}. "
-            f"Enlarge the picture first."
-        )
-
-
 def closed(backend: str) -> BackendError:
     """Return the error of a call after ``close``."""
     return BackendError(f"This {backend} engine is closed. Open another with `open_engine`.")
 
 
-def _module(name: str) -> ModuleType:
+def load_backend(name: str) -> ModuleType:
+    """Import the file of a backend.
+
+    Raises:
+        BackendError: there is none of that name, or its package is not installed or not whole.
+    """
     backend = find(name)
     if util.find_spec(backend.package) is None:
         raise BackendError(
             f"The backend {name} needs the package {backend.package}, which is not installed. "
-            f"Install it with `pip install '{backend.install}'`."
+            f"Install it with `{backend.install}`."
         )
     try:
-        return import_module(backend.module)
+        return import_module(str(backend.module))
     except (ImportError, OSError) as error:
         raise BackendError(
             f"The package {backend.package} is installed but cannot be loaded ({error}). "
-            f"Install it afresh with `pip install --force-reinstall '{backend.install}'`."
+            f"Install it afresh: `{backend.install} --force-reinstall`."
         ) from error
 
 
-def _version(backend: Backend) -> str:
+def _version(backend: EngineKind) -> str:
     for distribution in backend.distributions:
         with suppress(metadata.PackageNotFoundError):
             return metadata.version(distribution)

@@ -3,145 +3,186 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
 
-from stylepress.artifact import Artifact, TensorSpec
-from stylepress.errors import ArtifactError
-from stylepress.runtime.onnx_scan import SIZE_LIMIT_BYTES, OnnxFacts, scan
+from stylepress.artifact import GOLDEN, Artifact
+from stylepress.errors import ArtifactError, RecipeError
+from stylepress.ports import Graph, Port
+from stylepress.runtime.feeds import Array
+from stylepress.runtime.onnx_scan import SIZE_LIMIT_BYTES, OnnxFacts, OnnxPort, scan
 
-MODEL = "model.onnx"
 TOLERANCE = 2.0
 """Levels of 255 by which backends may differ when the manifest names no ``golden_tolerance``."""
 GOLDEN_LIMIT_PIXELS = 1 << 24
+GOLDEN_LIMIT_BYTES = 64 << 20
 
-FRAME_DIMS = 4
-PORTS = {"frame": ("uint8", FRAME_DIMS), "strength": ("float32", 1)}
-RESULTS = {"frame_out": ("uint8", FRAME_DIMS)}
 
-Pixels = NDArray[np.uint8]
+@dataclass(frozen=True, slots=True)
+class GoldenPair:
+    """What one call of a graph was fed, and what it must give: arrays by port name."""
+
+    name: str
+    feeds: Mapping[str, Array]
+    results: Mapping[str, Array]
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A sealed frame graph, and what a runtime must know of it.
-
-    ``least`` is the smallest height and width it takes, ``strength`` the one used when nobody says
-    otherwise, ``tolerance`` the largest difference from the golden outputs, in levels of 255, with
-    which a backend still counts as agreeing.
-    """
+    """Sealed graphs, and what a runtime must know of them."""
 
     artifact: Artifact
-    facts: OnnxFacts
-    least: int
-    strength: float
-    tolerance: float
+    facts: Mapping[str, OnnxFacts]
 
     @property
-    def onnx_path(self) -> Path:
-        """The place of the frame graph."""
-        return self.artifact.path(MODEL)
+    def main(self) -> str:
+        """The graph that works on frames; in a bundle without one, the first."""
+        graphs = self.artifact.graphs
+        return next((name for name in graphs if graphs[name].kind == "frame"), next(iter(graphs)))
 
-    def model(self) -> bytes:
-        """Read the frame graph once more; engines load these bytes, never the path.
+    @property
+    def tolerance(self) -> float:
+        """The largest difference from the golden outputs with which a backend still agrees, levels."""
+        return self.artifact.numbers.get("golden_tolerance", TOLERANCE)
+
+    @property
+    def least(self) -> int:
+        """The smallest height and width of a picture that the main graph takes."""
+        picture = self.graph().picture
+        return picture.least if picture else 1
+
+    def graph(self, name: str | None = None) -> Graph:
+        """Return a graph by name, or the main one.
 
         Raises:
-            ArtifactError: the file changed since the bundle was loaded.
+            RecipeError: there is none of that name.
         """
-        return _sealed(self.artifact, MODEL)
+        wanted = name or self.main
+        if wanted not in self.artifact.graphs:
+            raise RecipeError(
+                f"{self.artifact.folder} holds no graph {wanted!r}. "
+                f"Name one of {', '.join(self.artifact.graphs)}."
+            )
+        return self.artifact.graphs[wanted]
 
-    def golden(self) -> Iterator[tuple[str, Pixels, Pixels]]:
-        """Yield (name, input, expected output), each (1, H, W, 3) uint8 RGB, of the self-test.
+    def onnx_path(self, name: str | None = None) -> Path:
+        """Return the place of a graph's file."""
+        return self.artifact.path(self.graph(name).file)
+
+    def model(self, name: str | None = None) -> bytes:
+        """Read a graph once more; engines load these bytes, never the path.
 
         Raises:
-            ArtifactError: a pair is not two RGB pictures of one size.
+            ArtifactError: the file changed since the bundle was opened.
         """
-        number = 0
-        while f"golden/{number}.in.png" in self.artifact.files:
-            before = _picture(self.artifact.path(f"golden/{number}.in.png"))
-            after = _picture(self.artifact.path(f"golden/{number}.out.png"))
-            if before.shape != after.shape:
-                raise ArtifactError(
-                    f"Golden pair {number} of {self.artifact.folder} is {_size(before)} in and "
-                    f"{_size(after)} out. Build the bundle again with `stylepress build`."
-                )
-            yield str(number), before, after
+        return _sealed(self.artifact, self.graph(name).file)
+
+    def golden(self, name: str | None = None) -> Iterator[GoldenPair]:
+        """Yield the pairs of a graph's self-test.
+
+        Raises:
+            ArtifactError: a pair lacks a port, or a file is not what its port says.
+        """
+        graph, number = self.graph(name), 0
+        while stored := self._stored(name, number):
+            feeds, results = (
+                {p.name: self._values(stored[p.name], p) for p in ports if p.name in stored}
+                for ports in (graph.inputs, graph.outputs)
+            )
+            lacking = [p.name for p in graph.inputs if p.default is None and p.name not in feeds]
+            lacking += [p.name for p in graph.outputs if p.name not in results]
+            _check_pair(self.artifact, number, lacking, (graph, feeds, results))
+            yield GoldenPair(str(number), feeds, results)
             number += 1
 
+    def _stored(self, name: str | None, number: int) -> dict[str, str]:
+        start = f"{GOLDEN}/{name or self.main}/{number}."
+        files = [file for file in self.artifact.files if file.startswith(start)]
+        return {file[len(start) :].rpartition(".")[0]: file for file in files}
 
-def load_bundle(folder: Path) -> Bundle:
-    """Read a bundle and check it: digests, one whole ONNX file, the ports of a frame graph.
+    def _values(self, file: str, port: Port) -> Array:
+        path = self.artifact.path(file)
+        return _picture(path, port) if file.endswith(".png") else _tensor(path, port)
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """Read a bundle and check it: digests, closed ONNX files, the ports that its manifest says.
 
     Raises:
-        ArtifactError: it is another kind of artifact, was altered, reads other files, or is no
-            frame graph.
+        ArtifactError: it is another kind of artifact, was altered, reads other files, or its
+            graphs are not what its manifest says.
     """
     artifact = Artifact.load(folder)
     if artifact.kind != "bundle":
         raise ArtifactError(
-            f"{folder} is a {artifact.kind} ({artifact.name}), not a bundle. "
-            f"Make a bundle of it with `stylepress build {folder}`."
+            f"{folder} is {_kind_with_article(artifact)} ({artifact.name}), not a bundle. {_mend(artifact)}"
         )
-    if MODEL not in artifact.files:
+    if not artifact.graphs:
+        raise ArtifactError(f"{folder} holds no graph. Build it again with `stylepress build`.")
+    facts = {}
+    for name, graph in artifact.graphs.items():
+        try:
+            facts[name] = scan(_sealed(artifact, graph.file))
+        except ArtifactError as error:
+            raise ArtifactError(f"{folder / graph.file}: {error}") from error
+        _check_closed(folder / graph.file, facts[name])
+        _check_ports(folder / graph.file, graph, facts[name])
+    bundle = Bundle(artifact, facts)
+    if bundle.tolerance < 0:
         raise ArtifactError(
-            f"{folder} holds no {MODEL}, only {', '.join(sorted(artifact.files)) or 'nothing'}. "
+            f"{folder} allows a tolerance of {bundle.tolerance}. "
             f"Build it again with `stylepress build`."
         )
-    try:
-        facts = scan(_sealed(artifact, MODEL))
-    except ArtifactError as error:
-        raise ArtifactError(f"{folder / MODEL}: {error}") from error
-    _check_closed(folder, facts)
-    _check_ports(folder, facts)
-    frame, strength = (_spec(artifact, name) for name in ("frame", "strength"))
-    usual = 1.0 if strength.default is None else strength.default
-    tolerance = artifact.numbers.get("golden_tolerance", TOLERANCE)
-    if not (0 <= usual <= 1 and frame.least >= 1 and tolerance >= 0):
-        raise ArtifactError(
-            f"{folder} asks for strength {usual}, frames from {frame.least} pixels and a tolerance "
-            f"of {tolerance}. Build it again with `stylepress build`."
-        )
-    return Bundle(artifact, facts, frame.least, float(usual), tolerance)
+    return bundle
 
 
-def _check_closed(folder: Path, facts: OnnxFacts) -> None:
+def _kind_with_article(artifact: Artifact) -> str:
+    return f"an {artifact.kind}" if artifact.kind == "engine" else f"a {artifact.kind}"
+
+
+def _mend(artifact: Artifact) -> str:
+    if artifact.kind == "engine":
+        return "Name the bundle it was compiled from; its engine is opened with it."
+    return f"Make a bundle of it with `stylepress export {artifact.folder}`."
+
+
+def _check_closed(path: Path, facts: OnnxFacts) -> None:
     if facts.outside:
         shown = ", ".join(facts.outside[:3])
         raise ArtifactError(
-            f"{folder / MODEL} reads data from outside itself ({shown}). A bundle is one closed "
+            f"{path} reads data from outside itself ({shown}). A bundle is one closed "
             f"file: export the model again with its weights inside."
         )
 
 
-def _check_ports(folder: Path, facts: OnnxFacts) -> None:
-    seen_in = {port.name: (port.dtype, len(port.shape or ())) for port in facts.inputs}
-    seen_out = {port.name: (port.dtype, len(port.shape or ())) for port in facts.outputs}
-    if (seen_in, seen_out) != (PORTS, RESULTS):
-        raise ArtifactError(
-            f"{folder / MODEL} takes {_ports(seen_in)} and gives {_ports(seen_out)}; a frame graph "
-            f"takes {_ports(PORTS)} and gives {_ports(RESULTS)}. "
-            f"Make one of your model with `stylepress build`."
-        )
+def _check_ports(path: Path, graph: Graph, facts: OnnxFacts) -> None:
+    for ports, actual in ((graph.inputs, facts.inputs), (graph.outputs, facts.outputs)):
+        by_name = {port.name: port for port in actual}
+        if by_name.keys() != {p.name for p in ports} or not all(
+            _fits(port, by_name[port.name]) for port in ports
+        ):
+            raise ArtifactError(
+                f"{path} has the ports {_listed(actual)} where its manifest says {_listed(ports)}. "
+                f"Make a bundle of your model with `stylepress export`."
+            )
 
 
-def _ports(ports: dict[str, tuple[str, int]]) -> str:
-    texts = [f"{name} ({dtype}, {rank} dimensions)" for name, (dtype, rank) in ports.items()]
-    return " and ".join(texts) or "nothing"
+def _fits(port: Port, actual: OnnxPort) -> bool:
+    if port.dtype != actual.dtype or len(port.shape) != len(actual.shape or ()):
+        return False
+    pairs = zip(port.shape, actual.shape or (), strict=True)
+    return all(one == two for one, two in pairs if isinstance(one, int) and isinstance(two, int))
 
 
-def _spec(artifact: Artifact, name: str) -> TensorSpec:
-    for spec in artifact.inputs:
-        if spec.name == name:
-            return spec
-    raise ArtifactError(
-        f"The manifest of {artifact.folder} describes no input {name!r}. "
-        f"Build it again with `stylepress build`."
-    )
+def _listed(ports: Iterable[Port] | Iterable[OnnxPort]) -> str:
+    texts = [f"{p.name} ({p.dtype} {', '.join(map(str, p.shape or ('?',)))})" for p in ports]
+    return " and ".join(texts) or "none"
 
 
 def _sealed(artifact: Artifact, name: str) -> bytes:
@@ -166,18 +207,56 @@ def _sealed(artifact: Artifact, name: str) -> bytes:
     return data
 
 
-def _picture(path: Path) -> Pixels:
+def _check_pair(
+    artifact: Artifact,
+    number: int,
+    lacking: list[str],
+    pair: tuple[Graph, Mapping[str, Array], Mapping[str, Array]],
+) -> None:
+    graph, feeds, results = pair
+    sizes: dict[str, int] = {}
+    for ports, arrays in ((graph.inputs, feeds), (graph.outputs, results)):
+        for port in ports:
+            shape = arrays[port.name].shape if port.name in arrays else ()
+            for size, name in zip(shape, port.shape, strict=False):
+                if isinstance(name, str) and sizes.setdefault(name, size) != size:
+                    lacking.append(f"a {port.name} of {name} {sizes[name]}")
+    if lacking:
+        raise ArtifactError(
+            f"Golden pair {number} of {artifact.folder} lacks {', '.join(lacking)}. "
+            f"Build the bundle again with `stylepress build`."
+        )
+
+
+def _picture(path: Path, port: Port) -> Array:
+    modes = {3: "RGB", 1: "L"}
+    channels = port.shape[-1] if isinstance(port.shape[-1], int) else 0
     try:
         with Image.open(path, formats=("PNG",)) as image:
-            if image.mode != "RGB" or image.width * image.height > GOLDEN_LIMIT_PIXELS:
+            if (
+                image.mode != modes.get(channels)
+                or image.width * image.height > GOLDEN_LIMIT_PIXELS
+            ):
                 raise ValueError(f"{image.width}x{image.height} {image.mode}")
-            return np.array(image)[np.newaxis]
+            return np.array(image).reshape(1, image.height, image.width, channels)
     except (OSError, SyntaxError, ValueError, Warning, Image.DecompressionBombError) as error:
         raise ArtifactError(
-            f"{path} is no golden picture, an 8-bit RGB PNG of at most {GOLDEN_LIMIT_PIXELS >> 20} "
-            f"megapixels ({error}). Build the bundle again with `stylepress build`."
+            f"{path} is no golden picture, an 8-bit PNG of {channels} channels and at most "
+            f"{GOLDEN_LIMIT_PIXELS >> 20} megapixels ({error}). "
+            f"Build the bundle again with `stylepress build`."
         ) from error
 
 
-def _size(frame: Pixels) -> str:
-    return f"{frame.shape[2]}x{frame.shape[1]}"
+def _tensor(path: Path, port: Port) -> Array:
+    try:
+        if path.stat().st_size > GOLDEN_LIMIT_BYTES:
+            raise ValueError(f"larger than {GOLDEN_LIMIT_BYTES >> 20} MiB")
+        array = load_tensors(path.read_bytes())[port.name]
+        if array.dtype != port.dtype or array.ndim != len(port.shape):
+            raise ValueError(f"{array.dtype} {array.shape}")
+    except (OSError, KeyError, ValueError, SafetensorError) as error:
+        raise ArtifactError(
+            f"{path} does not hold the golden values of {port.name} ({error}). "
+            f"Build the bundle again with `stylepress build`."
+        ) from error
+    return array

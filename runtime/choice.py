@@ -2,41 +2,39 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import platform
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from statistics import median
 from time import perf_counter
 
 import numpy as np
 
+from stylepress.cache import Cache, build_key
 from stylepress.errors import BackendError, OutputError, StylepressError, VerificationError
 from stylepress.progress import Progress
-from stylepress.replace import replacing_file
 from stylepress.runtime.backends import (
     BACKENDS,
     Engine,
     EngineOptions,
     find,
     obstacle,
-    open_engine,
-    usable_cores,
     versions,
 )
-from stylepress.runtime.bundle import Bundle, Pixels
+from stylepress.runtime.bundle import Bundle
+from stylepress.runtime.feeds import Array, check_size
+from stylepress.runtime.machine import machine
+from stylepress.runtime.prepared import ready
 
 WARM_UP = 2
 LEAST_ROUNDS, MOST_ROUNDS = 3, 15
 ENOUGH_S = 2.0
 """Measuring stops after so many seconds, once ``LEAST_ROUNDS`` are done."""
 FRAMES_A_LANE = 2
-SCHEMA = 1
+SCHEMA = 2
+LARGEST_GROUP = 21
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +56,16 @@ def fastest(
     *,
     size: tuple[int, int],
     options: EngineOptions,
-    cache: Path | None,
+    cache: Cache | None,
     candidates: Sequence[str] | None = None,
     progress: Progress,
-) -> Choice:
+) -> tuple[Choice, Engine]:
     """Choose among ``candidates`` (all but null) for frames of ``size`` (height, width).
 
     Each candidate must first reproduce the golden pairs within the bundle's tolerance; then all
-    are timed in turns. With a ``cache`` folder the answer is kept there, and the next call with
-    the same bundle, size, lanes, threads, processor and versions measures nothing.
+    are timed in turns. The winner comes back open, for ``options.size``. With a ``cache`` the
+    answer is kept there, and the next call with the same bundle, lanes, threads, processor and
+    versions, and a size of the same group (``size_group``), measures nothing.
 
     Raises:
         BackendError: a candidate is no backend, or none can run here.
@@ -76,16 +75,24 @@ def fastest(
     names = tuple(candidates or (name for name in BACKENDS if name != "null"))
     for name in names:
         find(name)
-    options = replace(options, size=size)
-    key = _key(bundle, names, options)
-    if cache is not None and (known := _recall(cache, key)):
-        return known
-    frame = _frame(bundle, size, progress)
+    picture = bundle.graph().picture
+    if picture is not None:
+        check_size(picture, size)
+    key = _key(bundle, names, options, size)
+    known = _recall(cache, key) if cache is not None else None
+    if known is not None:
+        with suppress(BackendError):  # what was measured before may be gone: then measure again
+            return known, ready(
+                bundle, known.backend, options=options, cache=cache, progress=progress
+            )
+    measured = replace(options, size=measured_size(size))
+    frame = _frame(bundle, measured.size or size, progress)
     engines: dict[str, Engine] = {}
     refused: dict[str, StylepressError] = {}
+    winner = ""
     try:
         for name in names:
-            admitted = _admit(bundle, name, options, frame)
+            admitted = _admit(bundle, name, measured, frame, (cache, progress))
             if isinstance(admitted, StylepressError):
                 refused[name] = admitted
                 progress.warn(f"{name} is left out. {admitted}")
@@ -94,58 +101,95 @@ def fastest(
         if not engines:
             raise _none(refused)
         times = _measure(engines, frame, options.lanes, progress)
+        medians = {name: round(median(taken), 4) for name, taken in times.items()}
+        winner = min(medians, key=medians.__getitem__) if options.size == measured.size else ""
     finally:
-        for engine in engines.values():
-            engine.close()
-    medians = {name: round(median(taken), 4) for name, taken in times.items()}
+        for name, engine in engines.items():
+            if name != winner:
+                engine.close()
     reasons = {name: str(error) for name, error in refused.items()}
     choice = Choice(min(medians, key=medians.__getitem__), medians, reasons, machine())
     shown = ", ".join(f"{name} {ms:.1f} ms" for name, ms in medians.items())
-    progress.say(f"{choice.backend} is fastest here at {size[1]}x{size[0]}, by frame: {shown}.")
+    height, width = measured.size or size
+    progress.say(f"{choice.backend} is fastest here at {width}x{height}, by frame: {shown}.")
     if cache is not None:
         _remember(cache, key, choice, progress)
-    return choice
+    if winner:
+        return choice, engines[winner]
+    return choice, ready(bundle, choice.backend, options=options, cache=cache, progress=progress)
 
 
-def machine() -> dict[str, str | int]:
-    """Tell what a measurement depends on: processor, usable cores, system."""
-    return {
-        "cpu": _processor(),
-        "cores": usable_cores(),
-        "architecture": platform.machine(),
-        "system": platform.system(),
-    }
+def size_group(size: tuple[int, int]) -> int:
+    """Return the group of a (height, width): sizes of one group have one fastest backend.
+
+    The area to the nearest power of two, up to 2 megapixels, beyond which the order of backends
+    stays as it is.
+
+    >>> size_group((512, 512)), size_group((500, 600)), size_group((4000, 6000))
+    (18, 18, 21)
+    """
+    return min(LARGEST_GROUP, round(math.log2(size[0] * size[1])))
+
+
+def measured_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Return the (height, width) to measure at for frames of ``size``: itself, or 2 megapixels.
+
+    >>> measured_size((720, 1280)), measured_size((4000, 6000))
+    ((720, 1280), (1180, 1770))
+    """
+    share = min(1.0, math.sqrt(2**LARGEST_GROUP / (size[0] * size[1])))
+    if share == 1.0:
+        return size
+    return max(1, int(size[0] * share) // 10 * 10), max(1, int(size[1] * share) // 10 * 10)
 
 
 def _admit(
-    bundle: Bundle, name: str, options: EngineOptions, frame: Pixels
+    bundle: Bundle,
+    name: str,
+    options: EngineOptions,
+    frame: Array,
+    around: tuple[Cache | None, Progress],
 ) -> Engine | StylepressError:
     # An engine that passed the self-test, or why there is none.
+    cache, progress = around
     try:
         if reason := obstacle(name):
             return BackendError(reason)
-        engine = open_engine(bundle, name, options=options)
+        engine = ready(bundle, name, options=options, cache=cache, progress=progress)
     except BackendError as error:
         return error
     try:
-        _self_test(bundle, engine, frame)
+        self_test(bundle, engine)
+        _run(engine, frame)
     except (BackendError, VerificationError) as error:
         engine.close()
         return error
     return engine
 
 
-def _self_test(bundle: Bundle, engine: Engine, frame: Pixels) -> None:
-    for name, before, expected in bundle.golden():
-        seen = engine.run(before)
-        worst = int(np.abs(seen.astype(np.int16) - expected).max())
-        if worst > bundle.tolerance:
-            raise VerificationError(
-                f"It differs from golden picture {name} of {bundle.artifact.folder} by {worst} "
-                f"levels, {bundle.tolerance:g} are allowed. "
-                f"Update the backend, or build the bundle again with `stylepress build`."
-            )
-    engine.run(frame)
+def self_test(bundle: Bundle, engine: Engine, graph: str | None = None) -> None:
+    """Hold an engine against the golden pairs of its graph.
+
+    Raises:
+        VerificationError: an output is further from the golden one than the bundle's tolerance.
+    """
+    for pair in bundle.golden(graph):
+        results = engine.run(pair.feeds)
+        for port, expected in pair.results.items():
+            gap = np.abs(results[port].astype(np.float64) - expected.astype(np.float64))
+            worst = float(gap.max()) if np.isfinite(gap).all() else math.inf
+            if worst > bundle.tolerance:
+                raise VerificationError(
+                    f"It differs from golden {port} {pair.name} of {bundle.artifact.folder} by "
+                    f"{worst:g}, {bundle.tolerance:g} are allowed. "
+                    f"Update the backend, or build the bundle again with `stylepress build`."
+                )
+
+
+def _run(engine: Engine, frame: Array) -> None:
+    port = engine.graph.picture
+    if port is not None:
+        engine.run({port.name: frame})
 
 
 def _none(refused: Mapping[str, StylepressError]) -> StylepressError:
@@ -157,18 +201,16 @@ def _none(refused: Mapping[str, StylepressError]) -> StylepressError:
     )
 
 
-def _frame(bundle: Bundle, size: tuple[int, int], progress: Progress) -> Pixels:
+def _frame(bundle: Bundle, size: tuple[int, int], progress: Progress) -> Array:
     # A golden picture, cut or mirrored to the size: real content, so real branches and ranges.
     height, width = size
-    for _, picture, _ in bundle.golden():
-        more = [
-            (0, 0),
-            (0, max(0, height - picture.shape[1])),
-            (0, max(0, width - picture.shape[2])),
-        ]
-        return np.ascontiguousarray(
-            np.pad(picture, [*more, (0, 0)], mode="symmetric")[:, :height, :width]
-        )
+    port = bundle.graph().picture
+    for pair in bundle.golden() if port is not None else ():
+        picture = pair.feeds[port.name] if port is not None else np.empty(0)
+        more = (max(0, height - picture.shape[1]), max(0, width - picture.shape[2]))
+        margins = [(0, 0), (0, more[0]), (0, more[1]), (0, 0)]
+        padded = np.pad(picture, margins, mode="symmetric")
+        return np.ascontiguousarray(padded[:, :height, :width])
     progress.warn(
         f"{bundle.artifact.folder} has no golden pictures, so no backend can be checked. "
         f"Build it again with `stylepress build`."
@@ -177,7 +219,7 @@ def _frame(bundle: Bundle, size: tuple[int, int], progress: Progress) -> Pixels:
 
 
 def _measure(
-    engines: Mapping[str, Engine], frame: Pixels, lanes: int, progress: Progress
+    engines: Mapping[str, Engine], frame: Array, lanes: int, progress: Progress
 ) -> dict[str, list[float]]:
     """Time all engines in turns, ABBA, so that drift of the machine falls on all alike."""
     times: dict[str, list[float]] = {name: [] for name in engines}
@@ -200,67 +242,51 @@ def _measure(
     return times
 
 
-def _frame_ms(engine: Engine, frame: Pixels, lanes: int, pool: ThreadPoolExecutor) -> float:
+def _frame_ms(engine: Engine, frame: Array, lanes: int, pool: ThreadPoolExecutor) -> float:
     frames = 1 if lanes == 1 else lanes * FRAMES_A_LANE
     began = perf_counter()
     if frames == 1:
-        engine.run(frame)
+        _run(engine, frame)
     else:
-        list(pool.map(lambda _: engine.run(frame), range(frames)))
+        list(pool.map(lambda _: _run(engine, frame), range(frames)))
     return 1e3 * (perf_counter() - began) / frames
 
 
-def _key(bundle: Bundle, names: Sequence[str], options: EngineOptions) -> dict[str, object]:
+def _key(
+    bundle: Bundle, names: Sequence[str], options: EngineOptions, size: tuple[int, int]
+) -> str:
     installed = versions()
-    return {
-        "schema": SCHEMA,
-        "bundle": bundle.artifact.digest,
-        "tolerance": bundle.tolerance,
-        "size": list(options.size or ()),
+    step = {
+        "step": "choice",
+        "size_group": size_group(size),
         "lanes": options.lanes,
         "threads": options.all_threads,
         "machine": machine(),
-        "backends": {name: installed.get(name, "missing") for name in names},
     }
+    tools = {name: installed.get(name, "missing") for name in names}
+    return build_key([bundle.artifact.digest], step, str(SCHEMA), tools)
 
 
-def _place(cache: Path, key: Mapping[str, object]) -> Path:
-    text = json.dumps(key, sort_keys=True)
-    return cache / f"choice-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
-
-
-def _recall(cache: Path, key: Mapping[str, object]) -> Choice | None:
+def _recall(cache: Cache, key: str) -> Choice | None:
     # Whatever is wrong with a record, measuring again mends it.
-    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        record = json.loads(_place(cache, key).read_text(encoding="utf-8"))
+    with suppress(KeyError, TypeError, ValueError, AttributeError):
+        record = cache.recall(key)
+        if record is None:
+            return None
         choice = Choice(
-            backend=str(record["choice"]["backend"]),
-            median_ms={str(k): float(v) for k, v in record["choice"]["median_ms"].items()},
-            refused={str(k): str(v) for k, v in record["choice"]["refused"].items()},
+            backend=str(record["backend"]),
+            median_ms={str(k): float(v) for k, v in record["median_ms"].items()},
+            refused={str(k): str(v) for k, v in record["refused"].items()},
             machine=machine(),
         )
         sane = all(math.isfinite(ms) and ms >= 0 for ms in choice.median_ms.values())
-        if record["key"] == key and sane and choice.backend in choice.median_ms:
+        if sane and choice.backend in choice.median_ms:
             return choice
     return None
 
 
-def _remember(cache: Path, key: Mapping[str, object], choice: Choice, progress: Progress) -> None:
-    record = {"key": dict(key), "choice": asdict(choice)}
+def _remember(cache: Cache, key: str, choice: Choice, progress: Progress) -> None:
     try:
-        with replacing_file(_place(cache, key)) as beside:
-            beside.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    except OutputError as error:
+        cache.remember(key, asdict(choice))
+    except (OutputError, OSError) as error:
         progress.warn(f"The choice of backend is not remembered. {error}")
-
-
-def _processor() -> str:
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() in ("model name", "Model"):
-                return value.strip()
-    with suppress(OSError):
-        text = Path("/proc/device-tree/model").read_text(encoding="utf-8")
-        return text.strip("\0\n ")
-    return platform.processor() or "unknown"

@@ -3,30 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
 
 from stylepress import __version__
-from stylepress.runtime.backends import EngineOptions, check_frame, closed
-from stylepress.runtime.bundle import Bundle, Pixels
+from stylepress.errors import BackendError
+from stylepress.ports import Graph
+from stylepress.runtime.backends import EngineOptions, closed
+from stylepress.runtime.bundle import Bundle
+from stylepress.runtime.feeds import Array, Feeds, Results, complete
 
 
-def open_engine(bundle: Bundle, options: EngineOptions) -> NullEngine:
-    """Return an engine that reads nothing of the bundle but its least side."""
-    return NullEngine(bundle.least, options)
+def open_engine(
+    bundle: Bundle, graph: str, options: EngineOptions, prepared: Path | None = None
+) -> NullEngine:
+    """Return an engine that reads nothing of the bundle but its ports.
+
+    Raises:
+        BackendError: the graph does not map pictures to pictures.
+    """
+    ports = bundle.graph(graph)
+    if ports.picture is None or ports.picture_out is None or len(ports.outputs) > 1:
+        raise BackendError(
+            f"The null backend copies pictures, and the graph {graph!r} of "
+            f"{bundle.artifact.folder} does not map one to one. Name another backend."
+        )
+    return NullEngine(ports, options)
 
 
 class NullEngine:
-    """Give every frame back as it came, in a new array."""
+    """Give every picture back as it came, in a new array."""
 
-    def __init__(self, least: int, options: EngineOptions) -> None:
-        self.least, self.lanes = least, options.lanes
+    def __init__(self, graph: Graph, options: EngineOptions) -> None:
+        self.graph, self.lanes = graph, options.lanes
+        self._source = graph.picture.name if graph.picture else ""
+        self._sink = graph.outputs[0].name
         self._open = True
 
-    def run(self, frame: Pixels, strength: float = 1.0) -> Pixels:
+    def run(self, feeds: Feeds, out: Mapping[str, Array] | None = None) -> Results:
         """Copy (N, H, W, 3) uint8."""
-        check_frame(frame, strength, self.least)
+        frame = complete(self.graph, feeds)[self._source]
         if not self._open:
             raise closed("null")
-        return frame.copy()
+        if out and self._sink in out:
+            np.copyto(out[self._sink], frame)
+            return {self._sink: out[self._sink]}
+        return {self._sink: frame.copy()}
 
     def describe(self) -> Mapping[str, str | int]:
         """Tell that one thread of the caller does it all."""

@@ -58,7 +58,7 @@ Fields = list[tuple[int, Value]]
 
 
 @dataclass(frozen=True, slots=True)
-class Port:
+class OnnxPort:
     """An input or output of the graph; a string is a free dimension, None one of any rank."""
 
     name: str
@@ -71,8 +71,8 @@ class OnnxFacts:
     """Opsets by domain ("" is ONNX itself), ports of the main graph, and names of outside data."""
 
     opsets: Mapping[str, int]
-    inputs: tuple[Port, ...]
-    outputs: tuple[Port, ...]
+    inputs: tuple[OnnxPort, ...]
+    outputs: tuple[OnnxPort, ...]
     outside: tuple[str, ...]
 
 
@@ -108,8 +108,8 @@ class _Walk:
         self.budget = FIELDS_LIMIT
         self.opsets: dict[str, int] = {}
         self.initialized: set[str] = set()
-        self.inputs: list[Port] = []
-        self.outputs: list[Port] = []
+        self.inputs: list[OnnxPort] = []
+        self.outputs: list[OnnxPort] = []
         self.outside: list[str] = []
         self.graphs = 0
 
@@ -175,7 +175,7 @@ class _Walk:
         places = (_text(pair, 2) for pair in pairs if _text(pair, 1) == "location")
         return next(places, "")
 
-    def _port(self, message: memoryview) -> Port:
+    def _port(self, message: memoryview) -> OnnxPort:
         # ValueInfoProto: name 1, type 2. TypeProto: tensor_type 1. Tensor: elem_type 1, shape 2.
         # TensorShapeProto: dim 1.
         value_info = self.fields(message)
@@ -185,7 +185,7 @@ class _Walk:
         if _messages(tensor, 2):
             dims = _messages(self._inside(tensor, 2), 1)
             shape = tuple(_dimension(self.fields(dim)) for dim in dims)
-        return Port(_text(value_info, 1), DTYPES.get(code, f"type {code}"), shape)
+        return OnnxPort(_text(value_info, 1), DTYPES.get(code, f"type {code}"), shape)
 
     def _inside(self, fields: Fields, number: int) -> Fields:
         # Protobuf merges a message that is given in several pieces.

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from threading import BoundedSemaphore
 
-import numpy as np
 import onnxruntime  # type: ignore[import-untyped]
 
 from stylepress.errors import BackendError
-from stylepress.runtime.backends import EngineOptions, check_frame, closed
-from stylepress.runtime.bundle import Bundle, Pixels
+from stylepress.ports import Graph
+from stylepress.runtime.backends import EngineOptions, closed
+from stylepress.runtime.bundle import Bundle
+from stylepress.runtime.feeds import Array, Feeds, Results, complete
 
 ERRORS_ONLY = 3
 
 
-def open_engine(bundle: Bundle, options: EngineOptions) -> OrtEngine:
-    """Load the verified bytes of the frame graph into a session.
+def open_engine(
+    bundle: Bundle, graph: str, options: EngineOptions, prepared: Path | None = None
+) -> OrtEngine:
+    """Load the verified bytes of a graph into a session; there is nothing to prepare.
 
     Raises:
         BackendError: this onnxruntime cannot load the graph.
@@ -30,45 +34,65 @@ def open_engine(bundle: Bundle, options: EngineOptions) -> OrtEngine:
     spinning = "1" if options.lanes == 1 else "0"
     settings.add_session_config_entry("session.intra_op.allow_spinning", spinning)
     settings.add_session_config_entry("session.load_model_format", "ONNX")
-    data = bundle.model()
+    data = bundle.model(graph)
     try:
         session = onnxruntime.InferenceSession(data, settings, providers=["CPUExecutionProvider"])
     except Exception as error:  # its own errors share no base
         raise BackendError(
-            f"onnxruntime {onnxruntime.__version__} cannot load {bundle.onnx_path}: {_line(error)}. "
-            f"Update onnxruntime, or export with an older opset than {bundle.facts.opsets.get('')}."
+            f"onnxruntime {onnxruntime.__version__} cannot load {bundle.onnx_path(graph)}: {_line(error)}. "
+            f"Update onnxruntime, or export with an older opset than {bundle.facts[graph].opsets.get('')}."
         ) from error
-    return OrtEngine(session, bundle.least, options)
+    return OrtEngine(session, bundle.graph(graph), options)
 
 
 class OrtEngine:
     """One session that ``lanes`` callers share; each call uses ``lane_threads`` threads."""
 
     def __init__(
-        self, session: onnxruntime.InferenceSession, least: int, options: EngineOptions
+        self, session: onnxruntime.InferenceSession, graph: Graph, options: EngineOptions
     ) -> None:
-        self.least, self.lanes, self.threads = least, options.lanes, options.lane_threads
+        self.graph, self.lanes, self.threads = graph, options.lanes, options.lane_threads
+        self._names = [port.name for port in graph.outputs]
         self._session: onnxruntime.InferenceSession | None = session
         self._turns = BoundedSemaphore(options.lanes)
 
-    def run(self, frame: Pixels, strength: float = 1.0) -> Pixels:
-        """Stylize (N, H, W, 3) uint8."""
-        check_frame(frame, strength, self.least)
+    def run(self, feeds: Feeds, out: Mapping[str, Array] | None = None) -> Results:
+        """Run the graph once."""
+        arrays = complete(self.graph, feeds)
         session = self._session
         if session is None:
             raise closed("onnxruntime")
-        weight = np.full(len(frame), strength, np.float32)
         with self._turns:
             try:
-                result: Pixels = session.run(
-                    ["frame_out"], {"frame": np.ascontiguousarray(frame), "strength": weight}
-                )[0]
+                return self._results(session, arrays, out or {})
             except Exception as error:  # its own errors share no base
+                shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
                 raise BackendError(
-                    f"onnxruntime failed on a frame of shape {frame.shape}: {_line(error)}. "
+                    f"onnxruntime failed on {shapes}: {_line(error)}. "
                     f"Try another backend, or a smaller frame."
                 ) from error
-        return result
+
+    def _results(
+        self,
+        session: onnxruntime.InferenceSession,
+        arrays: Mapping[str, Array],
+        out: Mapping[str, Array],
+    ) -> Results:
+        if not out:
+            return dict(zip(self._names, session.run(self._names, arrays), strict=True))
+        binding = session.io_binding()
+        for name, array in arrays.items():
+            binding.bind_cpu_input(name, array)
+        for name in self._names:
+            if name in out:
+                place = out[name]
+                address = place.ctypes.data
+                binding.bind_output(name, "cpu", 0, place.dtype.type, place.shape, address)
+            else:
+                binding.bind_output(name, "cpu")
+        session.run_with_iobinding(binding)
+        values = dict(zip(self._names, binding.get_outputs(), strict=True))
+        return {n: out[n] if n in out else v.numpy() for n, v in values.items()}
 
     def describe(self) -> Mapping[str, str | int]:
         """Tell version, precision and threads."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
+from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock
 from typing import Any
@@ -12,34 +13,58 @@ import numpy as np
 import openvino  # type: ignore[import-untyped]
 
 from stylepress.errors import BackendError
-from stylepress.runtime.backends import EngineOptions, check_frame, closed
-from stylepress.runtime.bundle import Bundle, Pixels
+from stylepress.ports import Graph
+from stylepress.runtime.backends import EngineOptions, closed
+from stylepress.runtime.bundle import Bundle
+from stylepress.runtime.feeds import Array, Feeds, Results, complete, result_shape
 
 PRECISION = "f32"
 """Of what is not INT8 in the graph; unset, OpenVINO computes in bf16 where the processor can."""
-KEPT_SHAPES = 3
-"""Compiled graphs kept for frames of other shapes than the one asked for."""
+KEPT_SIZES = 3
+"""Compiled graphs kept for frames of other sizes than the one asked for."""
 
-Shape = tuple[int, ...]
-ANY: Shape = ()
+BLOB = "engine.blob"
+"""What ``prepare`` leaves: a compiled graph as OpenVINO exports it, for one build of OpenVINO."""
+
+Sizes = tuple[int, ...]
+"""The sizes of all free dimensions of all inputs, in their order."""
+ANY: Sizes = ()
 
 
-def open_engine(bundle: Bundle, options: EngineOptions) -> OvEngine:
-    """Compile the verified bytes of the frame graph, for ``options.size`` if that is given.
+def open_engine(
+    bundle: Bundle, graph: str, options: EngineOptions, prepared: Path | None = None
+) -> OvEngine:
+    """Compile the verified bytes of a graph, for ``options.size`` if that is given.
+
+    ``prepared`` is a folder that ``prepare`` wrote for the same graph and options.
 
     Raises:
         BackendError: this OpenVINO cannot read or compile the graph.
     """
-    return OvEngine(Compiler(bundle, options), bundle.least, options)
+    return OvEngine(Compiler(bundle, graph, options), options, prepared)
+
+
+def prepare(bundle: Bundle, graph: str, options: EngineOptions, folder: Path) -> None:
+    """Compile a graph and write it into ``folder``, from which it opens sooner.
+
+    Raises:
+        BackendError: this OpenVINO cannot read or compile the graph.
+    """
+    compiler = Compiler(bundle, graph, options)
+    compiled = compiler.compile(compiler.usual)
+    (folder / BLOB).write_bytes(compiled.export_model().getvalue())
 
 
 class Compiler:
-    """Compile one frame graph, for one shape or for any."""
+    """Compile one graph, for one size or for any."""
 
-    def __init__(self, bundle: Bundle, options: EngineOptions) -> None:
-        self.lanes = options.lanes
-        self.place, self.opset = bundle.onnx_path, bundle.facts.opsets.get("")
+    def __init__(self, bundle: Bundle, graph: str, options: EngineOptions) -> None:
+        self.graph = bundle.graph(graph)
+        self.place, self.opset = bundle.onnx_path(graph), bundle.facts[graph].opsets.get("")
+        self.usual = _usual(self.graph, options)
+        self._data = bundle.model(graph)
         self._core = openvino.Core()
+        self._model: Any = None
         self._settings: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": PRECISION,
             "PERFORMANCE_HINT": "LATENCY" if options.lanes == 1 else "THROUGHPUT",
@@ -48,23 +73,28 @@ class Compiler:
             # Pinned threads cannot step aside for the decoder and the encoder.
             "ENABLE_CPU_PINNING": False,
         }
-        self._cache = {} if options.cache is None else {"CACHE_DIR": str(options.cache)}
-        data = bundle.model()
+
+    def compile(self, sizes: Sizes) -> Any:
+        """Compile for inputs of these sizes, or of ANY."""
         try:
-            self._model = self._core.read_model(model=data)
+            if self._model is None:  # not needed at all where a prepared graph is opened
+                self._model = self._core.read_model(model=self._data)
         except RuntimeError as error:
             raise self._refused("read", error) from error
-
-    def compile(self, shape: Shape, *, usual: bool) -> Lanes:
-        """Compile for frames of one (N, H, W, 3) shape, or of ANY; only the usual one is cached."""
-        model = self._model.clone()
-        settings = {**self._settings, **(self._cache if usual else {})}
         try:
-            if shape:
-                model.reshape({"frame": list(shape), "strength": [shape[0]]})
-            return Lanes(self._core.compile_model(model, "CPU", settings), self.lanes)
+            model = self._model.clone()
+            if sizes:
+                model.reshape(_shapes(self.graph, sizes))
+            return self._core.compile_model(model, "CPU", self._settings)
         except RuntimeError as error:
             raise self._refused("compile", error) from error
+
+    def opened(self, blob: Path) -> Any:
+        """Open what ``prepare`` wrote; compile anew when this OpenVINO cannot."""
+        try:
+            return self._core.import_model(blob.read_bytes(), "CPU", self._settings)
+        except (RuntimeError, OSError):  # another build of OpenVINO wrote it: it costs time only
+            return self.compile(self.usual)
 
     def _refused(self, verb: str, error: Exception) -> BackendError:
         return BackendError(
@@ -73,8 +103,27 @@ class Compiler:
         )
 
 
+def _usual(graph: Graph, options: EngineOptions) -> Sizes:
+    """Return the sizes of one frame of ``options.size``; ANY where an input is no picture's."""
+    if options.size is None or graph.picture is None:
+        return ANY
+    names = dict(zip(graph.picture.shape, (1, *options.size, 3), strict=True))
+    free = [name for port in graph.inputs for name in port.shape if isinstance(name, str)]
+    if any(name not in names for name in free):
+        return ANY
+    return tuple(names[name] for name in free)
+
+
+def _shapes(graph: Graph, sizes: Sizes) -> dict[str, list[int]]:
+    rest = iter(sizes)
+    return {
+        port.name: [size if isinstance(size, int) else next(rest) for size in port.shape]
+        for port in graph.inputs
+    }
+
+
 class Lanes:
-    """A compiled graph with one infer request for each frame that is worked on at once."""
+    """A compiled graph with one infer request for each call that is worked on at once."""
 
     def __init__(self, compiled: Any, lanes: int) -> None:
         self.compiled = compiled
@@ -82,21 +131,25 @@ class Lanes:
         for _ in range(lanes):
             self._free.put(compiled.create_infer_request())
 
-    def run(self, frame: Pixels, strength: float) -> Pixels:
-        """Stylize a contiguous, writable frame; waits for a free lane."""
-        weight = np.full(len(frame), strength, np.float32)
-        result = np.empty_like(frame)
+    def run(
+        self, arrays: Mapping[str, Array], results: Mapping[str, Array], graph: Graph
+    ) -> Results:
+        """Run on contiguous, writable arrays into ``results``; waits for a free lane."""
         request = self._free.get()
         try:
-            # OpenVINO reads and writes these three arrays in place and does not keep them alive:
-            # all are set anew before each inference, and live in this call until it is over.
-            request.set_tensor("frame", openvino.Tensor(frame, shared_memory=True))
-            request.set_tensor("strength", openvino.Tensor(weight, shared_memory=True))
-            request.set_tensor("frame_out", openvino.Tensor(result, shared_memory=True))
+            # OpenVINO reads and writes these arrays in place and does not keep them alive: all are
+            # set anew before each inference, and live in this call until it is over.
+            for name, array in (*arrays.items(), *results.items()):
+                request.set_tensor(name, openvino.Tensor(array, shared_memory=True))
             request.infer(share_outputs=True)
+            return {
+                port.name: results[port.name]
+                if port.name in results
+                else np.array(request.get_tensor(port.name).data)
+                for port in graph.outputs
+            }
         finally:
             self._free.put(request)
-        return result
 
     def facts(self) -> dict[str, str | int]:
         """Ask OpenVINO what it made: precision, threads, and the convolutions that run in 8 bit."""
@@ -114,26 +167,38 @@ class Lanes:
 
 
 class OvEngine:
-    """One compiled graph, for ``options.size`` or for any, and a few more for other shapes."""
+    """One compiled graph, for ``options.size`` or for any, and a few more for other sizes."""
 
-    def __init__(self, compiler: Compiler, least: int, options: EngineOptions) -> None:
-        self.least, self.lanes = least, options.lanes
-        self._usual = ANY if options.size is None else (1, *options.size, 3)
-        self._compiler, self._lock = compiler, Lock()
-        self._made = OrderedDict({self._usual: compiler.compile(self._usual, usual=True)})
-        self._facts = self._made[self._usual].facts()
+    def __init__(
+        self, compiler: Compiler, options: EngineOptions, prepared: Path | None = None
+    ) -> None:
+        self.graph, self.lanes = compiler.graph, options.lanes
+        self._usual, self._compiler, self._lock = compiler.usual, compiler, Lock()
+        if prepared is not None and (prepared / BLOB).is_file():
+            compiled = compiler.opened(prepared / BLOB)
+        else:
+            compiled = compiler.compile(compiler.usual)
+        self._by_size = OrderedDict({self._usual: Lanes(compiled, self.lanes)})
+        self._facts = self._by_size[self._usual].facts()
         self._open = True
 
-    def run(self, frame: Pixels, strength: float = 1.0) -> Pixels:
-        """Stylize (N, H, W, 3) uint8."""
-        check_frame(frame, strength, self.least)
-        if not (frame.flags.c_contiguous and frame.flags.writeable):
-            frame = frame.copy()  # OpenVINO shares no other memory
+    def run(self, feeds: Feeds, out: Mapping[str, Array] | None = None) -> Results:
+        """Run the graph once."""
+        arrays = {
+            name: array if array.flags.writeable else array.copy()  # it shares no other memory
+            for name, array in complete(self.graph, feeds).items()
+        }
+        results = dict(out or {})
+        for port in self.graph.outputs:
+            shape = result_shape(self.graph, port, arrays)
+            if port.name not in results and shape is not None:
+                results[port.name] = np.empty(shape, port.dtype)
         try:
-            return self._lanes_for(frame.shape).run(frame, strength)
+            return self._lanes_for(arrays).run(arrays, results, self.graph)
         except RuntimeError as error:
+            shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
             raise BackendError(
-                f"OpenVINO failed on a frame of shape {frame.shape}: {_reason(error)}. "
+                f"OpenVINO failed on {shapes}: {_reason(error)}. "
                 f"Try another backend, or a smaller frame."
             ) from error
 
@@ -142,24 +207,30 @@ class OvEngine:
         return {"backend": "openvino", "version": version(), "lanes": self.lanes, **self._facts}
 
     def close(self) -> None:
-        """Drop the compiled graphs; frames under way are finished first."""
+        """Drop the compiled graphs; calls under way are finished first."""
         with self._lock:
             self._open = False
-            self._made.clear()
+            self._by_size.clear()
 
-    def _lanes_for(self, shape: Shape) -> Lanes:
+    def _lanes_for(self, arrays: Mapping[str, Array]) -> Lanes:
+        sizes = tuple(
+            size
+            for port in self.graph.inputs
+            for size, name in zip(arrays[port.name].shape, port.shape, strict=True)
+            if isinstance(name, str)
+        )
         with self._lock:
             if not self._open:
                 raise closed("openvino")
             if self._usual == ANY:
-                return self._made[ANY]
-            if shape not in self._made:
-                self._made[shape] = self._compiler.compile(shape, usual=False)
-            self._made.move_to_end(shape)
-            self._made.move_to_end(self._usual)
-            while len(self._made) > 1 + KEPT_SHAPES:
-                self._made.popitem(last=False)
-            return self._made[shape]
+                return self._by_size[ANY]
+            if sizes not in self._by_size:
+                self._by_size[sizes] = Lanes(self._compiler.compile(sizes), self.lanes)
+            self._by_size.move_to_end(sizes)
+            self._by_size.move_to_end(self._usual)
+            while len(self._by_size) > 1 + KEPT_SIZES:
+                self._by_size.popitem(last=False)
+            return self._by_size[sizes]
 
 
 def version() -> str:

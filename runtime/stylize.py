@@ -11,11 +11,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Literal
 
+from stylepress.cache import Cache
 from stylepress.errors import BackendError, FrameError, OutputError, RecipeError
 from stylepress.progress import Progress
-from stylepress.runtime.backends import Engine, EngineOptions, open_engine, usable_cores
+from stylepress.runtime.backends import Engine, EngineOptions
 from stylepress.runtime.bundle import Bundle
 from stylepress.runtime.choice import fastest
+from stylepress.runtime.machine import usable_cores
 from stylepress.runtime.media.images import (
     LIMIT_PIXELS,
     PHOTO_SUFFIXES,
@@ -28,6 +30,7 @@ from stylepress.runtime.media.images import (
     write_picture,
 )
 from stylepress.runtime.media.lanes import Clocks, Styling, ordered
+from stylepress.runtime.prepared import ready
 
 MOST_LANES = 8
 """Lanes that are opened unasked: each holds a frame's activations in memory."""
@@ -134,13 +137,12 @@ def stylize(
 
 def _chooser(bundle: Bundle, options: StylizeOptions, progress: Progress) -> Opener:
     def open_chosen(wanted: EngineOptions) -> Engine:
-        backend = options.backend
-        if backend is None:
-            size, cache = wanted.size or USUAL_SIZE, options.cache
-            backend = fastest(
-                bundle, size=size, options=wanted, cache=cache, progress=progress
-            ).backend
-        return open_engine(bundle, backend, options=wanted)
+        cache = Cache(options.cache) if options.cache else None
+        if options.backend is not None:
+            return ready(bundle, options.backend, options=wanted, cache=cache, progress=progress)
+        size = wanted.size or USUAL_SIZE
+        _, engine = fastest(bundle, size=size, options=wanted, cache=cache, progress=progress)
+        return engine
 
     return open_chosen
 
@@ -254,7 +256,7 @@ class _Work:
         if size is not None:
             least = self.bundle.least
             size = (max(size[0], least), max(size[1], least))
-        return self.opener(EngineOptions(lanes=lanes, size=size, cache=self.options.cache))
+        return self.opener(EngineOptions(lanes=lanes, size=size))
 
     def _styling(self, engine: Engine) -> Styling:
         return Styling(engine, strength=self.options.strength, least=self.bundle.least)

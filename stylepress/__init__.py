@@ -4,8 +4,9 @@ Read in this order: artifact.py (what passes between stages), then one folder pe
 train/, compress/, export/, runtime/, and benchmarks/ over them all.
 """
 
-from stylepress.artifact import Artifact, TensorSpec
+from stylepress.artifact import Artifact
 from stylepress.errors import StylepressError
+from stylepress.ports import Graph, Port
 
-__all__ = ["Artifact", "StylepressError", "TensorSpec", "__version__"]
-__version__ = "0.1.0"
+__all__ = ["Artifact", "Graph", "Port", "StylepressError", "__version__"]
+__version__ = "0.2.0"

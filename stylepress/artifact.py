@@ -4,78 +4,139 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
+from pydantic import Field, ValidationError, field_validator, model_validator
+from typing_extensions import Self
+
+from stylepress.document import Section
 from stylepress.errors import ArtifactError, OutputError
+from stylepress.ports import Graph
 from stylepress.replace import replacing_folder
 
 Kind = Literal["checkpoint", "bundle", "engine"]
 MANIFEST = "manifest.json"
-SCHEMA = 1
+SCHEMA = 2
 MANIFEST_LIMIT_BYTES = 4 << 20
+GOLDEN = "golden"
+"""The folder of test pictures inside a bundle; it does not count as size of the model."""
 MOST_NEAR = 4
 """Artifacts that an error names at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class TensorSpec:
-    """Name, shape and meaning of one input or output.
-
-    A string in ``shape`` is a free dimension, e.g. ``("batch", "height", "width", 3)``.
-    ``low`` and ``high`` bound the values: ``0, 255`` for a uint8 frame.
-    ``default`` is what a runtime feeds when nobody says otherwise; None for a required input.
-    ``least`` is the smallest value that each free dimension may take.
-    """
-
-    name: str
-    shape: tuple[int | str, ...]
-    dtype: str
-    low: float
-    high: float
-    default: float | None = None
-    least: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class FileRecord:
+class FileRecord(Section):
     """Size and SHA-256 of one file of an artifact."""
 
-    sha256: str
-    size_bytes: int
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    size_bytes: int = Field(ge=0)
+
+
+class Manifest(Section):
+    """What ``manifest.json`` holds: the files of an artifact, what they mean, where they are from.
+
+    ``made_by`` is the step that made it, with its options and what came out of them; ``parent``
+    is the digest it was made from, so any number in a report leads back to the training run.
+    ``numbers`` holds what was measured while it was made. ``digest`` is the SHA-256 over all of
+    it, so that an edited bound or tolerance is refused as an edited weight is.
+    """
+
+    schema_version: Literal[2] = Field(default=2, alias="schema")
+    kind: Kind
+    name: str = Field(min_length=1)
+    files: Mapping[str, FileRecord]
+    graphs: Mapping[str, Graph] = Field(default_factory=dict)
+    made_by: Mapping[str, Any] = Field(default_factory=dict)
+    parent: str | None = None
+    numbers: Mapping[str, float] = Field(default_factory=dict)
+    digest: str = ""
+
+    @field_validator("files")
+    @classmethod
+    def _inside(cls, files: Mapping[str, FileRecord]) -> Mapping[str, FileRecord]:
+        for name in files:
+            if not inside(name) or name == MANIFEST:
+                raise ValueError(f"file name {name!r} leads outside the folder")
+        return files
+
+    @model_validator(mode="after")
+    def _graphs_have_files(self) -> Self:
+        for name, graph in self.graphs.items():
+            if graph.file not in self.files:
+                raise ValueError(f"the graph {name!r} is in {graph.file!r}, which is not listed")
+        return self
+
+    def record(self) -> dict[str, Any]:
+        """Return the manifest as plain values."""
+        return self.model_dump(mode="json", by_alias=True)
+
+    def identity(self) -> str:
+        """SHA-256 over everything but the digest itself, keys sorted."""
+        record = {key: value for key, value in self.record().items() if key != "digest"}
+        text = json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A model at rest, and how it came to be.
+    """A model at rest, and how it came to be: a folder and its manifest.
 
-    Stages read one Artifact and write another; none changes one in place. ``made_by`` is the
-    step that made it, ``parent`` the digest it was made from, so any number in a report leads
-    back to the training run. ``numbers`` holds what was measured while it was made.
+    Stages read one Artifact and write another; none changes one in place.
     """
 
-    kind: Kind
-    name: str
     folder: Path
-    files: Mapping[str, FileRecord]
-    inputs: tuple[TensorSpec, ...] = ()
-    outputs: tuple[TensorSpec, ...] = ()
-    made_by: Mapping[str, Any] = field(default_factory=dict)
-    parent: str | None = None
-    numbers: Mapping[str, float] = field(default_factory=dict)
+    manifest: Manifest
+
+    @property
+    def kind(self) -> Kind:
+        """Which kind of artifact it is."""
+        return self.manifest.kind
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.manifest.name
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the names and digests of all files."""
-        return files_digest(self.files)
+        """SHA-256 over the manifest, which holds those of all files."""
+        return self.manifest.digest
+
+    @property
+    def files(self) -> Mapping[str, FileRecord]:
+        """The files by name, relative to the folder, with forward slashes."""
+        return self.manifest.files
+
+    @property
+    def graphs(self) -> Mapping[str, Graph]:
+        """The graphs by name."""
+        return self.manifest.graphs
+
+    @property
+    def made_by(self) -> Mapping[str, Any]:
+        """The step that made it, with its options and what came out of them."""
+        return self.manifest.made_by
+
+    @property
+    def parent(self) -> str | None:
+        """The digest it was made from."""
+        return self.manifest.parent
+
+    @property
+    def numbers(self) -> Mapping[str, float]:
+        """What was measured while it was made."""
+        return self.manifest.numbers
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of all files, without the manifest."""
-        return sum(record.size_bytes for record in self.files.values())
+        """Bytes of the model: all files without the manifest and the golden pairs."""
+        return sum(
+            record.size_bytes
+            for name, record in self.files.items()
+            if not name.startswith(f"{GOLDEN}/")
+        )
 
     def path(self, name: str) -> Path:
         """Return the place of one listed file.
@@ -98,8 +159,7 @@ class Artifact:
         *,
         kind: Kind,
         name: str,
-        inputs: tuple[TensorSpec, ...] = (),
-        outputs: tuple[TensorSpec, ...] = (),
+        graphs: Mapping[str, Graph] | None = None,
         made_by: Mapping[str, Any],
         parent: str | None = None,
         numbers: Mapping[str, float] | None = None,
@@ -117,44 +177,33 @@ class Artifact:
             )
         with replacing_folder(folder) as beside:
             fill(beside)
-            files = {
-                path.relative_to(beside).as_posix(): FileRecord(
-                    file_digest(path), path.stat().st_size
-                )
-                for path in sorted(beside.rglob("*"))
-                if path.is_file()
+            # Through JSON, so that what was sealed is what will be read.
+            values = {
+                "schema": SCHEMA,
+                "kind": kind,
+                "name": name,
+                "files": _records(beside),
+                "graphs": {key: graph.model_dump() for key, graph in (graphs or {}).items()},
+                "made_by": dict(made_by),
+                "parent": parent,
+                "numbers": dict(numbers or {}),
             }
-            made = cls(
-                kind, name, folder, files, inputs, outputs, made_by, parent, dict(numbers or {})
-            )
-            text = json.dumps(made.record(), indent=2, sort_keys=True, allow_nan=False)
+            manifest = Manifest.model_validate_json(json.dumps(values, allow_nan=False))
+            manifest = manifest.model_copy(update={"digest": manifest.identity()})
+            text = json.dumps(manifest.record(), indent=1, sort_keys=True, allow_nan=False)
             (beside / MANIFEST).write_text(text + "\n", encoding="utf-8")
-        return made
-
-    def record(self) -> dict[str, Any]:
-        """Return what ``manifest.json`` holds."""
-        return {
-            "schema": SCHEMA,
-            "kind": self.kind,
-            "name": self.name,
-            "digest": self.digest,
-            "files": {name: asdict(record) for name, record in self.files.items()},
-            "inputs": [asdict(spec) for spec in self.inputs],
-            "outputs": [asdict(spec) for spec in self.outputs],
-            "made_by": dict(self.made_by),
-            "parent": self.parent,
-            "numbers": dict(self.numbers),
-        }
+        return cls(folder, manifest)
 
     @classmethod
     def load(cls, folder: Path) -> Artifact:
         """Read a manifest and check that every file is the one it was written for.
 
         Raises:
-            ArtifactError: no manifest, a manifest of another shape, a file that is missing,
-                altered, unlisted, or outside the folder.
+            ArtifactError: no manifest, a manifest of another shape or that was edited, a file that
+                is missing, altered, unlisted, a link, or outside the folder.
         """
-        artifact = cls._read(folder)
+        artifact = cls(folder, _read(folder))
+        _refuse_unlisted(artifact)
         for name, expected in artifact.files.items():
             path = folder / name
             if path.is_symlink() or not path.is_file():
@@ -162,57 +211,84 @@ class Artifact:
                     f"{folder} lacks its file {name!r}. "
                     f"Copy the whole folder again, or rebuild it with `stylepress build`."
                 )
-            seen = FileRecord(file_digest(path), path.stat().st_size)
-            if seen != expected:
+            actual = _record(path)
+            if actual != expected:
                 raise ArtifactError(
-                    f"{path} has digest {seen.sha256[:12]} ({seen.size_bytes} bytes) but its "
+                    f"{path} has digest {actual.sha256[:12]} ({actual.size_bytes} bytes) but its "
                     f"manifest expects {expected.sha256[:12]} ({expected.size_bytes} bytes). "
                     f"Copy the whole folder again, or rebuild it with `stylepress build`."
                 )
         return artifact
 
-    @classmethod
-    def _read(cls, folder: Path) -> Artifact:
-        manifest = folder / MANIFEST
-        try:
-            if manifest.stat().st_size > MANIFEST_LIMIT_BYTES:
-                raise ValueError(f"larger than {MANIFEST_LIMIT_BYTES >> 20} MiB")
-            return cls._from_record(folder, json.loads(manifest.read_text(encoding="utf-8")))
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise ArtifactError(f"{_lacking(folder)} {_meant(folder)}") from error
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise ArtifactError(
-                f"{manifest} cannot be understood ({type(error).__name__}: {error}). "
-                f"Rebuild the artifact with `stylepress build`."
-            ) from error
 
-    @classmethod
-    def _from_record(cls, folder: Path, record: dict[str, Any]) -> Artifact:
-        if record["schema"] != SCHEMA:
-            raise ValueError(f"schema {record['schema']!r}, this version reads {SCHEMA}")
-        if record["kind"] not in get_args(Kind):
-            raise ValueError(f"kind {record['kind']!r} is none of {', '.join(get_args(Kind))}")
-        files: dict[str, FileRecord] = {}
-        for name, entry in record["files"].items():
-            if not inside(name):
-                raise ValueError(f"file name {name!r} leads outside the folder")
-            files[name] = FileRecord(str(entry["sha256"]), int(entry["size_bytes"]))
-        if files_digest(files) != record["digest"]:
-            raise ValueError("the digest does not match the list of files")
-        numbers = {str(key): float(value) for key, value in record["numbers"].items()}
-        if not all(map(math.isfinite, numbers.values())):
-            raise ValueError("a number that is not finite")
-        return cls(
-            kind=record["kind"],
-            name=str(record["name"]),
-            folder=folder,
-            files=files,
-            inputs=_specs(record["inputs"]),
-            outputs=_specs(record["outputs"]),
-            made_by=dict(record["made_by"]),
-            parent=record["parent"],
-            numbers=numbers,
-        )
+def _record(path: Path) -> FileRecord:
+    return FileRecord(sha256=file_digest(path), size_bytes=path.stat().st_size)
+
+
+def _records(folder: Path) -> dict[str, dict[str, Any]]:
+    return {
+        path.relative_to(folder).as_posix(): _record(path).model_dump()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def _read(folder: Path) -> Manifest:
+    place = folder / MANIFEST
+    try:
+        if place.stat().st_size > MANIFEST_LIMIT_BYTES:
+            raise ValueError(f"larger than {MANIFEST_LIMIT_BYTES >> 20} MiB")
+        text = place.read_text(encoding="utf-8")
+        _refuse_older(folder, text)
+        manifest = Manifest.model_validate_json(text)
+        if manifest.digest != manifest.identity():
+            raise ValueError("its digest does not match what it says")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ArtifactError(f"{_lacking(folder)} {_meant(folder)}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ArtifactError(
+            f"{place} cannot be understood ({where}: {first['msg']}). "
+            f"Rebuild the artifact with `stylepress build`."
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise ArtifactError(
+            f"{place} cannot be understood ({type(error).__name__}: {error}). "
+            f"Rebuild the artifact with `stylepress build`."
+        ) from error
+    return manifest
+
+
+def _refuse_older(folder: Path, text: str) -> None:
+    """Name the command that rebuilds an artifact of a version before this one."""
+    record = json.loads(text)
+    schema = record.get("schema") if isinstance(record, dict) else None
+    if not isinstance(schema, int) or schema >= SCHEMA:
+        return
+    kind = str(record.get("kind"))
+    command = {
+        "checkpoint": f"stylepress build {folder / 'weights.safetensors'} --photos DIR",
+        "bundle": f"stylepress build RECIPE --out {folder.parent}",
+    }.get(kind, "stylepress build RECIPE")
+    raise ArtifactError(
+        f"{folder} is a {kind} of an earlier stylepress (manifest {schema}, this version reads "
+        f"{SCHEMA}). Rebuild it with `{command}`."
+    )
+
+
+def _refuse_unlisted(artifact: Artifact) -> None:
+    """Refuse anything in the folder that the manifest does not list."""
+    listed = {MANIFEST, *artifact.files}
+    folders = {parent.as_posix() for name in listed for parent in PurePosixPath(name).parents}
+    for path in sorted(artifact.folder.rglob("*")):
+        name = path.relative_to(artifact.folder).as_posix()
+        is_listed = name in folders if path.is_dir() and not path.is_symlink() else name in listed
+        if not is_listed:
+            raise ArtifactError(
+                f"{artifact.folder} holds {name!r}, which its manifest does not list. "
+                f"Remove it: an artifact is changed by building it again."
+            )
 
 
 def _lacking(folder: Path) -> str:
@@ -228,15 +304,11 @@ def _meant(path: Path) -> str:
         near = [path.parent]
     else:
         below = path.with_suffix("") if path.is_file() else path
-        near = sorted(one.parent for one in below.glob(f"*/{MANIFEST}"))
+        near = sorted(place.parent for place in below.glob(f"*/{MANIFEST}"))
     if not near:
         return "Name a folder that `stylepress build` wrote."
     *most, last = map(str, near[:MOST_NEAR])
     return f"Did you mean {', '.join(most)}{' or ' if most else ''}{last}?"
-
-
-def _specs(entries: list[dict[str, Any]]) -> tuple[TensorSpec, ...]:
-    return tuple(TensorSpec(**{**entry, "shape": tuple(entry["shape"])}) for entry in entries)
 
 
 def inside(name: str) -> bool:
@@ -247,14 +319,6 @@ def inside(name: str) -> bool:
     """
     path = PurePosixPath(name)
     return bool(name) and not path.is_absolute() and ".." not in path.parts and "\\" not in name
-
-
-def files_digest(files: Mapping[str, FileRecord]) -> str:
-    """SHA-256 over the sorted names and digests: the identity of an artifact."""
-    sha = hashlib.sha256()
-    for name in sorted(files):
-        sha.update(f"{name}\0{files[name].sha256}\n".encode())
-    return sha.hexdigest()
 
 
 def file_digest(path: Path) -> str:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from stylepress.artifact import Artifact, Kind
-from stylepress.cache import Cache, build_key, cached, code_version, content_digest
+from stylepress.artifact import Artifact
+from stylepress.cache import Cache, cached
 from stylepress.errors import RecipeError
 from stylepress.progress import Progress
-from stylepress.recipe import Recipe, changed, identity, load_recipe
+from stylepress.recipe import FLOAT, Recipe, changed, load_recipe, plain_name
+from stylepress.stages import STAGES, step_key
+from stylepress.steps import (
+    DistilStep,
+    EngineStep,
+    ExportStep,
+    LoadStep,
+    QuantizeStep,
+    Step,
+    Style,
+)
 from stylepress.work import Work
 
 if TYPE_CHECKING:
@@ -19,15 +29,25 @@ if TYPE_CHECKING:
     from stylepress.targets.target import Target
 
 Until = Literal["train", "compress", "export"]
+Precision = Literal["int8", "fp32"]
 RECIPES = (".yaml", ".yml")
+UNTIL: Mapping[Until, tuple[str, ...]] = {
+    "train": ("load", "train"),
+    "compress": ("load", "train", "distil"),
+    "export": tuple(STAGES),
+}
+"""The steps that each command does."""
 
 
 @dataclass(frozen=True)
 class BuildOptions:
     """What the command line adds to a recipe, and where the results go.
 
-    ``environ`` is where torchrun says how many processes train together, and where standard
-    weights are looked for; ``home`` is the user's folder.
+    ``as_is`` makes a bundle of a checkpoint's own network, without a student. ``precision`` is
+    that of the bundle; None for the recipe's (INT8 where photos are named). ``low``, ``high`` and
+    ``bgr`` say what a checkpoint's images are, where its family is not to be believed. ``environ``
+    is where torchrun says how many processes train together, and where standard weights are looked
+    for; ``home`` is the user's folder.
     """
 
     out: Path | None = None
@@ -35,6 +55,11 @@ class BuildOptions:
     style: Path | None = None
     target: str | None = None
     preset: str | None = None
+    as_is: bool = False
+    precision: Precision | None = None
+    image: tuple[float, float] | None = None
+    bgr: bool = False
+    device: str = "auto"
     resume: bool = False
     cache: Cache | None = None
     until: Until = "export"
@@ -63,8 +88,8 @@ class BuildResult:
 
     @property
     def float_bundle(self) -> Artifact:
-        """The student in float, which the bundle is compared with."""
-        return self.artifacts["float"]
+        """The float bundle, which an INT8 bundle is compared with."""
+        return self.artifacts.get(FLOAT) or self.bundle
 
     @property
     def bundle(self) -> Artifact:
@@ -109,9 +134,9 @@ class BuildResult:
 def build(source: Path, *, options: BuildOptions, progress: Progress) -> BuildResult:
     """Build everything ``source`` asks for, as far as ``options.until``, into ``options.out``.
 
-    ``source`` is a recipe, a weights file, or a checkpoint folder; the latter two need
-    ``options.photos``. Steps that were built before from the same inputs, by the same code, are
-    taken from the cache.
+    ``source`` is a recipe, a weights file, or a checkpoint folder; to distil from the latter two
+    needs ``options.photos``. Steps that were built before from the same inputs, by the same code
+    and tools, are taken from the cache.
 
     Raises:
         StylepressError: any step that cannot be done, with the mend.
@@ -128,38 +153,70 @@ def resolved(source: Path, options: BuildOptions) -> Recipe:
         RecipeError: a checkpoint without photos, or a recipe that does not hold.
     """
     if source.suffix.lower() in RECIPES:
-        given: dict[str, Any] = {
-            "photos": options.photos and str(options.photos.absolute()),
-            "style": options.style and str(options.style.absolute()),
-            "target": options.target,
-        }
-        recipe = load_recipe(source)
-        if options.preset:
-            student = recipe.student.model_dump(mode="json") | {"preset": options.preset}
-            given["student"] = student
-        given = {key: value for key, value in given.items() if value is not None}
-        return changed(recipe, **given) if given else recipe
+        return _adapted(load_recipe(source), options)
     if not source.exists():
         raise RecipeError(
             f"{source} does not exist. Name a recipe (.yaml), a checkpoint (.pth, .safetensors) "
             f"or a folder that stylepress wrote."
         )
-    if options.photos is None:
+    precision = options.precision or ("int8" if options.photos else "fp32")
+    if options.photos is None and (precision == "int8" or not options.as_is):
+        what = "to calibrate INT8 with" if options.as_is else "to distil and calibrate with"
         raise RecipeError(
-            f"{source} is a checkpoint, and no photos were named to distil and calibrate with. "
-            f"Add `--photos DIR`; a dozen varied photos are enough to begin."
+            f"{source} is a checkpoint, and no photos were named {what}. "
+            f"Add `--photos DIR` (a dozen varied photos are enough to begin), or make a float "
+            f"bundle of the network as it is with `--as-is`."
         )
-    return Recipe.for_checkpoint(
-        source.absolute(),
-        options.photos.absolute(),
-        style=options.style.absolute() if options.style else None,
+    low, high = options.image or (None, None)
+    order: Literal["bgr"] | None = "bgr" if options.bgr else None
+    steps: list[Step] = [LoadStep(checkpoint=source.absolute(), low=low, high=high, order=order)]
+    if not options.as_is:
+        steps.append(_distil(options.preset or "base"))
+    steps.append(ExportStep())
+    if precision == "int8":
+        steps.append(QuantizeStep(keep_float="none") if not options.as_is else QuantizeStep())
+    return Recipe(
+        name=plain_name(source.stem),
+        photos=options.photos.absolute() if options.photos else None,
+        style=Style(picture=options.style.absolute()) if options.style else None,
         target=options.target or "cpu",
-        preset=options.preset or "base",
+        steps=tuple(steps),
     )
 
 
+def _distil(preset: str) -> DistilStep:
+    return DistilStep.model_validate({"preset": preset})
+
+
+def _adapted(recipe: Recipe, options: BuildOptions) -> Recipe:
+    """Return the recipe with what the command line says instead."""
+    values: dict[str, Any] = {
+        "photos": options.photos and str(options.photos.absolute()),
+        "style": options.style and str(options.style.absolute()),
+        "target": options.target,
+    }
+    steps = list(recipe.steps)
+    if options.as_is:
+        steps = [step for step in steps if not isinstance(step, DistilStep)]
+    if options.preset:
+        steps = [
+            step.model_copy(update={"preset": options.preset})
+            if isinstance(step, DistilStep)
+            else step
+            for step in steps
+        ]
+    if options.precision == "fp32":
+        steps = [step for step in steps if not isinstance(step, QuantizeStep)]
+    elif options.precision == "int8" and not any(isinstance(s, QuantizeStep) for s in steps):
+        steps.append(QuantizeStep())
+    if tuple(steps) != recipe.steps:
+        values["steps"] = [step.model_dump(mode="json", exclude_none=True) for step in steps]
+    values = {key: value for key, value in values.items() if value is not None}
+    return changed(recipe, **values) if values else recipe
+
+
 class _Build:
-    """One run of ``build``: the recipe, the folder, and what was made so far."""
+    """One run of ``build``: the recipe, the folder, and what was built so far."""
 
     def __init__(
         self, recipe: Recipe, out: Path, options: BuildOptions, progress: Progress
@@ -167,180 +224,90 @@ class _Build:
         self.recipe, self.out, self.options, self.progress = recipe, out, options, progress
         self.artifacts: dict[str, Artifact] = {}
         self.reused: set[str] = set()
+        self._digests: dict[Path, str] = {}
+        self._shared: dict[str, Any] = {}
 
     def run(self) -> BuildResult:
-        """Go along the path, as far as asked."""
+        """Do the steps in their order, as far as asked."""
         from stylepress.targets.target import load_target, usable_engines
 
         target = load_target(self.recipe.target)
         engines = usable_engines(target)  # said before hours of training, not after
-        self._fits(target)
-        photos_digest = content_digest(self.recipe.photos)
-        self._teacher(photos_digest)
-        if self.options.until in ("compress", "export"):
-            self._student(photos_digest)
-        choice = None
-        if self.options.until == "export":
-            self._bundles(photos_digest)
-            if "tensorrt_rtx" in engines:
-                self._compiled(target)
-            choice = self._fastest(engines, target.size)
+        steps = [step for step in self.recipe.plan() if step.step in UNTIL[self.options.until]]
+        _check_fit(steps, target)
+        if "tensorrt_rtx" in engines and self.options.until == "export":
+            steps.append(EngineStep(target=self.recipe.target, folder="engine"))
+        source: Artifact | None = None
+        for step in steps:
+            source = self._step(source, step)
+        choice = self._fastest(engines, target.size) if "bundle" in self.artifacts else None
         return BuildResult(self.out, self.artifacts, frozenset(self.reused), choice)
 
-    def _fits(self, target: Target) -> None:
-        opset, precision = self.recipe.export.opset, self.recipe.quantize.precision
-        if opset > target.opset_max:
-            raise RecipeError(
-                f"The recipe exports opset {opset}, and {target.name} reads {target.opset_max} at "
-                f"most. Set `export: {{opset: {target.opset_max}}}`."
-            )
-        if precision not in target.precisions:
-            raise RecipeError(
-                f"The recipe quantizes to {precision}, and {target.name} runs "
-                f"{', '.join(target.precisions)}. Set `quantize: {{precision: ...}}` to one of them."
-            )
-
-    def _teacher(self, photos_digest: str) -> None:
-        step = self.recipe.training
-        if step is None:
-            checkpoint = self.recipe.teacher.checkpoint
-            if checkpoint is None:
-                raise RecipeError("The recipe has no teacher. Add `teacher: {checkpoint: FILE}`.")
-            key = ([content_digest(checkpoint)], {"step": "load"})
-
-            def make(folder: Path) -> Artifact:
-                from stylepress.train.stage import load_stage
-
-                return load_stage(checkpoint, folder, name=self.recipe.name)
-
-        else:
-            told = {"step": "train", "seed": self.recipe.seed, **identity(step)}
-            key = ([photos_digest, *self._style_digests()], told)
-
-            def make(folder: Path) -> Artifact:
-                from stylepress.train.stage import train_stage
-
-                return train_stage(self.recipe, folder, self._work("teacher"))
-
-        self._step("teacher", "checkpoint", key, make, rooms=("train",))
-
-    def _student(self, photos_digest: str) -> None:
-        teacher = self.artifacts["teacher"]
-        told = {
-            "step": "distil",
-            "seed": self.recipe.seed,
-            "preset": self.recipe.student.preset,
-            **identity(self.recipe.student.distil),
-        }
-        parents = [teacher.digest, photos_digest, *self._style_digests()]
-
-        def make(folder: Path) -> Artifact:
-            from stylepress.compress.stage import distil_stage
-
-            return distil_stage(self.recipe, teacher, folder, self._work("student"))
-
-        self._step("student", "checkpoint", (parents, told), make, rooms=("train", "compress"))
-
-    def _bundles(self, photos_digest: str) -> None:
-        from stylepress.export.stage import export_stage, quantize_stage
-
-        student = self.artifacts["student"]
-        rooms = ("train", "compress", "export")
-        told = {"step": "export", "name": self.recipe.name, **identity(self.recipe.export)}
-        self._step(
-            "float",
-            "bundle",
-            ([student.digest, photos_digest], told),
-            lambda folder: export_stage(self.recipe, student, folder, self.progress),
-            rooms=rooms,
+    def _step(self, source: Artifact | None, step: Step) -> Artifact:
+        """Do one step, or take its result from the cache."""
+        stage, name = STAGES[step.step], step.folder or step.step
+        alone = int(self.options.environ.get("WORLD_SIZE", "1")) == 1
+        work = Work(
+            name=self.recipe.name,
+            folder=self.out / ".training" / name,
+            board=self.out / "tensorboard" / name,
+            resume=self.options.resume,
+            device=self.options.device,
+            environ=self.options.environ,
+            home=self.options.home,
+            progress=self.progress,
+            shared=self._shared,
         )
-        floating = self.artifacts["float"]
-        if self.recipe.quantize.precision == "fp32":
-            self.artifacts["bundle"] = floating
-            if "float" in self.reused:
-                self.reused.add("bundle")
-            return
-        told = {"step": "quantize", **identity(self.recipe.quantize)}
-        self._step(
-            "bundle",
-            "bundle",
-            ([floating.digest, photos_digest], told),
-            lambda folder: quantize_stage(self.recipe, floating, folder, self.progress),
-            rooms=rooms,
+        artifact, reused = cached(
+            self.options.cache if alone else None,  # a team must not part at a cache hit
+            step_key(step, [source.digest] if source else [self.recipe.name], self._digests),
+            self.out / name,
+            kind=stage.kind,
+            build=lambda folder: stage.run(source, step, folder, work),
+            progress=self.progress,
         )
-
-    def _compiled(self, target: Target) -> None:
-        """Compile the bundle for a desktop RTX card; the plan stays beside it."""
-        from stylepress.export.stage import compile_stage
-
-        bundle = self.artifacts["bundle"]
-        self.progress.say(f"Compiling for {target.title}; nothing is run on the card.")
-        told = {"step": "compile", "target": target.model_dump(mode="json")}
-        self._step(
-            "engine",
-            "engine",
-            ([bundle.digest], told),
-            lambda folder: compile_stage(bundle, target, folder),
-            rooms=("export",),
-        )
+        self.artifacts[name] = artifact
+        if reused:
+            self.reused.add(name)
+            self.progress.say(f"{name}: built before, taken from the cache.")
+        return artifact
 
     def _fastest(self, engines: tuple[str, ...], size: tuple[int, int]) -> Choice | None:
         """Measure the target's engines that run here and remember the winner for this machine."""
         from stylepress.runtime.backends import BACKENDS, EngineOptions
-        from stylepress.runtime.bundle import load_bundle
+        from stylepress.runtime.bundle import read_bundle
         from stylepress.runtime.choice import fastest
 
         here = [engine for engine in engines if engine in BACKENDS]
         if not here:
             return None
-        return fastest(
-            load_bundle(self.artifacts["bundle"].folder),
+        choice, engine = fastest(
+            read_bundle(self.artifacts["bundle"].folder),
             size=size,
-            options=EngineOptions(),
-            cache=self.options.cache.folder if self.options.cache else None,
+            options=EngineOptions(size=size),
+            cache=self.options.cache,
             candidates=here,
             progress=self.progress,
         )
+        engine.close()
+        return choice
 
-    def _style_digests(self) -> list[str]:
-        style = self.recipe.style
-        if style is None:
-            return []
-        if style.picture is not None:
-            return [content_digest(style.picture)]
-        return [f"{style.pattern} {style.seed} {style.size}"]
 
-    def _work(self, name: str) -> Work:
-        return Work(
-            folder=self.out / ".training" / name,
-            board=self.out / "tensorboard" / name,
-            resume=self.options.resume,
-            environ=self.options.environ,
-            home=self.options.home,
-            progress=self.progress,
+def _check_fit(steps: list[Step], target: Target) -> None:
+    """Refuse what the target cannot run, before anything is trained.
+
+    Raises:
+        RecipeError: the opset or the precision is none of the target's.
+    """
+    for step in steps:
+        if isinstance(step, ExportStep) and step.opset > target.opset_max:
+            raise RecipeError(
+                f"The recipe exports opset {step.opset}, and {target.name} reads "
+                f"{target.opset_max} at most. Set `export: {{opset: {target.opset_max}}}`."
+            )
+    precision = "int8" if any(isinstance(step, QuantizeStep) for step in steps) else "fp32"
+    if precision not in target.precisions and any(isinstance(s, ExportStep) for s in steps):
+        raise RecipeError(
+            f"The recipe makes a bundle of {precision}, and {target.name} runs "
+            f"{', '.join(target.precisions)}. Choose with `--precision`."
         )
-
-    def _step(
-        self,
-        name: str,
-        kind: Kind,
-        key: tuple[list[str], dict[str, Any]],
-        make: Callable[[Path], Artifact],
-        *,
-        rooms: tuple[str, ...],
-    ) -> None:
-        parents, told = key
-        alone = int(self.options.environ.get("WORLD_SIZE", "1")) == 1
-        store = self.options.cache if alone else None  # a team must not part at a cache hit
-        made, reused = cached(
-            store,
-            build_key(parents, told, code_version(*rooms)),
-            self.out / name,
-            kind=kind,
-            build=make,
-            progress=self.progress,
-        )
-        self.artifacts[name] = made
-        if reused:
-            self.reused.add(name)
-            self.progress.say(f"{name}: built before, taken from the cache.")

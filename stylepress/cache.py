@@ -6,30 +6,37 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack, suppress
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 import stylepress
 from stylepress.artifact import MANIFEST, Artifact, Kind, file_digest
 from stylepress.errors import ArtifactError, OutputError, RecipeError
-from stylepress.lock import locked
 from stylepress.progress import Progress
+from stylepress.replace import replacing_file, writing
 
 LIMIT_BYTES = 10 << 30
+LEFTOVER_S = 3600.0
+"""Age at which a file that was never renamed to its final name belongs to nobody any more."""
 
 
-def build_key(parents: Iterable[str], step: Mapping[str, Any], code: str) -> str:
-    """SHA-256 of what decides a result: the inputs' digests in order, the step, the code.
+def build_key(
+    parents: Iterable[str], step: Mapping[str, Any], code: str, tools: Mapping[str, str]
+) -> str:
+    """SHA-256 of what decides a result: parents in order, the step, the code, versions of tools.
 
-    >>> build_key(["p"], {"a": 1, "b": 2}, "c") == build_key(["p"], {"b": 2, "a": 1}, "c")
+    >>> build_key(["p"], {"a": 1, "b": 2}, "c", {}) == build_key(["p"], {"b": 2, "a": 1}, "c", {})
     True
     """
-    identity = {"parents": list(parents), "step": dict(step), "code": code}
+    identity = {"parents": list(parents), "step": dict(step), "code": code, "tools": dict(tools)}
     text = json.dumps(identity, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -75,23 +82,13 @@ def content_digest(path: Path) -> str:
         ) from error
 
 
-def cache_folder(environ: Mapping[str, str], home: Path) -> Path:
-    """Return where the cache lives: $STYLEPRESS_CACHE, or the user's cache folder.
-
-    >>> cache_folder({"XDG_CACHE_HOME": "/c"}, Path("/h")).as_posix()
-    '/c/stylepress'
-    """
-    if named := environ.get("STYLEPRESS_CACHE"):
-        return Path(named)
-    return Path(environ.get("XDG_CACHE_HOME") or home / ".cache") / "stylepress"
-
-
 @dataclass(frozen=True)
 class Cache:
-    """Artifacts below ``folder``, each under its build key; the least used give way.
+    """Everything that is kept for later below ``folder``: artifacts, compiled engines, records.
 
-    Several processes may share one folder. What is on disk is never trusted: an entry whose
-    files are not those of its manifest is dropped and built again.
+    Each entry stands under its key; those not used for longest give way. Several processes may
+    share one folder. What is on disk is never trusted: an entry whose files are not those of its
+    manifest is dropped and built again.
     """
 
     folder: Path
@@ -103,17 +100,17 @@ class Cache:
         Raises:
             ArtifactError: an entry that is damaged or of another kind.
         """
-        entry = self._entry(key)
+        entry = self.entry(key)
         if not (entry / MANIFEST).is_file():
             return None
-        found = Artifact.load(entry)
-        if found.kind != kind:
+        artifact = Artifact.load(entry)
+        if artifact.kind != kind:
             raise ArtifactError(
-                f"{entry} holds a {found.kind}, not a {kind}. Remove that folder, or the cache."
+                f"{entry} holds a {artifact.kind}, not a {kind}. Remove that folder, or the cache."
             )
         with suppress(OSError):
             os.utime(entry)  # the time of its last use, for trim()
-        return found
+        return artifact
 
     def store(self, key: str, artifact: Artifact) -> None:
         """Keep a copy of ``artifact`` under ``key``; drop what was not used for longest.
@@ -122,45 +119,98 @@ class Cache:
             OutputError: the cache cannot be written, or the disk is full.
         """
         if artifact.size_bytes <= self.limit_bytes:
-            copied(artifact, self._entry(key))
+            copied(artifact, self.entry(key))
             self.trim(keep=key)
 
     def drop(self, key: str) -> None:
         """Forget one entry."""
-        shutil.rmtree(self._entry(key), ignore_errors=True)
+        shutil.rmtree(self.entry(key), ignore_errors=True)
+
+    def remember(self, key: str, record: Mapping[str, Any]) -> None:
+        """Keep a small record under ``key``.
+
+        Raises:
+            OutputError: the cache cannot be written, or the disk is full.
+        """
+        with replacing_file(self._record(key)) as beside:
+            beside.write_text(json.dumps(dict(record), indent=1) + "\n", encoding="utf-8")
+
+    def recall(self, key: str) -> dict[str, Any] | None:
+        """Return the record kept under ``key``; None when there is none that can be read."""
+        with suppress(OSError, ValueError, RecursionError):
+            record = json.loads(self._record(key).read_text(encoding="utf-8"))
+            if isinstance(record, dict):
+                os.utime(self._record(key))
+                return record
+        return None
 
     def size_bytes(self) -> int:
         """Bytes of all entries."""
         return sum(size for _, size, _ in self._used())
 
     def trim(self, *, keep: str = "") -> None:
-        """Drop the entries not used for longest until the rest fits ``limit_bytes``."""
+        """Remove what a killed process left, then the entries not used for longest.
+
+        Until the rest fits ``limit_bytes``. An entry that is locked is being built or copied at
+        this moment, and stays.
+        """
         entries = sorted(self._used())
         total = sum(size for _, size, _ in entries)
-        for _, size, key in entries:
-            if total <= self.limit_bytes:
-                return
-            if key == keep:
+        for used_s, size, path in entries:
+            key = path.name.split(".")[1 if path.name.startswith(".") else 0]
+            leftover = path.name.startswith(".") and used_s < time.time() - LEFTOVER_S
+            if not leftover and (total <= self.limit_bytes or key == keep):
                 continue
-            with locked(self.lock_path(key), wait=False) as held:
-                if held:  # else somebody builds or copies it at this moment
-                    self.drop(key)
+            with self.locked(key, wait=False) as held:
+                if held:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
                     total -= size
 
-    def lock_path(self, key: str) -> Path:
-        """Return the lock file that guards one entry."""
-        return self.folder / "locks" / key
+    @contextmanager
+    def locked(
+        self, key: str, *, wait: bool = True, on_wait: Callable[[], None] | None = None
+    ) -> Iterator[bool]:
+        """Hold the lock of one key while the block runs; yield whether it is held.
 
-    def _entry(self, key: str) -> Path:
+        The operating system frees it when its holder dies. Without ``wait`` a lock that somebody
+        else holds yields False; with it, ``on_wait`` is called once and the block waits its turn.
+
+        Raises:
+            OutputError: the lock cannot be written.
+        """
+        place = self.folder / "locks" / key
+        lock = FileLock(place)
+        with writing(place):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                if not wait:
+                    yield False
+                    return
+                if on_wait is not None:
+                    on_wait()
+                lock.acquire()
+        try:
+            yield True
+        finally:
+            lock.release()
+
+    def entry(self, key: str) -> Path:
+        """Return where the artifact of a key stands."""
         return self.folder / "artifacts" / key[:2] / key
 
-    def _used(self) -> list[tuple[float, int, str]]:
-        found: list[tuple[float, int, str]] = []
-        for entry in self.folder.glob("artifacts/*/*"):
+    def _record(self, key: str) -> Path:
+        return self.folder / "records" / key[:2] / f"{key}.json"
+
+    def _used(self) -> list[tuple[float, int, Path]]:
+        entries: list[tuple[float, int, Path]] = []
+        for path in (*self.folder.glob("artifacts/*/*"), *self.folder.glob("records/*/*")):
             with suppress(OSError):  # another process may drop it meanwhile
-                size = sum(file.stat().st_size for file in entry.rglob("*") if file.is_file())
-                found.append((entry.stat().st_mtime, size, entry.name))
-        return found
+                files = path.rglob("*") if path.is_dir() else (path,)
+                size = sum(file.stat().st_size for file in files if file.is_file())
+                entries.append((path.stat().st_mtime, size, path))
+        return entries
 
 
 def copied(artifact: Artifact, out: Path) -> Artifact:
@@ -172,7 +222,7 @@ def copied(artifact: Artifact, out: Path) -> Artifact:
     """
     with suppress(ArtifactError):
         standing = Artifact.load(out)
-        if standing.record() == artifact.record():
+        if standing.digest == artifact.digest:
             return standing
 
     def fill(folder: Path) -> None:
@@ -185,8 +235,7 @@ def copied(artifact: Artifact, out: Path) -> Artifact:
         fill,
         kind=artifact.kind,
         name=artifact.name,
-        inputs=artifact.inputs,
-        outputs=artifact.outputs,
+        graphs=artifact.graphs,
         made_by=artifact.made_by,
         parent=artifact.parent,
         numbers=artifact.numbers,
@@ -220,7 +269,7 @@ def cached(
 
     with ExitStack() as stack:
         try:
-            stack.enter_context(locked(store.lock_path(key), on_wait=wait))
+            stack.enter_context(store.locked(key, on_wait=wait))
         except (OutputError, OSError) as error:
             progress.warn(f"{error} This build goes on without the cache.")
             return build(out), False

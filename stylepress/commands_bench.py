@@ -30,7 +30,7 @@ from stylepress.replace import writable
 
 if TYPE_CHECKING:
     from stylepress.benchmarks.report import Report
-    from stylepress.benchmarks.scenarios.outcome import Length, Setting
+    from stylepress.benchmarks.timing.outcome import Length, Setting
     from stylepress.terminal import Terminal
 
 LONGEST_S = 120.0
@@ -117,13 +117,6 @@ def bench(
     split: Annotated[
         bool, typer.Option("--split", help="Also take a short film through, stage by stage.")
     ] = False,
-    roof: Annotated[
-        bool,
-        typer.Option(
-            "--roof",
-            help="Also measure what this machine could do at most; needs stylepress\\[export].",
-        ),
-    ] = False,
     drift: Annotated[
         bool | None,
         typer.Option(
@@ -172,7 +165,7 @@ def bench(
     $ stylepress bench runs/candy/bundle --student runs/candy/student --photos held-out -o report
     $ stylepress bench runs/candy/bundle --student runs/candy/student --clip street.mp4 -o report
     $ stylepress bench runs/candy/bundle --student runs/candy/student --photos held-out --gate
-    $ stylepress bench runs/candy/bundle --scenario fixed-rate --fps 25 --split --roof
+    $ stylepress bench runs/candy/bundle --scenario fixed-rate --fps 25 --split
     $ stylepress bench runs/candy/bundle --selftest --out floor
     """
     _check_given(context)
@@ -211,7 +204,6 @@ def bench(
         settings=_settings(context),
         length=_length(min_time),
         split=split,
-        roof=roof,
         clips=tuple(clip or ()),
         drift=DriftOptions(
             drift, references, extractor, lpips, home(), limits=load_gate(gate_file), gated=gate
@@ -269,7 +261,7 @@ def _check_given(context: typer.Context) -> None:
 
 
 def _length(min_time: float | None) -> Length:
-    from stylepress.benchmarks.scenarios.outcome import Length
+    from stylepress.benchmarks.timing.outcome import Length
 
     min_s = 5.0 if min_time is None else min_time
     return Length(min_s=min_s, most_s=max(LONGEST_S, 2 * min_s))
@@ -277,8 +269,8 @@ def _length(min_time: float | None) -> Length:
 
 def _settings(context: typer.Context) -> tuple[Setting, ...]:
     """Return the scenarios to play."""
-    from stylepress.benchmarks.scenarios.scene import Wish, setting_named
-    from stylepress.runtime.backends import usable_cores
+    from stylepress.benchmarks.timing.scene import Wish, setting_named
+    from stylepress.runtime.machine import usable_cores
 
     given = context.params
     wish = Wish(

@@ -4,19 +4,40 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from stylepress.options import Fresh, Json, Quiet, TargetName, build_cache, home, terminal
+from stylepress.steps import Preset
 
-Stage = Literal["train", "compress", "export"]
-Preset = Literal["nano", "small", "base", "texture"]
+if TYPE_CHECKING:
+    from stylepress.build import BuildOptions
+
+Stage = Literal["train", "compress"]
 
 Recipe = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe, .yaml.")]
 Out = Annotated[
     Path | None,
     typer.Option("--out", "-o", metavar="DIR", help="Where to write; default runs/NAME."),
+]
+Photos = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Folder of photos, to learn from and to calibrate with."),
+]
+BundlePrecision = Annotated[
+    Literal["int8", "fp32"] | None,
+    typer.Option(help="Of the bundle; default the recipe's, or int8 where photos are named."),
+]
+ImageValues = Annotated[
+    str | None,
+    typer.Option(
+        "--range", metavar="LOW,HIGH", help="The network's values of black and white, e.g. -1,1."
+    ),
+]
+Bgr = Annotated[bool, typer.Option("--bgr", help="The network works on BGR pictures.")]
+Device = Annotated[
+    str, typer.Option("--device", metavar="NAME", help="Where to train: auto, cpu or cuda[:n].")
 ]
 Resume = Annotated[
     bool,
@@ -29,10 +50,7 @@ def build(
         Path,
         typer.Argument(metavar="SOURCE", help="A recipe .yaml, a .pth or .safetensors checkpoint."),
     ],
-    photos: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Folder of photos; needed for a checkpoint."),
-    ] = None,
+    photos: Photos = None,
     style: Annotated[
         Path | None, typer.Option(metavar="IMG", help="Style picture, instead of the recipe's.")
     ] = None,
@@ -41,6 +59,13 @@ def build(
     preset: Annotated[
         Preset | None, typer.Option(help="Size of the student, instead of the recipe's.")
     ] = None,
+    as_is: Annotated[
+        bool, typer.Option("--as-is", help="No student: make a bundle of the network itself.")
+    ] = False,
+    precision: BundlePrecision = None,
+    image: ImageValues = None,
+    bgr: Bgr = False,
+    device: Device = "auto",
     resume: Resume = False,
     no_cache: Fresh = False,
     json: Json = False,
@@ -53,11 +78,11 @@ def build(
 
     [bold]Examples[/bold]
 
+    $ stylepress build candy.pth --as-is
     $ stylepress build candy.pth --photos photos/ --out runs/candy
     $ stylepress build recipes/glass.yaml --target x86-cpu
     """
     from stylepress.build import BuildOptions
-    from stylepress.build import build as make
 
     options = BuildOptions(
         out=out,
@@ -65,19 +90,23 @@ def build(
         style=style,
         target=target,
         preset=preset,
+        as_is=as_is,
+        precision=precision,
+        image=image_range(image),
+        bgr=bgr,
+        device=device,
         resume=resume,
         cache=build_cache(fresh=no_cache),
         environ=os.environ,
         home=home(),
     )
-    with terminal(quiet=quiet) as screen:
-        result = make(source, options=options, progress=screen)
-    screen.show_json(result.record()) if json else screen.show(result.summary())
+    _built(source, options, json=json, quiet=quiet)
 
 
 def train(
     recipe: Recipe,
     out: Out = None,
+    device: Device = "auto",
     resume: Resume = False,
     no_cache: Fresh = False,
     quiet: Quiet = False,
@@ -91,12 +120,13 @@ def train(
     $ stylepress train recipes/glass.yaml --out runs/glass
     $ torchrun --nproc-per-node 2 -m stylepress train recipes/glass.yaml
     """
-    _stage(recipe, "train", out=out, resume=resume, no_cache=no_cache, quiet=quiet)
+    _stage(recipe, "train", out=out, device=device, resume=resume, no_cache=no_cache, quiet=quiet)
 
 
 def compress(
     recipe: Recipe,
     out: Out = None,
+    device: Device = "auto",
     resume: Resume = False,
     no_cache: Fresh = False,
     quiet: Quiet = False,
@@ -109,33 +139,102 @@ def compress(
 
     $ stylepress compress recipes/glass.yaml --out runs/glass
     """
-    _stage(recipe, "compress", out=out, resume=resume, no_cache=no_cache, quiet=quiet)
+    _stage(
+        recipe, "compress", out=out, device=device, resume=resume, no_cache=no_cache, quiet=quiet
+    )
 
 
 def export(
-    recipe: Recipe,
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SOURCE", help="A .pth or .safetensors checkpoint, or a recipe .yaml."
+        ),
+    ],
+    photos: Photos = None,
     out: Out = None,
+    target: TargetName = None,
+    precision: BundlePrecision = None,
+    image: ImageValues = None,
+    bgr: Bgr = False,
     resume: Resume = False,
     no_cache: Fresh = False,
+    json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write the verified bundle of a recipe.
+    """Write the verified bundle of a checkpoint as it is, or of a recipe.
 
-    What comes before is built too, unless it was built already.
+    Of a checkpoint nothing is trained: float needs no photos, INT8 a dozen to calibrate on.
+    For a recipe, what comes before is built too, unless it was built already.
 
-    [bold]Example[/bold]
+    [bold]Examples[/bold]
 
+    $ stylepress export candy.pth
+    $ stylepress export candy.pth --precision int8 --photos photos/
     $ stylepress export recipes/glass.yaml --out runs/glass
     """
-    _stage(recipe, "export", out=out, resume=resume, no_cache=no_cache, quiet=quiet)
+    from stylepress.build import RECIPES, BuildOptions
+
+    options = BuildOptions(
+        out=out,
+        photos=photos,
+        target=target,
+        as_is=source.suffix.lower() not in RECIPES,
+        precision=precision,
+        image=image_range(image),
+        bgr=bgr,
+        resume=resume,
+        cache=build_cache(fresh=no_cache),
+        environ=os.environ,
+        home=home(),
+    )
+    _built(source, options, json=json, quiet=quiet)
 
 
 def _stage(
-    recipe: Path, until: Stage, *, out: Path | None, resume: bool, no_cache: bool, quiet: bool
+    recipe: Path,
+    until: Stage,
+    *,
+    out: Path | None,
+    device: str,
+    resume: bool,
+    no_cache: bool,
+    quiet: bool,
 ) -> None:
-    from stylepress.build import BuildOptions, build
+    from stylepress.build import BuildOptions
 
-    options = BuildOptions(out=out, until=until, resume=resume, cache=build_cache(fresh=no_cache))
+    options = BuildOptions(
+        out=out,
+        until=until,
+        device=device,
+        resume=resume,
+        cache=build_cache(fresh=no_cache),
+        environ=os.environ,
+        home=home(),
+    )
+    _built(recipe, options, json=False, quiet=quiet)
+
+
+def _built(source: Path, options: BuildOptions, *, json: bool, quiet: bool) -> None:
+    from stylepress.build import build as make
+
     with terminal(quiet=quiet) as screen:
-        result = build(recipe, options=options, progress=screen)
-    screen.show(result.summary())
+        result = make(source, options=options, progress=screen)
+    screen.show_json(result.record()) if json else screen.show(result.summary())
+
+
+def image_range(text: str | None) -> tuple[float, float] | None:
+    """Read the values of black and white as users write them.
+
+    >>> image_range("-1,1")
+    (-1.0, 1.0)
+    """
+    if text is None:
+        return None
+    try:
+        low, high = map(float, text.split(","))
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is no range of values. Write black and white, as in -1,1."
+        ) from None
+    return low, high

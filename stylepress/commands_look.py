@@ -84,7 +84,8 @@ def targets_show(
     json: Json = False,
 ) -> None:
     """Show one device profile, and which of its engines are installed here."""
-    from stylepress.targets.target import how_to_install, installed, load_target
+    from stylepress.targets.engines import ENGINES
+    from stylepress.targets.target import load_target
 
     target = load_target(name)
     values = target.model_dump(mode="json", exclude_none=True)
@@ -92,8 +93,8 @@ def targets_show(
         terminal().show_json(values)
         return
     values["engines"] = [
-        f"{engine}: installed" if installed(engine) else f"{engine}: {how_to_install(engine)}"
-        for engine in target.engines
+        f"{name}: {'installed' if ENGINES[name].installed else ENGINES[name].install}"
+        for name in target.engines
     ]
     terminal().show(facts(values))
 

@@ -55,7 +55,7 @@ def run(
     $ stylepress run runs/candy/bundle clip.mp4 clip-candy.mp4 --strength 0.8
     $ stylepress run runs/candy/bundle holiday/ holiday-candy/
     """
-    from stylepress.runtime.bundle import load_bundle
+    from stylepress.runtime.bundle import read_bundle
     from stylepress.runtime.stylize import StylizeOptions, stylize
 
     options = StylizeOptions(
@@ -69,7 +69,7 @@ def run(
         cache=user_cache(),
     )
     with terminal(quiet=quiet) as screen:
-        done = stylize(load_bundle(bundle), source, output, options=options, progress=screen)
+        done = stylize(read_bundle(bundle), source, output, options=options, progress=screen)
     if json:
         screen.show_json(asdict(done) | {"fps": done.fps})
     elif done.target is not None:

@@ -14,9 +14,9 @@ import stylepress
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "video": ("av",),
     "openvino": ("openvino",),
-    "train": ("torch", "safetensors", "tensorboard"),
-    "compress": ("torch", "safetensors", "tensorboard", "onnx"),
-    "export": ("torch", "safetensors", "tensorboard", "onnx", "onnxscript"),
+    "train": ("torch", "tensorboard"),
+    "compress": ("torch", "tensorboard", "onnx"),
+    "export": ("torch", "tensorboard", "onnx", "onnxscript"),
     "bench": ("scipy",),
     "flow": ("cv2",),
     "nvml": ("pynvml",),
@@ -40,7 +40,10 @@ DISTRIBUTIONS: Mapping[str, str] = {
     "tensorrt_rtx": "tensorrt-rtx",
 }
 """Where a module's distribution has another name."""
-BASE = ("numpy", "onnxruntime", "PIL", "pydantic", "yaml", "typer", "rich")
+BASE = (
+    *("numpy", "onnxruntime", "PIL", "pydantic", "yaml", "typer", "rich"),
+    *("filelock", "platformdirs", "safetensors"),
+)
 BASE_DISTRIBUTIONS: Mapping[str, str] = {"PIL": "pillow", "yaml": "PyYAML"}
 
 
@@ -96,7 +99,8 @@ class Health:
 
 def examine() -> Health:
     """Look at this Python, this machine, and every optional part. Imports no engine's package."""
-    from stylepress.runtime.backends import BACKENDS, missing, usable_cores
+    from stylepress.runtime.backends import BACKENDS, missing
+    from stylepress.runtime.machine import usable_cores
     from stylepress.targets.target import detect
 
     reasons = missing()

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -53,14 +53,19 @@ class Document:
         except ValidationError as error:
             found = error.errors()
             # What stands in the file comes first: a misspelt key explains the missing one.
-            found.sort(key=lambda one: (one["type"] == "missing", self.line(tuple(one["loc"]))))
+            found.sort(
+                key=lambda one: (
+                    one["type"] == "missing",
+                    self.line(self._in_file(tuple(one["loc"]))),
+                )
+            )
             problems = [self._problem(model, problem) for problem in found]
             more = len(problems) - PROBLEMS_SHOWN
             shown = problems[:PROBLEMS_SHOWN] + ([f"... and {more} more."] if more > 0 else [])
             raise RecipeError("\n".join(shown)) from error
 
     def _problem(self, model: type[BaseModel], problem: Mapping[str, Any]) -> str:
-        key: Key = tuple(problem["loc"])
+        key = self._in_file(tuple(problem["loc"]))
         name = f"`{dotted(key)}`"
         place = f"{self.source}, line {self.line(key)}" if self.lines else self.source
         message = str(problem["msg"])
@@ -78,6 +83,24 @@ class Document:
         if problem["type"] in _SHOULD:
             should = _SHOULD[problem["type"]].format(**problem.get("ctx", {}))
         return f"{place}: {name} is {_shown(problem['input'])}. It {should}."
+
+    def _in_file(self, location: Key) -> Key:
+        """Leave out of pydantic's location what the file does not hold: the tag of a union."""
+        values: Any = self.values
+        key: list[str | int] = []
+        for index, part in enumerate(location):
+            mapping = isinstance(values, Mapping)
+            tag = mapping and part not in values and part in values.values()
+            if tag and index + 1 < len(location):
+                continue
+            key.append(part)
+            if mapping:
+                values = values.get(part)
+            elif isinstance(values, list) and isinstance(part, int) and part < len(values):
+                values = values[part]
+            else:
+                values = None
+        return tuple(key)
 
     def line(self, key: Key) -> int:
         """Return the line of a key, or of the nearest section around it."""
@@ -306,6 +329,8 @@ def _model_at(model: type[BaseModel], key: Key) -> type[BaseModel] | None:
 def _model_in(annotation: Any) -> type[BaseModel] | None:
     """Find the model in ``Model``, ``Model | None``, ``tuple[Model, ...]``, ``dict[str, Model]``."""
     origin = get_origin(annotation)
+    if origin is Annotated:
+        return _model_in(get_args(annotation)[0])
     if origin in (Union, UnionType, tuple, list, dict, Mapping):
         found = (_model_in(argument) for argument in get_args(annotation))
         return next((inner for inner in found if inner is not None), None)

@@ -8,8 +8,9 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from stylepress.artifact import MANIFEST, Artifact, TensorSpec, file_digest
+from stylepress.artifact import MANIFEST, Artifact, file_digest
 from stylepress.errors import ArtifactError, CheckpointError, FrameError, InputError
+from stylepress.ports import Graph, Port
 
 HEAD_BYTES = 16
 HEADER_LIMIT_BYTES = 16 << 20
@@ -52,10 +53,8 @@ def _artifact(folder: Path) -> dict[str, Any]:
     }
     if artifact.kind == "checkpoint":
         facts.update(_network(artifact))
-    if artifact.kind == "bundle":
-        facts["opset"] = _opset(artifact)
-    facts["inputs"] = [tensor(spec) for spec in artifact.inputs]
-    facts["outputs"] = [tensor(spec) for spec in artifact.outputs]
+    for name, graph in artifact.graphs.items():
+        facts[f"graph {name}"] = _graph(artifact, graph)
     facts["made by"] = dict(artifact.made_by)
     facts["made from"] = artifact.parent
     facts["numbers"] = dict(artifact.numbers)
@@ -74,7 +73,8 @@ def _network(artifact: Artifact) -> dict[str, Any]:
 
 
 def _weights(path: Path) -> dict[str, Any]:
-    from stylepress.train.weights.families import recognise, some
+    from stylepress.train.weights.checkpoint import load_network
+    from stylepress.train.weights.families import FAMILIES, some
     from stylepress.train.weights.state import read_state
 
     state = read_state(path)
@@ -87,23 +87,24 @@ def _weights(path: Path) -> dict[str, Any]:
         "keys": some(state, most=6),
     }
     try:
-        family, config, _ = recognise(state, path)
+        loaded = load_network(path)  # the very rule of `build`, so both say the same
     except CheckpointError as error:
-        return facts | {"family": "unknown", "note": str(error)}
+        return facts | {"family": "none that can be built", "note": str(error)}
     return facts | {
-        "family": f"{family.name}: {family.title}",
-        "network": config,
-        "inputs": [tensor(family.image)],
+        "family": f"{loaded.family}: {FAMILIES[loaded.family].title}",
+        "network": dict(loaded.config),
+        "inputs": [tensor(loaded.image)],
+        "can be built": f"stylepress export {path}",
     }
 
 
 def _onnx(path: Path) -> dict[str, Any]:
-    from stylepress.runtime.onnx_scan import SIZE_LIMIT_BYTES, Port, scan
+    from stylepress.runtime.onnx_scan import SIZE_LIMIT_BYTES, OnnxPort, scan
 
     if path.stat().st_size > SIZE_LIMIT_BYTES:
         raise ArtifactError(f"{path} is too large for ONNX. Name another file.")
 
-    def port(one: Port) -> str:
+    def port(one: OnnxPort) -> str:
         shape = "any shape" if one.shape is None else f"[{', '.join(map(str, one.shape))}]"
         return f"{one.name}: {one.dtype} {shape}"
 
@@ -119,19 +120,27 @@ def _onnx(path: Path) -> dict[str, Any]:
     }
 
 
-def _opset(bundle: Artifact) -> dict[str, int]:
-    from stylepress.runtime.bundle import MODEL
-    from stylepress.runtime.onnx_scan import scan
+def _graph(artifact: Artifact, graph: Graph) -> dict[str, Any]:
+    facts: dict[str, Any] = {"kind": graph.kind, "file": graph.file}
+    if artifact.kind == "bundle":
+        from stylepress.runtime.onnx_scan import scan
 
-    return dict(scan(bundle.path(MODEL).read_bytes()).opsets)
+        facts["opset"] = dict(scan(artifact.path(graph.file).read_bytes()).opsets)
+    facts["inputs"] = [tensor(port) for port in graph.inputs]
+    facts["outputs"] = [tensor(port) for port in graph.outputs]
+    if graph.state:
+        facts["state"] = dict(graph.state)
+    return facts
 
 
-def tensor(spec: TensorSpec) -> str:
+def tensor(port: Port) -> str:
     """Describe an input or output in one line."""
-    shape = ", ".join(map(str, spec.shape))
-    text = f"{spec.name}: {spec.dtype} [{shape}], {spec.low:g} to {spec.high:g}"
-    text += f", sides from {spec.least}" if spec.least > 1 else ""
-    return text + (f", default {spec.default:g}" if spec.default is not None else "")
+    shape = ", ".join(map(str, port.shape))
+    low, high = ("open" if end is None else f"{end:g}" for end in (port.low, port.high))
+    text = f"{port.name}: {port.dtype} [{shape}], {low} to {high}"
+    text += f", sides from {port.least}" if port.least > 1 else ""
+    text += ", BGR" if port.order == "bgr" else ""
+    return text + (f", default {port.default:g}" if port.default is not None else "")
 
 
 def size(count: int) -> str:

@@ -10,9 +10,10 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import platformdirs
 import typer
 
-from stylepress.cache import Cache, cache_folder
+from stylepress.cache import Cache
 from stylepress.errors import BackendError, RecipeError
 from stylepress.terminal import Terminal
 
@@ -90,8 +91,13 @@ def build_cache(*, fresh: bool) -> Cache | None:
 
 
 def user_cache() -> Path:
-    """Return the folder of built artifacts, compiled engines and measured choices."""
-    return cache_folder(os.environ, home())
+    """Return the folder of built artifacts, compiled engines and measured choices.
+
+    $STYLEPRESS_CACHE, or the place for caches of this system's users.
+    """
+    if named := os.environ.get("STYLEPRESS_CACHE"):
+        return Path(named)
+    return platformdirs.user_cache_path("stylepress", appauthor=False)
 
 
 def home() -> Path:

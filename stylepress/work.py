@@ -1,25 +1,30 @@
-"""What a stage that trains is told besides its recipe: where to keep state, and who listens."""
+"""What a step gets besides its options: where to keep state, what to run on, who listens."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from stylepress.progress import Progress, Silent
 
 
 @dataclass(frozen=True)
 class Work:
-    """The state folder and curve folder of one training, and the world it runs in.
+    """The state folder and curve folder of one step, and the world it runs in.
 
     ``environ`` is where torchrun says how many processes train together, and where standard
-    weights are looked for; ``home`` is the user's folder.
+    weights are looked for; ``home`` is the user's folder; ``device`` is ``auto``, ``cpu`` or
+    ``cuda[:n]``. ``shared`` is what the steps of one build share, by name: decoded photos.
     """
 
+    name: str
     folder: Path
     board: Path
     resume: bool = False
+    device: str = "auto"
     environ: Mapping[str, str] = field(default_factory=dict)
     home: Path = Path()
     progress: Progress = field(default_factory=Silent)
+    shared: dict[str, Any] = field(default_factory=dict)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
-from importlib.util import find_spec
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,27 +11,13 @@ from pydantic import Field
 
 from stylepress.document import Section, load_document
 from stylepress.errors import BackendError, RecipeError
+from stylepress.targets.engines import ENGINES, EngineKind
 
 FOLDER = Path(__file__).parent
-Engine = Literal["openvino", "onnxruntime", "tensorrt_rtx", "null"]
+EngineName = Literal["openvino", "onnxruntime", "tensorrt_rtx", "null"]
+"""The keys of ``ENGINES``, for the schema of a target."""
 Precision = Literal["int8", "fp32"]
 SidePx = Annotated[int, Field(ge=16, le=8192)]
-
-MODULES: dict[Engine, str | None] = {
-    "openvino": "openvino",
-    "onnxruntime": "onnxruntime",
-    "tensorrt_rtx": "tensorrt_rtx",
-    "null": None,
-}
-"""The Python package that each engine needs."""
-
-EXTRAS: dict[Engine, str | None] = {
-    "openvino": "openvino",
-    "onnxruntime": None,  # the base installation has it
-    "tensorrt_rtx": "rtx",
-    "null": None,
-}
-"""The extra of stylepress that brings the package; None where no extra is needed."""
 
 
 class Budgets(Section):
@@ -49,7 +34,7 @@ class Target(Section):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$", description="as --target takes it")
     title: str = Field(min_length=1, description="what the device is, in words")
     arch: Literal["x86_64", "aarch64", "any"] = Field(description="x86_64, aarch64 or any")
-    engines: tuple[Engine, ...] = Field(min_length=1, description="in order of preference")
+    engines: tuple[EngineName, ...] = Field(min_length=1, description="in order of preference")
     precisions: tuple[Precision, ...] = Field(min_length=1, description="that the device runs")
     opset_max: int = Field(ge=13, le=23, description="newest ONNX opset that its engines read")
     compute_capability: str | None = Field(
@@ -99,30 +84,18 @@ def detect(machine: str) -> str:
     return known.get(machine.lower(), "cpu")
 
 
-def installed(engine: Engine) -> bool:
-    """Say whether the Python package of an engine can be imported, without importing it."""
-    module = MODULES[engine]
-    return module is None or find_spec(module) is not None
-
-
-def how_to_install(engine: Engine) -> str:
-    """Return the command that installs an engine."""
-    extra = EXTRAS[engine]
-    return f"pip install 'stylepress[{extra}]'" if extra else "pip install stylepress"
-
-
 def usable_engines(
-    target: Target, is_installed: Callable[[Engine], bool] = installed
-) -> tuple[Engine, ...]:
+    target: Target, engines: Mapping[str, EngineKind] = ENGINES
+) -> tuple[EngineName, ...]:
     """Return the engines of a target that are installed here, the preferred one first.
 
     Raises:
         BackendError: none is; the extra to install is named.
     """
-    usable = tuple(engine for engine in target.engines if is_installed(engine))
+    usable = tuple(name for name in target.engines if engines[name].installed)
     if not usable:
         raise BackendError(
             f"Target {target.name!r} needs {' or '.join(target.engines)}, not installed here. "
-            f"Run `{how_to_install(target.engines[0])}`, or choose another --target."
+            f"Run `{engines[target.engines[0]].install}`, or choose another --target."
         )
     return usable

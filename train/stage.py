@@ -1,16 +1,18 @@
-"""The first stage: a recipe's teacher, trained or loaded, as a checkpoint artifact."""
+"""The first steps: a network loaded or trained, as a checkpoint artifact."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import stylepress
 from stylepress.artifact import Artifact
 from stylepress.errors import RecipeError
-from stylepress.recipe import Recipe, Style, TrainStep
+from stylepress.ports import Port
+from stylepress.steps import LoadStep, Style, TrainStep
 from stylepress.train.board import open_board
 from stylepress.train.loop import LoopOptions, Run, fast_precision, joined_team
 from stylepress.train.patterns import draw
@@ -18,32 +20,99 @@ from stylepress.train.perceptual import PerceptualLoss, load_vgg16
 from stylepress.train.photos import Photos, read_style
 from stylepress.train.style_loss import ImageLoss, StyleContentLoss
 from stylepress.train.teacher import TeacherOptions, save_teacher, train_teacher
-from stylepress.train.weights.checkpoint import load_teacher, save_checkpoint
+from stylepress.train.weights.checkpoint import load_network, save_checkpoint
 from stylepress.train.weights.standard import require_weights
 from stylepress.work import Work
 
+TRIAL_PX = 256
+FLAT_SHARE = 0.02
+"""A picture whose values lie closer together than this share of the range shows nothing."""
 
-def load_stage(checkpoint: Path, folder: Path, *, name: str) -> Artifact:
-    """Turn somebody's weights of a known family into a checkpoint artifact in ``folder``.
+
+def load(source: Artifact | None, step: LoadStep, out: Path, work: Work) -> Artifact:
+    """Turn somebody's weights of a known family into a checkpoint artifact in ``out``.
+
+    The network is run once, on a photo where there are some: what comes out far from the range it
+    is said to have is warned about.
 
     Raises:
         CheckpointError: unsafe, damaged, not finite, or of no known family.
     """
-    loaded = load_teacher(checkpoint)
+    loaded = load_network(step.checkpoint)
+    image = loaded.image
+    update = {key: getattr(step, key) for key in ("low", "high", "order")}
+    image = image.model_copy(update={key: v for key, v in update.items() if v is not None})
+    trial = trial_picture(step.photos, work)
+    doubt = range_doubt(loaded.module, image, trial)
+    if doubt:
+        work.progress.warn(f"{step.checkpoint.name}: {doubt}")
     return save_checkpoint(
         loaded.module,
-        folder,
+        out,
         family=loaded.family,
         config=loaded.config,
-        spec=loaded.image,
-        made_by={"step": "load", "stylepress": stylepress.__version__, "from": checkpoint.name},
-        name=name,
+        spec=image,
+        made_by={
+            "step": "load",
+            "stylepress": stylepress.__version__,
+            "from": step.checkpoint.name,
+        },
+        name=work.name,
         parent=loaded.digest,
     )
 
 
-def train_stage(recipe: Recipe, folder: Path, work: Work) -> Artifact:
-    """Train the recipe's teacher on its style and photos, and save it in ``folder``.
+def trial_picture(folder: Path | None, work: Work) -> Tensor:
+    """Return a picture to try a network on, (1, 3, 256, 256) float32 in [0, 1].
+
+    The first photo that can be read; without photos a drawn pattern.
+    """
+    if folder is not None:
+        (frame,) = album(folder, work).frames(1, most_side=2 * TRIAL_PX)
+    else:
+        frame = draw("glass", seed=1, size=TRIAL_PX)[None]
+    pixels = torch.from_numpy(np.array(frame)).permute(0, 3, 1, 2).float() / 255
+    return nn.functional.interpolate(pixels, (TRIAL_PX, TRIAL_PX), mode="area")
+
+
+def range_doubt(module: nn.Module, image: Port, picture: Tensor) -> str:
+    """Say why a network's pictures are not in the range of ``image``, with the mend; "" when so.
+
+    ``picture`` is (1, 3, H, W) float32 in [0, 1].
+    """
+    low, high = float(image.low or 0.0), float(image.high or 0.0)
+    span = high - low
+    with torch.no_grad():
+        output = module(picture * span + low).float()
+    ends = torch.quantile(output.flatten()[:1_000_000], torch.tensor([0.01, 0.99]))
+    least, most = (float(end) for end in ends)
+    shown = f"its pictures hold values from {least:.3g} to {most:.3g}, where"
+    declared = f"{low:g} (black) to {high:g} (white) is declared"
+    if span > 4 and most - least < FLAT_SHARE * span and least > -1.6 and most < 1.6:
+        guess = "-1,1" if least < -0.2 else "0,1"
+        return f"{shown} {declared}. If its own range is another, say so with `--range {guess}`."
+    if span <= 4 and most > 8 * high:
+        return f"{shown} {declared}. If its own range is another, say so with `--range 0,255`."
+    if most <= low + FLAT_SHARE * span or least >= high - FLAT_SHARE * span:
+        colour = "black" if most <= low + FLAT_SHARE * span else "white"
+        return (
+            f"its pictures are all {colour}: {shown[len('its pictures ') :]} {declared}. "
+            f"Say its own range with `--range LOW,HIGH`, or take another snapshot of it."
+        )
+    return ""
+
+
+def album(folder: Path, work: Work) -> Photos:
+    """Return the photos of a folder: listed and decoded once for all steps of a build."""
+    photos = work.shared.get(f"photos {folder}")
+    if not isinstance(photos, Photos):
+        photos = Photos.below(folder, work.progress)
+        work.shared[f"photos {folder}"] = photos
+    return photos
+
+
+def train(source: Artifact | None, step: TrainStep, out: Path, work: Work) -> Artifact:
+    """Train a teacher on a style and photos, and save it in ``out``.
 
     Only the first process of a torchrun team writes.
 
@@ -51,18 +120,14 @@ def train_stage(recipe: Recipe, folder: Path, work: Work) -> Artifact:
         TrainingError: the loss stopped being finite.
         FrameError: no photos, or a style picture that cannot be read.
     """
-    step = recipe.training
-    if step is None or recipe.style is None:
-        raise RecipeError(
-            "This recipe loads its teacher, so there is nothing to train. "
-            "Give it `teacher: {train: {}}` and a `style`."
-        )
+    if step.style is None or step.photos is None:
+        raise RecipeError("A teacher is trained on a style and photos. Add `style` and `photos`.")
     options = TeacherOptions(
         loop=LoopOptions(
             steps=step.steps,
             batch=step.batch,
             learning_rate=step.learning_rate,
-            seed=recipe.seed,
+            seed=step.seed or 0,
             save_every=step.save_every,
             sample_every=step.sample_every,
             precision=fast_precision(),
@@ -71,15 +136,15 @@ def train_stage(recipe: Recipe, folder: Path, work: Work) -> Artifact:
         blocks=step.blocks,
         crop_px=step.crop_px,
     )
-    photos = Photos.below(recipe.photos, work.progress)
-    loss = _loss(step, style_pixels(recipe.style), work)
+    photos = album(step.photos, work)
+    loss = _loss(step, style_pixels(step.style), work)
     with joined_team(work.environ) as team:
         board = open_board(work.board, team, work.progress)
         run = Run(work.folder, work.progress, resume=work.resume, team=team, board=board)
         net, final = train_teacher(photos, loss, options, run)
         if team.rank != 0:
             raise SystemExit(0)  # the first process carries on alone
-        return save_teacher(net, folder, name=recipe.name, options=options, loss=final)
+        return save_teacher(net, out, name=work.name, options=options, loss=final)
 
 
 def style_pixels(style: Style) -> Tensor:
@@ -104,12 +169,12 @@ def _loss(step: TrainStep, style: Tensor, work: Work) -> ImageLoss:
             palette_weight=step.palette_weight,
             style_px=step.style_px,
         )
-    found = require_weights("vgg16", explicit=step.vgg, env=work.environ, home=work.home)
-    if not found.genuine:
-        work.progress.warn(f"{found.path.name} is not the published VGG-16; losses will differ.")
+    weights = require_weights("vgg16", explicit=step.vgg, env=work.environ, home=work.home)
+    if not weights.genuine:
+        work.progress.warn(f"{weights.path.name} is not the published VGG-16; losses will differ.")
     content_weight = 1.0 if step.content_weight is None else step.content_weight
     return PerceptualLoss(
-        load_vgg16(found.path),
+        load_vgg16(weights.path),
         style,
         content_weight=1e5 * content_weight,
         style_weight=1e10 * step.style_weight,

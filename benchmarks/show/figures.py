@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.quality.result import TITLES, Drift
 from stylepress.benchmarks.report import Consistency, Report, mean_of
-from stylepress.benchmarks.resources.footprint import Footprint
-from stylepress.benchmarks.scenarios.scene import Scene
+from stylepress.benchmarks.timing.footprint import Footprint
+from stylepress.benchmarks.timing.scene import Scene
 
 DISTANCES: Mapping[str, str] = {
     "style_percent": "style_distance",

@@ -6,14 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
+from stylepress.benchmarks.machine.energy import Energy
 from stylepress.benchmarks.machine.watch import Validity
 from stylepress.benchmarks.report import Latency, Look, Model, Report, Speedup, mean_of
-from stylepress.benchmarks.resources.cost import CONVENTION
-from stylepress.benchmarks.resources.energy import Energy
-from stylepress.benchmarks.resources.footprint import Footprint
-from stylepress.benchmarks.scenarios.outcome import FixedRate, Measures, Outcome, Server
-from stylepress.benchmarks.scenarios.pipeline import STAGES
-from stylepress.benchmarks.scenarios.scene import Scene, words
 from stylepress.benchmarks.show.words import (
     NONE,
     engine_facts,
@@ -24,6 +19,10 @@ from stylepress.benchmarks.show.words import (
     reasons,
     times,
 )
+from stylepress.benchmarks.timing.footprint import CONVENTION, Footprint
+from stylepress.benchmarks.timing.outcome import FixedRate, Measures, Outcome, Server
+from stylepress.benchmarks.timing.scene import Scene, words
+from stylepress.benchmarks.timing.split import STAGES
 
 ROOFS = ("fp32", "int8", "copy")
 MEASURES: Mapping[str, str] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from stylepress.benchmarks.report import Latency
-from stylepress.benchmarks.scenarios.quantile import Quantile
+from stylepress.benchmarks.timing.outcome import Quantile
 
 NONE = "-"
 NEAR = "≈ "

@@ -11,7 +11,14 @@ from time import perf_counter
 
 from stylepress import __version__
 from stylepress.benchmarks.check import Check, Confirmation, reasons_of, together
-from stylepress.benchmarks.engines import bundle_pairs, common_backends, golden_check, running
+from stylepress.benchmarks.engines import (
+    bundle_pairs,
+    common_backends,
+    golden_check,
+    load_bundle,
+    running,
+    weights_bytes,
+)
 from stylepress.benchmarks.gate import figure
 from stylepress.benchmarks.machine.record import Machine, record_machine
 from stylepress.benchmarks.machine.timeline import Curves, Window
@@ -34,7 +41,7 @@ from stylepress.benchmarks.verdict.terms import (
     settings_of,
 )
 from stylepress.progress import Progress
-from stylepress.runtime.bundle import Bundle, load_bundle
+from stylepress.runtime.bundle import Bundle
 
 DISTURBED = "never measured: the machine disturbed every try"
 EARLIER = "not measured: the comparison has failed already"
@@ -355,7 +362,7 @@ def side_of(bundles: Sequence[Bundle], label: str = "") -> Side:
         digest=" + ".join(one.digest for one in known),
         precision=" + ".join(dict.fromkeys(map(precision, known))),
         size_bytes=sum(one.size_bytes for one in known),
-        weights_bytes=sum(bundle.onnx_path.stat().st_size for bundle in bundles),
+        weights_bytes=sum(map(weights_bytes, bundles)),
         label=label,
     )
 

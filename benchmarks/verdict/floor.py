@@ -11,7 +11,7 @@ from statistics import stdev
 from typing import TYPE_CHECKING, Any, Literal
 
 from stylepress import __version__
-from stylepress.benchmarks.engines import NULL, common_backends
+from stylepress.benchmarks.engines import NULL, common_backends, load_bundle
 from stylepress.benchmarks.machine.record import Machine, differing, record_machine
 from stylepress.benchmarks.part import Part, Skipped, read_json, schema_of
 from stylepress.benchmarks.timing.interval import paired_ratio
@@ -21,7 +21,6 @@ from stylepress.benchmarks.verdict.rule import ALPHA, least_pairs
 from stylepress.benchmarks.verdict.session import QUIETER, Arms, Ask, Session, Watch
 from stylepress.errors import RecipeError, VerificationError
 from stylepress.progress import Progress
-from stylepress.runtime.bundle import load_bundle
 
 if TYPE_CHECKING:
     from stylepress.benchmarks.verdict.terms import DuelOptions

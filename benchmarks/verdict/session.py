@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
-import subprocess
-import sys
-import tempfile
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter_ns
 from typing import Protocol
 
 from stylepress.benchmarks.machine.timeline import Timeline
-from stylepress.benchmarks.verdict.arm import REFUSED, Answer, Request
+from stylepress.benchmarks.timing.worker import Answer, Request, fresh
 from stylepress.benchmarks.verdict.comparison import Run, subject_of
 from stylepress.benchmarks.verdict.measures import p50_ms
 from stylepress.benchmarks.verdict.order import Arm, orders
 from stylepress.benchmarks.verdict.rule import LookName
-from stylepress.errors import BackendError, RecipeError, VerificationError
+from stylepress.errors import RecipeError
 from stylepress.progress import Progress
 
-WORKER = "stylepress.benchmarks.verdict.arm"
 TRIES = 3
 """How often a pair is measured at least before a backend in which it is spoiled is given up."""
 PAUSES_S = (5.0, 10.0, 20.0, 40.0, 60.0)
@@ -78,12 +72,6 @@ class PairPlan:
                 f"Times of {', '.join(f'{one:g}' for one in times)} s cannot be waited for. "
                 f"Give 0 or more."
             )
-
-
-class RunError(VerificationError):
-    """The process of a run ended without an answer: no verdict, so not the exit code of one."""
-
-    exit_code = 2
 
 
 class Watch(Protocol):
@@ -261,7 +249,6 @@ class Session:
             bundle=str(self.arms.bundles[arm]),
             backend=backend,
             frames=str(self.arms.frames),
-            answer="",
             threads=self.arms.threads,
             warm_s=plan.warm_s,
             warm_count=plan.warm_count,
@@ -271,52 +258,3 @@ class Session:
             extra_bytes=self.arms.extra_bytes.get(arm, 0),
         )
         return self.ask(request, self.environ)
-
-
-def fresh(request: Request, environ: Mapping[str, str]) -> Answer:
-    """Run one arm in a process of its own, and wait for it; an interrupt ends that one too.
-
-    Raises:
-        BackendError: the arm refused what it was asked.
-        RunError: the process ended without an answer.
-    """
-    with tempfile.TemporaryDirectory(prefix="stylepress-arm-") as folder:
-        words, answer = Path(folder) / "stderr", Path(folder) / "answer.json"
-        line = json.dumps(asdict(replace(request, answer=str(answer)))) + "\n"
-        with words.open("wb") as stderr:
-            # A session of its own: Ctrl-C reaches this process only, which then ends the arm.
-            arm = subprocess.Popen(
-                [sys.executable, "-m", WORKER],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=stderr,
-                env=dict(environ),
-                start_new_session=True,
-            )
-            code = _waited(arm, line.encode())
-        if code == 0 and answer.is_file():
-            told = json.loads(answer.read_text(encoding="utf-8"))
-            return Answer(**{**told, "samples_ns": tuple(told["samples_ns"])})
-        said = words.read_text(encoding="utf-8", errors="replace").strip()
-    if code == REFUSED and said:
-        raise BackendError(said)
-    raise RunError(
-        f"A run of {Path(request.bundle).name} in {request.backend} ended with {code}: "
-        f"{said[-300:] or 'it said nothing'}. "
-        f"Try it alone: `stylepress bench {request.bundle}`."
-    )
-
-
-def _waited(arm: subprocess.Popen[bytes], line: bytes) -> int:
-    assert arm.stdin is not None
-    try:
-        with suppress(BrokenPipeError):  # it ended before it read; its last words tell why
-            arm.stdin.write(line)
-            arm.stdin.flush()
-        return arm.wait()
-    finally:
-        if arm.poll() is None:
-            arm.kill()
-            arm.wait()
-        with suppress(BrokenPipeError):
-            arm.stdin.close()

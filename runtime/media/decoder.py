@@ -23,7 +23,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from stylepress.errors import FrameError
-from stylepress.runtime.backends import usable_cores
+from stylepress.runtime.machine import usable_cores
 from stylepress.runtime.media.images import LIMIT_PIXELS, check_file, check_size
 from stylepress.runtime.media.lanes import Stages
 

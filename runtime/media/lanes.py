@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from stylepress.errors import VerificationError
+from stylepress.errors import BackendError, VerificationError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from stylepress.runtime.backends import Engine
 
     Pixels = NDArray[np.uint8]
+
+STRENGTH = "strength"
+"""The control that says how much of the style to apply, where a graph has it."""
 
 Taken = TypeVar("Taken")
 Made = TypeVar("Made")
@@ -63,6 +66,15 @@ class Styling:
         self.engine = engine
         self.strength = strength
         self.least = least
+        graph = engine.graph
+        if graph.picture is None or graph.picture_out is None:
+            raise BackendError(
+                "This graph maps no picture to a picture, so it cannot stylize one. "
+                "Name a bundle that holds a frame graph."
+            )
+        self._source, self._sink = graph.picture.name, graph.picture_out.name
+        offered = {port.name for port in graph.controls}
+        self._feeds: dict[str, Any] = {STRENGTH: strength} if STRENGTH in offered else {}
 
     def __call__(self, frame: Pixels) -> Pixels:
         """Return the stylized frame: (H, W, 3) uint8 RGB in and out, any H and W from 1.
@@ -71,7 +83,7 @@ class Styling:
         """
         height, width = frame.shape[:2]
         batch = np.ascontiguousarray(padded(frame, self.least))[None]
-        made = self.engine.run(batch, self.strength)
+        made = self.engine.run(self._feeds | {self._source: batch})[self._sink]
         if made.shape != batch.shape or made.dtype != np.uint8:
             raise VerificationError(
                 f"The engine made {made.dtype} {made.shape} of a uint8 {batch.shape} frame. "

@@ -16,7 +16,7 @@ from av.video.frame import VideoFrame
 from stylepress.errors import FrameError
 from stylepress.progress import Progress
 from stylepress.replace import replacing_file
-from stylepress.runtime.backends import usable_cores
+from stylepress.runtime.machine import usable_cores
 from stylepress.runtime.media.decoder import Clip, Reader, Shot, Sound, opened, to_rgb
 from stylepress.runtime.media.encoder import Film, Look, Quality, filming, video_suffix
 from stylepress.runtime.media.images import LIMIT_PIXELS

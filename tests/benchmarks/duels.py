@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from stylepress.benchmarks.verdict.arm import Answer, Request, run_arm
+from stylepress.benchmarks.timing.worker import Answer, Request, run_arm
 from stylepress.benchmarks.verdict.comparison import Comparison, Run
 from stylepress.benchmarks.verdict.duel import duel
 from stylepress.benchmarks.verdict.session import PairPlan

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import linalg  # type: ignore[import-untyped]
 
-from stylepress.benchmarks.figures.drift import TORCH_FIDELITY, fixed_features
 from stylepress.benchmarks.quality.frechet import (
     Moments,
     Reference,
@@ -19,6 +18,7 @@ from stylepress.benchmarks.quality.frechet import (
     rounding,
 )
 from stylepress.errors import FrameError, VerificationError
+from tests.benchmarks.recorded import TORCH_FIDELITY, fixed_features
 
 Rows = NDArray[np.float64]
 

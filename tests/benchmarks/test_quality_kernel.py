@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stylepress.benchmarks.figures.drift import TORCH_FIDELITY, fixed_features
 from stylepress.benchmarks.quality.kernel import discrepancy, inception_score, kernel_distance
 from stylepress.benchmarks.quality.patches import Patches
 from stylepress.errors import FrameError
+from tests.benchmarks.recorded import TORCH_FIDELITY, fixed_features
 
 Rows = NDArray[np.float64]
 Pixels = NDArray[np.uint8]

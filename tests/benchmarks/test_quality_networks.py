@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from stylepress.artifact import file_digest
-from stylepress.benchmarks.figures.drift import fixed_uniform
 from stylepress.benchmarks.quality.features.extractor import LpipsFact, open_lpips
 from stylepress.benchmarks.quality.features.handcrafted import golden_picture
 from stylepress.benchmarks.quality.features.inception import Inception, shapes
@@ -19,6 +18,7 @@ from stylepress.benchmarks.quality.features.lpips import ALEX, VGG, Lpips, find_
 from stylepress.benchmarks.quality.features.preprocessing import prepared
 from stylepress.errors import CheckpointError, FrameError, RecipeError
 from stylepress.train.weights.standard import STANDARD, StandardFile
+from tests.benchmarks.recorded import fixed_uniform
 
 VGG_CHANNELS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
 ALEX_SHAPES = (

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage, stats  # type: ignore[import-untyped]
 
-from stylepress.benchmarks.quality.crops import Crops
+from stylepress.benchmarks.evidence.crops import Crops
 from stylepress.benchmarks.quality.paired import (
     CAP_DB,
     PairScores,

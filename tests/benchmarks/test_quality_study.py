@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import ndimage  # type: ignore[import-untyped]
 
-from stylepress.benchmarks.figures.drift import distance_rows, faded, ladder_row
+from stylepress.benchmarks.evidence.drift import faded
 from stylepress.benchmarks.quality.damage import LADDERS, coarse, jpeg, noisy, tinted
 from stylepress.benchmarks.quality.features.extractor import (
     Extractor,
@@ -277,26 +276,9 @@ def test_a_value_lies_where_the_ladder_first_reaches_it() -> None:
     assert seen == ["below 1", "1 to 2", "1 to 2", "3 to 4", "beyond 4"]
 
 
-def test_a_metric_that_does_not_vary_has_no_rank_and_makes_the_row_short(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    dumb = ladder([picture(0)] * 4, Climb(Means(), lpips=Levels()), progress=Silent())
-    rungs = [one.model_copy(update={"values": {**one.values, "ssim": 0.5}}) for one in dumb.rungs]
-    flat = dumb.model_copy(update={"rungs": tuple(rungs)})
-    monkeypatch.setattr("stylepress.benchmarks.figures.drift.ladder", lambda *_, **__: flat)
-    row = ladder_row([picture(0)], Silent())
-    assert math.isnan(row.value)
-    assert not row.ok
-
-
 def test_a_damage_of_no_strength_changes_nothing() -> None:
     one = picture(0)
     assert (coarse(one, 8) == one).all()
     assert (tinted(one, 0) == one).all()
     assert (noisy(one, 0, 3) == one).all()
     assert np.abs(jpeg(one, 100).astype(int) - one).mean() < 1
-
-
-def test_the_rows_about_distances_are_kept() -> None:
-    rows = list(distance_rows())
-    assert [row.verdict for row in rows] == ["ok"] * 3

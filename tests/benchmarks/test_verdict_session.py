@@ -15,10 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from stylepress.benchmarks.machine.processes import peak_bytes
 from stylepress.benchmarks.machine.timeline import Timeline
 from stylepress.benchmarks.quality.photos import Photo
-from stylepress.benchmarks.verdict.arm import Answer, Request, run_arm
+from stylepress.benchmarks.timing.worker import Answer, Request, peak_bytes, run_arm
 from stylepress.benchmarks.verdict.duel import duel
 from stylepress.benchmarks.verdict.session import (
     Arms,
@@ -101,7 +100,7 @@ def test_an_arm_ends_when_the_one_who_asked_is_gone(
     endless = replace(
         request(style, photos, tmp_path, "null"), min_s=1e6, answer=str(tmp_path / "a.json")
     )
-    command = [sys.executable, "-m", "stylepress.benchmarks.verdict.arm"]
+    command = [sys.executable, "-m", "stylepress.benchmarks.timing.worker"]
     arm = subprocess.Popen(command, stdin=subprocess.PIPE, env=ENVIRON, start_new_session=True)
     assert arm.stdin is not None
     arm.stdin.write((json.dumps(asdict(endless)) + "\n").encode())
@@ -112,7 +111,7 @@ def test_an_arm_ends_when_the_one_who_asked_is_gone(
 ASKS = """
 import os, sys
 from pathlib import Path
-from stylepress.benchmarks.verdict.arm import Request
+from stylepress.benchmarks.timing.worker import Request
 from stylepress.benchmarks.verdict.session import fresh
 print("asking", flush=True)
 try:

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from stylepress.artifact import Artifact, TensorSpec
+from stylepress.artifact import Artifact
 from stylepress.compress.distil import (
     DistilOptions,
     Pool,
@@ -19,11 +19,11 @@ from stylepress.compress.distil import (
     save_student,
     unsteadiness,
 )
-from stylepress.compress.student import StudentSize, student_from
 from stylepress.errors import CheckpointError, RecipeError
 from stylepress.progress import Silent
 from stylepress.train.loop import STATE, LoopOptions, Run
 from stylepress.train.photos import Photos
+from stylepress.train.student import StudentSize, student_from
 from stylepress.train.weights.checkpoint import read_checkpoint
 
 UNIT = TensorSpec("image", ("batch", 3, "height", "width"), "float32", -1.0, 1.0)

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from stylepress.lock import locked
 
 from stylepress.artifact import Artifact
 from stylepress.cache import Cache, build_key, cached, code_version, content_digest, copied
 from stylepress.errors import ArtifactError, OutputError, RecipeError
-from stylepress.lock import locked
 from stylepress.progress import Silent
 
 KEY = "a" * 64

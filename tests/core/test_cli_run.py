@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from stylepress.__main__ import main
-from stylepress.artifact import Artifact, TensorSpec
+from stylepress.artifact import Artifact
 
 onnx = pytest.importorskip("onnx")
 Capture = pytest.CaptureFixture[str]

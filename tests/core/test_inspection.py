@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stylepress.artifact import Artifact, TensorSpec
+from stylepress.artifact import Artifact
 from stylepress.doctor import BASE, EXTRAS, PURPOSES, examine, extra_for
 from stylepress.errors import ArtifactError, CheckpointError, InputError
 from stylepress.inspection import inspect, size

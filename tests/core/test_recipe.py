@@ -128,7 +128,7 @@ def test_only_what_decides_the_result_is_part_of_a_step_s_identity() -> None:
 
 
 def test_the_presets_are_those_that_can_be_built() -> None:
-    students = pytest.importorskip("stylepress.compress.student")
+    students = pytest.importorskip("stylepress.train.student")
     assert set(get_args(Student.model_fields["preset"].annotation)) == set(students.PRESETS)
 
 

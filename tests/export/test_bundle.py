@@ -13,7 +13,6 @@ from PIL import Image
 from torch import nn
 
 from stylepress.artifact import Artifact
-from stylepress.compress.int8 import Int8Options
 from stylepress.errors import ArtifactError, FrameError, VerificationError
 from stylepress.export.bundle import (
     GOLDEN_SIZES,
@@ -24,9 +23,10 @@ from stylepress.export.bundle import (
     write_bundle,
 )
 from stylepress.export.frame_graph import FrameGraph, ImageRange
+from stylepress.export.int8.quantize import Int8Options
 from stylepress.export.verify import OnnxFrames
 from stylepress.progress import Silent
-from stylepress.runtime.bundle import load_bundle
+from stylepress.runtime.bundle import read_bundle
 
 Photos = list[NDArray[np.uint8]]
 QUICK = ExportOptions(verify_sizes=((64, 64), (57, 83)))
@@ -108,7 +108,7 @@ def test_golden_pictures_are_what_the_file_makes(made: tuple[Artifact, ...], whi
 
 @pytest.mark.parametrize("which", [1, 2])
 def test_the_runtime_takes_the_bundle(made: tuple[Artifact, ...], which: int) -> None:
-    loaded = load_bundle(made[which].folder)
+    loaded = read_bundle(made[which].folder)
     assert loaded.strength == 1
     assert len(list(loaded.golden())) == 3
 

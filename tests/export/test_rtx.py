@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from stylepress.artifact import Artifact
-from stylepress.compress.int8 import Int8Options, quantize_int8
 from stylepress.errors import BackendError, ExportError
+from stylepress.export.int8.quantize import Int8Options, quantize_int8
 from stylepress.export.rtx import compile_plan
 from stylepress.progress import Silent
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from stylepress import Artifact, TensorSpec, __version__
+from stylepress import Artifact, __version__
 
 OPSET = 17
 Pixels = NDArray[np.uint8]

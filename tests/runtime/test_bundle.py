@@ -14,13 +14,13 @@ from PIL import Image
 
 from stylepress import Artifact
 from stylepress.errors import ArtifactError
-from stylepress.runtime.bundle import load_bundle
+from stylepress.runtime.bundle import read_bundle
 
 Change = Callable[[onnx.ModelProto], Any]
 
 
 def test_a_bundle_tells_its_limits_and_yields_its_golden_pairs(conv_bundle: Path) -> None:
-    bundle = load_bundle(conv_bundle)
+    bundle = read_bundle(conv_bundle)
     assert (bundle.least, bundle.strength, bundle.tolerance) == (4, 1.0, 1.0)
     assert bundle.onnx_path == conv_bundle / "model.onnx"
     assert bundle.model() == bundle.onnx_path.read_bytes()
@@ -41,29 +41,29 @@ def test_another_kind_of_artifact_is_named_with_the_command_that_makes_a_bundle(
     with pytest.raises(
         ArtifactError, match=r"is a checkpoint \(candy\).*`stylepress build .*candy`"
     ):
-        load_bundle(tmp_path / "candy")
+        read_bundle(tmp_path / "candy")
 
 
 def test_a_folder_without_a_manifest_is_no_bundle(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="no stylepress artifact"):
-        load_bundle(tmp_path)
+        read_bundle(tmp_path)
 
 
 def test_a_bundle_without_its_graph_is_refused(tmp_path: Path) -> None:
     Artifact.create(tmp_path / "empty", lambda _: None, kind="bundle", name="empty", made_by={})
     with pytest.raises(ArtifactError, match=r"holds no model\.onnx, only nothing"):
-        load_bundle(tmp_path / "empty")
+        read_bundle(tmp_path / "empty")
 
 
 def test_an_altered_graph_is_refused(toy_bundle: Path) -> None:
     with (toy_bundle / "model.onnx").open("ab") as file:
         file.write(b"\0")
     with pytest.raises(ArtifactError, match=r"model\.onnx has digest"):
-        load_bundle(toy_bundle)
+        read_bundle(toy_bundle)
 
 
 def test_a_graph_swapped_after_loading_never_reaches_an_engine(toy_bundle: Path) -> None:
-    bundle = load_bundle(toy_bundle)
+    bundle = read_bundle(toy_bundle)
     bundle.onnx_path.write_bytes(b"other")
     with pytest.raises(ArtifactError, match="not the file that its manifest was written for"):
         bundle.model()
@@ -77,7 +77,7 @@ def test_a_truncated_graph_is_refused(
     cut = whole[: int(len(whole) * kept) if isinstance(kept, float) else kept]
     folder = make_bundle(tmp_path / "cut", cut, golden=False)
     with pytest.raises(ArtifactError, match=r"model\.onnx: This is no whole ONNX model"):
-        load_bundle(folder)
+        read_bundle(folder)
 
 
 def test_a_graph_that_reads_another_file_is_refused_and_the_file_named(
@@ -90,7 +90,7 @@ def test_a_graph_that_reads_another_file_is_refused_and_the_file_named(
     weight.external_data.add(key="location", value="../../secret.bin")
     folder = make_bundle(tmp_path / "outside", model, golden=False)
     with pytest.raises(ArtifactError, match=r"outside itself \(\.\./\.\./secret\.bin\)"):
-        load_bundle(folder)
+        read_bundle(folder)
 
 
 def rename_input(model: onnx.ModelProto) -> None:
@@ -124,7 +124,7 @@ def test_a_graph_with_other_ports_is_no_frame_graph(
     change(model)
     folder = make_bundle(tmp_path / "other", model, golden=False)
     with pytest.raises(ArtifactError, match=r"a frame graph takes frame \(uint8, 4 dimensions\)"):
-        load_bundle(folder)
+        read_bundle(folder)
 
 
 def test_a_tolerance_that_cannot_be_is_refused(
@@ -132,7 +132,7 @@ def test_a_tolerance_that_cannot_be_is_refused(
 ) -> None:
     folder = make_bundle(tmp_path / "odd", tint_model, tolerance=-1.0)
     with pytest.raises(ArtifactError, match=r"a tolerance of -1\.0"):
-        load_bundle(folder)
+        read_bundle(folder)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_a_tolerance_that_cannot_be_is_refused(
 def test_golden_pictures_of_another_kind_are_refused(
     picture: Image.Image, reason: str, tmp_path: Path, toy_bundle: Path
 ) -> None:
-    old = load_bundle(toy_bundle)
+    old = read_bundle(toy_bundle)
 
     def fill(folder: Path) -> None:
         (folder / "golden").mkdir()
@@ -155,4 +155,4 @@ def test_golden_pictures_of_another_kind_are_refused(
         tmp_path / "odd", fill, kind="bundle", name="odd", inputs=of.inputs, made_by=of.made_by
     )
     with pytest.raises(ArtifactError, match=reason):
-        list(load_bundle(tmp_path / "odd").golden())
+        list(read_bundle(tmp_path / "odd").golden())

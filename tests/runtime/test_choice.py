@@ -16,7 +16,7 @@ from stylepress.errors import BackendError, FrameError, VerificationError
 from stylepress.progress import Silent
 from stylepress.runtime import backends, choice
 from stylepress.runtime.backends import BACKENDS, EngineOptions
-from stylepress.runtime.bundle import Bundle, load_bundle
+from stylepress.runtime.bundle import Bundle, read_bundle
 from stylepress.runtime.choice import Choice, fastest
 
 
@@ -52,7 +52,7 @@ class Heard(Silent):
 @pytest.fixture
 def toy(toy_bundle: Path) -> Bundle:
     """The tint bundle, loaded."""
-    return load_bundle(toy_bundle)
+    return read_bundle(toy_bundle)
 
 
 @pytest.fixture
@@ -194,13 +194,13 @@ def test_a_misspelt_candidate_is_an_error_with_the_nearest_name(toy: Bundle, hea
 
 def test_frames_below_the_least_side_are_not_measured(conv_bundle: Path, heard: Heard) -> None:
     with pytest.raises(FrameError, match="takes sides from 4"):
-        choose(load_bundle(conv_bundle), heard, size=(2, 64))
+        choose(read_bundle(conv_bundle), heard, size=(2, 64))
 
 
 def test_a_bundle_without_golden_pictures_is_measured_with_a_warning(
     tmp_path: Path, tint_model: onnx.ModelProto, make_bundle: Callable[..., Path], heard: Heard
 ) -> None:
-    bundle = load_bundle(make_bundle(tmp_path / "bare", tint_model, golden=False))
+    bundle = read_bundle(make_bundle(tmp_path / "bare", tint_model, golden=False))
     assert choose(bundle, heard).backend in BACKENDS
     assert "no golden pictures" in heard.warned[0]
 
@@ -224,5 +224,5 @@ def test_a_machine_is_known_by_its_processor_and_cores() -> None:
 
 
 def test_the_sealed_folder_is_left_as_it_was(toy_bundle: Path, heard: Heard) -> None:
-    choose(load_bundle(toy_bundle), heard)
+    choose(read_bundle(toy_bundle), heard)
     Artifact.load(toy_bundle)

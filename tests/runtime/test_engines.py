@@ -19,7 +19,7 @@ import stylepress
 from stylepress.errors import BackendError, FrameError, RecipeError
 from stylepress.runtime import backends
 from stylepress.runtime.backends import BACKENDS, Backend, EngineOptions, missing, open_engine
-from stylepress.runtime.bundle import Bundle, load_bundle
+from stylepress.runtime.bundle import Bundle, read_bundle
 
 Noise = Callable[..., NDArray[np.uint8]]
 REAL = [name for name in BACKENDS if name != "null"]
@@ -31,13 +31,13 @@ PLAIN = EngineOptions()
 @pytest.fixture
 def toy(toy_bundle: Path) -> Bundle:
     """The tint bundle, loaded."""
-    return load_bundle(toy_bundle)
+    return read_bundle(toy_bundle)
 
 
 @pytest.fixture(params=["conv_bundle", "int8_bundle"])
 def conv(request: pytest.FixtureRequest) -> Bundle:
     """A bundle with convolutions: float, then INT8."""
-    return load_bundle(request.getfixturevalue(request.param))
+    return read_bundle(request.getfixturevalue(request.param))
 
 
 def tinted(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -142,7 +142,7 @@ def test_openvino_computes_in_f32_and_runs_int8_where_the_graph_says_so(
 ) -> None:
     options = EngineOptions(threads=2, size=(32, 32))
     plain, small = (
-        open_engine(load_bundle(folder), "openvino", options=options).describe()
+        open_engine(read_bundle(folder), "openvino", options=options).describe()
         for folder in (conv_bundle, int8_bundle)
     )
     assert plain["precision"] == small["precision"] == "f32"
@@ -195,7 +195,7 @@ def test_a_closed_engine_refuses_frames_and_closes_again_in_peace(
 def test_what_is_no_frame_is_refused(
     backend: str, frame: NDArray[np.uint8], reason: str, conv_bundle: Path
 ) -> None:
-    engine = open_engine(load_bundle(conv_bundle), backend, options=PLAIN)
+    engine = open_engine(read_bundle(conv_bundle), backend, options=PLAIN)
     with pytest.raises(FrameError, match=reason):
         engine.run(frame)
 
@@ -214,7 +214,7 @@ def test_a_size_below_the_least_is_refused_before_anything_is_compiled(
     backend: str, conv_bundle: Path
 ) -> None:
     with pytest.raises(FrameError, match="3x9 pixels"):
-        open_engine(load_bundle(conv_bundle), backend, options=EngineOptions(size=(9, 3)))
+        open_engine(read_bundle(conv_bundle), backend, options=EngineOptions(size=(9, 3)))
 
 
 @EVERY_REAL
@@ -223,7 +223,7 @@ def test_a_graph_that_a_backend_cannot_load_is_told_with_the_mend(
 ) -> None:
     model = onnx.ModelProto.FromString(tint_model.SerializeToString())
     model.graph.node[2].op_type = "Convolute"
-    bundle = load_bundle(make_bundle(tmp_path / "odd", model, golden=False))
+    bundle = read_bundle(make_bundle(tmp_path / "odd", model, golden=False))
     with pytest.raises(BackendError, match=r"cannot (load|read|compile) .*model\.onnx.* Update "):
         open_engine(bundle, backend, options=PLAIN)
 

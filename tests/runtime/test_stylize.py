@@ -12,7 +12,7 @@ from PIL import Image
 from stylepress.errors import BackendError, FrameError, OutputError, RecipeError
 from stylepress.progress import Silent
 from stylepress.runtime.backends import Engine, EngineOptions, open_engine
-from stylepress.runtime.bundle import Bundle, load_bundle
+from stylepress.runtime.bundle import Bundle, read_bundle
 from stylepress.runtime.media.images import read_picture
 from stylepress.runtime.stylize import StylizeOptions, Summary, stylize
 from tests.runtime.clips import Heard, Pixels, fifty_frames, levels, play
@@ -23,7 +23,7 @@ ORT = StylizeOptions(backend="onnxruntime", lanes=2)
 @pytest.fixture
 def bundle(toy_bundle: Path) -> Bundle:
     """A style that tints a little."""
-    return load_bundle(toy_bundle)
+    return read_bundle(toy_bundle)
 
 
 def run(
@@ -66,7 +66,7 @@ def test_a_picture_smaller_than_the_engine_takes_works(
     size: tuple[int, int], conv_bundle: Path, tmp_path: Path
 ) -> None:
     photo(tmp_path / "in.png", size)
-    run(load_bundle(conv_bundle), tmp_path / "in.png", tmp_path / "out.png")
+    run(read_bundle(conv_bundle), tmp_path / "in.png", tmp_path / "out.png")
     assert read_picture(tmp_path / "out.png").pixels.shape == (size[1], size[0], 3)
 
 

@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
-from stylepress.artifact import Artifact, TensorSpec, file_digest
+from stylepress.artifact import Artifact, file_digest
 from stylepress.errors import ArtifactError, CheckpointError
 from stylepress.train.transformer import TransformerNet
-from stylepress.train.weights.checkpoint import load_teacher, read_checkpoint, save_checkpoint
+from stylepress.train.weights.checkpoint import load_network, read_checkpoint, save_checkpoint
 from stylepress.train.weights.families import FAMILIES, some
 
 
@@ -35,14 +35,14 @@ def same(one: Mapping[str, Tensor], two: Mapping[str, Tensor]) -> bool:
 
 @pytest.mark.parametrize(("width", "blocks"), [(2, 1), (16, 5), (3, 0)])
 def test_width_and_blocks_are_read_from_the_shapes(tmp_path: Path, width: int, blocks: int) -> None:
-    teacher = load_teacher(saved(tmp_path, net(width, blocks).state_dict()))
+    teacher = load_network(saved(tmp_path, net(width, blocks).state_dict()))
     assert (teacher.family, teacher.config) == ("transformer", {"width": width, "blocks": blocks})
 
 
 def test_a_loaded_teacher_paints_as_the_network_that_was_saved(tmp_path: Path) -> None:
     source = net(4, 2)
     path = saved(tmp_path, source.state_dict(), "mosaic.pth")
-    teacher = load_teacher(path)
+    teacher = load_network(path)
     image = torch.rand(1, 3, 20, 24) * 255
     assert torch.equal(teacher.module(image), source(image))
     assert not teacher.module.training
@@ -54,14 +54,14 @@ def test_a_loaded_teacher_paints_as_the_network_that_was_saved(tmp_path: Path) -
 def test_loading_leaves_the_random_numbers_of_a_run_alone(tmp_path: Path) -> None:
     path = saved(tmp_path, net().state_dict())
     before = torch.get_rng_state()
-    load_teacher(path)
+    load_network(path)
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_network_kept_beside_others_is_found_under_its_prefix(tmp_path: Path) -> None:
     joint = {f"net.{key}": value for key, value in net().state_dict().items()}
     joint["vgg.features.0.weight"] = torch.ones(4, 3, 3, 3)
-    teacher = load_teacher(saved(tmp_path, joint))
+    teacher = load_network(saved(tmp_path, joint))
     assert teacher.config == {"width": 2, "blocks": 1}
 
 
@@ -71,7 +71,7 @@ def test_an_unknown_family_is_answered_with_the_keys_and_the_nearest_family(
     cyclegan = {f"model.{n}.weight": torch.ones(1) for n in (1, 4, 7, 19, 22, 26)}
     path = saved(tmp_path, cyclegan)
     with pytest.raises(CheckpointError) as caught:
-        load_teacher(path)
+        load_network(path)
     message = str(caught.value)
     assert "model.1.weight" in message
     assert "(6 in all)" in message
@@ -87,7 +87,7 @@ def test_a_wrong_shape_is_named_with_what_was_seen_and_expected(tmp_path: Path) 
         CheckpointError,
         match=r"res1\.conv2\.conv2d\.weight has shape \(8, 8, 5, 5\) where \(8, 8, 3, 3\)",
     ):
-        load_teacher(path)
+        load_network(path)
 
 
 @pytest.mark.parametrize("shape", [(), (0, 3, 9, 9), (5,), (2, 3, 9)])
@@ -96,7 +96,7 @@ def test_a_first_layer_of_any_shape_is_a_checkpoint_error(
 ) -> None:
     state = {**net().state_dict(), "conv1.conv2d.weight": torch.ones(shape)}
     with pytest.raises(CheckpointError, match=r"width '0'|conv1\.conv2d\.weight has shape"):
-        load_teacher(saved(tmp_path, state))
+        load_network(saved(tmp_path, state))
 
 
 def test_layers_too_many_and_too_few_are_named(tmp_path: Path) -> None:
@@ -104,19 +104,19 @@ def test_layers_too_many_and_too_few_are_named(tmp_path: Path) -> None:
     state["attention.weight"] = state.pop("in5.bias")
     path = saved(tmp_path, state)
     with pytest.raises(CheckpointError, match=r"lacks in5\.bias and has attention\.weight beyond"):
-        load_teacher(path)
+        load_network(path)
 
 
 def test_integers_in_place_of_weights_are_refused(tmp_path: Path) -> None:
     state = {**net().state_dict(), "in1.weight": torch.ones(2, dtype=torch.int8)}
     with pytest.raises(CheckpointError, match=r"torch\.int8 numbers in layer in1\.weight"):
-        load_teacher(saved(tmp_path, state))
+        load_network(saved(tmp_path, state))
 
 
 def test_two_networks_in_one_file_are_not_chosen_between(tmp_path: Path) -> None:
     both = {f"{side}.{key}": v for side in ("a", "b") for key, v in net().state_dict().items()}
     with pytest.raises(CheckpointError, match=r"2 networks .* under a\., b\."):
-        load_teacher(saved(tmp_path, both))
+        load_network(saved(tmp_path, both))
 
 
 def test_names_from_a_file_cannot_write_to_the_terminal() -> None:
@@ -162,7 +162,7 @@ def test_a_teacher_is_loaded_from_its_folder_with_its_own_range(tmp_path: Path) 
     unit = TensorSpec("image", IMAGE.shape, "float32", 0.0, 1.0, least=16)
     source = net()
     made = kept(tmp_path / "a", source, spec=unit)
-    teacher = load_teacher(tmp_path / "a")
+    teacher = load_network(tmp_path / "a")
     image = torch.rand(1, 3, 16, 16)
     assert torch.equal(teacher.module(image), source(image))
     assert (teacher.image, teacher.digest, teacher.name) == (unit, made.digest, "candy")
@@ -233,14 +233,14 @@ def test_a_description_that_is_none_is_a_checkpoint_error(tmp_path: Path, networ
 def test_weights_that_belong_to_another_config_are_refused(tmp_path: Path) -> None:
     forge(tmp_path / "a", '{"family": "transformer", "width": 4, "blocks": 1}')
     with pytest.raises(CheckpointError, match=r"conv1\.conv2d\.weight has shape \(2, 3, 9, 9\)"):
-        load_teacher(tmp_path / "a")
+        load_network(tmp_path / "a")
 
 
 def test_a_network_of_another_room_is_read_but_no_teacher_here(tmp_path: Path) -> None:
     made = forge(tmp_path / "a", '{"family": "student", "plan": [[1, 2], null]}')
     assert read_checkpoint(made)[:2] == ("student", {"plan": [[1, 2], None]})
     with pytest.raises(CheckpointError, match="'student' network where one of transformer"):
-        load_teacher(tmp_path / "a")
+        load_network(tmp_path / "a")
 
 
 def test_a_bundle_is_no_checkpoint(tmp_path: Path) -> None:
@@ -254,4 +254,4 @@ def test_a_bundle_is_no_checkpoint(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_no_artifact_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="no stylepress artifact"):
-        load_teacher(tmp_path)
+        load_network(tmp_path)

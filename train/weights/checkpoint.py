@@ -1,25 +1,28 @@
-"""Networks at rest: the checkpoint artifacts made here, and teachers from anybody's file."""
+"""Networks at rest: the checkpoint artifacts written here, and networks from anybody's file."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from stylepress.artifact import Artifact, TensorSpec, file_digest
+from stylepress.artifact import Artifact, file_digest
 from stylepress.errors import CheckpointError
+from stylepress.ports import Graph, Port
 from stylepress.train.weights.families import FAMILIES, Family, recognise
 from stylepress.train.weights.state import plain, read_safetensors, read_state, refuse_not_finite
 
 WEIGHTS = "weights.safetensors"
 NETWORK = "network.json"
 NETWORK_LIMIT_BYTES = 1 << 20
+GRAPH = "network"
+"""The one graph of a checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +37,12 @@ class LoadedNetwork:
     module: nn.Module
     family: str
     config: Mapping[str, Any]
-    image: TensorSpec
+    image: Port
     digest: str
     name: str
 
 
-def load_teacher(path: Path, families: Mapping[str, Family] = FAMILIES) -> LoadedNetwork:
+def load_network(path: Path, families: Mapping[str, Family] = FAMILIES) -> LoadedNetwork:
     """Load a network from a weights file of a known family, or from a checkpoint artifact.
 
     Raises:
@@ -60,13 +63,15 @@ def _from_artifact(artifact: Artifact, families: Mapping[str, Family]) -> Loaded
             f"{artifact.folder} holds a {name[:40]!r} network where one of "
             f"{', '.join(families)} is expected. Name a checkpoint of such a network."
         )
-    if not artifact.inputs or artifact.inputs[0].name != "image":
+    graph = artifact.graphs.get(GRAPH)
+    if graph is None or len(graph.inputs) != 1 or graph.inputs[0].low is None:
         raise CheckpointError(
             f"{artifact.folder} does not say what range of image its network takes. "
             f"Save it again with this version of stylepress."
         )
     module = _at_rest(families[name].network(config, state, artifact.folder))
-    return LoadedNetwork(module, name, config, artifact.inputs[0], artifact.digest, artifact.name)
+    image = graph.inputs[0]
+    return LoadedNetwork(module, name, config, image, artifact.digest, artifact.name)
 
 
 def _at_rest(module: nn.Module) -> nn.Module:
@@ -79,7 +84,7 @@ def save_checkpoint(
     *,
     family: str,
     config: Mapping[str, Any],
-    spec: TensorSpec,
+    spec: Port,
     made_by: Mapping[str, Any],
     name: str,
     parent: str | None = None,
@@ -87,7 +92,7 @@ def save_checkpoint(
 ) -> Artifact:
     """Write the float32 weights of ``module`` and what rebuilds it: same weights, same bytes.
 
-    ``spec`` is the network's image input, named ``image``; its output has the same range.
+    ``spec`` is the network's image input; its output has the same range and colour order.
 
     Raises:
         CheckpointError: weights that are not finite, or a config its family does not have.
@@ -99,6 +104,7 @@ def save_checkpoint(
     refuse_not_finite(state, f"The network for {folder}")
     if family in FAMILIES:
         FAMILIES[family].check(config, folder)
+    after = spec.model_copy(update={"name": f"{spec.name}_out"})
     text = json.dumps({**config, "family": family}, indent=2, sort_keys=True, allow_nan=False)
 
     def fill(beside: Path) -> None:
@@ -110,8 +116,7 @@ def save_checkpoint(
         fill,
         kind="checkpoint",
         name=name,
-        inputs=(spec,),
-        outputs=(replace(spec, name="image_out"),),
+        graphs={GRAPH: Graph(kind="network", file=WEIGHTS, inputs=(spec,), outputs=(after,))},
         made_by=made_by,
         parent=parent,
         numbers=numbers,
@@ -120,8 +125,6 @@ def save_checkpoint(
 
 def read_checkpoint(artifact: Artifact) -> tuple[str, dict[str, Any], dict[str, Tensor]]:
     """Return the family, its config and the weights of a checkpoint artifact.
-
-    The config of a family that train/ knows is checked; any other is for its own room to check.
 
     Raises:
         CheckpointError: not a checkpoint, or its parts cannot be understood.
@@ -145,8 +148,12 @@ def read_checkpoint(artifact: Artifact) -> tuple[str, dict[str, Any], dict[str, 
             f"{place} does not describe a network ({type(error).__name__}: {error}). "
             f"Train or build the checkpoint again."
         ) from error
-    if family in FAMILIES:
-        FAMILIES[family].check(config, place)
+    if family not in FAMILIES:
+        raise CheckpointError(
+            f"{artifact.folder} holds a {family[:40]!r} network, and known are "
+            f"{', '.join(FAMILIES)}. Update stylepress, or name another checkpoint."
+        )
+    FAMILIES[family].check(config, place)
     weights = artifact.path(WEIGHTS)
     state = {key: plain(key, one, weights) for key, one in read_safetensors(weights).items()}
     refuse_not_finite(state, weights)

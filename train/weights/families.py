@@ -1,20 +1,25 @@
-"""The network families whose weights are known by their keys and shapes, and how each is built."""
+"""The network families: how each is recognised in a source, built, and what its images are."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from stylepress.artifact import TensorSpec
 from stylepress.errors import CheckpointError
+from stylepress.ports import GraphKind, Port
+from stylepress.train.student import IMAGE as STUDENT_IMAGE
+from stylepress.train.student import PRESETS, FoldedStudent, StudentSize
 from stylepress.train.transformer import LEAST_SIDE, TransformerNet
 
 Config = dict[str, Any]
 State = Mapping[str, Tensor]
+COUNTERS = re.compile(r"(^|\.)(num_batches_tracked|n_averaged)$")
+"""What training counts and no picture needs, in networks whose norms keep no statistics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +29,52 @@ class Family:
     ``marks`` are keys that its weights always have. ``measure`` reads the config from the shapes;
     it is handed weights that have all marks, and nothing else is sure about them. ``allowed``
     names every key of a config with the values it may take, ``usual`` is the config of the
-    published weights, ``build(**config)`` makes the network.
+    published weights, ``build(**config)`` makes the network. ``image`` is its picture input, range
+    and colour order with it. ``junk`` matches keys that are left out, ``renamed`` maps patterns of
+    older layouts to today's keys, ``variant`` matches keys that only a sibling of the network has,
+    and says what that is. ``graphs`` names the graphs that are exported of it.
     """
 
     name: str
     title: str
     marks: tuple[str, ...]
     measure: Callable[[State], Config]
-    allowed: Mapping[str, range | tuple[str, ...]]
+    allowed: Mapping[str, range | tuple[str | int, ...]]
     usual: Mapping[str, Any]
     build: Callable[..., nn.Module]
-    image: TensorSpec
+    image: Port
+    junk: re.Pattern[str] = COUNTERS
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    variant: tuple[str, str] | None = None
+    graphs: Mapping[str, GraphKind] = field(default_factory=lambda: {"frame": "frame"})
+
+    def own(self, state: State, prefix: str) -> dict[str, Tensor]:
+        """Return the weights under ``prefix`` by today's keys, without those nobody needs."""
+        weights: dict[str, Tensor] = {}
+        for key, tensor in state.items():
+            if key.startswith(prefix):
+                name = key[len(prefix) :]
+                for pattern, key_today in self.renamed.items():
+                    name = re.sub(pattern, key_today, name)
+                if not self.junk.search(name):
+                    weights[name] = tensor
+        return weights
+
+    def refuse_variant(self, state: State, source: object) -> None:
+        """Say of weights that look like the family's what they are instead.
+
+        Raises:
+            CheckpointError: some key matches ``variant``.
+        """
+        if self.variant is None:
+            return
+        keys = [key for key in state if re.search(self.variant[0], key)]
+        if keys:
+            raise CheckpointError(
+                f"{source} looks like {self.title} but {self.variant[1]} ({some(keys, 1)}). "
+                f"Load it into its own network in Python, and hand that to "
+                f"`stylepress.compress.distil`."
+            )
 
     def check(self, config: Mapping[str, Any], source: object) -> None:
         """Refuse a config with a key too many, a key too few, or a value out of bounds.
@@ -52,7 +92,7 @@ class Family:
             if isinstance(values, range):
                 fits, bounds = type(seen) is int, f"{values[0]} to {values[-1]}"
             else:
-                fits, bounds = isinstance(seen, str), " or ".join(values)
+                fits, bounds = isinstance(seen, str | int), " or ".join(map(str, values))
             if not fits or seen not in values:
                 raise CheckpointError(
                     f"{source} says {key} {str(seen)[:40]!r} for a {self.name} network, which "
@@ -114,13 +154,71 @@ TRANSFORMER = Family(
     allowed={"width": range(1, 1025), "blocks": range(65)},
     usual={"width": 32, "blocks": 5},
     build=TransformerNet,
-    image=TensorSpec(
-        "image", ("batch", 3, "height", "width"), "float32", 0.0, 255.0, least=LEAST_SIDE
+    image=Port(
+        name="image",
+        shape=("batch", 3, "height", "width"),
+        dtype="float32",
+        low=0.0,
+        high=255.0,
+        least=LEAST_SIDE,
+    ),
+    # InstanceNorm kept statistics before PyTorch 0.4, and nobody used them.
+    junk=re.compile(r"(^|\.)(n_averaged|in\d+\.running_(mean|var))$"),
+    # The layout of 2017, before nn.InstanceNorm2d had learnt scales.
+    renamed={r"(^|\.)(in\d+)\.scale$": r"\1\2.weight", r"(^|\.)(in\d+)\.shift$": r"\1\2.bias"},
+    variant=(
+        r"(^|\.)in\d+\.num_batches_tracked$",
+        "normalises by statistics of its training (BatchNorm), not by those of each picture",
     ),
 )
 
-FAMILIES: Mapping[str, Family] = {family.name: family for family in (TRANSFORMER,)}
-"""Every family that ``load_teacher`` recognises; a later room may hand it more."""
+
+def _measure_student(state: State) -> Config:
+    def count(place: str, first: int = 0) -> int:
+        number = first
+        while f"{place}.{number}.0.weight" in state:
+            number += 1
+        return number - first
+
+    def width(key: str) -> int:
+        return int(state[key].shape[:1].numel()) if key in state else 0
+
+    four = "stem.2.weight" in state
+    size = StudentSize(
+        width=max(1, width("stem.2.weight") if four else width("stem.0.weight")),
+        blocks=count("trunk.before") + count("trunk.after"),
+        half=max(1, width("stem.0.weight")),
+        stride=4 if four else 2,
+        deep_width=width("trunk.deep.0.weight"),
+        deep_blocks=max(0, count("trunk.deep", 2) - 1),
+    )
+    return asdict(size)
+
+
+def _student(**config: Any) -> FoldedStudent:
+    return FoldedStudent(StudentSize(**config))
+
+
+STUDENT = Family(
+    name="student",
+    title="a student of stylepress, folded",
+    marks=("stem.0.weight", "decoder.0.weight"),
+    measure=_measure_student,
+    allowed={
+        "width": range(1, 1025),
+        "blocks": range(65),
+        "half": range(1, 1025),
+        "stride": (2, 4),
+        "deep_width": range(1025),
+        "deep_blocks": range(65),
+    },
+    usual=asdict(PRESETS["base"]),
+    build=_student,
+    image=STUDENT_IMAGE,
+)
+
+FAMILIES: Mapping[str, Family] = {family.name: family for family in (TRANSFORMER, STUDENT)}
+"""Every family that ``load_network`` recognises."""
 
 
 def recognise(
@@ -146,7 +244,8 @@ def recognise(
                 f"{some(sorted(whole))}. Save the one that is wanted into a file of its own."
             )
         for prefix in whole:
-            own = {key[len(prefix) :]: state[key] for key in state if key.startswith(prefix)}
+            own = family.own(state, prefix)
+            family.refuse_variant(own, source)
             config = family.measure(own)
             family.check(config, source)
             return family, config, own

@@ -37,8 +37,6 @@ PARALLEL = "module."
 """What DataParallel, DDP and AveragedModel put before every key."""
 COMPILED = re.compile(r"(?<![^.])_orig_mod\.")
 """What torch.compile puts before the keys of each module it compiled."""
-JUNK = re.compile(r"(^|\.)(num_batches_tracked|n_averaged|in\d+\.running_(mean|var))$")
-"""Counters, and the statistics that InstanceNorm kept before PyTorch 0.4 and nobody uses."""
 HARMLESS = re.compile(r"collections OrderedDict|torch\._utils _rebuild_\w+|torch \w+Storage")
 """Names that the pickle of a plain state_dict may hold."""
 NUMBERS = {
@@ -56,8 +54,8 @@ def read_state(
 ) -> dict[str, Tensor]:
     """Read the weights in a torch or safetensors file, told apart by content, never by name.
 
-    Nothing in the file is executed. Wrapper dicts, ``module.`` and ``_orig_mod.`` prefixes and
-    known junk are taken off; every floating tensor comes back as float32 on the CPU.
+    Nothing in the file is executed. Wrapper dicts, ``module.`` and ``_orig_mod.`` prefixes
+    are taken off; every floating tensor comes back as float32 on the CPU.
     ``limit_bytes`` bounds the file and the float32 weights.
 
     Raises:
@@ -236,7 +234,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _bare(loaded: object, path: Path) -> dict[str, Tensor]:
-    """Find the tensors; take wrappers and prefixes off, and junk out."""
+    """Find the tensors; take wrappers and prefixes off."""
     found = _unwrapped(loaded)
     state = {COMPILED.sub("", key): tensor for key, tensor in found.items()}
     if len(state) < len(found):
@@ -244,7 +242,6 @@ def _bare(loaded: object, path: Path) -> dict[str, Tensor]:
             f"{path} holds the same weights with and without `_orig_mod.`: {some(found)}. "
             f"Save the one state_dict that is wanted."
         )
-    state = {key: tensor for key, tensor in state.items() if not JUNK.search(key)}
     while state and all(key.startswith(PARALLEL) for key in state):
         state = {key.removeprefix(PARALLEL): tensor for key, tensor in state.items()}
     if not state:

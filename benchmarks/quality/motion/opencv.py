@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from stylepress.benchmarks.quality.motion.flow import Flow, Flows, Pixels
-from stylepress.runtime.backends import usable_cores
+from stylepress.runtime.machine import usable_cores
 
 FINEST = 0
 """DIS ends at the picture itself, not at half of it: half the error along a known camera."""

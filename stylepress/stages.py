@@ -1,0 +1,123 @@
+"""One dict from step to function, and what decides that a step was done before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from stylepress.artifact import Artifact, Kind
+from stylepress.cache import build_key, code_version, content_digest
+from stylepress.document import Section
+from stylepress.errors import RecipeError
+from stylepress.steps import Step, identity
+from stylepress.work import Work
+
+StepFunction = Callable[[Artifact | None, Any, Path, Work], Artifact]
+"""``(source, step, out, work)``: write an artifact made of ``source`` into the folder ``out``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where a step is done, and what its result depends on besides its options.
+
+    ``rooms`` are those whose code runs, ``tools`` the distributions that make the bytes.
+    ``together`` says that several processes of torchrun do it together.
+    """
+
+    run: StepFunction
+    kind: Kind
+    rooms: tuple[str, ...]
+    tools: tuple[str, ...]
+    together: bool = False
+
+
+def _load(source: Artifact | None, step: Any, out: Path, work: Work) -> Artifact:
+    from stylepress.train.stage import load
+
+    return load(source, step, out, work)
+
+
+def _train(source: Artifact | None, step: Any, out: Path, work: Work) -> Artifact:
+    from stylepress.train.stage import train
+
+    return train(source, step, out, work)
+
+
+def _distil(source: Artifact | None, step: Any, out: Path, work: Work) -> Artifact:
+    from stylepress.compress.stage import distil
+
+    return distil(_needed(source, step), step, out, work)
+
+
+def _export(source: Artifact | None, step: Any, out: Path, work: Work) -> Artifact:
+    from stylepress.export.stage import export
+
+    return export(_needed(source, step), step, out, work)
+
+
+def _quantize(source: Artifact | None, step: Any, out: Path, work: Work) -> Artifact:
+    from stylepress.export.stage import quantize
+
+    return quantize(_needed(source, step), step, out, work)
+
+
+def _engine(source: Artifact | None, step: Any, out: Path, work: Work) -> Artifact:
+    from stylepress.export.stage import engine
+
+    return engine(_needed(source, step), step, out, work)
+
+
+STAGES: Mapping[str, Stage] = {
+    "load": Stage(_load, "checkpoint", ("train",), ("torch",)),
+    "train": Stage(_train, "checkpoint", ("train",), ("torch",), together=True),
+    "distil": Stage(_distil, "checkpoint", ("train", "compress"), ("torch",), together=True),
+    "export": Stage(
+        _export, "bundle", ("train", "export"), ("torch", "onnx", "onnxscript", "onnxruntime")
+    ),
+    "quantize": Stage(_quantize, "bundle", ("export",), ("onnx", "onnxruntime", "numpy")),
+    "engine": Stage(_engine, "engine", ("export", "targets"), ("tensorrt-rtx",)),
+}
+
+
+def step_key(step: Step, parents: list[str], digests: dict[Path, str]) -> str:
+    """Return the build key of a step: parents, all its values, its code, its tools.
+
+    A path counts by what is in it, not by where it is; ``digests`` keeps what was read already.
+
+    Raises:
+        RecipeError: a file or folder that the step names cannot be read.
+    """
+    stage = STAGES[step.step]
+    values = identity(step) | _contents(step, digests)
+    tools = {name: _version(name) for name in stage.tools}
+    return build_key(parents, values, code_version(*stage.rooms), tools)
+
+
+def _contents(section: Section, digests: dict[Path, str]) -> dict[str, Any]:
+    """Return the keys of a section that are paths, or hold some, with digests in their place."""
+    contents: dict[str, Any] = {}
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        if isinstance(value, Path):
+            if value not in digests:
+                digests[value] = content_digest(value)
+            contents[name] = digests[value]
+        elif isinstance(value, Section) and (inner := _contents(value, digests)):
+            contents[name] = value.model_dump(mode="json") | inner
+    return contents
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return "missing"
+
+
+def _needed(source: Artifact | None, step: Step) -> Artifact:
+    if source is None:
+        raise RecipeError(f"`{step.step}` has nothing to work on. Begin with `load` or `train`.")
+    return source

@@ -1,0 +1,275 @@
+"""The steps of a recipe: what each may be asked for, once, as one model a step.
+
+A step is a function ``(source, step, out, work) -> Artifact`` in its room; ``stylepress/build.py``
+says which. What a step needs of the data stands in it: ``photos``, ``style`` and ``seed`` are the
+recipe's where a step gives none of its own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+from typing_extensions import Self
+
+from stylepress.document import Section
+from stylepress.ports import ColourOrder
+
+Weight = Annotated[float, Field(ge=0, le=1000)]
+Steps = Annotated[int, Field(ge=1, le=10_000_000)]
+CropPx = Annotated[int, Field(ge=64, le=2048, multiple_of=4)]
+LearningRate = Annotated[float, Field(gt=0, le=1)]
+SidePx = Annotated[int, Field(ge=16, le=8192)]
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Sizes = Annotated[
+    tuple[tuple[SidePx, SidePx], ...],
+    Field(min_length=1, description="[height, width], pixels"),
+]
+Pattern = Literal["glass", "strokes", "woodcut"]
+Preset = Literal["nano", "small", "base", "texture"]
+
+VERIFY_SIZES = ((256, 256), (257, 383), (512, 512))
+"""The middle one is odd, so that cropping is proven too."""
+REPORTING = frozenset({"sample_every", "save_every", "folder"})
+"""Keys that change what is reported on the way or where it is kept, and nothing in the result."""
+INHERITED = ("photos", "style", "seed")
+"""Keys that a step takes from its recipe when it gives none."""
+
+FolderName = Annotated[
+    str | None,
+    Field(
+        default=None,
+        pattern=r"^[a-z0-9][a-z0-9-]{0,63}$",
+        description="name of the folder it writes; default by step",
+    ),
+]
+PhotoFolder = Annotated[
+    Path | None, Field(default=None, description="folder of photos; default the recipe's")
+]
+StepSeed = Annotated[Seed | None, Field(default=None, description="default the recipe's")]
+
+
+class Style(Section):
+    """The style: a picture file, or a pattern drawn by ``stylepress styles draw``."""
+
+    picture: Path | None = Field(default=None, description="picture file")
+    pattern: Pattern | None = Field(default=None, description="name of a drawn pattern")
+    seed: int = Field(default=0, ge=0, description="seed of the drawn pattern")
+    size: int = Field(default=768, ge=64, le=4096, description="side of the drawn pattern, pixels")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_word_is_a_file(cls, value: Any) -> Any:
+        return {"picture": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.picture is None) == (self.pattern is None):
+            raise ValueError(
+                "a style is one picture or one pattern. "
+                "Write `style: picture.png`, or `style: {pattern: glass}`."
+            )
+        return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        mapping = handler.resolve_ref_schema(handler(schema))
+        file = {"type": "string", "format": "path", "description": "picture file"}
+        return {"anyOf": [file, mapping]}
+
+
+class LoadStep(Section):
+    """Take somebody's trained network: nothing is learnt, it is checked and written as ours."""
+
+    step: Literal["load"] = "load"
+    checkpoint: Path = Field(description=".pth, .safetensors, or a folder that stylepress wrote")
+    low: float | None = Field(default=None, description="its value of black; default its family's")
+    high: float | None = Field(default=None, description="its value of white")
+    order: ColourOrder | None = Field(default=None, description="its colour order")
+    photos: PhotoFolder = None
+    folder: FolderName = None
+
+    @model_validator(mode="after")
+    def _a_range(self) -> Self:
+        if (self.low is None) != (self.high is None) or (
+            self.low is not None and self.high is not None and not self.low < self.high
+        ):
+            raise ValueError(
+                f"the range of its images is {self.low} to {self.high}. "
+                f"Give `low` (black) and the larger `high` (white) together, e.g. -1 and 1."
+            )
+        return self
+
+
+class TrainStep(Section):
+    """Train a TransformerNet teacher on the style."""
+
+    step: Literal["train"] = "train"
+    width: int = Field(default=32, ge=4, le=256, description="channels of the first layer")
+    blocks: int = Field(default=5, ge=1, le=32, description="residual blocks")
+    steps: Steps = 2000
+    crop_px: CropPx = 256
+    batch: int = Field(default=1, ge=1, le=1024)
+    learning_rate: LearningRate = 1.5e-3
+    loss: Literal["swd", "vgg"] = Field(
+        default="swd",
+        description="sliced Wasserstein, offline; or VGG features, with a weight file",
+    )
+    vgg: Path | None = Field(default=None, description="VGG-16 weight file, for loss: vgg")
+    content_weight: Weight | None = Field(
+        default=None, description="default 0.1 for swd, 1 (the published weight) for vgg"
+    )
+    style_weight: Weight = 1.0
+    palette_weight: Weight = Field(
+        default=0.0,
+        description="distance to the nearest colour of the style, for swd: cures droplets, costs hues",
+    )
+    style_px: CropPx = Field(
+        default=768,
+        description="side of the random square of the style picture that a swd step looks at",
+    )
+    sample_every: int = Field(default=100, ge=1, description="steps between two sample pictures")
+    save_every: int = Field(default=200, ge=1, description="steps between two saved states")
+    photos: PhotoFolder = None
+    style: Style | None = Field(default=None, description="default the recipe's")
+    seed: StepSeed = None
+    folder: FolderName = None
+
+    @model_validator(mode="after")
+    def _pulled_somewhere(self) -> Self:
+        if self.style_weight == 0:
+            raise ValueError(
+                "style_weight is 0, so the network would learn no style. Give it a weight above 0."
+            )
+        return self
+
+
+class DistilStep(Section):
+    """Teach the student to draw what the teacher draws."""
+
+    step: Literal["distil"] = "distil"
+    preset: Preset = Field(default="base", description="size of the student")
+    steps: Steps = 3000
+    crop_px: CropPx = 256
+    batch: int = Field(default=2, ge=1, le=1024)
+    learning_rate: LearningRate = 3e-3
+    frame_weight: Weight = Field(default=1.0, description="distance to the teacher's frame")
+    style_weight: Weight = Field(default=1.0, description="style distance to the teacher's frame")
+    content_weight: Weight = Field(default=0.15, description="content distance to the photo")
+    grid_weight: Weight = Field(
+        default=30.0, description="distance of what is locked to a 4-pixel grid"
+    )
+    feature_weight: Weight = Field(default=0.0, description="distance between inner features")
+    taps: tuple[str, ...] = Field(
+        default=(), description="teacher layers to compare features with, e.g. res5"
+    )
+    to_style: float = Field(
+        default=0.6,
+        ge=0,
+        le=1,
+        description="share of the style term that looks at the style picture, not the teacher",
+    )
+    noise_weight: Weight = Field(
+        default=0.15, description="steadiness under noise and small shifts, for video"
+    )
+    noise_level: float = Field(
+        default=0.012, ge=0, le=0.5, description="deviation of that noise, white being 1"
+    )
+    twin_shift: int = Field(default=3, ge=0, le=16, description="most pixels of those shifts")
+    pool: int = Field(default=256, ge=1, le=100_000, description="teacher pictures drawn once")
+    pool_px: CropPx = Field(default=384, description="side of those pictures")
+    freeze_norm_share: float = Field(
+        default=0.25,
+        ge=0,
+        le=1,
+        description="last share of the steps, with batch statistics frozen",
+    )
+    sample_every: int = Field(default=100, ge=1, description="steps between two sample pictures")
+    save_every: int = Field(default=200, ge=1, description="steps between two saved states")
+    photos: PhotoFolder = None
+    style: Style | None = Field(default=None, description="default the recipe's")
+    seed: StepSeed = None
+    folder: FolderName = None
+
+    @model_validator(mode="after")
+    def _pulled_somewhere(self) -> Self:
+        if self.feature_weight > 0 and not self.taps:
+            raise ValueError(
+                "feature_weight is set but no layer is tapped. "
+                "Name teacher layers, e.g. `taps: [res5]`."
+            )
+        if self.frame_weight == self.style_weight == self.feature_weight == 0:
+            raise ValueError(
+                "frame_weight, style_weight and feature_weight are all 0, so the student would "
+                "learn nothing. Give one of them a weight above 0."
+            )
+        if self.crop_px > self.pool_px:
+            raise ValueError(
+                f"crop_px is {self.crop_px}, but crops are cut from pictures of pool_px "
+                f"{self.pool_px}. Raise pool_px, or lower crop_px."
+            )
+        return self
+
+
+class ExportStep(Section):
+    """Write a network as a verified float bundle."""
+
+    step: Literal["export"] = "export"
+    opset: int = Field(default=18, ge=18, le=23)
+    verify_sizes: Sizes = VERIFY_SIZES
+    photos: PhotoFolder = None
+    folder: FolderName = None
+
+
+class QuantizeStep(Section):
+    """Make a float bundle INT8, with ranges from photos, as near to float as is asked."""
+
+    step: Literal["quantize"] = "quantize"
+    calibration: Literal["minmax", "percentile", "mse"] = "percentile"
+    percentile: float = Field(
+        default=99.99, ge=50, le=100, description="for that calibration: what is not clipped"
+    )
+    calibration_photos: int = Field(default=16, ge=1, le=4096)
+    keep_float: Literal["ends", "first", "last", "none"] | tuple[str, ...] = Field(
+        default="ends", description="convolutions that stay in float: by place, or by name"
+    )
+    equalize: bool = Field(
+        default=True, description="bring channels to one range; free at run time"
+    )
+    correct_bias: bool = Field(default=True, description="take the mean error out of the biases")
+    min_psnr_db: float = Field(
+        default=32.0, ge=0, le=100, description="int8 against float, or it fails"
+    )
+    repair: bool = Field(
+        default=True, description="give convolutions back to float where that is missed"
+    )
+    verify_sizes: Sizes = VERIFY_SIZES
+    photos: PhotoFolder = None
+    folder: FolderName = None
+
+
+class EngineStep(Section):
+    """Compile a bundle for a target whose compiler runs on any machine."""
+
+    step: Literal["engine"] = "engine"
+    target: str = Field(description="name of a target, or a target file")
+    folder: FolderName = None
+
+
+Step: TypeAlias = LoadStep | TrainStep | DistilStep | ExportStep | QuantizeStep | EngineStep
+AnyStep = Annotated[Step, Field(discriminator="step")]
+"""A step as a recipe holds it, known by its key ``step``."""
+
+
+def identity(step: Section) -> dict[str, Any]:
+    """Return what of a step decides its result, for a build key.
+
+    >>> identity(TrainStep(save_every=5)) == identity(TrainStep())
+    True
+    """
+    return step.model_dump(mode="json", exclude=set(REPORTING))
