@@ -87,11 +87,11 @@ def test_broken_colours_with_a_better_frechet_distance_fail(broken: Drift) -> No
     assert frechet.reference_original is not None
     assert frechet.reference_compressed < 0.5 * frechet.reference_original
     assert broken.verdict == "FAIL"
-    failed = {check.name for check in broken.checks if check.verdict == "FAIL"}
+    failed = {check.key for check in broken.checks if check.verdict == "FAIL"}
     assert {
-        "drift of frechet_distance",
-        "direct frechet_distance over a benign change",
-        "psnr_db mean",
+        "drift_percent",
+        "drift_benign_times",
+        "drift_psnr_mean_db",
     } <= failed
 
 
@@ -161,7 +161,7 @@ def test_a_cast_is_judged_apart_from_all_that_a_distance_adds_up(levels: int, ve
         options=StudyOptions(ladder=0),
         progress=Silent(),
     )
-    (check,) = (one for one in made.checks if one.name == "cast_levels mean")
+    (check,) = (one for one in made.checks if one.key == "drift_cast_levels")
     assert check.value == pytest.approx(levels)
     assert check.verdict == verdict
 
@@ -170,8 +170,11 @@ def test_few_pictures_are_judged_by_pairs_alone() -> None:
     few = study(lambda f: faded(f, 0.9), HandcraftedExtractor(), StudyOptions(ladder=0), count=8)
     assert few.frechet.policy == "paired only"
     assert few.frechet.drift is None
-    judged = {check.name for check in few.checks if check.verdict != "not judged"}
-    paired = {"psnr_db mean", "psnr_db worst", "ssim mean", "ssim worst", "cast_levels mean"}
+    judged = {check.key for check in few.checks if check.verdict}
+    paired = {
+        f"drift_{name}"
+        for name in ("psnr_mean_db", "psnr_worst_db", "ssim_mean", "ssim_worst", "cast_levels")
+    }
     assert judged == paired
 
 
@@ -186,8 +189,8 @@ def test_the_worst_picture_is_named() -> None:
         options=StudyOptions(ladder=0),
         progress=Silent(),
     )
-    (worst,) = (one for one in made.checks if one.name == "psnr_db worst")
-    assert (worst.verdict, worst.why) == ("FAIL", "broken.jpg")
+    (worst,) = (one for one in made.checks if one.key == "drift_psnr_worst_db")
+    assert (worst.verdict, worst.note) == ("FAIL", "broken.jpg")
     assert made.names[5] == "broken.jpg"
 
 
