@@ -10,8 +10,7 @@ from pathlib import Path
 from time import perf_counter_ns
 
 from stylepress import __version__
-from stylepress.benchmarks.drift.bundles import DriftOptions
-from stylepress.benchmarks.drift.result import Check
+from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.entries import Entries
 from stylepress.benchmarks.lineage import check_originals
 from stylepress.benchmarks.machine.energy import readable, why_unread
@@ -19,19 +18,20 @@ from stylepress.benchmarks.machine.record import Machine, record_machine
 from stylepress.benchmarks.machine.timeline import Curves, Timeline, Window
 from stylepress.benchmarks.machine.watch import Limits, Validity, Watch
 from stylepress.benchmarks.part import Skipped
-from stylepress.benchmarks.picture_trials import (
-    Photos,
-    PicturePlan,
-    PictureTrials,
-    drift_is_studied,
-    read_footages,
-)
-from stylepress.benchmarks.pictures.photos import (
+from stylepress.benchmarks.quality.bundles import DriftOptions
+from stylepress.benchmarks.quality.photos import (
     Photo,
     check_frame,
     golden_photos,
     read_photos,
     read_style,
+)
+from stylepress.benchmarks.quality.trials import (
+    Photos,
+    PicturePlan,
+    PictureTrials,
+    drift_is_studied,
+    read_footages,
 )
 from stylepress.benchmarks.report import (
     Latency,
@@ -249,6 +249,7 @@ class _Measurement:
             latencies=latencies,
             speedups=speedups(latencies),
             qualities=looks.qualities,
+            looks=looks.looks,
             consistencies=looks.consistencies,
             clips=looks.clips,
             drifts=looks.drifts,

@@ -10,10 +10,11 @@ from itertools import cycle
 from pathlib import Path
 from time import perf_counter_ns
 
+from stylepress.benchmarks.engines import golden_pictures
 from stylepress.benchmarks.machine.timeline import Window
 from stylepress.benchmarks.machine.watch import Validity, Watch
 from stylepress.benchmarks.part import Skipped
-from stylepress.benchmarks.pictures.photos import Photo
+from stylepress.benchmarks.quality.photos import Photo
 from stylepress.benchmarks.report import EndToEnd
 from stylepress.benchmarks.timing.footprint import Asked, Footprint, measure_footprint
 from stylepress.benchmarks.timing.loop import WarmRule
@@ -112,7 +113,7 @@ class Trials:
         It is of a photo, or of a golden picture where there is none.
         """
         try:
-            from stylepress.benchmarks.pictures.clip import make_clip  # av
+            from stylepress.benchmarks.quality.motion.clip import make_clip  # av
             from stylepress.benchmarks.timing.film import film_pipeline
         except ImportError as error:
             self._skip("the split from film to film", f"{error}. Run `{AV}`.")
@@ -125,7 +126,7 @@ class Trials:
             self.progress.start("Filming", count * len(entrants))
             if photo is None:
                 photo = Path(folder) / "golden.png"
-                (_, golden, _), *_ = entrants[0].bundle.golden()
+                (_, golden, _), *_ = golden_pictures(entrants[0].bundle)
                 write_picture(photo, Picture(golden[0]))
             make_clip([photo], clip, seconds=count / 30, size=size, sound=False)
             for one in entrants:

@@ -13,9 +13,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from stylepress.benchmarks.bench import BenchOptions, bench
-from stylepress.benchmarks.pictures.clip import make_clip
-from stylepress.benchmarks.report_files import write_report
-from stylepress.benchmarks.summary import headline
+from stylepress.benchmarks.quality.motion.clip import make_clip
+from stylepress.benchmarks.show.files import write_report
+from stylepress.benchmarks.show.tables import headline
 from stylepress.benchmarks.timing.latency import Plan
 from stylepress.build import BuildOptions, build, resolved
 from stylepress.errors import StylepressError

@@ -13,16 +13,15 @@ import onnx
 import onnxruntime  # type: ignore[import-untyped]
 from onnx import numpy_helper
 
-from stylepress.benchmarks.drift.damage import coarse, jpeg, noisy
-from stylepress.benchmarks.drift.distances.frechet import features_distance
-from stylepress.benchmarks.drift.features.extractor import HandcraftedExtractor
-from stylepress.benchmarks.drift.result import Drift
-from stylepress.benchmarks.drift.rungs import rank_correlation
-from stylepress.benchmarks.drift.study import Pair, StudyOptions, drawn_pairs, drift_study
 from stylepress.benchmarks.evidence.crops import Crops
 from stylepress.benchmarks.evidence.row import Row, promised
 from stylepress.benchmarks.evidence.setting import Setting, Shipped, Size, wxh
-from stylepress.benchmarks.pictures.quality import LUMA
+from stylepress.benchmarks.quality.damage import coarse, jpeg, noisy
+from stylepress.benchmarks.quality.features.extractor import HandcraftedExtractor
+from stylepress.benchmarks.quality.frechet import features_distance
+from stylepress.benchmarks.quality.pixels import LUMA
+from stylepress.benchmarks.quality.result import Drift, rank_correlation
+from stylepress.benchmarks.quality.study import Pair, StudyOptions, drawn_pairs, drift_study
 from stylepress.benchmarks.timing.systems import Pixels
 from stylepress.runtime.bundle import read_bundle
 

@@ -24,17 +24,16 @@ import numpy as np
 
 from stylepress.benchmarks.evidence.row import Row, promised
 from stylepress.benchmarks.evidence.setting import Setting
-from stylepress.benchmarks.pictures.photos import golden_photos
+from stylepress.benchmarks.quality.photos import golden_photos
 from stylepress.benchmarks.timing.interval import paired_ratio
 from stylepress.benchmarks.timing.systems import Pixels, Run
 from stylepress.benchmarks.timing.worker import fresh
 from stylepress.benchmarks.verdict.comparison import LookName
 from stylepress.benchmarks.verdict.measures import p50_ms
 from stylepress.benchmarks.verdict.order import orders
-from stylepress.benchmarks.verdict.rule import DELTA, Paired, Rule, Verdict
+from stylepress.benchmarks.verdict.rule import DELTA, Key, Paired, Rule, Source, Verdict, decide
 from stylepress.benchmarks.verdict.session import Arms, Ask, PairPlan, Session
 from stylepress.benchmarks.verdict.terms import frames_file
-from stylepress.benchmarks.verdict.trial import Key, Source, decide
 from stylepress.runtime.bundle import Bundle, read_bundle
 
 SIZE, BACKEND = (128, 128), "onnxruntime"

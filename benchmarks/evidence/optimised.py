@@ -17,8 +17,8 @@ import torch
 
 from stylepress.benchmarks.evidence.row import Row
 from stylepress.benchmarks.evidence.setting import TITLES, Setting, usual_backend, wxh
-from stylepress.benchmarks.pictures.photos import unit
-from stylepress.benchmarks.pictures.quality import Picture, style_distance
+from stylepress.benchmarks.quality.photos import unit
+from stylepress.benchmarks.quality.pixels import Picture, style_distance
 from stylepress.runtime.bundle import read_bundle
 from stylepress.runtime.media.images import read_picture
 from stylepress.train.style_loss import StyleContentLoss

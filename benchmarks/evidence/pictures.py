@@ -14,8 +14,8 @@ from stylepress.benchmarks.evidence.rivals.rival import NNCF, NNCF_TUNED, Entry,
 from stylepress.benchmarks.evidence.row import Row, mean, promised
 from stylepress.benchmarks.evidence.setting import TITLES, Setting, Shipped, usual_backend, wxh
 from stylepress.benchmarks.part import Skipped
-from stylepress.benchmarks.pictures.photos import unit
-from stylepress.benchmarks.pictures.quality import (
+from stylepress.benchmarks.quality.photos import unit
+from stylepress.benchmarks.quality.pixels import (
     Picture,
     grid_energy,
     psnr_db,

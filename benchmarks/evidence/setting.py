@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stylepress.artifact import Artifact
-from stylepress.benchmarks.pictures.photos import Photo, read_photos
+from stylepress.benchmarks.quality.photos import Photo, read_photos
 from stylepress.benchmarks.timing.baselines import float_bundle
 from stylepress.benchmarks.timing.systems import Pixels, Run, opened
 from stylepress.errors import ArtifactError

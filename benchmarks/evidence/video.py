@@ -15,7 +15,7 @@ import av
 
 from stylepress.benchmarks.evidence.row import Row, promised
 from stylepress.benchmarks.evidence.setting import Setting, wxh
-from stylepress.benchmarks.pictures.clip import make_clip
+from stylepress.benchmarks.quality.motion.clip import make_clip
 from stylepress.errors import VerificationError
 from stylepress.runtime.machine import usable_cores
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from stylepress.benchmarks.bench import BenchOptions, bench
-from stylepress.benchmarks.pictures.photos import Photo, read_photos
+from stylepress.benchmarks.quality.photos import Photo, read_photos
 from stylepress.benchmarks.report import Report
 from stylepress.benchmarks.timing.baselines import Teacher
 from stylepress.benchmarks.timing.latency import Plan

@@ -20,8 +20,8 @@ from stylepress.benchmarks.evidence.row import promised
 from stylepress.benchmarks.evidence.setting import Setting, shipped
 from stylepress.benchmarks.evidence.speed import speed_figures
 from stylepress.benchmarks.evidence.video import repeat_clip, video_figures
-from stylepress.benchmarks.pictures.clip import make_clip
-from stylepress.benchmarks.pictures.photos import Photo
+from stylepress.benchmarks.quality.motion.clip import make_clip
+from stylepress.benchmarks.quality.photos import Photo
 from stylepress.benchmarks.timing.latency import Plan
 from stylepress.errors import ArtifactError
 from stylepress.progress import Silent

@@ -29,7 +29,7 @@ from stylepress.benchmarks.evidence.rivals.rival import Entry, converted, rivals
 from stylepress.benchmarks.evidence.row import Provenance, Row, Table, read_table, write_table
 from stylepress.benchmarks.evidence.setting import Setting, shipped
 from stylepress.benchmarks.part import Skipped
-from stylepress.benchmarks.pictures.quality import psnr_db
+from stylepress.benchmarks.quality.pixels import psnr_db
 from stylepress.benchmarks.timing.latency import Plan
 from stylepress.benchmarks.timing.systems import opened
 from stylepress.errors import ArtifactError, BackendError, InputError

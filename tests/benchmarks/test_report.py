@@ -10,10 +10,10 @@ from jsonschema import Draft202012Validator, validate
 from pydantic import ValidationError
 
 from stylepress.benchmarks.machine.watch import Event, Validity
-from stylepress.benchmarks.page import page
 from stylepress.benchmarks.report import Report, mean_of, read_report, report_schema
-from stylepress.benchmarks.report_files import write_json
-from stylepress.benchmarks.summary import summary
+from stylepress.benchmarks.show.files import write_json
+from stylepress.benchmarks.show.render import markdown as summary
+from stylepress.benchmarks.show.render import page
 from stylepress.errors import ArtifactError
 
 NEW = ("validity", "curves", "scenes", "footprints", "splits", "drifts")

@@ -9,8 +9,8 @@ from pathlib import Path
 import av
 import pytest
 
-from stylepress.benchmarks.pictures.clip import make_clip
-from stylepress.benchmarks.pictures.photos import Photo
+from stylepress.benchmarks.quality.motion.clip import make_clip
+from stylepress.benchmarks.quality.photos import Photo
 from stylepress.benchmarks.timing.film import film_pipeline
 from stylepress.benchmarks.timing.outcome import Length, SingleStream
 from stylepress.benchmarks.timing.scenarios import run_scenario

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from stylepress.benchmarks.machine.timeline import Timeline
-from stylepress.benchmarks.pictures.photos import Photo
+from stylepress.benchmarks.quality.photos import Photo
 from stylepress.benchmarks.timing.worker import Answer, Request, peak_bytes, run_arm
 from stylepress.benchmarks.verdict.duel import duel
 from stylepress.benchmarks.verdict.session import (
