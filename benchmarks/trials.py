@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import cycle
 from pathlib import Path
@@ -21,10 +21,10 @@ from stylepress.benchmarks.timing.loop import WarmRule
 from stylepress.benchmarks.timing.outcome import Length, Setting
 from stylepress.benchmarks.timing.scenarios import lanes_of
 from stylepress.benchmarks.timing.scene import Scene, play, words
-from stylepress.benchmarks.timing.systems import Contender, Run
+from stylepress.benchmarks.timing.systems import Contender, Run, opened
 from stylepress.errors import BackendError, FrameError, VerificationError
 from stylepress.progress import Progress
-from stylepress.runtime.backends import EngineOptions, open_engine
+from stylepress.runtime.backends import EngineOptions
 from stylepress.runtime.bundle import Bundle
 from stylepress.runtime.media.images import Picture, write_picture
 
@@ -156,8 +156,8 @@ class Trials:
             yield one.contender.run
             return
         options = replace(self.engine, lanes=lanes, size=size)
-        with closing(open_engine(one.bundle, one.contender.backend, options=options)) as engine:
-            yield engine.run
+        with opened(one.bundle, one.contender.backend, options) as run:
+            yield run
 
     def _judged(self, began_ns: int) -> Validity:
         return self.watch.judged(Window(began_ns, perf_counter_ns()))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from stylepress.benchmarks.bench import BenchOptions, bench
 from stylepress.benchmarks.quality.motion.clip import make_clip
-from stylepress.benchmarks.show.files import write_report
+from stylepress.benchmarks.show.files import write_forms
 from stylepress.benchmarks.show.tables import headline
 from stylepress.benchmarks.timing.latency import Plan
 from stylepress.build import BuildOptions, build, resolved
@@ -83,7 +83,7 @@ def show(demo: Demo, progress: Progress) -> list[Path]:
             options=demo.report,
             progress=progress,
         )
-        written = write_report(report, demo.out / "report")
+        written = write_forms(report, demo.out / "report")
     progress.say(f"{headline(report)}.")
     return [made.bundle.folder, picture, clip, video, *written]
 

@@ -34,6 +34,13 @@ INPUTS, REFERENCES = 12, 24
 INT8 = "INT8"
 DIRECT, MEAN, WORST = "direct P over benign", "psnr_db mean", "psnr_db worst"
 CAST, PLACE = "cast_levels mean", "place_levels worst"
+CHECKS: Mapping[str, str] = {
+    "drift_psnr_mean_db": MEAN,
+    "drift_psnr_worst_db": WORST,
+    "drift_cast_levels": CAST,
+    "drift_place_levels": PLACE,
+}
+"""How the checks of a gate are called in the rows."""
 TOLD: Mapping[str, str] = {
     MEAN: "PSNR, mean",
     WORST: "PSNR, worst picture",
@@ -126,10 +133,10 @@ def _judged(style: Shipped, change: str, drift: Drift) -> Iterator[Row]:
         low=None if ratio is None else ratio.low,
         high=None if ratio is None else ratio.high,
         digest=style.bundle.digest,
-        verdict=drift.verdict,
-        note=", ".join(one.name for one in drift.checks if one.verdict == "regression"),
+        verdict=drift.verdict or "",
+        note=", ".join(one.metric for one in drift.checks if one.verdict == "FAIL"),
     )
-    values = {check.name: check.value for check in drift.checks}
+    values = {CHECKS.get(check.key, ""): check.new for check in drift.checks}
     for name in TOLD if change == INT8 else ():
         value, unit = values.get(name), "dB" if name in (MEAN, WORST) else "levels"
         known = math.nan if value is None else value

@@ -22,16 +22,16 @@ from time import perf_counter_ns
 
 import numpy as np
 
+from stylepress.benchmarks.check import Verdict
 from stylepress.benchmarks.evidence.row import Row, promised
 from stylepress.benchmarks.evidence.setting import Setting
 from stylepress.benchmarks.quality.photos import golden_photos
 from stylepress.benchmarks.timing.interval import paired_ratio
 from stylepress.benchmarks.timing.systems import Pixels, Run
 from stylepress.benchmarks.timing.worker import fresh
-from stylepress.benchmarks.verdict.comparison import LookName
 from stylepress.benchmarks.verdict.measures import p50_ms
 from stylepress.benchmarks.verdict.order import orders
-from stylepress.benchmarks.verdict.rule import DELTA, Key, Paired, Rule, Source, Verdict, decide
+from stylepress.benchmarks.verdict.rule import DELTA, Key, LookName, Paired, Rule, Source, decide
 from stylepress.benchmarks.verdict.session import Arms, Ask, PairPlan, Session
 from stylepress.benchmarks.verdict.terms import frames_file
 from stylepress.runtime.bundle import Bundle, read_bundle

@@ -128,7 +128,7 @@ def _scene(scene: Scene) -> Iterator[Check]:
     for one in outcome.latency:
         if one.value_ms is not None:
             yield _figure(scene.title, f"latency p{100 * one.share:g}", one.value_ms, "ms")
-    if outcome.measures == "throughput":
+    if outcome.measures == "throughput" and outcome.throughput_hz is not None:
         yield _figure(scene.title, "throughput", outcome.throughput_hz, "Hz", larger_is_worse=False)
     if outcome.video is not None and outcome.video.offered:
         yield _figure(scene.title, "frames missed", 100 * outcome.video.miss_share, "%")

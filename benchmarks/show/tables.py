@@ -24,7 +24,6 @@ from stylepress.benchmarks.timing.outcome import FixedRate, Measures, Outcome, S
 from stylepress.benchmarks.timing.scene import Scene, words
 from stylepress.benchmarks.timing.split import STAGES
 
-ROOFS = ("fp32", "int8", "copy")
 MEASURES: Mapping[str, str] = {
     "style_distance": "style distance",
     "content_distance": "content distance",
@@ -210,8 +209,8 @@ def models(report: Report) -> Table:
 
 
 def more_tables(report: Report) -> Iterator[Table]:
-    """Yield the tables of scenarios, energy, starts, the split and the roof that have rows."""
-    every = (*_scenes(report), _energy(report), _starts(report), _split(report), *_roof(report))
+    """Yield the tables of scenarios, energy, starts and the split that have rows."""
+    every = (*_scenes(report), _energy(report), _starts(report), _split(report))
     yield from (one.filled for one in every if one.rows)
 
 
@@ -398,38 +397,3 @@ def _split(report: Report) -> Table:
         "One frame after the other in one thread; `stylepress run` works on stages at the same "
         "time. " + _disturbed((one.system, one.split.validity) for one in report.splits),
     )
-
-
-def _roof(report: Report) -> Iterator[Table]:
-    peaks = [(roof.backend, [roof.peak(what) for what in ROOFS]) for roof in report.roofs]  # type: ignore[arg-type]
-    yield Table(
-        "Roof of this machine",
-        ["backend", "FP32", "INT8", "copy"],
-        [[name, *(NONE if one is None else one.words for one in own)] for name, own in peaks],
-        "The highest rates reached by single layers through each backend, with the same settings. "
-        + _disturbed((roof.backend, roof.validity) for roof in report.roofs),
-    )
-    yield Table(
-        "Share of the roof",
-        ["system", "of its backend's peak", "of the best peak", "reached", "at"],
-        [
-            [
-                one.system,
-                *(_part(part) for part in (one.share.own, one.share.best)),
-                f"{one.share.macs_s / 1e9:.3g} GMAC/s",
-                one.share.precision.upper(),
-            ]
-            for one in report.roof_shares
-        ],
-    )
-
-
-def _part(share: float | None) -> str:
-    """Write a share of a roof, which cannot be more than all of it.
-
-    >>> _part(0.234), _part(2.5)
-    ('23%', 'none: it was faster than the roof')
-    """
-    if share is not None and share > 1:
-        return "none: it was faster than the roof"
-    return NONE if share is None else f"{share:.0%}"

@@ -15,7 +15,6 @@ from stylepress.benchmarks.engines import (
     bundle_pairs,
     common_backends,
     golden_check,
-    load_bundle,
     running,
     weights_bytes,
 )
@@ -41,7 +40,7 @@ from stylepress.benchmarks.verdict.terms import (
     settings_of,
 )
 from stylepress.progress import Progress
-from stylepress.runtime.bundle import Bundle
+from stylepress.runtime.bundle import Bundle, read_bundle
 
 DISTURBED = "never measured: the machine disturbed every try"
 EARLIER = "not measured: the comparison has failed already"
@@ -107,7 +106,7 @@ def lone(
     Raises:
         ArtifactError, BackendError: it cannot be loaded, or runs nowhere here.
     """
-    bundle = load_bundle(new)
+    bundle = read_bundle(new)
     backends, skipped = common_backends([bundle], options.backends, options.engine)
     checks = tuple(_golden(bundle, "", backends, options)) if judge else ()
     failed = any(one.verdict == "FAIL" for one in checks)

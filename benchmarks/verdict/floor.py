@@ -11,16 +11,18 @@ from statistics import stdev
 from typing import TYPE_CHECKING, Any, Literal
 
 from stylepress import __version__
-from stylepress.benchmarks.engines import NULL, common_backends, load_bundle
+from stylepress.benchmarks.engines import common_backends
 from stylepress.benchmarks.machine.record import Machine, differing, record_machine
 from stylepress.benchmarks.part import Part, Skipped, read_json, schema_of
 from stylepress.benchmarks.timing.interval import paired_ratio
+from stylepress.benchmarks.timing.systems import NULL
 from stylepress.benchmarks.verdict.comparison import Run
 from stylepress.benchmarks.verdict.measures import MEASURES, pairs_of
 from stylepress.benchmarks.verdict.rule import ALPHA, least_pairs
 from stylepress.benchmarks.verdict.session import QUIETER, Arms, Ask, Session, Watch
 from stylepress.errors import RecipeError, VerificationError
 from stylepress.progress import Progress
+from stylepress.runtime.bundle import read_bundle
 
 if TYPE_CHECKING:
     from stylepress.benchmarks.verdict.terms import DuelOptions
@@ -176,7 +178,7 @@ def selftest(
     runs: list[Run] = []
     skipped: dict[Skipped, None] = {}
     for number, folder in enumerate(bundles):
-        bundle = load_bundle(folder)
+        bundle = read_bundle(folder)
         names, absent = common_backends([bundle], options.backends, options.engine)
         skipped |= dict.fromkeys(absent)
         # The null system is measured once.
@@ -229,7 +231,7 @@ def _equal_arms(
 
     copy = work / folder.resolve().name
     shutil.copytree(folder, copy)
-    frames = frames_file(options.photos_of(load_bundle(folder), progress), work)
+    frames = frames_file(options.photos_of(read_bundle(folder), progress), work)
     return Session(
         Arms({"base": folder, "new": copy}, frames, options.threads),
         options.plan,

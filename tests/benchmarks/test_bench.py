@@ -14,6 +14,7 @@ from stylepress.benchmarks.quality.bundles import DriftOptions
 from stylepress.benchmarks.quality.photos import read_photos
 from stylepress.benchmarks.quality.trials import Photos, PictureTrials
 from stylepress.benchmarks.report import Report, mean_of, read_report
+from stylepress.benchmarks.show.files import write_forms
 from stylepress.benchmarks.timing.split import STAGES
 from stylepress.errors import BackendError, FrameError, RecipeError
 from stylepress.progress import Silent

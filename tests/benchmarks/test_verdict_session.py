@@ -17,7 +17,7 @@ import pytest
 
 from stylepress.benchmarks.machine.timeline import Timeline
 from stylepress.benchmarks.quality.photos import Photo
-from stylepress.benchmarks.timing.worker import Answer, Request, peak_bytes, run_arm
+from stylepress.benchmarks.timing.worker import Answer, Request, peak_bytes, run_request
 from stylepress.benchmarks.verdict.duel import duel
 from stylepress.benchmarks.verdict.session import (
     Arms,
@@ -36,7 +36,7 @@ ENVIRON = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 def here(request: Request, environ: Mapping[str, str]) -> Answer:
     """Run an arm in this process."""
-    return run_arm(request)
+    return run_request(request)
 
 
 def request(
@@ -73,7 +73,7 @@ def test_an_arm_warms_up_as_asked_and_does_the_extra_work(
     style: Mapping[str, Path], photos: Sequence[Photo], tmp_path: Path
 ) -> None:
     asked = replace(request(style, photos, tmp_path, "null"), warm_count=7)
-    plain, loaded = run_arm(asked), run_arm(replace(asked, extra_bytes=1 << 23))
+    plain, loaded = run_request(asked), run_request(replace(asked, extra_bytes=1 << 23))
     assert plain.warm_calls == 7
     assert min(loaded.samples_ns) > 3 * min(plain.samples_ns)
 
