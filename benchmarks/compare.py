@@ -44,15 +44,25 @@ MACHINE = "machine."
 
 
 def compare_files(
-    base: Path, new: Path, *, limits: Limits = USUAL, vary: Collection[str] = ()
+    base: Path,
+    new: Path,
+    *,
+    limits: Limits = USUAL,
+    vary: Collection[str] = (),
+    labels: tuple[str, str] = ("", ""),
 ) -> Comparison:
-    """Compare two ``report.json`` files.
+    """Compare two ``report.json`` files; ``labels`` are what they are called.
 
     Raises:
         ArtifactError: one of them is no report.
         RecipeError: an unknown field in ``vary``.
     """
-    return compare(read_report(base), read_report(new), limits=limits, vary=vary)
+    found = compare(read_report(base), read_report(new), limits=limits, vary=vary)
+    named = {
+        "base": None if found.base is None else found.base.model_copy(update={"label": labels[0]}),
+        "new": found.new.model_copy(update={"label": labels[1]}),
+    }
+    return found.model_copy(update=named)
 
 
 def compare(

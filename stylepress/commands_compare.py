@@ -39,8 +39,8 @@ INCONCLUSIVE = 3
 ONLY_REPORTS = ("vary",)
 ONLY_BUNDLES = (
     *("size", "target", "backend", "threads", "photos", "style", "pairs", "min_time", "min_count"),
-    *("floor", "drift", "foreign_load", "extend", "confirm", "complete", "labels"),
-    *("references", "extractor", "lpips", "missing_base"),
+    *("floor", "drift", "foreign_load", "extend", "confirm", "complete"),
+    *("references", "extractor", "lpips"),
 )
 """Options that say nothing of the other kind of input."""
 ONLY_DRIFT = ("references", "extractor", "lpips")
@@ -187,7 +187,7 @@ def compare(
             from stylepress.benchmarks.compare import compare_files
 
             files = _file(base, "report.json"), _file(_named(new), "report.json")
-            found = compare_files(*files, limits=limits, vary=vary or ())
+            found = compare_files(*files, limits=limits, vary=vary or (), labels=_names(labels))
         else:
             found = _bundles(base, _named(new), _options(given, limits, screen), screen)
     from stylepress.benchmarks.show.files import append_history, write_forms

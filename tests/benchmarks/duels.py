@@ -96,12 +96,18 @@ def really(request: Request, environ: Mapping[str, str]) -> Answer:
 
 
 def altered(
-    source: Path, folder: Path, *, add: float = 0.0, fade: float = 1.0, golden: bool = True
+    source: Path,
+    folder: Path,
+    *,
+    add: float = 0.0,
+    fade: float = 1.0,
+    golden: bool = True,
+    parent: str | None = "its own",
 ) -> Path:
     """Write another version of a bundle: ``add`` levels of red, ``fade`` of its saturation.
 
     Its golden pictures are those it draws, unless ``golden`` is False: then they are the source's,
-    the first one mirrored.
+    the first one inverted. ``parent`` is what its manifest says it was made from.
     """
     artifact = Artifact.load(source)
     bundle = read_bundle(source)
@@ -120,7 +126,7 @@ def altered(
 
     facts: dict[str, Any] = {
         "kind": "bundle", "name": artifact.name, "graphs": artifact.graphs,
-        "made_by": artifact.made_by, "parent": artifact.parent, "numbers": artifact.numbers,
+        "made_by": artifact.made_by, "parent": artifact.parent if parent == "its own" else parent, "numbers": artifact.numbers,
     }  # fmt: skip
     Artifact.create(folder, fill, **facts)
     if not golden:

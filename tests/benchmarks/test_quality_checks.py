@@ -122,7 +122,9 @@ def test_the_benign_change_is_measured_as_the_compressed_model_is() -> None:
 
 
 def test_the_benign_change_itself_never_fails_however_narrow_the_limit() -> None:
-    check = of("drift", judged(ORIGINAL + 1e-2 * drawn(300, 3)), Limits(drift=1e-9))
+    narrow = USUAL.changed(drift_percent=1e-6)
+    small = judged(ORIGINAL + 1e-2 * drawn(300, 3))
+    check = of("drift", small.model_copy(update={"benign": 1e-12}), narrow)
     assert check.verdict != "FAIL"
     assert "a change alone moves it" in check.note
 
@@ -135,12 +137,14 @@ def test_drift_may_always_be_what_a_benign_change_could_make_of_it() -> None:
     found = judged(ORIGINAL, benign=0.3)
     reference = found.reference_original
     assert reference is not None
-    limit = of("drift", found, Limits(drift_share=1e-6)).limit
+    limit = of("drift", found, USUAL.changed(drift_percent=1e-4)).limit
     assert limit is not None
     assert math.sqrt(reference + limit) == pytest.approx(
         math.sqrt(reference) + math.sqrt(found.benign)
     )
-    assert of("drift", found, Limits(drift_share=10)).limit == pytest.approx(10 * reference)
+    assert of("drift", found, USUAL.changed(drift_percent=1000)).limit == pytest.approx(
+        10 * reference
+    )
 
 
 def test_a_change_of_the_benign_size_keeps_the_limit_unless_it_is_aimed() -> None:
@@ -154,7 +158,7 @@ def test_a_change_of_the_benign_size_keeps_the_limit_unless_it_is_aimed() -> Non
     found = judged(ORIGINAL)
     fact = found.extractor.model_copy(update={"dimension": dimension})
     known = {"extractor": fact, "benign": benign, "reference_original": float(gap @ gap)}
-    check = of("drift", found.model_copy(update=known), Limits(drift_share=1e-6))
+    check = of("drift", found.model_copy(update=known), USUAL.changed(drift_percent=1e-4))
     assert check.limit is not None
     assert (np.abs(moved) > check.limit).mean() < 0.005
     assert aimed > 2.5 * check.limit

@@ -16,15 +16,14 @@ from PIL import Image
 
 from stylepress.artifact import file_digest
 from stylepress.benchmarks.bench import BenchOptions, bench
-from stylepress.benchmarks.part import Skipped
+from stylepress.benchmarks.part import FileFact, Skipped, json_text, write_text
 from stylepress.benchmarks.quality.bundles import DriftOptions
 from stylepress.benchmarks.quality.motion.clip import make_clip
 from stylepress.benchmarks.quality.motion.flow import Flows, open_flows
 from stylepress.benchmarks.quality.motion.footage import FRAMES, Footage, read_footage
 from stylepress.benchmarks.quality.motion.steadiness import Gauges, Painters, clip_consistencies
 from stylepress.benchmarks.quality.trials import read_footages
-from stylepress.benchmarks.report import FileFact, Report, read_report
-from stylepress.benchmarks.show.files import write_json
+from stylepress.benchmarks.report import Report, read_report
 from stylepress.benchmarks.show.losses import motion
 from stylepress.benchmarks.show.render import markdown as summary
 from stylepress.benchmarks.show.render import page
@@ -188,7 +187,7 @@ def test_a_report_tells_of_the_camera_and_of_the_clip(told: Report, tmp_path: Pa
         ("dots int8", "hill.mp4"),
     ]
     assert told.clips[1].reference == "dots fp32"
-    write_json(told, tmp_path / "report.json")
+    write_text(tmp_path / "report.json", json_text(told))
     assert read_report(tmp_path / "report.json").clips == told.clips
 
 
@@ -200,7 +199,7 @@ def test_page_and_summary_show_the_clip_and_how_its_motion_is_known(told: Report
 
 
 def test_a_report_that_knew_no_clips_is_still_read(told: Report, tmp_path: Path) -> None:
-    write_json(told, tmp_path / "report.json")
+    write_text(tmp_path / "report.json", json_text(told))
     record = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     del record["clips"]
     for one in record["consistencies"]:

@@ -86,12 +86,12 @@ def test_broken_colours_with_a_better_frechet_distance_fail(broken: Drift) -> No
     assert frechet.reference_compressed is not None
     assert frechet.reference_original is not None
     assert frechet.reference_compressed < 0.5 * frechet.reference_original
-    assert broken.verdict == "regression"
-    failed = {check.name for check in broken.checks if check.verdict == "regression"}
+    assert broken.verdict == "FAIL"
+    failed = {check.key for check in broken.checks if check.verdict == "FAIL"}
     assert {
-        "drift of frechet_distance",
-        "direct frechet_distance over a benign change",
-        "psnr_db mean",
+        "drift_percent",
+        "drift_benign_times",
+        "drift_psnr_mean_db",
     } <= failed
 
 
@@ -134,7 +134,7 @@ def test_a_study_takes_what_weights_allow_and_tells_what_it_skipped(broken: Drif
 
 def test_the_same_model_passes_every_check() -> None:
     same = study(lambda f: f, Means(), StudyOptions(ladder=0))
-    assert same.verdict == "ok"
+    assert same.verdict == "PASS"
     assert same.frechet.direct.value <= 1e-12
     assert same.patches == 0
     assert {each.what for each in same.skipped} == {"FID", "MS-SSIM", "LPIPS"}
@@ -147,7 +147,7 @@ def test_the_benign_change_is_the_one_that_is_named() -> None:
     assert same.benign_patches == same.patches > 0
 
 
-@pytest.mark.parametrize(("levels", "verdict"), [(2, "ok"), (4, "regression")])
+@pytest.mark.parametrize(("levels", "verdict"), [(2, "PASS"), (4, "FAIL")])
 def test_a_cast_is_judged_apart_from_all_that_a_distance_adds_up(levels: int, verdict: str) -> None:
     def reddened(frames: Pixels) -> Pixels:
         return np.asarray(frames + np.array([levels, 0, 0], np.uint8), np.uint8)
@@ -161,7 +161,7 @@ def test_a_cast_is_judged_apart_from_all_that_a_distance_adds_up(levels: int, ve
         options=StudyOptions(ladder=0),
         progress=Silent(),
     )
-    (check,) = (one for one in made.checks if one.name == "cast_levels mean")
+    (check,) = (one for one in made.checks if one.key == "drift_cast_levels")
     assert check.value == pytest.approx(levels)
     assert check.verdict == verdict
 
@@ -170,8 +170,11 @@ def test_few_pictures_are_judged_by_pairs_alone() -> None:
     few = study(lambda f: faded(f, 0.9), HandcraftedExtractor(), StudyOptions(ladder=0), count=8)
     assert few.frechet.policy == "paired only"
     assert few.frechet.drift is None
-    judged = {check.name for check in few.checks if check.verdict != "not judged"}
-    paired = {"psnr_db mean", "psnr_db worst", "ssim mean", "ssim worst", "cast_levels mean"}
+    judged = {check.key for check in few.checks if check.verdict}
+    paired = {
+        f"drift_{name}"
+        for name in ("psnr_mean_db", "psnr_worst_db", "ssim_mean", "ssim_worst", "cast_levels")
+    }
     assert judged == paired
 
 
@@ -186,8 +189,8 @@ def test_the_worst_picture_is_named() -> None:
         options=StudyOptions(ladder=0),
         progress=Silent(),
     )
-    (worst,) = (one for one in made.checks if one.name == "psnr_db worst")
-    assert (worst.verdict, worst.why) == ("regression", "broken.jpg")
+    (worst,) = (one for one in made.checks if one.key == "drift_psnr_worst_db")
+    assert (worst.verdict, worst.note) == ("FAIL", "broken.jpg")
     assert made.names[5] == "broken.jpg"
 
 
@@ -239,7 +242,7 @@ def test_a_study_without_references_has_no_drift_and_says_so() -> None:
     )
     assert alone.frechet.drift is None
     assert {"drift to a reference"} < {each.what for each in alone.skipped}
-    assert alone.verdict == "ok"
+    assert alone.verdict == "PASS"
 
 
 def test_a_study_of_three_pictures_is_refused() -> None:

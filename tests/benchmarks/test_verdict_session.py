@@ -17,20 +17,20 @@ import pytest
 
 from stylepress.benchmarks.machine.timeline import Timeline
 from stylepress.benchmarks.quality.photos import Photo
-from stylepress.benchmarks.timing.worker import Answer, Request, peak_bytes, run_request
-from stylepress.benchmarks.verdict.duel import duel
-from stylepress.benchmarks.verdict.session import (
-    Arms,
-    PairPlan,
+from stylepress.benchmarks.timing.worker import (
+    Answer,
+    Request,
     RunError,
-    Session,
     fresh,
+    peak_bytes,
+    run_request,
 )
-from stylepress.benchmarks.verdict.terms import DuelOptions, frames_file
+from stylepress.benchmarks.verdict.session import Arms, PairPlan, Session
+from stylepress.benchmarks.verdict.terms import frames_file
 from stylepress.errors import BackendError, RecipeError
 from stylepress.progress import Silent
 
-TINY = PairPlan(pairs=8, min_s=0, min_count=5, warm_s=0, warm_count=1, rest_s=0)
+TINY = PairPlan(pairs=8, min_s=0, min_count=5, warm_s=0, warm_count=1, rest_s=0, patience_s=0)
 ENVIRON = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
@@ -59,7 +59,7 @@ def test_a_fresh_process_measures_loads_and_tells_its_memory(
     if answer.peak_rss_bytes is None:
         assert "peak_rss_bytes" in answer.missing
     else:
-        assert answer.peak_rss_bytes < peak_bytes()
+        assert answer.peak_rss_bytes < (peak_bytes() or 0)
 
 
 def test_what_an_arm_refuses_is_told_as_it_said_it(
@@ -87,7 +87,7 @@ def test_an_arm_that_dies_is_no_regression(
     assert died.value.exit_code == 2
 
 
-@pytest.mark.parametrize("name", ["min_s", "warm_s", "rest_s"])
+@pytest.mark.parametrize("name", ["min_s", "warm_s", "rest_s", "patience_s"])
 @pytest.mark.parametrize("time_s", [-1, math.inf, math.nan])
 def test_times_that_cannot_be_waited_for_are_refused(name: str, time_s: float) -> None:
     with pytest.raises(RecipeError, match="cannot be waited"):
@@ -115,7 +115,7 @@ from stylepress.benchmarks.timing.worker import Request
 from stylepress.benchmarks.verdict.session import fresh
 print("asking", flush=True)
 try:
-    fresh(Request(sys.argv[1], "null", sys.argv[2], "", 1, 0, 1, 0, 1e6, 1), os.environ)
+    fresh(Request(sys.argv[1], "null", frames=sys.argv[2], threads=1, min_s=1e6), os.environ)
 except KeyboardInterrupt:
     print("interrupted", flush=True)
 """
@@ -186,32 +186,4 @@ def test_a_backend_that_the_machine_spoils_each_time_is_given_up(
     assert made.measure("first", ["null"], 2) == []
     assert made.given_up == {"null": "one pair was spoiled 3 times (the clock was throttled)"}
     assert made.measure("confirmation", ["null"], 2) == []
-    assert len(made.runs) == 6
-
-
-def test_a_machine_that_spoils_every_run_decides_nothing_of_the_bundles(
-    style: Mapping[str, Path],
-) -> None:
-    made = duel(
-        style["bundle"],
-        style["bundle"],
-        options=DuelOptions(
-            size=(64, 80),
-            threads=1,
-            backends=("null",),
-            plan=TINY,
-            photos=style["photos"],
-            environ=ENVIRON,
-        ),
-        progress=Silent(),
-        watch=Spoiler(99),
-        ask=here,
-    )
-    assert (made.verdict, made.exit_code) == ("INCONCLUSIVE", 3)
-    assert all(run.invalid for run in made.runs)
-    assert made.settings is not None
-    assert made.settings.foreign_load == 0.05
-    assert made.curves is not None
-    assert made.curves.values["clock.0_mhz"][0] == 1e3
-    assert any("the clock was throttled" in reason for reason in made.reasons)
-    assert "6 of 6 runs were discarded" in made.doubts()[0]
+    assert len(made.runs) == 10
