@@ -56,8 +56,9 @@ TABLES: Mapping[str, Mapping[str, Maker]] = {
     "power": {"power": power_rows},
     "roof": {"roof": roof_rows},
 }
-"""The parts of every table. A part is measured at one go, and again when others disturbed it."""
+"""The parts of every table. A part is measured at one go."""
 TRIES = 2
+"""How often what is to be written is measured when others disturb it."""
 PERIOD_S = 0.5
 """Minutes are watched, so more seldom than the seconds of a run."""
 
@@ -107,7 +108,13 @@ def _measure(options: argparse.Namespace, screen: Terminal) -> Iterator[str]:
             for part, make in TABLES[name].items():
                 if options.only and part not in options.only:
                     continue
-                found, why = measured(part, lambda: list(make(setting)), watch, screen)  # noqa: B023
+                found, why = measured(
+                    part,
+                    lambda: list(make(setting)),  # noqa: B023
+                    watch,
+                    progress=screen,
+                    tries=TRIES if options.write else 1,
+                )
                 rows += found
                 if not options.json:
                     screen.show("\n".join(row.line() for row in found))
@@ -125,14 +132,19 @@ def _measure(options: argparse.Namespace, screen: Terminal) -> Iterator[str]:
 
 
 def measured(
-    what: str, make: Callable[[], list[Row]], watch: Watch, progress: Progress
+    what: str,
+    make: Callable[[], list[Row]],
+    watch: Watch,
+    *,
+    progress: Progress,
+    tries: int,
 ) -> tuple[list[Row], str]:
-    """Measure ``what`` until nobody disturbed it, twice at most; return the rows, and who did.
+    """Measure ``what`` until nobody disturbed it, ``tries`` times at most; tell who did at the end.
 
     The whole time is judged, its mean load among others: a short burst in a long part spoils some
     rounds of it, which medians over the rounds bear.
     """
-    for left in reversed(range(TRIES)):
+    for left in reversed(range(tries)):
         began_ns = perf_counter_ns()
         rows = make()
         why = "; ".join(watch.judged(Window(began_ns, perf_counter_ns())).reasons)

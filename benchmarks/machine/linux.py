@@ -1,13 +1,10 @@
-"""Processor, memory and limits of a machine: by psutil, and by files where it does not tell them."""
+"""Processor, limits and pressure of a Linux machine, as files tell what no library does."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
-
-import psutil
 
 from stylepress.benchmarks.machine.files import Tree
 
@@ -22,7 +19,7 @@ NO_LIMIT = 1 << 60
 """What an old control group without a limit says is more than this many bytes."""
 
 
-def facts(tree: Tree) -> Mapping[str, Callable[[], Any]]:
+def linux_facts(tree: Tree) -> Mapping[str, Callable[[], Any]]:
     """Return what reads each fact, by the names of the machine record.
 
     A reader raises OSError, LookupError or ValueError where its fact is not told.
@@ -33,50 +30,16 @@ def facts(tree: Tree) -> Mapping[str, Callable[[], Any]]:
         "flags": lambda: tuple(flag for flag in FLAGS if flag in _flags(tree)),
         "virtual": lambda: "hypervisor" in _flags(tree),
         "distribution": lambda: field("etc/os-release", "PRETTY_NAME"),
-        "threads_per_core": _threads_per_core,
         "smt": lambda: text(f"{CPUS}/smt/active") == "1",
         "cpuset": lambda: field("proc/self/status", "Cpus_allowed_list"),
         "governor": lambda: _governor(tree),
-        "clocks_mhz": _clocks_mhz,
         "turbo": lambda: _turbo(tree),
         "quota_cores": lambda: _quota_cores(tree),
-        "memory_gib": lambda: round(psutil.virtual_memory().total / GIBIBYTE, 1),
         "memory_limit_gib": lambda: _memory_limit_gib(tree),
-        "memory_free_gib": lambda: round(psutil.virtual_memory().available / GIBIBYTE, 1),
-        "load_average": lambda: round(psutil.getloadavg()[0], 2),
         "cpu_pressure": lambda: _pressure(tree),
-        "uptime_s": lambda: round(time.time() - psutil.boot_time()),
         "boot_id": lambda: text("proc/sys/kernel/random/boot_id"),
         "mitigations": lambda: _mitigations(tree),
-        "temperatures_c": temperatures_c,
-        "fans": _fans,
     }
-
-
-def temperatures_c() -> dict[str, float]:
-    """Return every temperature, by chip and label.
-
-    Raises:
-        LookupError: none can be read.
-    """
-    found: dict[str, float] = {}
-    for chip, readings in getattr(psutil, "sensors_temperatures", dict)().items():
-        for number, one in enumerate(readings):
-            name = one.label or (chip if len(readings) == 1 else f"{chip} {number + 1}")
-            found[name if name not in found else f"{chip} {name}"] = round(one.current, 1)
-    if not found:
-        raise LookupError("this system tells no temperature")
-    return found
-
-
-def _fans() -> dict[str, float]:
-    fans = getattr(psutil, "sensors_fans", dict)().items()
-    found = {
-        f"{chip} {one.label}".strip(): float(one.current) for chip, all_ in fans for one in all_
-    }
-    if not found:
-        raise LookupError("this system tells the speed of no fan")
-    return found
 
 
 def _cpu(tree: Tree) -> str:
@@ -90,27 +53,12 @@ def _flags(tree: Tree) -> list[str]:
     return tree.field("proc/cpuinfo", "flags", "Features").split()
 
 
-def _threads_per_core() -> int:
-    logical, cores = psutil.cpu_count(), psutil.cpu_count(logical=False)
-    if not logical or not cores:
-        raise LookupError("this system does not tell its cores")
-    return round(logical / cores)
-
-
 def _governor(tree: Tree) -> str:
     """Return who sets the clocks; several where groups of cores differ."""
     files = tree.names(f"{CPUS}/cpu[0-9]*/cpufreq/scaling_governor")
     if not files:
         raise FileNotFoundError(2, "No such file or directory", f"/{CPUS}/cpu0/cpufreq")
     return ",".join(sorted({tree.text(name) for name in files}))
-
-
-def _clocks_mhz() -> tuple[tuple[float, float], ...]:
-    """Return the least and most clocks that are allowed, one pair for each kind of core."""
-    ranges = {(one.min, one.max) for one in psutil.cpu_freq(percpu=True) if one.max}
-    if not ranges:
-        raise LookupError("this system does not tell the clocks that its processors may have")
-    return tuple(sorted(ranges))
 
 
 def _turbo(tree: Tree) -> bool:

@@ -17,7 +17,8 @@ import stylepress
 from stylepress.benchmarks.machine.files import Tree, reason
 from stylepress.benchmarks.machine.gpu import LOCK_UNTOLD, Gpus, open_gpus
 from stylepress.benchmarks.machine.jetson import Ask, read_board, system_libraries
-from stylepress.benchmarks.machine.linux import facts
+from stylepress.benchmarks.machine.linux import linux_facts
+from stylepress.benchmarks.machine.system import system_facts
 from stylepress.runtime.machine import usable_cores
 
 ADVISORY = frozenset(
@@ -192,7 +193,8 @@ def record_machine(
     tree = Tree(root)
     libraries = system_libraries(tree)
     readers: dict[str, Callable[[], Any]] = {
-        **facts(tree),
+        **linux_facts(tree),
+        **system_facts(),
         "gpus": lambda: tuple(Gpu(**one) for one in (gpus or open_gpus)().facts()),
         "board": lambda: Board(**read_board(tree, ask=ask)),
         "libc": _libc,

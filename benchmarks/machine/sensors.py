@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-import psutil
-
 from stylepress.benchmarks.machine.files import Probe, Tree, numbers, reason
 from stylepress.benchmarks.machine.gpu import nvml_probe
 from stylepress.benchmarks.machine.jetson import gpu_folders
-from stylepress.benchmarks.machine.linux import temperatures_c
 from stylepress.benchmarks.machine.power import ina3221_probe, rapl_probe
+from stylepress.benchmarks.machine.system import (
+    Error,
+    ProcessTree,
+    clock_probe,
+    memory_probe,
+    processor_probe,
+    temperature_probe,
+)
 
 NOT_PASSIVE = ("fan", "tcc", "lcd", "backlight", "wifi", "iwl", "charge")
 """Cooling devices of these kinds do not slow a processor down when they are on."""
@@ -35,7 +39,7 @@ class Sensors:
             probe = find()
             if not probe():
                 raise LookupError("it is there, but gives no value")
-        except (OSError, LookupError, ValueError, psutil.Error) as error:
+        except (OSError, LookupError, ValueError, Error) as error:
             self.missing[name] = reason(error, self.tree.root)
             return
         self.probes[name] = probe
@@ -44,7 +48,7 @@ class Sensors:
         """Read every probe; what fails now is left out."""
         values: dict[str, float] = {}
         for probe in self.probes.values():
-            with suppress(OSError, LookupError, ValueError, psutil.Error):
+            with suppress(OSError, LookupError, ValueError, Error):
                 values.update(probe())
         return values
 
@@ -76,55 +80,6 @@ def find_sensors(tree: Tree, pid: int, *, apart: int = -1) -> Sensors:
     return found
 
 
-class ProcessTree:
-    """Follow a process and its children, those of which died included in the processor time.
-
-    A process that was seen once is not looked at again when it is none of ours, so a look costs
-    one listing of processes and a read for each of ours. ``apart`` is the observer itself: the
-    processor it uses is ours, its memory is not.
-    """
-
-    def __init__(self, pid: int, *, apart: int = -1) -> None:
-        self.pid, self.apart = pid, apart
-        self._known: dict[int, psutil.Process | None] = {pid: psutil.Process(pid)}
-
-    def members(self) -> list[int]:
-        """Return the processes that are alive, the first one first."""
-        alive = psutil.pids()
-        self._known = {pid: self._known[pid] for pid in alive if pid in self._known}
-        for pid in alive:  # rising, but numbers begin anew: a child may come before its parent
-            self._learn(pid)
-        ours = [pid for pid, process in self._known.items() if process is not None]
-        return sorted(ours, key=lambda pid: pid != self.pid)
-
-    def read(self) -> Mapping[str, float]:
-        """Return ``cpu.own_s``, ``memory.tree_bytes`` and ``memory.main_bytes``, now.
-
-        Memory is the sum of what is resident: pages that processes share count once for each.
-        """
-        seconds = tree = main = 0.0
-        for pid in self.members():
-            process = self._known[pid]
-            with suppress(psutil.Error):
-                assert process is not None
-                seconds += sum(process.cpu_times()[:4])  # of it and of its children that ended
-                resident = process.memory_info().rss
-                tree += 0 if pid == self.apart else resident
-                main += resident if pid == self.pid else 0
-        return {"cpu.own_s": seconds, "memory.tree_bytes": tree, "memory.main_bytes": main}
-
-    def _learn(self, pid: int) -> bool:
-        """Say whether a process is one of ours, asking each but once."""
-        if pid not in self._known:
-            self._known[pid] = None
-            with suppress(psutil.Error):
-                process = psutil.Process(pid)
-                above = process.ppid()
-                if above and self._learn(above):
-                    self._known[pid] = process
-        return self._known[pid] is not None
-
-
 def slowly(probe: Probe) -> Probe:
     """Read only every tenth time, and tell the same between."""
     count, last = -1, dict[str, float]()
@@ -137,43 +92,6 @@ def slowly(probe: Probe) -> Probe:
         return last
 
     return read
-
-
-def processor_probe() -> Mapping[str, float]:
-    """Return ``cpu.busy_s`` and ``cpu.steal_s``: since boot, over the processors we may run on.
-
-    Busy is user, nice, system and interrupts; stolen is what the host gave to others.
-    """
-    every = psutil.cpu_times(percpu=True)
-    if hasattr(os, "sched_getaffinity"):
-        every = [one for number, one in enumerate(every) if number in os.sched_getaffinity(0)]
-    names = ("user", "nice", "system", "irq", "softirq")
-    return {
-        "cpu.busy_s": sum(getattr(one, name, 0.0) for one in every for name in names),
-        "cpu.steal_s": sum(getattr(one, "steal", 0.0) for one in every),
-        "cpu.count": float(len(every)),
-    }
-
-
-def memory_probe() -> Mapping[str, float]:
-    """Return ``memory.available_bytes``, and ``swap.in_bytes`` since boot."""
-    return {
-        "memory.available_bytes": float(psutil.virtual_memory().available),
-        "swap.in_bytes": float(psutil.swap_memory().sin),
-    }
-
-
-def clock_probe() -> Mapping[str, float]:
-    """Return ``clock.cpu_mhz``, the mean of all processors."""
-    now = psutil.cpu_freq()
-    if now is None or not now.current:
-        raise LookupError("this system does not tell the clocks of its processors")
-    return {"clock.cpu_mhz": now.current}
-
-
-def temperature_probe() -> Mapping[str, float]:
-    """Return ``temperature.NAME_c`` of every sensor."""
-    return {f"temperature.{name}_c": value for name, value in temperatures_c().items()}
 
 
 def pressure_probe(tree: Tree) -> Probe:

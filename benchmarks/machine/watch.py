@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 from pydantic import Field
 
 from stylepress.benchmarks.machine.gpu import IDLE, POWER_CAPPED, slowed_by
@@ -335,12 +336,8 @@ def _slope(points: list[tuple[int, float]]) -> float:
     """Fit a line by least squares; return its slope in a second."""
     if len(points) < 2:
         return 0.0
-    mean_s = sum(at for at, _ in points) / len(points) / 1e9
-    mean = sum(value for _, value in points) / len(points)
-    spread = sum((at / 1e9 - mean_s) ** 2 for at, _ in points)
-    return (
-        sum((at / 1e9 - mean_s) * (value - mean) for at, value in points) / spread if spread else 0
-    )
+    times, values = np.array(points, np.float64).T
+    return float(np.polyfit((times - times[0]) / 1e9, values, 1)[0])
 
 
 def _counted(timeline: Timeline, name: str) -> float:

@@ -15,7 +15,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from stylepress.artifact import Artifact
+from stylepress.artifact import GOLDEN, Artifact
 from stylepress.benchmarks.machine.timeline import Timeline, Window
 from stylepress.benchmarks.machine.watch import Validity, Watch
 from stylepress.benchmarks.part import Part
@@ -105,7 +105,7 @@ class Cost(Part):
 
     @property
     def size_bytes(self) -> int:
-        """All files together."""
+        """All files together, without the golden pairs."""
         return sum(self.files_bytes.values())
 
 
@@ -189,7 +189,11 @@ def cost_of(artifact: Artifact, size: tuple[int, int], *, engine_bytes: int | No
     """Return the cost of an artifact for frames of (height, width)."""
     macs, parameters = artifact.numbers.get("macs_512"), artifact.numbers.get("params")
     return Cost(
-        files_bytes={name: record.size_bytes for name, record in artifact.files.items()},
+        files_bytes={
+            name: record.size_bytes
+            for name, record in artifact.files.items()
+            if not name.startswith(f"{GOLDEN}/")
+        },
         engine_bytes=engine_bytes,
         parameters=None if parameters is None else round(parameters),
         macs=None if macs is None else round(macs * size[0] * size[1] / COUNTED_AT),

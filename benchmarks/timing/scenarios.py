@@ -11,6 +11,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 from threading import Lock
@@ -66,11 +67,8 @@ def run_scenario(
     length, clock = length or Length(), clock or WallClock()
     warmed = warm_lanes(run, next_sample, lanes=lanes_of(setting), rule=rule, clock=clock)
     most_s = length.most_s
-    if isinstance(setting, SingleStream):
-        samples = _one_by_one(run, next_sample, length, clock)
-        return outcome(setting, samples, length=length, warm_up=warmed)
-    if isinstance(setting, Offline):
-        samples = _all_at_once(run, next_sample, setting.lanes, length, clock)
+    if isinstance(setting, SingleStream | Offline):
+        samples = _closed(run, next_sample, setting, length, clock)
         return outcome(setting, samples, length=length, warm_up=warmed)
     if isinstance(setting, FixedRate):
         arrivals = steady_ns(setting.fps, min_s=length.min_s, min_count=length.min_count)
@@ -235,48 +233,40 @@ def drain(
     )
 
 
-def _one_by_one(run: Run, next_sample: Next, length: Length, clock: Clock) -> Samples:
-    start = clock.now_ns()
-    calls = closed_loop(
-        run,
-        next_sample,
-        least_s=length.min_s,
-        least_count=length.min_count,
-        most_s=length.most_s,
-        most_count=length.most_count,
-        clock=clock,
-    )
-    began, done = (tuple(at - start for at in each) for each in (calls.began, calls.done))
-    return Samples(start_ns=start, scheduled=began, began=began, done=done)
-
-
-def _all_at_once(run: Run, next_sample: Next, lanes: int, length: Length, clock: Clock) -> Samples:
+def _closed(run: Run, next_sample: Next, setting: Setting, length: Length, clock: Clock) -> Samples:
+    """Run closed loops, one in each lane, until all have done their share."""
+    lock, lanes, start = Lock(), lanes_of(setting), clock.now_ns()
     spans: list[tuple[int, int]] = []
-    lock, start, begun = Lock(), clock.now_ns(), 0
-    least, most = round(1e9 * length.min_s), round(1e9 * length.most_s)
+    failed: list[bool] = []
+
+    def sample() -> Any:
+        with lock:
+            if failed:
+                raise _StoppedError
+            return next_sample()
 
     def lane() -> None:
-        nonlocal begun
-        while True:
-            with lock:
-                now = clock.now_ns() - start
-                enough = now >= least and begun >= length.min_count
-                if enough or now >= most or begun >= length.most_count:
-                    return
-                begun += 1
-                sample = next_sample()
-            began = clock.now_ns() - start
-            run(sample)
-            spans.append((began, clock.now_ns() - start))
+        with suppress(_StoppedError):
+            calls = closed_loop(
+                run,
+                sample if lanes > 1 else next_sample,
+                least_s=length.min_s,
+                least_count=math.ceil(length.min_count / lanes),
+                most_s=length.most_s,
+                most_count=math.ceil(length.most_count / lanes),
+                clock=clock,
+            )
+            spans.extend(zip(calls.began, calls.done, strict=True))
 
-    def stop() -> None:
-        nonlocal begun
-        begun = length.most_count
-
-    run_lanes(lane, lanes, stop=stop)
+    run_lanes(lane, lanes, stop=lambda: failed.append(True))
     spans.sort()
-    began, done = (tuple(span[end] for span in spans) for end in (0, 1))
-    return Samples(start_ns=start, scheduled=(0,) * len(spans), began=began, done=done)
+    began, done = (tuple(span[end] - start for span in spans) for end in (0, 1))
+    due = began if isinstance(setting, SingleStream) else (0,) * len(spans)
+    return Samples(start_ns=start, scheduled=due, began=began, done=done)
+
+
+class _StoppedError(Exception):
+    """Another lane failed."""
 
 
 def warm_lanes(

@@ -9,9 +9,7 @@ from __future__ import annotations
 import gc
 import json
 import os
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -23,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 from stylepress.errors import BackendError, StylepressError, VerificationError
 
 if TYPE_CHECKING:
+    import subprocess
+
     from stylepress.runtime.backends import Engine
 
 WORKER = "stylepress.benchmarks.timing.worker"
@@ -103,6 +103,9 @@ def fresh(request: Request, environ: Mapping[str, str]) -> Answer:
         BackendError: the engine cannot be opened.
         RunError: the process ended without an answer.
     """
+    import subprocess  # not at the top: they would be in the memory and the start of the engine
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="stylepress-worker-") as folder:
         words, answer = Path(folder) / "stderr", Path(folder) / "answer.json"
         line = json.dumps(asdict(replace(request, answer=str(answer)))) + "\n"

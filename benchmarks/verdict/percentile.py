@@ -8,6 +8,7 @@ P(Binomial(n, 1 - share) <= t) <= 0.01; the estimate is the t-th largest sample.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from scipy.stats import binom  # type: ignore[import-untyped]
@@ -17,6 +18,7 @@ from stylepress.errors import RecipeError
 CONFIDENCE = 0.99
 
 
+@lru_cache(maxsize=64)
 def least_samples(share: float, *, confidence: float = CONFIDENCE) -> int:
     """Count the samples without which a percentile is only a guess.
 
@@ -46,6 +48,7 @@ def upper_percentile(
     return float(np.sort(np.asarray(values, np.float64))[len(values) - allowed])
 
 
+@lru_cache(maxsize=1024)
 def overlong(count: int, share: float, *, confidence: float = CONFIDENCE) -> int:
     """How many of ``count`` samples may lie above the percentile; 0 when there are too few.
 

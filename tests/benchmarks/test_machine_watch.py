@@ -15,7 +15,8 @@ import psutil
 import pytest
 
 from stylepress.benchmarks.machine.files import Tree
-from stylepress.benchmarks.machine.sensors import ProcessTree, find_sensors, processor_probe, slowly
+from stylepress.benchmarks.machine.sensors import find_sensors, slowly
+from stylepress.benchmarks.machine.system import ProcessTree, processor_probe
 from stylepress.benchmarks.machine.timeline import Follower, Timeline, Window
 from stylepress.benchmarks.machine.watch import (
     Limits,

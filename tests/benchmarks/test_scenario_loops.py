@@ -220,7 +220,7 @@ def test_several_lanes_run_each_sample_once(lanes: int) -> None:
     assert sorted(seen) == list(range(60))
     assert len(made.samples.done) == 60
     batch = run_scenario(seen.append, lambda: 0, Offline(lanes=lanes), length=Length(min_s=0))
-    assert len(batch.samples.done) == 100
+    assert 100 <= len(batch.samples.done) < 100 + lanes
 
 
 @pytest.mark.parametrize("lanes", [1, 2])

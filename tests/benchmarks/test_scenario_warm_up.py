@@ -39,7 +39,7 @@ def test_every_lane_is_warm_before_anything_is_measured(lanes: int) -> None:
         run, samples.__next__, Offline(lanes=lanes), length=Length(min_s=0, min_count=5), rule=rule
     )
     assert made.warm_up.calls == 21
-    assert sorted(seen)[-5:] == [0, 1, 2, 3, 4]
+    assert {0, 1, 2, 3, 4} <= {*seen}
 
 
 def test_what_never_settles_is_not_stable() -> None:
