@@ -92,7 +92,7 @@ def fastest(
     winner = ""
     try:
         for name in names:
-            admitted = _admit(bundle, name, measured, frame, (cache, progress))
+            admitted = _admit(bundle, name, measured, frame, cache=cache, progress=progress)
             if isinstance(admitted, StylepressError):
                 refused[name] = admitted
                 progress.warn(f"{name} is left out. {admitted}")
@@ -148,10 +148,11 @@ def _admit(
     name: str,
     options: EngineOptions,
     frame: Array,
-    around: tuple[Cache | None, Progress],
+    *,
+    cache: Cache | None,
+    progress: Progress,
 ) -> Engine | StylepressError:
     # An engine that passed the self-test, or why there is none.
-    cache, progress = around
     try:
         if reason := obstacle(name):
             return BackendError(reason)

@@ -122,7 +122,7 @@ def _shapes(graph: Graph, sizes: Sizes) -> dict[str, list[int]]:
     }
 
 
-class Lanes:
+class RequestPool:
     """A compiled graph with one infer request for each call that is worked on at once."""
 
     def __init__(self, compiled: Any, lanes: int) -> None:
@@ -178,7 +178,7 @@ class OvEngine:
             compiled = compiler.opened(prepared / BLOB)
         else:
             compiled = compiler.compile(compiler.usual)
-        self._by_size = OrderedDict({self._usual: Lanes(compiled, self.lanes)})
+        self._by_size = OrderedDict({self._usual: RequestPool(compiled, self.lanes)})
         self._facts = self._by_size[self._usual].facts()
         self._open = True
 
@@ -194,7 +194,7 @@ class OvEngine:
             if port.name not in results and shape is not None:
                 results[port.name] = np.empty(shape, port.dtype)
         try:
-            return self._lanes_for(arrays).run(arrays, results, self.graph)
+            return self._requests_for(arrays).run(arrays, results, self.graph)
         except RuntimeError as error:
             shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
             raise BackendError(
@@ -212,7 +212,7 @@ class OvEngine:
             self._open = False
             self._by_size.clear()
 
-    def _lanes_for(self, arrays: Mapping[str, Array]) -> Lanes:
+    def _requests_for(self, arrays: Mapping[str, Array]) -> RequestPool:
         sizes = tuple(
             size
             for port in self.graph.inputs
@@ -225,7 +225,7 @@ class OvEngine:
             if self._usual == ANY:
                 return self._by_size[ANY]
             if sizes not in self._by_size:
-                self._by_size[sizes] = Lanes(self._compiler.compile(sizes), self.lanes)
+                self._by_size[sizes] = RequestPool(self._compiler.compile(sizes), self.lanes)
             self._by_size.move_to_end(sizes)
             self._by_size.move_to_end(self._usual)
             while len(self._by_size) > 1 + KEPT_SIZES:
