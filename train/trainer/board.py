@@ -1,0 +1,49 @@
+"""Where a training is watched: curves in TensorBoard, preview pictures as PNG files too."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import cast
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from stylepress.progress import Progress
+from stylepress.replace import replacing_file
+from stylepress.train.trainer.plan import Board, Session
+from stylepress.train.trainer.team import Team
+
+PREVIEWS = "previews"
+
+
+def open_board(folder: Path, team: Team, progress: Progress) -> Board | None:
+    """Return a writer into ``folder``, or None for all but the first process of a team.
+
+    Without tensorboard a warning tells what is missing, and training goes on.
+    """
+    if not team.leads:
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # tensorboard's own deprecations are not the user's
+            from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        progress.warn(
+            "tensorboard is not installed, so no curves are kept. "
+            'Install it with `pip install "stylepress[train]"`.'
+        )
+        return None
+    progress.say(f"Curves and previews: tensorboard --logdir {folder}")
+    return cast("Board", SummaryWriter(str(folder)))
+
+
+def show_preview(picture: Tensor, done: int, session: Session) -> None:
+    """Write a (3, H, W) picture in [0, 1] below the session's folder and on its board."""
+    shown = picture.detach().float().clamp(0, 1).cpu()
+    levels = shown.mul(255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+    with replacing_file(session.folder / PREVIEWS / f"{done:07}.png") as beside:
+        Image.fromarray(levels).save(beside)
+    if session.board is not None:
+        session.board.add_image("preview", shown, done)
