@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -16,6 +17,12 @@ from stylepress.train.trainer.team import Team
 
 Schedule = Callable[[int], float]
 """From the number of a step to the factor on the optimizer's learning rate."""
+
+_KNOWN = inspect.signature(DistributedDataParallel).parameters
+_NO_BUFFERS: dict[str, Any] = {
+    "forward_sync_buffers" if "forward_sync_buffers" in _KNOWN else "broadcast_buffers": False
+}
+"""From torch 2.13 on the second name is deprecated."""
 
 
 def constant(_number: int) -> float:
@@ -74,7 +81,7 @@ class Part:
             self.active = DistributedDataParallel(
                 self.module,
                 device_ids=[device.place.index] if device.cuda else None,
-                broadcast_buffers=False,
+                **_NO_BUFFERS,
             )
 
     def unwrap(self) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -14,7 +16,7 @@ from torch import Tensor, nn
 from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
-from stylepress.errors import StylepressError, TrainingError
+from stylepress.errors import TrainingError
 
 T = TypeVar("T")
 TIMEOUT = timedelta(hours=2)
@@ -22,6 +24,7 @@ TIMEOUT = timedelta(hours=2)
 PATIENCE = timedelta(seconds=5)
 """How long a process that lost another one waits for that one's own word."""
 FAILED = "failed"
+ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,32 +101,53 @@ def joined_team(environ: Mapping[str, str]) -> Iterator[Team]:
     if team.size == 1 or dist.is_initialized():
         yield team
         return
-    store, _, _ = next(rendezvous("env://", team.rank, team.size, timeout=TIMEOUT))
-    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    dist.init_process_group(
-        backend,
-        store=PrefixStore("stylepress", store),
-        rank=team.rank,
-        world_size=team.size,
-        timeout=TIMEOUT,
-    )
+    store = _join(team)
     try:
         yield team
-    except StylepressError:
-        store.set(FAILED, str(team.rank))
-        raise
-    except RuntimeError as error:
-        _explain_loss(store, team, error)
+    except BaseException as error:
+        if isinstance(error, RuntimeError) and _of_a_collective(error):
+            _explain_loss(store, team, error)
+        with suppress(RuntimeError):  # the launcher may be gone too
+            store.set(FAILED, str(team.rank))
         raise
     dist.destroy_process_group()
 
 
-def _explain_loss(store: Store, team: Team, error: RuntimeError) -> None:
-    """Turn what a collective says when a process is gone into an end that a user understands."""
-    words = str(error).lower()
-    if not isinstance(error, dist.DistError) and "gloo" not in words and "nccl" not in words:
-        store.set(FAILED, str(team.rank))  # a fault of our own, which ends the others too
+def _join(team: Team) -> Store:
+    """Meet the other processes; return the store that all of them read."""
+    with _ended_by_signals():
+        store: Store = next(rendezvous("env://", team.rank, team.size, timeout=TIMEOUT))[0]
+        dist.init_process_group(
+            "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
+            store=PrefixStore("stylepress", store),
+            rank=team.rank,
+            world_size=team.size,
+            timeout=TIMEOUT,
+        )
+    return store
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let Ctrl-C end the process at once: who waits for one that is gone hears no Python."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
         return
+    handlers = {kind: signal.signal(kind, signal.SIG_DFL) for kind in ENDING}
+    try:
+        yield
+    finally:
+        for kind, handler in handlers.items():
+            signal.signal(kind, handler)
+
+
+def _of_a_collective(error: RuntimeError) -> bool:
+    words = str(error).lower()
+    return isinstance(error, dist.DistError) or "gloo" in words or "nccl" in words
+
+
+def _explain_loss(store: Store, team: Team, error: RuntimeError) -> NoReturn:
+    """Turn what a collective says when a process is gone into an end that a user understands."""
     try:
         store.wait([FAILED], PATIENCE)
     except RuntimeError:
