@@ -140,9 +140,7 @@ def test_a_graph_with_other_ports_than_its_manifest_says_is_refused(
     model = onnx.ModelProto.FromString(tint_model.SerializeToString())
     change(model)
     folder = make_bundle(tmp_path / "other", model, golden=False)
-    with pytest.raises(
-        ArtifactError, match=r"has the ports .* where its manifest says frame"
-    ):
+    with pytest.raises(ArtifactError, match=r"has the ports .* where its manifest says frame"):
         read_bundle(folder)
 
 
