@@ -13,20 +13,24 @@ from stylepress.compress.distil import (
     DistilOptions,
     Pool,
     Teacher,
-    distil,
+    distil_student,
     frame_distance,
     grid_pattern,
     save_student,
     unsteadiness,
 )
 from stylepress.errors import CheckpointError, RecipeError
+from stylepress.ports import Port
 from stylepress.progress import Silent
 from stylepress.train.loop import STATE, LoopOptions, Run
 from stylepress.train.photos import Photos
-from stylepress.train.student import StudentSize, student_from
-from stylepress.train.weights.checkpoint import read_checkpoint
+from stylepress.train.student import StudentSize
+from stylepress.train.weights.checkpoint import load_network, read_checkpoint
+from stylepress.train.weights.families import STUDENT
 
-UNIT = TensorSpec("image", ("batch", 3, "height", "width"), "float32", -1.0, 1.0)
+UNIT = Port(
+    name="image", shape=("batch", 3, "height", "width"), dtype="float32", low=-1.0, high=1.0
+)
 SIZE = StudentSize(width=8, blocks=1, half=8)
 
 
@@ -69,7 +73,7 @@ def test_a_student_learns_what_its_teacher_does(tmp_path: Path, photos: Photos) 
     def gap(steps: int) -> float:
         run = Run(tmp_path / str(steps), Silent())
         frame_only = options(steps, style_weight=0.0, content_weight=0.0, grid_weight=0.0)
-        student, _ = distil(teacher, photos, SIZE, frame_only, run)
+        student, _ = distil_student(teacher, photos, SIZE, frame_only, run)
         with torch.no_grad():
             return float(frame_distance((student(image * 255 - 128) + 128) / 255, 1 - image))
 
@@ -80,7 +84,7 @@ def test_a_resumed_distillation_ends_where_the_undisturbed_one_ends(
     tmp_path: Path, photos: Photos
 ) -> None:
     teacher = Teacher(Negative(), UNIT)
-    whole, _ = distil(teacher, photos, SIZE, options(20), Run(tmp_path / "a", Silent()))
+    whole, _ = distil_student(teacher, photos, SIZE, options(20), Run(tmp_path / "a", Silent()))
 
     class CutOffError(Exception):
         pass
@@ -94,10 +98,10 @@ def test_a_resumed_distillation_ends_where_the_undisturbed_one_ends(
                 raise CutOffError
 
     with pytest.raises(CutOffError):
-        distil(teacher, photos, SIZE, options(20), Run(tmp_path / "b", Cut()))
+        distil_student(teacher, photos, SIZE, options(20), Run(tmp_path / "b", Cut()))
     assert (tmp_path / "b" / STATE).exists()
     again = Run(tmp_path / "b", Silent(), resume=True)
-    resumed, _ = distil(teacher, photos, SIZE, options(20), again)
+    resumed, _ = distil_student(teacher, photos, SIZE, options(20), again)
     for key, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[key])
 
@@ -131,7 +135,7 @@ def test_a_tapped_layer_is_learnt_too(tmp_path: Path, photos: Photos) -> None:
 
     chosen = options(30, feature_weight=1.0, taps=("flip",))
     run = Run(tmp_path / "taps", Silent(), board=Board())
-    distil(Teacher(Negative(), UNIT), photos, SIZE, chosen, run)
+    distil_student(Teacher(Negative(), UNIT), photos, SIZE, chosen, run)
     features = [row["loss/features"] for row in seen if "loss/features" in row]
     assert np.mean(features[-5:]) < np.mean(features[:5])
 
@@ -139,7 +143,7 @@ def test_a_tapped_layer_is_learnt_too(tmp_path: Path, photos: Photos) -> None:
 def test_a_tap_that_is_not_there_names_what_is(tmp_path: Path, photos: Photos) -> None:
     chosen = options(2, feature_weight=1.0, taps=("nowhere",))
     with pytest.raises(RecipeError, match=r"'nowhere'.*flip"):
-        distil(Teacher(Negative(), UNIT), photos, SIZE, chosen, Run(tmp_path, Silent()))
+        distil_student(Teacher(Negative(), UNIT), photos, SIZE, chosen, Run(tmp_path, Silent()))
 
 
 @pytest.mark.parametrize("shift", [(0, 0), (3, 1), (16, 16)])
@@ -171,13 +175,13 @@ def test_a_grid_is_seen_and_a_shade_is_not() -> None:
 
 def test_a_saved_student_comes_back_equal(tmp_path: Path, photos: Photos) -> None:
     run = Run(tmp_path / "run", Silent())
-    net, loss = distil(Teacher(Negative(), UNIT), photos, SIZE, options(4), run)
+    net, loss = distil_student(Teacher(Negative(), UNIT), photos, SIZE, options(4), run)
     save_student(net, tmp_path / "s", name="s", options=options(4), parent="x", loss=loss)
     artifact = Artifact.load(tmp_path / "s")
     family, config, state = read_checkpoint(artifact)
     assert family == "student"
-    again = student_from(config, state)
+    again = load_network(tmp_path / "s").module
     image = torch.rand(1, 3, 20, 20)
     assert torch.equal(again(image), net(image))
-    with pytest.raises(CheckpointError, match="does not fit"):
-        student_from({**config, "width": 16}, state)
+    with pytest.raises(CheckpointError, match="has shape"):
+        STUDENT.network({**config, "width": 16}, state, "it")

@@ -62,8 +62,8 @@ def _darkening(darker: float) -> onnx.ModelProto:
         [value("frame_out", 2, list(SHAPE))],
         [
             number(np.array([-1, 1, 1, 1]), "shape"),
-            number(np.float32(darker), "share"),
-            number(np.float32(1), "one"),
+            number(np.array(darker, np.float32), "share"),
+            number(np.array(1, np.float32), "one"),
         ],
     )
     opset = [helper.make_opsetid("", 18)]

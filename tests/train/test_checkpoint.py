@@ -257,9 +257,7 @@ def test_a_family_that_is_not_known_is_answered_with_those_that_are(tmp_path: Pa
 def test_a_student_is_a_family_like_any_other(tmp_path: Path) -> None:
     size = StudentSize(width=4, blocks=1, half=3, deep_width=5, deep_blocks=2)
     student = FoldedStudent(size).eval()
-    made = kept(
-        tmp_path / "a", student, family="student", config=asdict(size), spec=STUDENT.image
-    )
+    made = kept(tmp_path / "a", student, family="student", config=asdict(size), spec=STUDENT.image)
     image = torch.rand(1, 3, 9, 11)
     loose = saved(tmp_path, student.state_dict(), "student.pth")
     for source in (made.folder, loose):
