@@ -16,7 +16,7 @@ from stylepress.errors import BackendError
 from stylepress.ports import Graph
 from stylepress.runtime.backends import EngineOptions, closed
 from stylepress.runtime.bundle import Bundle
-from stylepress.runtime.feeds import Array, Feeds, Results, complete, result_shape
+from stylepress.runtime.feeds import Array, Feeds, Results, complete, places, result_shape
 
 PRECISION = "f32"
 """Of what is not INT8 in the graph; unset, OpenVINO computes in bf16 where the processor can."""
@@ -188,7 +188,7 @@ class OvEngine:
             name: array if array.flags.writeable else array.copy()  # it shares no other memory
             for name, array in complete(self.graph, feeds).items()
         }
-        results = dict(out or {})
+        results = places(self.graph, out, arrays)
         for port in self.graph.outputs:
             shape = result_shape(self.graph, port, arrays)
             if port.name not in results and shape is not None:

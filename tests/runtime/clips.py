@@ -16,9 +16,11 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from stylepress.progress import Silent
+from stylepress.runtime.feeds import Array, Feeds, Results
 from stylepress.runtime.media.decoder import opened, to_rgb
 from stylepress.runtime.media.lanes import Styling
 from stylepress.runtime.media.video import VideoOptions, VideoSummary, stylize_video
+from tests.frames import frame_ports
 
 Pixels = NDArray[np.uint8]
 MS = Fraction(1, 1000)
@@ -32,11 +34,17 @@ class Plain:
         self.lanes, self.calls = lanes, 0
         self.lock = threading.Lock()
 
-    def run(self, frame: Pixels, strength: float = 1.0) -> Pixels:
+    graph = frame_ports()
+
+    def run(self, feeds: Feeds, out: Mapping[str, Array] | None = None) -> Results:
         with self.lock:
             self.calls += 1
             number = self.calls
         self.delay(number)
+        return {"frame_out": self.styled(np.asarray(feeds["frame"]), float(feeds["strength"]))}
+
+    def styled(self, frame: Pixels, strength: float) -> Pixels:
+        """Return what the engine makes of (N, H, W, 3)."""
         return frame.copy()
 
     def delay(self, number: int) -> None:

@@ -92,7 +92,7 @@ class Tiles(Plain):
         super().__init__()
         self.shapes: list[tuple[int, ...]] = []
 
-    def run(self, frame: Pixels, strength: float = 1.0) -> Pixels:
+    def styled(self, frame: Pixels, strength: float) -> Pixels:
         self.shapes.append(frame.shape)
         return np.asarray(frame * strength, np.uint8)
 
@@ -120,7 +120,7 @@ def test_padding_keeps_the_picture_and_repeats_its_edge(
 
 def test_an_engine_that_makes_another_shape_is_told_on() -> None:
     class Wrong(Plain):
-        def run(self, frame: Pixels, strength: float = 1.0) -> Pixels:
+        def styled(self, frame: Pixels, strength: float) -> Pixels:
             return frame[:, :-1]
 
     with pytest.raises(VerificationError, match=r"\(1, 4, 5, 3\)"):

@@ -45,7 +45,8 @@ def photo(path: Path, size: tuple[int, int] = (40, 30), seed: int = 0) -> Pixels
 def styled(bundle: Bundle, pixels: Pixels, strength: float = 1.0) -> Pixels:
     """What the engine makes of a picture."""
     engine = open_engine(bundle, "onnxruntime", options=EngineOptions())
-    return np.asarray(engine.run(pixels[None], strength)[0], np.uint8)
+    result = engine.run({"frame": pixels[None], "strength": strength})
+    return np.asarray(result["frame_out"][0], np.uint8)
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.5, 1.0])
@@ -76,7 +77,7 @@ def test_the_fastest_backend_is_found_when_none_is_named(bundle: Bundle, tmp_pat
     run(bundle, tmp_path / "in.png", tmp_path / "out.png", options)
     made = read_picture(tmp_path / "out.png").pixels.astype(int)
     assert np.abs(made - styled(bundle, pixels)).max() <= 1
-    assert list((tmp_path / "cache").glob("choice-*.json"))
+    assert list((tmp_path / "cache").glob("records/*/*.json"))
 
 
 def test_alpha_and_gray_are_taken_and_alpha_is_kept(bundle: Bundle, tmp_path: Path) -> None:

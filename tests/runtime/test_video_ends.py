@@ -177,12 +177,13 @@ sys.path.insert(0, sys.argv[3])
 from stylepress.progress import Silent
 from stylepress.runtime.media.lanes import Styling
 from stylepress.runtime.media.video import VideoOptions, stylize_video
+from tests.frames import frame_ports
 
 class Slow:
-    lanes = 2
-    def run(self, frame, strength=1.0):
+    lanes, graph = 2, frame_ports()
+    def run(self, feeds, out=None):
         time.sleep(0.02)
-        return frame.copy()
+        return {"frame_out": feeds["frame"].copy()}
 
 class Begun(Silent):
     def advance(self, steps=1, note=""):
@@ -243,7 +244,8 @@ from stylepress.runtime.backends import EngineOptions
 from stylepress.runtime.media.lanes import Styling
 from stylepress.runtime.null import NullEngine
 from stylepress.runtime.media.video import VideoOptions, stylize_video
-engine = NullEngine(1, EngineOptions(lanes=2))
+from tests.frames import frame_ports
+engine = NullEngine(frame_ports(), EngineOptions(lanes=2))
 for suffix in ("mp4", "mkv"):
     try:
         stylize_video(Path(sys.argv[1]), Path(sys.argv[2], "out." + suffix),
