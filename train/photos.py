@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -39,6 +40,7 @@ class Photos:
     bad: set[Path] = field(default_factory=set)
     _kept: OrderedDict[Path, Image.Image] = field(default_factory=OrderedDict)
     _kept_bytes: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def below(cls, folder: Path, progress: Progress) -> Photos:
@@ -73,7 +75,8 @@ class Photos:
             path = self.paths[(index + offset) % len(self.paths)]
             if path in self.bad:
                 continue
-            image = self._read(path)
+            with self._lock:  # several threads prepare batches
+                image = self._read(path)
             if image is not None:
                 return image
         raise FrameError(
