@@ -99,7 +99,7 @@ def distil_student(
             preview=lambda: preview(student),
         )
         summary = fit(training, step, session, title="Distilling the student")
-    return fold(student.cpu().eval()), summary
+    return fold(student.eval()), summary
 
 
 def save_student(

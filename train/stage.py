@@ -160,7 +160,7 @@ def _loss(step: TrainStep, style: Tensor, work: Work) -> ImageLoss:
         work.progress.warn(f"{weights.path.name} is not the published VGG-16; losses will differ.")
     content_weight = 1.0 if step.content_weight is None else step.content_weight
     return PerceptualLoss(
-        load_vgg16(weights.path),
+        load_vgg16(weights.path).to(style.device),
         style,
         content_weight=1e5 * content_weight,
         style_weight=1e10 * step.style_weight,

@@ -53,7 +53,7 @@ def train_teacher(
         preview=lambda: preview(net),
     )
     summary = fit(training, step, session, title="Training the teacher")
-    return to_public_range(net.cpu()).eval(), summary
+    return to_public_range(net).eval(), summary
 
 
 def side_by_side(photo: Tensor) -> Callable[[nn.Module], Tensor]:

@@ -157,3 +157,20 @@ def test_the_average_begins_at_the_weights_and_follows_slowly(tmp_path: Path) ->
         expected = decay * expected + (1 - decay) * weight
     assert part.average is not None
     assert part.average.get_parameter("weight").item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_weights_come_back_in_the_usual_layout_whatever_the_training_used(tmp_path: Path) -> None:
+    def moved(now: Iteration) -> dict[str, Tensor]:
+        net = now.net("net")
+        assert net.get_parameter("weight").is_contiguous(memory_format=torch.channels_last)
+        return {"loss": net(now.batch[0]).square().mean()}
+
+    net = nn.Conv2d(3, 4, 3)
+    part = Part("net", net, adam(net, 0.1), ema=0.9, channels_last=True)
+    pictures = Training(
+        [part], [Objective(moved, ("net",))], lambda draw: (torch.rand(3, 8, 8, generator=draw),)
+    )
+    fit(pictures, Numbers(steps=2), Session(tmp_path), title="")
+    assert net.weight.is_contiguous()
+    assert part.average is not None
+    assert part.average.get_parameter("weight").is_contiguous()

@@ -89,7 +89,7 @@ class Training:
 
 
 def fit(training: Training, plan: Plan, session: Session, *, title: str) -> TrainingSummary:
-    """Train the parts in place, on the session's device.
+    """Train the parts in place, on the session's device; afterwards they are on the CPU.
 
     The state is saved every ``save_every`` steps, at the end and on Ctrl-C; a resumed training
     ends bit for bit where the undisturbed one ends (on a CPU with as many threads). Under a team
@@ -120,7 +120,7 @@ def fit(training: Training, plan: Plan, session: Session, *, title: str) -> Trai
         stack.enter_context(norms_of_the_team([part.module for part in training.parts], team))
         for part in training.parts:
             part.wrap(team, session.device)
-            stack.callback(part.unwrap)
+            stack.callback(part.release)
         interrupted = stack.enter_context(deferred_interrupt())
         feed = stack.enter_context(Feed(training.sample, plan, first, team, session.device))
         loop = _Loop(training, plan, session, scaler, ledger)

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from stylepress.train.trainer.device import Device
+from stylepress.train.trainer.device import CPU, Device
 from stylepress.train.trainer.team import Team
 
 Schedule = Callable[[int], float]
@@ -84,10 +84,14 @@ class Part:
                 **_NO_BUFFERS,
             )
 
-    def unwrap(self) -> None:
-        """Be a plain module again, all of whose weights can be trained."""
+    def release(self) -> None:
+        """Be a plain module again: on the CPU, in torch's usual layout, all of it trainable."""
         self.active = self.module
         self.open(trained=True)
+        for module in (self.module, self.average):
+            if module is not None:
+                module.to(CPU)
+                module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
 
     def open(self, *, trained: bool) -> None:
         """Let gradients reach the weights, or pass them by."""
