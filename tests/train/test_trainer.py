@@ -137,7 +137,7 @@ def test_ctrl_c_says_how_to_go_on_and_never_that_the_work_is_done(tmp_path: Path
     said: list[str] = []
 
     class Listener(Silent):
-        def say(self, message: str) -> None:
+        def warn(self, message: str) -> None:
             said.append(message)
 
         def finish(self) -> None:

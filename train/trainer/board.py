@@ -15,8 +15,6 @@ from stylepress.replace import replacing_file
 from stylepress.train.trainer.plan import Board, Session
 from stylepress.train.trainer.team import Team
 
-PREVIEWS = "previews"
-
 
 def open_board(folder: Path, team: Team, progress: Progress) -> Board | None:
     """Return a writer into ``folder``, or None for all but the first process of a team.
@@ -35,15 +33,20 @@ def open_board(folder: Path, team: Team, progress: Progress) -> Board | None:
             'Install it with `pip install "stylepress[train]"`.'
         )
         return None
-    progress.say(f"Curves and previews: tensorboard --logdir {folder}")
+    progress.say(f"Curves: tensorboard --logdir {folder}")
     return cast("Board", SummaryWriter(str(folder)))
+
+
+def previews(session: Session) -> Path:
+    """Return the folder of a training's preview pictures."""
+    return session.folder / "previews"
 
 
 def show_preview(picture: Tensor, done: int, session: Session) -> None:
     """Write a (3, H, W) picture in [0, 1] below the session's folder and on its board."""
     shown = picture.detach().float().clamp(0, 1).cpu()
     levels = shown.mul(255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
-    with replacing_file(session.folder / PREVIEWS / f"{done:07}.png") as beside:
+    with replacing_file(previews(session) / f"{done:07}.png") as beside:
         Image.fromarray(levels).save(beside)
     if session.board is not None:
         session.board.add_image("preview", shown, done)

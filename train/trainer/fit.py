@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from stylepress.errors import TrainingError
 from stylepress.interrupt import deferred_interrupt
-from stylepress.train.trainer.board import show_preview
+from stylepress.train.trainer.board import previews, show_preview
 from stylepress.train.trainer.device import Device
 from stylepress.train.trainer.feed import Feed, Sample, mixed, shared_draw
 from stylepress.train.trainer.ledger import Ledger
@@ -114,6 +114,8 @@ def fit(training: Training, plan: Plan, session: Session, *, title: str) -> Trai
     first = reached.done
     if training.prepare is not None and first < plan.steps:
         training.prepare(first)
+    if training.preview is not None and first < plan.steps:
+        session.progress.say(f"Previews, every {plan.sample_every} steps: {previews(session)}")
     session.progress.start(title, plan.steps)
     session.progress.advance(first)
     with ExitStack() as stack:
@@ -172,8 +174,6 @@ class _Loop:
             if number % objective.every == 0:
                 iteration = self._iteration(number, index, objective, batch)
                 terms |= self._descend(objective, iteration)
-        if terms:
-            self.scaler.update()
         self.ledger.note(number, terms)
 
     def due(self, done: int) -> bool:
@@ -194,7 +194,7 @@ class _Loop:
             if stop or self._saves(done):
                 self._save(done)
         if stop:
-            session.progress.say(
+            session.progress.warn(
                 f"Stopped after step {done} of {self.plan.steps}; the state is kept in "
                 f"{self.state}. Run the same command with `--resume` to go on."
             )
@@ -227,6 +227,7 @@ class _Loop:
         self.scaler.scale(total).backward()  # type: ignore[no-untyped-call]
         for part in trained:
             part.update(iteration.number, self.scaler)
+        self.scaler.update()
         return {name: term.detach() for name, term in terms.items()}
 
     def _saves(self, done: int) -> bool:
