@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from stylepress.artifact import Artifact
 from stylepress.cache import Cache, cached
+from stylepress.document import Document
 from stylepress.errors import RecipeError
 from stylepress.progress import Progress, Silent
 from stylepress.recipe import FLOAT, Recipe, changed, load_recipe, plain_name
@@ -17,10 +18,8 @@ from stylepress.steps import (
     DistilStep,
     EngineStep,
     ExportStep,
-    LoadStep,
     QuantizeStep,
     Step,
-    Style,
 )
 from stylepress.work import Work
 
@@ -174,24 +173,21 @@ def resolved(source: Path, options: BuildOptions) -> Recipe:
             f"bundle of the network as it is with `--as-is`."
         )
     low, high = options.image or (None, None)
-    order: Literal["bgr"] | None = "bgr" if options.bgr else None
-    steps: list[Step] = [LoadStep(checkpoint=source.absolute(), low=low, high=high, order=order)]
+    load = {"step": "load", "checkpoint": str(source.absolute()), "low": low, "high": high}
+    steps: list[dict[str, Any]] = [{**load, "order": "bgr" if options.bgr else None}]
     if not options.as_is:
-        steps.append(_distil(options.preset or "base"))
-    steps.append(ExportStep())
+        steps.append({"step": "distil", "preset": options.preset or "base"})
+    steps.append({"step": "export"})
     if precision == "int8":
-        steps.append(QuantizeStep(keep_float="none") if not options.as_is else QuantizeStep())
-    return Recipe(
-        name=plain_name(source.stem),
-        photos=options.photos.absolute() if options.photos else None,
-        style=Style(picture=options.style.absolute()) if options.style else None,
-        target=options.target or "cpu",
-        steps=tuple(steps),
-    )
-
-
-def _distil(preset: str) -> DistilStep:
-    return DistilStep.model_validate({"preset": preset})
+        steps.append({"step": "quantize", "keep_float": "ends" if options.as_is else "none"})
+    values = {
+        "name": plain_name(source.stem),
+        "photos": options.photos and str(options.photos.absolute()),
+        "style": options.style and str(options.style.absolute()),
+        "target": options.target or "cpu",
+        "steps": steps,
+    }
+    return Document("the options on the command line", values).parse(Recipe)
 
 
 def _adapted(recipe: Recipe, options: BuildOptions) -> Recipe:
