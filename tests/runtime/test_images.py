@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from stylepress.errors import FrameError, OutputError
-from stylepress.runtime.media.images import Picture, is_picture, read_picture, write_picture
+from stylepress.picture import Picture, PictureKind, picture_kind, read_picture
+from stylepress.runtime.media.images import write_picture
 
 ORIENTATION = 0x0112
 ARTIST = 0x013B
@@ -170,7 +171,7 @@ def test_of_an_animation_the_first_picture_is_taken_and_told(tmp_path: Path) -> 
     picture = read_picture(tmp_path / "in.gif")
     assert picture.pixels[0, 0].tolist() == [255, 0, 0]
     assert "first" in picture.warnings[0]
-    assert is_picture(tmp_path / "in.gif") == (True, True)
+    assert picture_kind(tmp_path / "in.gif") == PictureKind("GIF", animated=True)
 
 
 def test_a_huge_picture_is_refused_by_its_header_alone(tmp_path: Path) -> None:
@@ -211,7 +212,7 @@ def test_what_is_no_picture_is_a_frame_error(name: str, tmp_path: Path) -> None:
     (tmp_path / "plot.eps").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
     with pytest.raises(FrameError, match=name):
         read_picture(tmp_path / name)
-    assert is_picture(tmp_path / name) == (False, False)
+    assert picture_kind(tmp_path / name) is None
 
 
 @given(st.binary(min_size=1, max_size=200))

@@ -96,7 +96,7 @@ def test_a_huge_photo_is_left_out_before_it_is_decoded(
     listener = Listener()
     photos = Photos.below(folder, listener)
     photos.at(2)
-    assert "over" in listener.warnings[0]
+    assert "the limit is" in listener.warnings[0]
 
 
 def test_a_style_picture_smaller_than_the_patches_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,87 @@
+"""The containers that videos are written in: muxer, encoders, and what they can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stylepress.errors import OutputError
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How a container is written: FFmpeg's muxer, and the encoders it takes.
+
+    ``refuses`` begins the names of codecs that it takes by the letter, but players do not.
+    ``alpha`` and ``attachments`` say whether it holds transparency (of our encoder) and files.
+    """
+
+    muxer: str
+    picture: str
+    sound: str
+    refuses: str | None = None
+    alpha: bool = False
+    attachments: bool = False
+
+
+FORMATS: Mapping[str, Format] = {
+    ".mp4": Format("mp4", "libx264", "aac", refuses="pcm_"),
+    ".m4v": Format("mp4", "libx264", "aac", refuses="pcm_"),
+    ".mov": Format("mov", "libx264", "aac"),
+    ".mkv": Format("matroska", "libx264", "aac", attachments=True),
+    ".webm": Format("webm", "libvpx-vp9", "libopus", alpha=True),
+}
+# Of the file the video came from; the muxer writes its own. Sound and pictures are of another
+# length and codec than Matroska's statistics say.
+MUXER_TAGS = frozenset(
+    (
+        *("major_brand", "minor_version", "compatible_brands", "encoder", "duration", "rotate"),
+        *("alpha_mode", "vendor_id", "bps", "number_of_frames", "number_of_bytes"),
+    )
+)
+# What MP4 and QuickTime have a place of their own for; other names need their free list, which
+# some players read less well.
+PLACED_TAGS = frozenset(
+    (
+        *("title", "artist", "album", "album_artist", "composer", "comment", "copyright", "date"),
+        *("description", "genre", "grouping", "lyrics", "synopsis", "show", "network", "track"),
+        *("disc", "episode_id", "creation_time", "timecode", "handler_name", "language"),
+    )
+)
+
+
+def video_suffix(path: Path) -> str:
+    """Return the suffix of ``path`` in lower case.
+
+    Raises:
+        OutputError: it names no container that videos are written in.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        raise OutputError(
+            f"{path} does not end in the name of a video format written here. "
+            f"End it in one of {', '.join(FORMATS)}."
+        )
+    return suffix
+
+
+def own_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return the tags that stay true of a stylized video in another file."""
+    return {
+        key: value
+        for key, value in tags.items()
+        if key.lower() not in MUXER_TAGS and not key.upper().startswith("_STATISTICS_")
+    }
+
+
+def muxer_options(form: Format, tags: Iterable[str], *, defaults: bool) -> dict[str, str]:
+    """Return the muxer's options: where the index goes, which tags and which default tracks stay.
+
+    ``defaults`` says that the source marks tracks as default, so that the muxer need not guess.
+    """
+    if form.muxer in ("matroska", "webm"):
+        return {"default_mode": "passthrough"} if defaults else {}
+    # faststart: the index goes to the front, so that a browser plays before all is loaded.
+    free = any(tag.lower() not in PLACED_TAGS for tag in tags)
+    return {"movflags": "+faststart+use_metadata_tags" if free else "+faststart"}
