@@ -27,8 +27,10 @@ from stylepress.errors import OutputError, RecipeError
 from stylepress.picture import laid_on_white
 from stylepress.runtime.media.formats import (
     FORMATS,
+    FRONT,
     Format,
     muxer_options,
+    needs_free_tags,
     own_tags,
     video_suffix,
 )
@@ -45,7 +47,7 @@ BT709 = 1  # the same number for matrix, transfer curve and primaries, and in li
 FRAME_DURATION = 1 << 8  # AV_CODEC_FLAG_FRAME_DURATION: packets last as long as their frames
 # libswscale's AREA, FULL_CHR_H_INP and ACCURATE_RND: the mean of the pixels that share a sample.
 TO_YUV = 0x20 | 0x4000 | 0x40000
-SUMS_DECODING_TIMES = frozenset(("mp4", "mov"))
+COVERS = {"mjpeg": "jpeg", "png": "png"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +96,14 @@ class Look:
 class Film:
     """One video file being written; not safe for two threads at once, ``to_yuv`` is."""
 
-    def __init__(self, container: OutputContainer, look: Look, *, form: Format) -> None:
-        """Take an opened, empty container."""
+    def __init__(
+        self, container: OutputContainer, look: Look, *, form: Format, free_tags: bool = False
+    ) -> None:
+        """Take an opened, empty container; ``free_tags`` says that it keeps tags of any name."""
         self.look, self.form = look, form
         self.width, self.height = (side + side % 2 for side in (look.width, look.height))
         self.laid_on_white = False
+        self._free_tags = free_tags
         self._container = container
         self._tracks: dict[int, Stream] = {}
         self._sounds: dict[int, SoundEncoder] = {}
@@ -153,6 +158,17 @@ class Film:
         stream.disposition = track.disposition
         self._tracks[track.index] = stream
         return fate
+
+    def add_cover(self, cover: Stream, data: bytes) -> bool:
+        """Put in a still picture that stands for the video; say whether the container holds it."""
+        if self.form.attachments:
+            kind = COVERS.get(cover.codec_context.name)
+            if kind is not None:
+                self._container.add_attachment(f"cover.{kind}", f"image/{kind}", data)
+            return kind is not None
+        # MP4 has a place for it in the same list as for the tags of fixed names.
+        holds = self.form.muxer == "mp4" and not self._free_tags
+        return holds and self.add_track(cover).how == "copied"
 
     def add_attachments(self, attachments: Sequence[AttachmentStream]) -> list[str]:
         """Put files in; return the names of those that the container cannot hold."""
@@ -243,7 +259,7 @@ class Film:
             for encoded in sound(None):
                 self._container.mux(encoded)
         last = self._pictures.encode(None)
-        if last and self.form.muxer in SUMS_DECODING_TIMES:
+        if last and self.form.muxer in FRONT:
             self._stretch(last[-1])
         self._mux(last)
 
@@ -280,25 +296,23 @@ def _with_alpha(frame: VideoFrame, alpha: Pixels | None) -> VideoFrame:
 
 
 @contextmanager
-def filming(
-    path: Path, look: Look, *, tags: Mapping[str, str], target: Path, defaults: bool = False
-) -> Iterator[Film]:
+def filming(path: Path, look: Look, *, tags: Mapping[str, str], target: Path) -> Iterator[Film]:
     """Open a video file for writing and close it with its index, also when the block fails.
 
-    ``target`` is the name that it will have; its suffix names the format. ``defaults`` says that
-    the tracks to come are marked as default or not.
+    ``target`` is the name that it will have; its suffix names the format.
 
     Raises:
         OutputError: the suffix is none of FORMATS, or FFmpeg cannot write there.
     """
     form, kept = FORMATS[video_suffix(target)], own_tags(tags)
-    options = muxer_options(form, kept, defaults=defaults)
+    free_tags = needs_free_tags(form, kept)
+    options = muxer_options(form, free_tags=free_tags)
     with (
         translated(target),
         av.open(f"file:{path}", "w", format=form.muxer, options=options) as container,
     ):
         container.metadata.update(kept)
-        yield Film(container, look, form=form)
+        yield Film(container, look, form=form, free_tags=free_tags)
 
 
 @contextmanager

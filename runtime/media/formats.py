@@ -47,6 +47,8 @@ PLACED_TAGS = frozenset(
         *("title", "artist", "album", "album_artist", "composer", "comment", "copyright", "date"),
         *("description", "genre", "grouping", "lyrics", "synopsis", "show", "network", "track"),
         *("disc", "episode_id", "creation_time", "timecode", "handler_name", "language"),
+        *("compilation", "gapless_playback", "media_type", "hd_video", "keywords", "location"),
+        *("sort_name", "sort_artist", "sort_album", "sort_album_artist", "sort_composer"),
     )
 )
 
@@ -75,13 +77,19 @@ def own_tags(tags: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def muxer_options(form: Format, tags: Iterable[str], *, defaults: bool) -> dict[str, str]:
-    """Return the muxer's options: where the index goes, which tags and which default tracks stay.
+FRONT = frozenset(("mp4", "mov"))
 
-    ``defaults`` says that the source marks tracks as default, so that the muxer need not guess.
-    """
-    if form.muxer in ("matroska", "webm"):
-        return {"default_mode": "passthrough"} if defaults else {}
+
+def needs_free_tags(form: Format, tags: Iterable[str]) -> bool:
+    """Whether a container of MP4's kind has no place of its own for one of these tags."""
+    return form.muxer in FRONT and any(tag.lower() not in PLACED_TAGS for tag in tags)
+
+
+def muxer_options(form: Format, *, free_tags: bool) -> dict[str, str]:
+    """Return the options of the muxer: where the index goes, and how tags are kept."""
+    if form.muxer not in FRONT:
+        return {}
     # faststart: the index goes to the front, so that a browser plays before all is loaded.
-    free = any(tag.lower() not in PLACED_TAGS for tag in tags)
-    return {"movflags": "+faststart+use_metadata_tags" if free else "+faststart"}
+    flags = "+faststart+use_metadata_tags" if free_tags else "+faststart"
+    # Where each stream begins is counted in this unit; the usual one is a whole millisecond.
+    return {"movflags": flags, "movie_timescale": "90000"}

@@ -88,11 +88,6 @@ class Clip:
         return max(1, round(self.container.duration / av.time_base * self.rate))
 
     @property
-    def marks_defaults(self) -> bool:
-        """Whether it says which of its tracks are to be played unasked."""
-        return any(Disposition(s.disposition) & Disposition.default for s in self.container.streams)
-
-    @property
     def attachments(self) -> tuple[AttachmentStream, ...]:
         """Files that travel in it, e.g. the fonts of its subtitles."""
         return tuple(s for s in self.container.streams if isinstance(s, AttachmentStream))
@@ -195,7 +190,7 @@ def _company(
         if others:
             numbers = ", ".join(map(str, others))
             remarks.append(f"its streams {numbers} belong to other programmes and are left out")
-    covers = [s for s in container.streams.video if Disposition(s.disposition) & STILLS]
+    covers = [s for s in container.streams.video if s.disposition & Disposition.attached_pic]
     kept = [s for s in (*with_it, *covers) if s.codec_context is not None]
     unknown = [s for s in with_it if s.codec_context is None]
     unknown += [s for s in container.streams if s.type in ("data", "unknown", None)]
@@ -214,6 +209,17 @@ def _decoder(pictures: VideoStream) -> VideoCodecContext:
     assert isinstance(decoder, VideoCodecContext)
     decoder.extradata = context.extradata
     return decoder
+
+
+def cover_bytes(clip: Clip, cover: Stream) -> bytes:
+    """Return the picture file that an attached cover is; read apart, for it is needed at once."""
+    with av.open(f"file:{clip.path}", container_options={"format_whitelist": CONTAINERS}) as again:
+        return bytes(next(again.demux(again.streams[cover.index])))
+
+
+def is_cover(track: Stream) -> bool:
+    """Whether a track is a still picture that stands for the video."""
+    return track.type == "video"
 
 
 def tag(tags: dict[str, str], name: str) -> str | None:

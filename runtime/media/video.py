@@ -24,7 +24,7 @@ from stylepress.runtime.media.decoder import Reader, Shot, Sound
 from stylepress.runtime.media.encoder import Film, Look, Quality, filming
 from stylepress.runtime.media.formats import video_suffix
 from stylepress.runtime.media.lanes import Clocks, Stages, Styling, ordered
-from stylepress.runtime.media.streams import opened
+from stylepress.runtime.media.streams import cover_bytes, is_cover, opened
 
 # Frames in memory beyond those being stylized: enough that a slow one delays nobody.
 SPARE_FRAMES = 4
@@ -214,11 +214,10 @@ class _Job:
 
     def _film(self, items: Iterator[Shot | Sound], beside: Path, target: Path) -> None:
         """Encode all items into the file beside."""
-        workers, tags, defaults = self.styling.engine.lanes + 1, {}, False
-        if isinstance(self.reader, Reader):
-            clip = self.reader.clip
-            tags, defaults = clip.container.metadata, clip.marks_defaults
-        with filming(beside, self.look, tags=tags, target=target, defaults=defaults) as film:
+        workers = self.styling.engine.lanes + 1
+        reader = self.reader
+        tags = reader.clip.container.metadata if isinstance(reader, Reader) else {}
+        with filming(beside, self.look, tags=tags, target=target) as film:
             self._declare(film)
             with ordered(
                 items,
@@ -257,7 +256,10 @@ class _Job:
                 disposition=clip.pictures.disposition,
             )
             for track in clip.tracks:
-                if remark := film.add_track(track).remark(track, film.form):
+                if is_cover(track):
+                    if not film.add_cover(track, cover_bytes(clip, track)):
+                        self.warnings.append("its cover picture does not fit and was dropped")
+                elif remark := film.add_track(track).remark(track, film.form):
                     self.warnings.append(remark)
             film.add_chapters(clip.container, self.reader.begin)
             if lost := film.add_attachments(clip.attachments):

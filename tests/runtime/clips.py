@@ -167,8 +167,8 @@ def play(path: Path) -> Seen:
             if packet.stream.type == "audio" and packet.dts is not None:
                 assert packet.pts is not None
                 sound.append((float(packet.pts * packet.time_base), bytes(packet)))
-            elif packet.stream.type == "video":
-                for frame in clip.pictures.decode(packet):
+            elif packet.stream.index == clip.pictures.index:
+                for frame in clip.decoder.decode(packet):
                     pictures.append(to_rgb(frame, width=frame.width, height=frame.height))
                     times.append(frame.time or 0.0)
     return Seen(pictures, times, sound)
