@@ -138,7 +138,7 @@ class Film:
         if self._keeps_alpha:
             context.options |= {"auto-alt-ref": "0"}  # libvpx refuses both together
             stream.metadata["alpha_mode"] = "1"
-        stream.metadata.update(own_tags(tags))
+        stream.metadata.update(own_tags(tags, self.form))
         stream.disposition = disposition  # type: ignore[assignment]
         self._pictures = stream
         self.threads = threads
@@ -153,8 +153,8 @@ class Film:
         else:
             assert isinstance(track, AudioStream)
             stream = add_sound(self._container, self.form.sound, fate.rate, fate.layout)
-            self._sounds[track.index] = SoundEncoder(track, stream, fate.layout)
-        stream.metadata.update(own_tags(track.metadata))
+            self._sounds[track.index] = SoundEncoder(track, stream)
+        stream.metadata.update(own_tags(track.metadata, self.form))
         stream.disposition = track.disposition
         self._tracks[track.index] = stream
         return fate

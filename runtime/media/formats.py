@@ -14,6 +14,7 @@ class Format:
     """How a container is written: FFmpeg's muxer, and the encoders it takes.
 
     ``refuses`` begins the names of codecs that it takes by the letter, but players do not.
+    ``layouts`` are those of sound that the encoder takes, None for any.
     ``alpha`` and ``attachments`` say whether it holds transparency (of our encoder) and files.
     """
 
@@ -21,16 +22,19 @@ class Format:
     picture: str
     sound: str
     refuses: str | None = None
+    layouts: tuple[str, ...] | None = None
     alpha: bool = False
     attachments: bool = False
 
 
+# Not 5.0 and 6.1: FFmpeg 8's binding of libopus swaps their channels.
+OPUS_LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.1", "7.1")
 FORMATS: Mapping[str, Format] = {
     ".mp4": Format("mp4", "libx264", "aac", refuses="pcm_"),
     ".m4v": Format("mp4", "libx264", "aac", refuses="pcm_"),
     ".mov": Format("mov", "libx264", "aac"),
     ".mkv": Format("matroska", "libx264", "aac", attachments=True),
-    ".webm": Format("webm", "libvpx-vp9", "libopus", alpha=True),
+    ".webm": Format("webm", "libvpx-vp9", "libopus", layouts=OPUS_LAYOUTS, alpha=True),
 }
 # Of the file the video came from; the muxer writes its own. Sound and pictures are of another
 # length and codec than Matroska's statistics say.
@@ -40,6 +44,23 @@ MUXER_TAGS = frozenset(
         *("alpha_mode", "vendor_id", "bps", "number_of_frames", "number_of_bytes"),
     )
 )
+# FFmpeg writes QuickTime's languages under these names only (ISO 639-2/B instead of /T).
+MAC_LANGUAGES = {
+    "deu": "ger",
+    "nld": "dut",
+    "ell": "gre",
+    "isl": "ice",
+    "zho": "chi",
+    "sqi": "alb",
+    "hye": "arm",
+    "kat": "geo",
+    "swe": "sve",
+    "gle": "iri",
+    "fre": "fra",
+    "rum": "ron",
+    "cze": "ces",
+    "slo": "slk",
+}
 # What MP4 and QuickTime have a place of their own for; other names need their free list, which
 # some players read less well.
 PLACED_TAGS = frozenset(
@@ -68,13 +89,16 @@ def video_suffix(path: Path) -> str:
     return suffix
 
 
-def own_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Return the tags that stay true of a stylized video in another file."""
-    return {
+def own_tags(tags: Mapping[str, str], form: Format | None = None) -> dict[str, str]:
+    """Return the tags that stay true of a stylized video in another file, as its format spells them."""
+    kept = {
         key: value
         for key, value in tags.items()
         if key.lower() not in MUXER_TAGS and not key.upper().startswith("_STATISTICS_")
     }
+    if form is not None and form.muxer == "mov" and "language" in kept:
+        kept["language"] = MAC_LANGUAGES.get(kept["language"], kept["language"])
+    return kept
 
 
 FRONT = frozenset(("mp4", "mov"))

@@ -10,6 +10,7 @@ from typing import Literal
 import av
 from av.audio.frame import AudioFrame
 from av.audio.layout import AudioLayout
+from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.codec import Codec
 from av.container import OutputContainer
@@ -66,7 +67,7 @@ def carriage(track: Stream, form: Format) -> Carriage:
         return Carriage("copied")
     if isinstance(track, AudioStream):
         rate = _rate(track.codec_context.sample_rate, form.sound)
-        for layout in _layouts(track.codec_context.layout):
+        for layout in _layouts(track.codec_context.layout, form.layouts):
             if _accepted(form, lambda c, to=layout: add_sound(c, form.sound, rate, to)):  # type: ignore[misc]
                 return Carriage("encoded", rate, layout)
     return Carriage("dropped")
@@ -97,14 +98,16 @@ def _rate(rate: int, encoder: str) -> int:
     return min((r for r in rates if r >= rate), default=max(rates)) if rates else rate
 
 
-def _layouts(layout: AudioLayout) -> Sequence[str]:
+def _layouts(layout: AudioLayout, taken: Sequence[str] | None) -> list[str]:
     """Return layouts to try in turn: as it is, else those that keep most channels, small ones first.
 
-    >>> _layouts(AudioLayout("5.1(side)"))[:2], _layouts(AudioLayout("4.0"))[1]
+    >>> _layouts(AudioLayout("5.1(side)"), None)[:2], _layouts(AudioLayout("4.0"), None)[1]
     (['5.1(side)', '5.1'], '5.0')
     """
-    if not _named(layout):
-        return [UNNAMED[layout.nb_channels]] if layout.nb_channels in UNNAMED else []
+    if not _is_named(layout):
+        if layout.nb_channels not in UNNAMED:
+            return []
+        layout = AudioLayout(UNNAMED[layout.nb_channels])
     own = {channel.name for channel in layout.channels}
     if not own & {"BL", "BR"}:
         own = {SIDE_TO_BACK.get(name, name) for name in own}
@@ -115,20 +118,22 @@ def _layouts(layout: AudioLayout) -> Sequence[str]:
             kept.add("BC")  # the resampler spreads it over both
         return len(own - kept), len(kept)
 
-    return [layout.name, *sorted(UNNAMED.values(), key=lost)]
+    names = [layout.name, *sorted(UNNAMED.values(), key=lost)]
+    return [name for name in names if taken is None or name in taken]
 
 
-def _named(layout: AudioLayout) -> bool:
+def _is_named(layout: AudioLayout) -> bool:
     return not layout.name.endswith("channels")
 
 
 class SoundEncoder:
     """Sound of one track, decoded and encoded again; what is damaged is passed over and counted."""
 
-    def __init__(self, track: AudioStream, stream: AudioStream, layout: str) -> None:
-        """Take the track that is read, the stream to encode into, and the layout for unnamed sound."""
+    def __init__(self, track: AudioStream, stream: AudioStream) -> None:
+        """Take the track that is read and the stream to encode into."""
         self.stream, self.damaged = stream, 0
-        self._track, self._layout = track, layout
+        self._track = track
+        self._packer: AudioResampler | None = None
 
     def __call__(self, packet: Packet[Stream] | None) -> Iterator[Packet[AudioStream]]:
         """Yield the packets that are ready; None is the end, and yields what is still inside."""
@@ -144,20 +149,27 @@ class SoundEncoder:
 
     def _encoded(self, frame: AudioFrame | None) -> list[Packet[AudioStream]]:
         try:
-            return self.stream.encode(None if frame is None else self._with_layout(frame))
+            if frame is None:
+                return self.stream.encode(None)
+            named = [frame] if _is_named(frame.layout) else self._named(frame)
+            return [packet for each in named for packet in self.stream.encode(each)]
         except FFmpegError:
             self.damaged += 1
             return []
 
-    def _with_layout(self, frame: AudioFrame) -> AudioFrame:
-        if _named(frame.layout):
-            return frame
-        named = AudioFrame.from_ndarray(
-            frame.to_ndarray(), format=frame.format.name, layout=self._layout
-        )
-        named.sample_rate, named.pts, named.time_base = (
-            frame.sample_rate,
-            frame.pts,
-            frame.time_base,
-        )
-        return named
+    def _named(self, frame: AudioFrame) -> Iterator[AudioFrame]:
+        """Yield sound of so many channels as that of the usual layout of so many."""
+        # PyAV 18 crashes on arrays of 8 planes, so that channels are interleaved first.
+        self._packer = self._packer or AudioResampler(format=frame.format.packed)
+        for packed in self._packer.resample(frame):
+            named = AudioFrame.from_ndarray(
+                packed.to_ndarray(),
+                format=packed.format.name,
+                layout=UNNAMED[frame.layout.nb_channels],
+            )
+            named.sample_rate, named.pts, named.time_base = (
+                packed.sample_rate,
+                packed.pts,
+                packed.time_base,
+            )
+            yield named

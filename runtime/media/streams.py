@@ -35,6 +35,7 @@ TAGS: dict[str, Any] = (
     {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
 )
 STILLS = Disposition.attached_pic | Disposition.timed_thumbnails
+DISCARD_ALL = 48  # AVDISCARD_ALL
 # FFmpeg's own decoders of VP8 and VP9 leave out the second picture that is the alpha.
 WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
@@ -185,19 +186,25 @@ def _company(
     groups = programmes(path) if container.format.name == "mpegts" else []
     mine = next((group for group in groups if pictures.id in group), None)
     if mine is not None and len(groups) > 1:
-        others = [s.index for s in with_it if s.id not in mine]
+        strangers = [s.index for s in with_it if s.id not in mine]
         with_it = [s for s in with_it if s.id in mine]
-        if others:
-            numbers = ", ".join(map(str, others))
+        if strangers:
+            numbers = ", ".join(map(str, strangers))
             remarks.append(f"its streams {numbers} belong to other programmes and are left out")
     covers = [s for s in container.streams.video if s.disposition & Disposition.attached_pic]
     kept = [s for s in (*with_it, *covers) if s.codec_context is not None]
     unknown = [s for s in with_it if s.codec_context is None]
-    unknown += [s for s in container.streams if s.type in ("data", "unknown", None)]
+    # MP4's text of chapters is a track too, which FFmpeg reads as chapters and then discards.
+    others = [s for s in container.streams if s.type in ("data", "unknown", None)]
+    unknown += [s for s in others if not (container.chapters() and _discarded(s))]
     if unknown:
         listed = ", ".join(f"{s.index} ({s.type or 'unknown'})" for s in unknown)
         remarks.append(f"its streams {listed} are of kinds that are not carried over")
     return tuple(kept), remarks
+
+
+def _discarded(stream: Stream) -> bool:
+    return getattr(stream.discard, "value", stream.discard) >= DISCARD_ALL
 
 
 def _decoder(pictures: VideoStream) -> VideoCodecContext:

@@ -159,8 +159,8 @@ class Seen:
         return [float(picture.mean()) for picture in self.pictures]
 
 
-def play(path: Path) -> Seen:
-    """Decode a file from begin to end."""
+def play(path: Path, *, kind: str = "rgb24") -> Seen:
+    """Decode a file from begin to end, into RGB or another kind of pixels."""
     pictures, times, sound = [], [], []
     with opened(path) as clip:
         for packet in clip.container.demux():
@@ -169,7 +169,10 @@ def play(path: Path) -> Seen:
                 sound.append((float(packet.pts * packet.time_base), bytes(packet)))
             elif packet.stream.index == clip.pictures.index:
                 for frame in clip.decoder.decode(packet):
-                    pictures.append(to_rgb(frame, width=frame.width, height=frame.height))
+                    size = {"width": frame.width, "height": frame.height}
+                    rgb = kind == "rgb24"
+                    shown = to_rgb(frame, **size) if rgb else frame.to_ndarray(format=kind)
+                    pictures.append(shown)
                     times.append(frame.time or 0.0)
     return Seen(pictures, times, sound)
 
