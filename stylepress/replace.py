@@ -26,11 +26,11 @@ def replacing_file(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: the folder cannot be written to, or the disk is full.
     """
-    if path.is_symlink():
-        path = Path(os.path.realpath(path))
-    # Short, so that a name as long as a file system allows has room for it.
-    beside = path.with_name(f".{uuid.uuid4().hex[:8]}.part{path.suffix}")
     with writing(path):
+        if path.is_symlink():
+            path = Path(os.path.realpath(path))
+        # Short, so that a name as long as a file system allows has room for it.
+        beside = path.with_name(f".{uuid.uuid4().hex[:8]}.part{path.suffix}")
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield beside
