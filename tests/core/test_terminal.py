@@ -129,11 +129,11 @@ def test_a_name_that_a_terminal_cannot_write_never_fails(name: str, encoding: st
     terminal = Terminal.of(out, err, {})
     for tell in (terminal.say, terminal.warn, terminal.error, terminal.show):
         tell(name)
-    assert out.buffer.getvalue() == name.encode(encoding, "backslashreplace") + b"\n"  # type: ignore[attr-defined]
+    assert out.buffer.getvalue() == name.encode(encoding, "backslashreplace") + b"\n"
     out.seek(0)
     out.truncate()
     terminal.show_json({"target": name})
-    assert json.loads(out.buffer.getvalue().decode(encoding)) == {"target": name}  # type: ignore[attr-defined]
+    assert json.loads(out.buffer.getvalue().decode(encoding)) == {"target": name}
 
 
 def test_bars_show_title_share_and_note_and_messages_stand_above_them() -> None:

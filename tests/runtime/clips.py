@@ -172,7 +172,7 @@ def play(path: Path, *, kind: str = "rgb24") -> Seen:
                     size = {"width": frame.width, "height": frame.height}
                     rgb = kind == "rgb24"
                     shown = to_rgb(frame, **size) if rgb else frame.to_ndarray(format=kind)
-                    pictures.append(shown)
+                    pictures.append(np.asarray(shown, np.uint8))
                     times.append(frame.time or 0.0)
     return Seen(pictures, times, sound)
 

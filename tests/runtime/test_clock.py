@@ -61,9 +61,12 @@ def write_stream(
 
 def _mux_at(container: av.container.OutputContainer, packet: Packet, start: int) -> None:  # type: ignore[type-arg]
     base = Fraction(1, TICKS)
+    assert packet.time_base
+    assert packet.pts is not None
+    assert packet.dts is not None
     ticks = packet.time_base / base
     packet.pts, packet.dts = round(packet.pts * ticks) + start, round(packet.dts * ticks) + start
-    packet.duration = round(packet.duration * ticks)
+    packet.duration = round((packet.duration or 0) * ticks)
     packet.time_base = base
     container.mux(packet)
 

@@ -219,7 +219,9 @@ def write_interlaced(path: Path, codec: str, *, top_first: bool = True) -> list[
             frame = av.VideoFrame.from_ndarray(woven, format="rgb24").reformat(format="yuv420p")
             frame.pts, frame.time_base = number, Fraction(1, 25)
             graph.push(frame)
-            container.mux(stream.encode(graph.pull()))
+            marked_frame = graph.pull()
+            assert isinstance(marked_frame, av.VideoFrame)
+            container.mux(stream.encode(marked_frame))
         container.mux(stream.encode(None))
     return moments[::2]
 

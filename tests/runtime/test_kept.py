@@ -66,8 +66,9 @@ def write_rich(
             container.mux(stream.encode(frame))
             for sound in tracks:
                 container.mux(sound.encode(noise_frame(40 * index + 1000 * late_s)))
-        for each in (*tracks, stream):
-            container.mux(each.encode(None))  # type: ignore[arg-type]
+        for sound in tracks:
+            container.mux(sound.encode(None))
+        container.mux(stream.encode(None))
     return path
 
 

@@ -51,7 +51,7 @@ def heard(path: Path) -> tuple[str, int, NDArray[np.float64], float]:
         frames = [r for frame in container.decode(sound) for r in resampler.resample(frame)]
         rows = [frame.to_ndarray().reshape(-1, sound.layout.nb_channels) for frame in frames]
         samples = np.concatenate(rows).T
-        first = frames[0].pts * frames[0].time_base if frames[0].pts is not None else 0
+        first = frames[0].time or 0.0
         return sound.layout.name, sound.sample_rate, samples.astype(np.float64), float(first)
 
 

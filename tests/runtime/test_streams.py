@@ -42,8 +42,9 @@ def write_films(
                 frame.pts, frame.time_base = index, Fraction(1, 25)
                 container.mux(stream.encode(frame))
             container.mux(sound.encode(noise_frame(40 * index)))
-        for each in (*streams, sound):
-            container.mux(each.encode(None))  # type: ignore[arg-type]
+        for stream in streams:
+            container.mux(stream.encode(None))
+        container.mux(sound.encode(None))
     return path
 
 
