@@ -70,15 +70,14 @@ class Clock:
 
 
 class Slots:
-    """The times of frames in AVI, which names none: the first frame out is shown in the first slot.
+    """The times of frames in AVI and ASF, which name none: the first one out has the first slot.
 
     FFmpeg guesses them, and is late by as many frames as the decoder reorders. A slot is a packet
     that holds a picture. Pictures packed two in one (as VfW wrote MPEG-4) are unpacked first.
     """
 
     def __init__(self, pictures: VideoStream) -> None:
-        """Take the picture stream of an AVI."""
-        self._base = pictures.time_base
+        """Take the picture stream."""
         self._mpeg4 = pictures.codec_context.name == "mpeg4"
         self._unpacker = (
             BitStreamFilterContext("mpeg4_unpack_bframes", pictures) if self._mpeg4 else None

@@ -22,6 +22,7 @@ from stylepress.runtime.media.upright import Upright
 Sound: TypeAlias = "Packet[Stream]"
 
 DECLARED = ("mov", "matroska", "avi")  # their header says how long they are
+UNTIMED = frozenset(("avi", "asf"))  # they count packets as they are decoded
 EARLY_S = 0.5
 
 
@@ -60,7 +61,7 @@ class Reader:
         self._step = max(1, round(1 / (clip.rate * clip.time_base)))
         self._last: int | None = None
         self._clock = Clock(clip.container.format.name)
-        self._slots = Slots(clip.pictures) if clip.container.format.name == "avi" else None
+        self._slots = Slots(clip.pictures) if clip.container.format.name in UNTIMED else None
         self.upright = Upright(deinterlace=deinterlace)
         self._deinterlace = deinterlace
 
@@ -70,14 +71,14 @@ class Reader:
         held: Shot | None = None
         for item in self._items():
             if isinstance(item, Packet):
-                if early is None:
-                    yield self._from_zero(item)
-                else:
+                if early is not None:
                     early.append(item)
+                elif self._from_zero(item):
+                    yield item
                 continue
             if early is not None:
                 self.begin = self._beginning(item)
-                yield from map(self._from_zero, early)
+                yield from filter(self._from_zero, early)
                 early = None
             shot = self._timed(item)
             if held is not None:
@@ -106,8 +107,8 @@ class Reader:
                 self.complete = True
                 return
             ours = packet.stream.index == clip.pictures.index
-            if not packet.size and packet.dts is None:
-                continue  # the end of one stream; all are flushed together
+            if not packet.size:
+                continue  # a frame left out, or the end of one stream: all are flushed together
             self._settle(packet)
             if ours:
                 yield from self._decoded(packet)
@@ -133,12 +134,18 @@ class Reader:
             times.append(first.pts * clip.time_base)
         return min(times, default=Fraction(0))
 
-    def _from_zero(self, packet: Sound) -> Sound:
+    def _from_zero(self, packet: Sound) -> bool:
+        """Count the times of a packet from 0, in place; False for a subtitle that ends before."""
         if packet.time_base:
             begin = round(self.begin / packet.time_base)
             packet.pts = None if packet.pts is None else packet.pts - begin
             packet.dts = None if packet.dts is None else packet.dts - begin
-        return packet
+        if packet.stream.type != "subtitle" or packet.pts is None or packet.pts >= 0:
+            return True
+        left = packet.pts + (packet.duration or 0)
+        packet.pts = packet.dts = 0
+        packet.duration = max(0, left)
+        return left > 0
 
     def _decoded(self, packet: Sound | None) -> Iterator[VideoFrame]:
         slots = self._slots

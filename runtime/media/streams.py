@@ -215,6 +215,8 @@ def _decoder(pictures: VideoStream) -> VideoCodecContext:
     decoder = av.CodecContext.create(name, "r")
     assert isinstance(decoder, VideoCodecContext)
     decoder.extradata = context.extradata
+    decoder.colorspace, decoder.color_range = context.colorspace, context.color_range
+    decoder.color_primaries, decoder.color_trc = context.color_primaries, context.color_trc
     return decoder
 
 

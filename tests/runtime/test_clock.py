@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from av.packet import Packet
 
-from tests.runtime.clips import Seen, gray, levels, play, run
+from tests.runtime.clips import Seen, gray, levels, noise_frame, play, run
 
 CASES = Path(__file__).parent / "cases"
 TICKS = 90_000
@@ -168,3 +168,88 @@ def test_frames_of_an_avi_are_shown_when_their_number_says(
     assert np.allclose(seen.times, np.arange(count) / 25, atol=1e-3)
     shown = [picture[:, : max(1, 3 * index)].mean() for index, picture in enumerate(seen.pictures)]
     assert np.allclose(shown[1:], levels(count)[1:], atol=8)
+
+
+@pytest.mark.parametrize("fragments", [False, True])
+@pytest.mark.parametrize(
+    "suffix", [".mkv", ".mp4", ".mov", ".flv", ".asf", ".nut", ".webm", ".3gp"]
+)
+def test_a_late_start_is_taken_off_in_every_container(
+    suffix: str, fragments: bool, tmp_path: Path
+) -> None:
+    if fragments and suffix not in (".mp4", ".mov"):
+        pytest.skip("only MP4 is written in fragments")
+    web = suffix == ".webm"
+    options = {"movflags": "frag_keyframe+empty_moov+default_base_moof"} if fragments else {}
+    if suffix in (".mp4", ".mov", ".3gp"):
+        options["avoid_negative_ts"] = "disabled"
+    source = tmp_path / f"in{suffix}"
+    with av.open(str(source), "w", options=options) as container:
+        pictures = container.add_stream("libvpx" if web else "libx264", rate=25)
+        sound = container.add_stream("libopus" if web else "aac", rate=48_000, layout="stereo")
+        assert isinstance(pictures, av.VideoStream)
+        assert isinstance(sound, av.AudioStream)
+        pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"
+        for index, level in enumerate(levels(25)):
+            frame = av.VideoFrame.from_ndarray(gray(level), format="rgb24")
+            frame.pts, frame.time_base = index + 250, Fraction(1, 25)
+            container.mux(pictures.encode(frame))
+            container.mux(sound.encode(noise_frame(40 * index + 10_080)))
+        container.mux(sound.encode(None))
+        container.mux(pictures.encode(None))
+    before = play(source)
+    seen = seen_by(source, tmp_path / "out.mp4")
+    assert np.allclose(seen.levels, levels(25), atol=2.5)
+    assert min(seen.times[0], seen.sound[0][0]) == pytest.approx(0, abs=1e-3)
+    assert np.allclose(np.diff(seen.times), 0.04, atol=2e-3)
+    if suffix != ".asf":  # which names no time of presentation either
+        between = before.sound[0][0] - before.times[0]
+        assert seen.sound[0][0] - seen.times[0] == pytest.approx(between, abs=2e-3)
+
+
+def test_frames_left_out_of_an_avi_leave_the_others_in_time(tmp_path: Path) -> None:
+    kept = [index for index in range(25) if index not in (5, 6, 11)]
+    with av.open(str(tmp_path / "in.avi"), "w") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for index in kept:
+            frame = av.VideoFrame.from_ndarray(gray(levels(25)[index]), format="rgb24")
+            frame.pts, frame.time_base = index, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    seen = seen_by(tmp_path / "in.avi", tmp_path / "out.mkv")
+    assert np.allclose(seen.times, np.array(kept) / 25, atol=1e-3)
+    assert np.allclose(seen.levels, np.array(levels(25))[kept], atol=2.5)
+
+
+def test_subtitles_from_before_the_first_picture_do_not_move_the_clock(tmp_path: Path) -> None:
+    texts = tmp_path / "in.srt"
+    texts.write_text(
+        "1\n00:00:01,000 --> 00:00:02,000\nearly\n\n"
+        "2\n00:00:08,000 --> 00:00:10,500\nacross\n\n"
+        "3\n00:00:10,600 --> 00:00:10,900\nwithin\n\n"
+    )
+    with av.open(str(texts)) as source, av.open(str(tmp_path / "in.mkv"), "w") as container:
+        pictures = container.add_stream("libx264", rate=25)
+        assert isinstance(pictures, av.VideoStream)
+        pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"
+        track = container.add_stream_from_template(source.streams.subtitles[0])
+        for packet in source.demux():
+            if packet.size:
+                packet.stream = track
+                container.mux(packet)
+        for index in range(25):
+            frame = av.VideoFrame.from_ndarray(gray(90), format="rgb24")
+            frame.pts, frame.time_base = index + 250, Fraction(1, 25)
+            container.mux(pictures.encode(frame))
+        container.mux(pictures.encode(None))
+    run(tmp_path / "in.mkv", tmp_path / "out.mkv")
+    assert play(tmp_path / "out.mkv").times[0] == pytest.approx(0, abs=1e-3)
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        shown = [
+            (bytes(packet), float((packet.pts or 0) * packet.time_base), packet.duration)
+            for packet in container.demux(subtitles=0)
+            if packet.size
+        ]
+    assert shown == [(b"across", 0.0, 500), (b"within", pytest.approx(0.6, abs=1e-3), 300)]
