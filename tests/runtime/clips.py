@@ -16,8 +16,8 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from stylepress.progress import Silent
-from stylepress.runtime.media.colour import to_rgb
 from stylepress.runtime.feeds import Array, Feeds, Results
+from stylepress.runtime.media.colour import to_rgb
 from stylepress.runtime.media.lanes import Styling
 from stylepress.runtime.media.streams import opened
 from stylepress.runtime.media.video import VideoOptions, VideoSummary, stylize_video

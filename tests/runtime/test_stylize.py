@@ -13,7 +13,7 @@ from stylepress.errors import BackendError, FrameError, OutputError, RecipeError
 from stylepress.picture import read_picture
 from stylepress.progress import Silent
 from stylepress.runtime.backends import Engine, EngineOptions, open_engine
-from stylepress.runtime.bundle import Bundle
+from stylepress.runtime.bundle import Bundle, read_bundle
 from stylepress.runtime.stylize import StylizeOptions, Summary, stylize
 from tests.runtime.clips import Heard, Pixels, fifty_frames, levels, play
 
