@@ -77,7 +77,7 @@ def _reformatted(frame: VideoFrame, width: int, height: int, kind: str) -> NDArr
     else:
         usual = BT601 if small else BT709
     same = (frame.width, frame.height) == (width, height)
-    converted = _converters.reformatter.reformat(
+    converted = CONVERTERS.reformatter.reformat(
         frame,
         width=width,
         height=height,
@@ -98,7 +98,7 @@ class _Converters(threading.local):
         self.reformatter = VideoReformatter()
 
 
-_converters = _Converters()
+CONVERTERS = _Converters()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,7 +123,9 @@ class Mapping:
             # BT.2100, table 5: the display's light is the scene's times its luminance to gamma - 1.
             light *= np.power(light @ self.luminance, HLG_GAMMA - 1)[..., None]
         if self.dimming is not None:
-            brightest = np.sqrt(np.minimum(light.max(-1) / self.most, 1))
+            # Channel by channel: numpy's maximum along a short last axis is four times as slow.
+            top = np.maximum(np.maximum(light[..., 0], light[..., 1]), light[..., 2])
+            brightest = np.sqrt(np.minimum(top / self.most, 1))
             light *= self.dimming[(brightest * DEEP + 0.5).astype(np.uint16)][..., None]
         light = light @ self.matrix.T
         np.clip(light, 0, 1, out=light)

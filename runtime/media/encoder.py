@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,12 +18,13 @@ from av.error import FFmpegError
 from av.packet import Packet
 from av.stream import AttachmentStream, Stream
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, VideoReformatter
+from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from stylepress.errors import OutputError, RecipeError
 from stylepress.picture import laid_on_white
+from stylepress.runtime.media.colour import CONVERTERS
 from stylepress.runtime.media.formats import (
     FORMATS,
     FRONT,
@@ -107,7 +107,6 @@ class Film:
         self._container = container
         self._tracks: dict[int, Stream] = {}
         self._sounds: dict[int, SoundEncoder] = {}
-        self._converters = _Converters()
         self._reached: dict[int, int] = {}
         self._begin: int | None = None
         self._first_dts: int | None = None
@@ -202,7 +201,7 @@ class Film:
         if alpha is not None and not self._keeps_alpha:
             pixels, self.laid_on_white = laid_on_white(pixels, alpha), True
         even = np.ascontiguousarray(padded(pixels, 1, multiple=2))
-        frame = self._converters.reformatter.reformat(
+        frame = CONVERTERS.reformatter.reformat(
             VideoFrame.from_numpy_buffer(even, format="rgb24"),
             format=PIXELS,
             src_color_range=ColorRange.JPEG,
@@ -268,13 +267,6 @@ class Film:
         if packet.dts is None or self._first_dts is None or self._begin is None:
             return
         packet.duration = max(1, self._end - self._begin - (packet.dts - self._first_dts))
-
-
-class _Converters(threading.local):
-    """One libswscale context for each thread: they are not safe to share."""
-
-    def __init__(self) -> None:
-        self.reformatter = VideoReformatter()
 
 
 def _with_alpha(frame: VideoFrame, alpha: Pixels | None) -> VideoFrame:

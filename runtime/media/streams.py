@@ -223,7 +223,7 @@ def _decoder(pictures: VideoStream) -> VideoCodecContext:
 def cover_bytes(clip: Clip, cover: Stream) -> bytes:
     """Return the picture file that an attached cover is; read apart, for it is needed at once."""
     with av.open(f"file:{clip.path}", container_options={"format_whitelist": CONTAINERS}) as again:
-        return bytes(next(again.demux(again.streams[cover.index])))
+        return bytes(next(again.demux(again.streams[cover.index]), b""))
 
 
 def is_cover(track: Stream) -> bool:

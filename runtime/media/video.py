@@ -206,7 +206,8 @@ class _Job:
             with replacing_file(target) as beside:
                 self._film(items, beside, target)
                 if self.reader.stop.is_set() and not self.reader.complete:
-                    self.place = with_word(target, "partial")
+                    # Beside it, where a link as target may lead.
+                    self.place = beside.with_name(with_word(target, "partial").name)
                     beside.replace(self.place)
                     raise _UnfinishedError
         except _UnfinishedError:
@@ -302,7 +303,8 @@ class _Job:
         try:
             while not job.done():
                 wait([job], timeout=POLL_S)
-                steps, self.reported = self.written - self.reported, self.written
+                written = self.written
+                steps, self.reported = written - self.reported, written
                 if steps:
                     rate = self.reported / max(self.options.clocks.wall() - begun, 1e-9)
                     left = self._left(self.reported, rate)

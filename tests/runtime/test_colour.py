@@ -122,8 +122,17 @@ def test_hdr_keeps_order_and_hue_up_to_its_peak(curve: int) -> None:
     assert red > green > blue
 
 
-def test_hdr_from_file_to_file_is_bright_and_told(tmp_path: Path) -> None:
-    path = tmp_path / "in.hevc"
+MASTERED = "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(40000000,50)"
+
+
+def write_pq(path: Path, more: str = "") -> Path:
+    """Write 18 % grey beside the white of a page, as HDR10."""
+    codes = np.array([[0.38] * 3, [0.58] * 3])
+    row = yuv_frame(codes, BT2020, curve=PQ, primaries=BT2020, size=64)
+    frame = av.VideoFrame(128, 96, "yuv420p10le")
+    for plane, source in zip(frame.planes, row.planes, strict=True):
+        line = np.frombuffer(memoryview(source), np.uint8)[: plane.line_size]
+        plane.update(np.tile(line, plane.height).tobytes())
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx265", rate=25)
         assert isinstance(stream, av.VideoStream)
@@ -131,22 +140,27 @@ def test_hdr_from_file_to_file_is_bright_and_told(tmp_path: Path) -> None:
         context.width, context.height, context.pix_fmt = 128, 96, "yuv420p10le"
         context.color_trc, context.color_primaries, context.colorspace = PQ, BT2020, BT2020
         context.color_range = 1
-        context.options = {"x265-params": "log-level=none", "crf": "4"}
-        for _ in range(3):
-            frame = yuv_frame(
-                np.array([[0.38] * 3, [0.5795] * 3]), BT2020, curve=PQ, primaries=BT2020, size=64
-            )
-            tall = av.VideoFrame(128, 96, "yuv420p10le")
-            for plane, source in zip(tall.planes, frame.planes, strict=True):
-                row = np.frombuffer(memoryview(source), np.uint8)[: source.line_size]
-                plane.update(np.tile(row[: plane.line_size], plane.height).tobytes())
-            container.mux(stream.encode(tall))
+        context.options = {"x265-params": f"log-level=none:{more}".rstrip(":"), "crf": "4"}
+        for index in range(3):
+            frame.pts, frame.time_base = index, Fraction(1, 25)
+            container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    summary = run(path, tmp_path / "out.mp4", options=FINE)
+    return path
+
+
+def test_hdr_from_file_to_file_is_bright_and_told(tmp_path: Path) -> None:
+    summary = run(write_pq(tmp_path / "in.hevc"), tmp_path / "out.mp4", options=FINE)
     shown = play(tmp_path / "out.mp4").pictures[0].astype(int)
     assert np.abs(shown[20:76, 10:54] - 108).max() <= 5
-    assert shown[20:76, 74:118].min() >= 210  # white of a page, in the light of the scene
+    assert shown[20:76, 74:118].min() >= 220
     assert "HDR (PQ) and was tone-mapped" in summary.warnings[0]
+
+
+def test_a_brighter_master_leaves_more_room_above_the_page(tmp_path: Path) -> None:
+    run(write_pq(tmp_path / "in.hevc", MASTERED), tmp_path / "out.mp4", options=FINE)
+    shown = play(tmp_path / "out.mp4").pictures[0].astype(int)
+    assert np.abs(shown[20:76, 10:54] - 108).max() <= 5
+    assert 200 <= shown[20:76, 74:118].mean() <= 216
 
 
 # Picture sizes whose matrix no tag names, and the one that players take.

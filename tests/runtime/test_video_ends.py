@@ -231,6 +231,7 @@ from stylepress.runtime.backends import EngineOptions
 from stylepress.runtime.media.lanes import Styling
 from stylepress.runtime.media.video import VideoOptions, stylize_video
 from stylepress.runtime.null import NullEngine
+from tests.frames import frame_ports
 
 sync = stylepress.replace._sync
 
@@ -240,7 +241,7 @@ def sync_slowly(path):
     sync(path)
 
 stylepress.replace._sync = sync_slowly
-engine = NullEngine(1, EngineOptions(lanes=2))
+engine = NullEngine(frame_ports(), EngineOptions(lanes=2))
 done = stylize_video(Path(sys.argv[1]), Path(sys.argv[2]), lambda *_: Styling(engine),
                      options=VideoOptions(), progress=Silent())
 print("stopped", done.stopped, done.frames, flush=True)
