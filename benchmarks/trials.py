@@ -22,10 +22,11 @@ from stylepress.benchmarks.scenarios.warm_up import WarmRule
 from stylepress.benchmarks.timing.roof import Roof, measure_roof, share_of_roof
 from stylepress.benchmarks.timing.systems import Contender, Run
 from stylepress.errors import BackendError, FrameError, VerificationError
+from stylepress.picture import Picture
 from stylepress.progress import Progress
 from stylepress.runtime.backends import EngineOptions, open_engine
 from stylepress.runtime.bundle import Bundle
-from stylepress.runtime.media.images import Picture, write_picture
+from stylepress.runtime.media.images import write_picture
 
 FILM_FRAMES, FILM_WARM_UP = 24, 4
 AV, ONNX = (f"pip install 'stylepress[{extra}]'" for extra in ("video", "export"))

@@ -10,13 +10,16 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-import openvino  # type: ignore[import-untyped]
 
 from stylepress.errors import BackendError
 from stylepress.ports import Graph
+from stylepress.runtime.absent import without_module
 from stylepress.runtime.backends import EngineOptions, closed
 from stylepress.runtime.bundle import Bundle
 from stylepress.runtime.feeds import Array, Feeds, Results, complete, places, result_shape
+
+with without_module("openvino_telemetry"):  # else importing it sends an event and makes ~/intel
+    import openvino  # type: ignore[import-untyped]
 
 PRECISION = "f32"
 """Of what is not INT8 in the graph; unset, OpenVINO computes in bf16 where the processor can."""

@@ -6,6 +6,7 @@ train/, compress/, export/, runtime/, and benchmarks/ over them all.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Artifact", "Graph", "Port", "StylepressError", "__version__"]
 __version__ = "0.2.0"
+
+# ONNX Runtime reads it when it is imported, which happens in several rooms: without it, it keeps a
+# device id and a database of events in the home and sends them. Who sets it has decided otherwise.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {"Artifact": "artifact", "Graph": "ports", "Port": "ports", "StylepressError": "errors"}
 

@@ -32,10 +32,10 @@ from stylepress.benchmarks.figures.rows import Row
 from stylepress.benchmarks.figures.shipped import Shipped, usual_backend
 from stylepress.benchmarks.pictures.quality import LUMA
 from stylepress.errors import FrameError
+from stylepress.picture import PHOTO_SUFFIXES, read_picture
 from stylepress.progress import Progress
 from stylepress.runtime.backends import Engine, EngineOptions, open_engine
 from stylepress.runtime.bundle import load_bundle
-from stylepress.runtime.media.images import PHOTO_SUFFIXES, read_picture
 
 Pixels = NDArray[np.uint8]
 Rows = NDArray[np.float64]

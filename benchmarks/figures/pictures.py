@@ -15,10 +15,10 @@ from stylepress.benchmarks.figures.shipped import Shipped, usual_backend
 from stylepress.benchmarks.pictures.photos import Photo, unit
 from stylepress.benchmarks.pictures.quality import Picture, grid_energy, psnr_db, style_distance
 from stylepress.benchmarks.timing.baselines import float_bundle
+from stylepress.picture import read_picture
 from stylepress.progress import Progress
 from stylepress.runtime.backends import EngineOptions, open_engine
 from stylepress.runtime.bundle import load_bundle
-from stylepress.runtime.media.images import read_picture
 
 STYLE_BAR, GRID_BAR, PSNR_BAR_DB, SIZE_BAR = 1.15, 1.1, 32.0, 1 / 12
 

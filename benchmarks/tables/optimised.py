@@ -20,9 +20,9 @@ from stylepress.benchmarks.figures.shipped import TITLES, usual_backend
 from stylepress.benchmarks.pictures.photos import unit
 from stylepress.benchmarks.pictures.quality import Picture, style_distance
 from stylepress.benchmarks.tables.setting import Setting
+from stylepress.picture import read_picture
 from stylepress.runtime.backends import EngineOptions, open_engine
 from stylepress.runtime.bundle import load_bundle
-from stylepress.runtime.media.images import read_picture
 from stylepress.train.style_loss import StyleContentLoss
 
 SIZE = (256, 256)

@@ -11,10 +11,10 @@ from stylepress.benchmarks.figures.shipped import Shipped
 from stylepress.benchmarks.pictures.photos import Photo, read_photos
 from stylepress.benchmarks.timing.baselines import float_bundle
 from stylepress.benchmarks.timing.systems import Pixels
+from stylepress.picture import PHOTO_SUFFIXES, read_picture
 from stylepress.progress import Progress
 from stylepress.runtime.bundle import Bundle, load_bundle
 from stylepress.runtime.machine import usable_cores
-from stylepress.runtime.media.images import PHOTO_SUFFIXES, read_picture
 
 PHOTOS = 8
 

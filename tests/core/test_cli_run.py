@@ -311,3 +311,19 @@ def test_a_target_that_is_only_compiled_for_cannot_be_measured(
 ) -> None:
     assert main(["bench", str(bundle), "--target", "rtx-4090"]) == 2
     assert "rtx-4090" in capsys.readouterr().err
+
+
+def test_a_folder_with_a_picture_that_fails_is_done_else_and_exits_with_1(
+    bundle: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    Image.new("RGB", (20, 10), (200, 100, 50)).save(photos / "good.png")
+    (photos / "bad.png").write_bytes(b"\x89PNG")
+    arguments = ["run", str(bundle), str(photos), str(tmp_path / "out"), "-b", "onnxruntime"]
+    assert main([*arguments, "-q"]) == 1
+    shown = capsys.readouterr()
+    assert "1 picture" in shown.out
+    assert "1 skipped" in shown.out
+    assert "bad.png: skipped." in shown.err
+    assert (tmp_path / "out" / "good.png").exists()

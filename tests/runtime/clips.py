@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from stylepress.progress import Silent
 from stylepress.runtime.feeds import Array, Feeds, Results
-from stylepress.runtime.media.decoder import opened, to_rgb
+from stylepress.runtime.media.colour import to_rgb
 from stylepress.runtime.media.lanes import Styling
+from stylepress.runtime.media.streams import opened
 from stylepress.runtime.media.video import VideoOptions, VideoSummary, stylize_video
 from tests.frames import frame_ports
 
@@ -158,17 +159,20 @@ class Seen:
         return [float(picture.mean()) for picture in self.pictures]
 
 
-def play(path: Path) -> Seen:
-    """Decode a file from begin to end."""
+def play(path: Path, *, kind: str = "rgb24") -> Seen:
+    """Decode a file from begin to end, into RGB or another kind of pixels."""
     pictures, times, sound = [], [], []
     with opened(path) as clip:
         for packet in clip.container.demux():
             if packet.stream.type == "audio" and packet.dts is not None:
                 assert packet.pts is not None
                 sound.append((float(packet.pts * packet.time_base), bytes(packet)))
-            elif packet.stream.type == "video":
-                for frame in clip.pictures.decode(packet):
-                    pictures.append(to_rgb(frame, width=frame.width, height=frame.height))
+            elif packet.stream.index == clip.pictures.index:
+                for frame in clip.decoder.decode(packet):
+                    size = {"width": frame.width, "height": frame.height}
+                    rgb = kind == "rgb24"
+                    shown = to_rgb(frame, **size) if rgb else frame.to_ndarray(format=kind)
+                    pictures.append(np.asarray(shown, np.uint8))
                     times.append(frame.time or 0.0)
     return Seen(pictures, times, sound)
 
