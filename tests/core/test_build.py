@@ -211,7 +211,7 @@ def painter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pa
             build=Painter,
             image=port,
         )
-        monkeypatch.setitem(FAMILIES, "painter", family)  # type: ignore[arg-type]
+        monkeypatch.setitem(FAMILIES, "painter", family)
         torch.save(Painter().state_dict(), tmp_path / "painter.pth")
         return tmp_path / "painter.pth"
 

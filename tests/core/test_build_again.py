@@ -11,11 +11,11 @@ import pytest
 
 from stylepress import stages
 from stylepress.build import BuildResult
-from stylepress.cache import Cache
+from stylepress.cache import Cache, code_version
 from stylepress.document import Section
 from stylepress.progress import Silent
 from stylepress.recipe import load_recipe
-from stylepress.stages import STAGES, step_key
+from stylepress.stages import STAGES, step_identity, step_key
 from stylepress.steps import REPORTING, Step
 from tests.core.homes import built, furnish, write_photo
 
@@ -99,7 +99,7 @@ def test_another_version_of_a_tool_builds_what_it_makes(
 def test_other_code_of_a_room_builds_what_that_room_makes(
     rebuilt: Callable[[], set[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = stages.code_version
+    before = code_version
     monkeypatch.setattr(
         stages, "code_version", lambda *rooms: before(*rooms) + "new" * ("compress" in rooms)
     )
@@ -143,13 +143,14 @@ def test_every_option_of_every_step_is_in_its_key_but_those_that_only_report(own
     (own / "others").mkdir()
     write_photo(own / "others" / "0.png", 8)
     for step in steps(own):
-        key = step_key(step, ["parent"], {})
-        assert step_key(step, ["another"], {}) != key
+        key = step_key(step_identity(step, ["parent"], {}))
+        assert step_key(step_identity(step, ["another"], {})) != key
         for name in type(step).model_fields:
             if name == "step":
                 continue
             value = other(name, getattr(step, name), own)
-            changed = step_key(step.model_copy(update={name: value}), ["parent"], {})
+            other_step = step.model_copy(update={name: value})
+            changed = step_key(step_identity(other_step, ["parent"], {}))
             assert (changed == key) == (name in REPORTING), f"{step.step}.{name}"
 
 
