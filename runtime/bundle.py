@@ -42,7 +42,7 @@ class Bundle:
 
     @property
     def main(self) -> str:
-        """The graph that works on frames; in a bundle without one, the first."""
+        """The graph that works on frames, the first by name; in a bundle without one, the first."""
         graphs = self.artifact.graphs
         return next((name for name in graphs if graphs[name].kind == "frame"), next(iter(graphs)))
 
