@@ -148,7 +148,7 @@ def test_the_order_of_keys_and_the_spaces_are_not_sealed(bundle: Path) -> None:
 def test_a_manifest_of_another_shape_is_refused(
     bundle: Path, edit: Mapping[str, Any], told: str
 ) -> None:
-    rewritten(bundle, manifest_of(bundle) | edit)
+    rewritten(bundle, {**manifest_of(bundle), **edit})
     with pytest.raises(ArtifactError, match=f"cannot be understood .*{told}"):
         Artifact.load(bundle)
 

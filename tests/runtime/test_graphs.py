@@ -182,7 +182,7 @@ def test_state_goes_from_call_to_call(backend: str, several: Bundle, noise: Nois
     expected = np.zeros((2, 6, 5, 3), np.float32)
     for seed in range(4):
         frame = noise(6, 5, batch=2, seed=seed)
-        results = engine.run({"frame": frame} | state)
+        results = engine.run({"frame": frame, **state})
         expected += (frame - expected) * np.float32(0.5)
         assert np.array_equal(results["after"], expected)
         assert np.array_equal(results["frame_out"], np.rint(expected).astype(np.uint8))

@@ -12,7 +12,7 @@ from stylepress.artifact import Artifact
 from stylepress.cache import Cache
 from stylepress.progress import Progress
 from stylepress.runtime import ov, prepared
-from stylepress.runtime.backends import Engine, EngineOptions
+from stylepress.runtime.backends import Engine, EngineOptions, versions
 from stylepress.runtime.bundle import Bundle, read_bundle
 from stylepress.runtime.prepared import prepare, ready
 from tests.frames import Heard
@@ -66,7 +66,7 @@ def test_an_engine_says_what_it_was_compiled_of_and_for(toy: Bundle, tmp_path: P
     assert (artifact.kind, artifact.parent) == ("engine", toy.artifact.digest)
     assert set(artifact.files) == {ov.BLOB, prepared.OPTIONS}
     assert artifact.made_by["options"] == {"lanes": 1, "threads": 1, "size": [8, 8]}
-    assert artifact.made_by["tools"] == {"openvino": prepared.versions()["openvino"]}
+    assert artifact.made_by["tools"] == {"openvino": versions()["openvino"]}
 
 
 @pytest.mark.parametrize("damage", [b"", b"no blob at all"])
