@@ -137,14 +137,17 @@ def differences(saved: Mapping[str, Any], now: Mapping[str, Any], within: str = 
 
 
 def finite(parts: Sequence[Part]) -> bool:
-    """Say whether all weights of the parts are finite numbers, asking the device once."""
-    checks = [
-        torch.isfinite(value).all()
-        for part in parts
-        for value in part.module.state_dict().values()
-        if value.is_floating_point()
-    ]
-    return not checks or bool(torch.stack(checks).all())
+    """Say whether weights and optimizers hold finite numbers only, asking each device once."""
+    tensors: dict[str, Tensor] = {}
+    for part in parts:
+        tensors |= {f"{part.name}/module/{k}": v for k, v in part.module.state_dict().items()}
+        if part.optimizer is not None:
+            _packed(part.optimizer.state_dict(), f"{part.name}/optimizer", tensors)
+    checks: dict[torch.device, list[Tensor]] = {}
+    for value in tensors.values():
+        if value.is_floating_point():
+            checks.setdefault(value.device, []).append(torch.isfinite(value).all())
+    return all(bool(torch.stack(flags).all()) for flags in checks.values())
 
 
 def what_is_left(state: Path) -> str:
