@@ -80,8 +80,7 @@ class Photos:
             path = self.paths[(index + offset) % len(self.paths)]
             if path in self.bad:
                 continue
-            with self._lock:  # several threads prepare batches
-                image = self._read(path)
+            image = self._read(path)
             if image is not None:
                 return image
         raise FrameError(
@@ -122,14 +121,18 @@ class Photos:
         return pixels.contiguous()
 
     def _read(self, path: Path) -> Image.Image | None:
-        if path in self._kept:
-            self._kept.move_to_end(path)
-            return self._kept[path]
+        """Decode a photo; several threads that prepare batches do so at once."""
+        with self._lock:
+            if path in self._kept:
+                self._kept.move_to_end(path)
+                return self._kept[path]
         try:
             picture = read_picture(path, limit_pixels=LIMIT_PIXELS)
         except FrameError as error:
-            self.bad.add(path)
-            self.progress.warn(f"{path.name} is left out. {error}")
+            with self._lock:
+                if path not in self.bad:
+                    self.bad.add(path)
+                    self.progress.warn(f"{path.name} is left out. {error}")
             return None
         remarks = picture.warnings
         if picture.see_through:
@@ -141,16 +144,21 @@ class Photos:
 
     def _remark(self, path: Path, remarks: Sequence[str]) -> None:
         for remark in remarks:
-            if remark not in self._remarks:
+            with self._lock:
+                new = remark not in self._remarks
                 self._remarks.add(remark)
+            if new:
                 self.progress.warn(f"{path.name}: {remark} (said once for all photos).")
 
     def _keep(self, path: Path, image: Image.Image) -> None:
-        self._kept[path] = image
-        self._kept_bytes += 3 * image.width * image.height
-        while self._kept_bytes > KEPT_BYTES and len(self._kept) > 1:
-            _, old = self._kept.popitem(last=False)
-            self._kept_bytes -= 3 * old.width * old.height
+        with self._lock:
+            if path in self._kept:  # by another thread
+                return
+            self._kept[path] = image
+            self._kept_bytes += 3 * image.width * image.height
+            while self._kept_bytes > KEPT_BYTES and len(self._kept) > 1:
+                _, old = self._kept.popitem(last=False)
+                self._kept_bytes -= 3 * old.width * old.height
 
 
 def _jitter(pixels: Tensor, random: list[float]) -> Tensor:

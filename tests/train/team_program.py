@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stylepress.errors import TrainingError
+from stylepress.terminal import Terminal
 from stylepress.train.trainer.fit import Iteration, Objective, Training, fit
 from stylepress.train.trainer.part import Part, adam
 from stylepress.train.trainer.plan import Session
@@ -74,10 +75,11 @@ def gan() -> Training:
     )
 
 
-def trained(folder: Path, team: Team) -> tuple[dict[str, Tensor], float]:
+def trained(folder: Path, team: Team, steps: int = 6) -> tuple[dict[str, Tensor], float]:
     """Train it; return all weights by part, and the loss."""
     training = gan()
-    summary = fit(training, Numbers(steps=6, batch=4), Session(folder, team=team), title="")
+    session = Session(folder, team=team, progress=Terminal(sys.stdout, sys.stderr))
+    summary = fit(training, Numbers(steps=steps, batch=4), session, title="")
     weights = {
         f"{part.name}.{key}": value.float()
         for part in training.parts
@@ -87,13 +89,15 @@ def trained(folder: Path, team: Team) -> tuple[dict[str, Tensor], float]:
 
 
 def main(folder: Path, mode: str) -> None:
-    """Train as one of a team; with ``fail`` the second process fails instead."""
+    """Train as one of a team, with ``long`` for hours; in the end the second process fails."""
     with joined_team(os.environ) as team:
-        if mode == "fail" and team.rank == 1:
-            raise TrainingError("The second process has had enough. Give it a rest.")
-        weights, loss = trained(folder, team)
+        weights, loss = trained(folder, team, 10_000_000 if mode == "long" else 6)
         if team.leads:
             save_file({**weights, "loss": torch.tensor(loss)}, folder / "weights.safetensors")
+        team.wait()
+        if team.rank == 1:
+            raise TrainingError("The second process has had enough. Give it a rest.")
+        team.wait()
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from stylepress.train.trainer.device import Device, Precision
 from stylepress.train.trainer.fit import Iteration, Objective, Training, fit
 from stylepress.train.trainer.part import Part, adam
 from stylepress.train.trainer.plan import Session
@@ -65,8 +66,8 @@ def test_a_gan_learns_a_distribution_with_two_parts_in_turn(tmp_path: Path) -> N
     average = training.parts[0].average
     assert average is not None
     with torch.no_grad():
-        made = average(torch.randn(2000, 1, generator=torch.Generator().manual_seed(1)))
-    assert float(made.mean()) == pytest.approx(MEAN, abs=0.5)
+        samples = average(torch.randn(2000, 1, generator=torch.Generator().manual_seed(1)))
+    assert float(samples.mean()) == pytest.approx(MEAN, abs=0.5)
     assert set(summary.terms) == {"real", "fake", "slope", "fooled"}
 
 
@@ -83,18 +84,22 @@ def test_an_objective_moves_only_the_parts_that_it_trains(tmp_path: Path) -> Non
     )
 
 
-def test_a_gan_that_was_cut_off_ends_where_the_undisturbed_one_ends(tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_gan_that_was_cut_off_ends_where_the_undisturbed_one_ends(
+    tmp_path: Path, precision: Precision
+) -> None:
+    device = Device(precision=precision)  # fp16: two optimizers share one gradient scaler
     numbers = Numbers(steps=10, batch=4, save_every=4)
     whole = gan()
-    fit(whole, numbers, Session(tmp_path / "whole"), title="")
+    fit(whole, numbers, Session(tmp_path / "whole", device=device), title="")
     cut = gan()
     broken = Training(cut.parts, cut.objectives, real, before_step=cut_at(9))
     with pytest.raises(CutOffError):
-        fit(broken, numbers, Session(tmp_path / "cut"), title="")
+        fit(broken, numbers, Session(tmp_path / "cut", device=device), title="")
     resumed = gan()
-    fit(resumed, numbers, Session(tmp_path / "cut", resume=True), title="")
-    for one, two in zip(whole.parts, resumed.parts, strict=True):
-        for mine, theirs in ((one.module, two.module), (one.average, two.average)):
+    fit(resumed, numbers, Session(tmp_path / "cut", resume=True, device=device), title="")
+    for first, second in zip(whole.parts, resumed.parts, strict=True):
+        for mine, theirs in ((first.module, second.module), (first.average, second.average)):
             if mine is not None and theirs is not None:
                 for key, value in mine.state_dict().items():
                     assert torch.equal(value, theirs.state_dict()[key])

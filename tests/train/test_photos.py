@@ -1,5 +1,6 @@
 """Photo folders: what is read, what is left out, what is drawn."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,21 @@ def test_a_seed_is_a_crop(folder: Path) -> None:
     assert one.shape == (3, 32, 32)
     assert torch.equal(one, two)
     assert 0 <= float(one.min()) <= float(one.max()) <= 1
+
+
+def test_several_threads_draw_what_one_draws(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stylepress.train.photos.KEPT_BYTES", 20_000)  # decoded again and again
+    (folder / "1.png").write_bytes(b"not a picture")
+    alone = Photos.below(folder, Silent())
+    expected = [alone.crop(torch.Generator().manual_seed(seed), 32) for seed in range(60)]
+    listener = Listener()
+    shared = Photos.below(folder, listener)
+    with ThreadPoolExecutor(6) as threads:
+        crops = threads.map(
+            lambda seed: shared.crop(torch.Generator().manual_seed(seed), 32), range(60)
+        )
+    assert all(map(torch.equal, expected, crops))
+    assert len(listener.warnings) == 1
 
 
 def test_the_kept_photos_have_a_limit(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -16,13 +18,15 @@ from stylepress.train.trainer.plan import Board, Session
 from stylepress.train.trainer.team import Team
 
 
-def open_board(folder: Path, team: Team, progress: Progress) -> Board | None:
-    """Return a writer into ``folder``, or None for all but the first process of a team.
+@contextmanager
+def open_board(folder: Path, team: Team, progress: Progress) -> Iterator[Board | None]:
+    """Yield a writer into ``folder``, or None for all but the first process of a team.
 
     Without tensorboard a warning tells what is missing, and training goes on.
     """
     if not team.leads:
-        return None
+        yield None
+        return
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # tensorboard's own deprecations are not the user's
@@ -32,9 +36,11 @@ def open_board(folder: Path, team: Team, progress: Progress) -> Board | None:
             "tensorboard is not installed, so no curves are kept. "
             'Install it with `pip install "stylepress[train]"`.'
         )
-        return None
+        yield None
+        return
     progress.say(f"Curves: tensorboard --logdir {folder}")
-    return cast("Board", SummaryWriter(str(folder)))
+    with SummaryWriter(str(folder)) as writer:
+        yield cast("Board", writer)
 
 
 def previews(session: Session) -> Path:

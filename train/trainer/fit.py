@@ -22,9 +22,9 @@ from stylepress.train.trainer.state import (
     STATE,
     Reached,
     finite,
-    kept,
     load_state,
     save_state,
+    what_is_left,
 )
 from stylepress.train.trainer.team import Team, norms_of_the_team
 
@@ -239,7 +239,7 @@ class _Loop:
     def _save(self, done: int) -> None:
         if not finite(self.training.parts):
             raise TrainingError(
-                f"Weights stopped being finite by step {done}. {kept(self.state)} "
+                f"Weights stopped being finite by step {done}. {what_is_left(self.state)} "
                 f"Train again with a lower `learning_rate`."
             )
         self.ledger.reached.done = done

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from stylepress.errors import TrainingError
 from stylepress.train.trainer.plan import Board, Plan
-from stylepress.train.trainer.state import Reached, kept
+from stylepress.train.trainer.state import Reached, what_is_left
 from stylepress.train.trainer.team import Team
 
 TAIL = 0.1
@@ -55,6 +55,6 @@ class Ledger:
 def _not_finite(number: int, terms: dict[str, float], state: Path) -> str:
     shown = ", ".join(f"{name} {value}" for name, value in terms.items())
     return (
-        f"The loss stopped being finite at step {number} ({shown}). {kept(state)} "
+        f"The loss stopped being finite at step {number} ({shown}). {what_is_left(state)} "
         f"Train again with a lower `learning_rate`."
     )

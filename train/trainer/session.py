@@ -29,12 +29,13 @@ def open_session(work: Work, step: Precise) -> Iterator[Session]:
     """
     with joined_team(work.environ) as team:
         device = resolve_device(work.device, step.precision, team)
-        yield Session(
-            folder=work.folder,
-            identity={**work.identity, "precision": device.precision},
-            resume=work.resume,
-            progress=work.progress,
-            team=team,
-            device=device,
-            board=open_board(work.board, team, work.progress),
-        )
+        with open_board(work.board, team, work.progress) as board:
+            yield Session(
+                folder=work.folder,
+                identity={**work.identity, "precision": device.precision},
+                resume=work.resume,
+                progress=work.progress,
+                team=team,
+                device=device,
+                board=board,
+            )

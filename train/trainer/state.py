@@ -64,7 +64,7 @@ def save_state(
             for key, value in module.state_dict().items() if module is not None else ():
                 tensors[f"{part.name}/{role}/{key}"] = value
         if part.optimizer is not None:
-            tree = _taken(part.optimizer.state_dict(), f"{part.name}/optimizer", tensors)
+            tree = _packed(part.optimizer.state_dict(), f"{part.name}/optimizer", tensors)
             trees[part.name] = {"kind": type(part.optimizer).__name__, "state": tree}
     about = {
         "format": FORMAT,
@@ -137,17 +137,20 @@ def differences(saved: Mapping[str, Any], now: Mapping[str, Any], within: str = 
 
 
 def finite(parts: Sequence[Part]) -> bool:
-    """Say whether all weights of the parts are finite numbers, asking the device once."""
-    checks = [
-        torch.isfinite(value).all()
-        for part in parts
-        for value in part.module.state_dict().values()
-        if value.is_floating_point()
-    ]
-    return not checks or bool(torch.stack(checks).all())
+    """Say whether weights and optimizers hold finite numbers only, asking each device once."""
+    tensors: dict[str, Tensor] = {}
+    for part in parts:
+        tensors |= {f"{part.name}/module/{k}": v for k, v in part.module.state_dict().items()}
+        if part.optimizer is not None:
+            _packed(part.optimizer.state_dict(), f"{part.name}/optimizer", tensors)
+    checks: dict[torch.device, list[Tensor]] = {}
+    for value in tensors.values():
+        if value.is_floating_point():
+            checks.setdefault(value.device, []).append(torch.isfinite(value).all())
+    return all(bool(torch.stack(flags).all()) for flags in checks.values())
 
 
-def kept(state: Path) -> str:
+def what_is_left(state: Path) -> str:
     """Say what is left of a training that failed."""
     return f"The last good state is in {state}." if state.exists() else "Nothing was saved yet."
 
@@ -186,7 +189,7 @@ def _restore(
             kinds = trees[part.name]["kind"], type(part.optimizer).__name__
             if kinds[0] != kinds[1]:
                 raise ValueError(f"{kinds[0]}, now {kinds[1]}")
-            part.optimizer.load_state_dict(_given(trees[part.name]["state"], tensors))
+            part.optimizer.load_state_dict(_unpacked(trees[part.name]["state"], tensors))
         except (KeyError, ValueError) as error:
             raise CheckpointError(
                 f"The training state {path} does not fit the optimizer of {part.name!r} "
@@ -194,28 +197,28 @@ def _restore(
             ) from error
 
 
-def _taken(value: Any, place: str, tensors: dict[str, Tensor]) -> Any:
+def _packed(value: Any, place: str, tensors: dict[str, Tensor]) -> Any:
     """Turn nested containers into JSON; tensors go into ``tensors`` under their place."""
     if isinstance(value, Tensor):
         tensors[place] = value
         return {"tensor": place}
     if isinstance(value, Mapping):
-        pairs = [[key, _taken(inner, f"{place}/{key}", tensors)] for key, inner in value.items()]
+        pairs = [[key, _packed(inner, f"{place}/{key}", tensors)] for key, inner in value.items()]
         return {"pairs": pairs}
     if isinstance(value, list | tuple):
-        items = [_taken(inner, f"{place}/{index}", tensors) for index, inner in enumerate(value)]
+        items = [_packed(inner, f"{place}/{index}", tensors) for index, inner in enumerate(value)]
         return {"tuple" if isinstance(value, tuple) else "list": items}
     return value
 
 
-def _given(value: Any, tensors: Mapping[str, Tensor]) -> Any:
-    """Undo ``_taken``."""
+def _unpacked(value: Any, tensors: Mapping[str, Tensor]) -> Any:
+    """Undo ``_packed``."""
     if not isinstance(value, dict):
         return value
     ((kind, inner),) = value.items()
     if kind == "tensor":
         return tensors[inner]
     if kind == "pairs":
-        return {key: _given(item, tensors) for key, item in inner}
-    items = [_given(item, tensors) for item in inner]
+        return {key: _unpacked(item, tensors) for key, item in inner}
+    items = [_unpacked(item, tensors) for item in inner]
     return tuple(items) if kind == "tuple" else items
