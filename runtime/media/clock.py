@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 
 from av.bitstream import BitStreamFilterContext
@@ -16,8 +18,22 @@ WRAP_S = Fraction(1 << 33, 90_000)
 BROADCAST = frozenset({"mpegts", "mpeg"})
 """Formats whose clocks may jump in the middle, also forward: they are cut out of transmissions."""
 BACK_S, AHEAD_S = Fraction(1, 2), Fraction(10)
+ENDLESS = 1 << 62  # ticks
 EMPTY_BYTES = 19
 """MPEG-4 in AVI: a packet up to this size says that the last picture stays; FFmpeg's own limit."""
+
+
+@dataclass(slots=True)
+class _Line:
+    """Where one stream is, in ticks of its own: plain numbers, for this is done for every packet."""
+
+    base: Fraction
+    shift: int
+    reached: int
+    least: int
+    most: int
+    jumps: int
+    end: int = 0
 
 
 class Clock:
@@ -32,38 +48,65 @@ class Clock:
         self.restarts = 0
         self._broadcast = container in BROADCAST
         self._shifts = [Fraction(0)]
-        self._reached: dict[int, Fraction] = {}
-        self._taken: dict[int, Fraction] = {}
+        self._jumps = 0
+        self._lines: dict[int, _Line] = {}
+
+    @property
+    def end_s(self) -> float:
+        """The latest time that a packet lasts to."""
+        return max((float(line.end * line.base) for line in self._lines.values()), default=0.0)
 
     def settle(self, packet: Packet[Stream]) -> None:
         """Put the times of a packet on the line, in place."""
-        index, base = packet.stream.index, packet.time_base
-        if base is None:
+        line = self._lines.get(packet.stream.index) or self._line(packet)
+        if line is None:
             return
-        if packet.dts is not None:
-            shift = self._shift(index, packet.dts * base, (packet.duration or 0) * base)
-            self._taken[index] = shift
-            self._reached[index] = packet.dts * base + shift
-            packet.dts += round(shift / base)
-        if packet.pts is not None:
-            packet.pts += round(self._taken.get(index, self._shifts[0]) / base)
+        dts, pts = packet.dts, packet.pts
+        if dts is not None:
+            step = dts + line.shift - line.reached
+            if line.jumps != self._jumps or not line.least <= step <= line.most:
+                self._place(line, dts, packet.duration or 0)
+            line.reached = dts + line.shift
+        if line.shift:
+            packet.dts = None if dts is None else dts + line.shift
+            packet.pts = None if pts is None else pts + line.shift
+        shown = dts if pts is None else pts
+        if shown is not None:
+            line.end = max(line.end, shown + line.shift + (packet.duration or 0))
 
-    def _shift(self, index: int, time: Fraction, lasts: Fraction) -> Fraction:
-        reached = self._reached.get(index)
-        if reached is None:
-            return self._shifts[0]
+    def _line(self, packet: Packet[Stream]) -> _Line | None:
+        base = packet.time_base
+        if base is None or packet.dts is None:
+            return None
+        shift = round(self._shifts[0] / base)
+        most = math.ceil(AHEAD_S / base) if self._broadcast else ENDLESS
+        line = _Line(base, shift, packet.dts + shift, -int(BACK_S / base), most, self._jumps)
+        self._lines[packet.stream.index] = line
+        return line
+
+    def _place(self, line: _Line, dts: int, lasts: int) -> None:
+        """Choose the shift of a stream whose time jumps, or after a jump of another stream."""
+        time, reached = dts * line.base, line.reached * line.base
         for shift in self._shifts:
             if self._follows(time + shift - reached):
-                return shift
+                break
+        else:
+            shift = self._new_shift(time, reached, lasts * line.base)
+        line.shift = round(shift / line.base)
+        if shift == self._shifts[0]:
+            line.jumps = self._jumps
+
+    def _new_shift(self, time: Fraction, reached: Fraction, lasts: Fraction) -> Fraction:
         behind = reached - (time + self._shifts[0])
         wraps = round(behind / WRAP_S)
         if wraps > 0 and self._follows(wraps * WRAP_S - behind):
-            new = self._shifts[0] + wraps * WRAP_S
+            shift = self._shifts[0] + wraps * WRAP_S
         else:
             self.restarts += 1
-            new = reached + lasts - time
-        self._shifts = [new, self._shifts[0]]
-        return new
+            shift = reached + lasts - time
+        self._shifts = [shift, self._shifts[0]]
+        self._jumps += 1
+        return shift
 
     def _follows(self, step: Fraction) -> bool:
         return step >= -BACK_S and (step <= AHEAD_S or not self._broadcast)

@@ -53,13 +53,13 @@ class Reader:
         self.complete = False
         self.frames = self.damaged = self.back_in_time = 0
         self.begin = Fraction(0)
-        self.end_s = 0.0
         self.trouble = ""
         self.peak = PEAK_CD_M2
         self._curve: int | None = None
         self._gamut: int | None = None
         self._step = max(1, round(1 / (clip.rate * clip.time_base)))
         self._last: int | None = None
+        self._begins: dict[int, int] = {}
         self._clock = Clock(clip.container.format.name)
         self._slots = Slots(clip.pictures) if clip.container.format.name in UNTIMED else None
         self.upright = Upright(deinterlace=deinterlace)
@@ -109,18 +109,11 @@ class Reader:
             ours = packet.stream.index == clip.pictures.index
             if not packet.size:
                 continue  # a frame left out, or the end of one stream: all are flushed together
-            self._settle(packet)
+            self._clock.settle(packet)
             if ours:
                 yield from self._decoded(packet)
             elif packet.dts is not None or Disposition(packet.stream.disposition) & STILLS:
                 yield packet
-
-    def _settle(self, packet: Sound) -> None:
-        self._clock.settle(packet)
-        shown = packet.dts if packet.pts is None else packet.pts
-        if shown is not None and packet.time_base:
-            end = float((shown + (packet.duration or 0)) * packet.time_base)
-            self.end_s = max(self.end_s, end)
 
     def _beginning(self, first: VideoFrame) -> Fraction:
         """Return where 0 lies: at the first frame, or at the sound that begins before it."""
@@ -136,10 +129,12 @@ class Reader:
 
     def _from_zero(self, packet: Sound) -> bool:
         """Count the times of a packet from 0, in place; False for a subtitle that ends before."""
-        if packet.time_base:
-            begin = round(self.begin / packet.time_base)
-            packet.pts = None if packet.pts is None else packet.pts - begin
-            packet.dts = None if packet.dts is None else packet.dts - begin
+        if self.begin:
+            begin = self._begins.get(packet.stream.index)
+            if begin is None and packet.time_base:
+                begin = self._begins[packet.stream.index] = round(self.begin / packet.time_base)
+            packet.pts = None if packet.pts is None else packet.pts - (begin or 0)
+            packet.dts = None if packet.dts is None else packet.dts - (begin or 0)
         if packet.stream.type != "subtitle" or packet.pts is None or packet.pts >= 0:
             return True
         left = packet.pts + (packet.duration or 0)
@@ -177,8 +172,8 @@ class Reader:
     def _timed(self, frame: VideoFrame) -> Shot:
         self.frames += 1
         pts = frame.pts
-        if pts is not None:
-            pts -= round(self.begin / self.clip.time_base)
+        if pts is not None and self.begin:
+            pts -= round(self.begin / self.time_base)
         if self._last is not None and (pts is None or pts <= self._last):
             self.back_in_time += pts is not None
             pts = self._last + self._step
@@ -192,9 +187,9 @@ class Reader:
         declared = self.clip.container.format.name.startswith(DECLARED)
         if self.complete and self.trouble:
             found.append(f"reading ended with an error ({self.trouble})")
-        if self.complete and said is not None and declared and self.end_s < said - EARLY_S:
+        if self.complete and said is not None and declared and self._clock.end_s < said - EARLY_S:
             found.append(
-                f"the file ends early, it is cut off: {self.frames} frames ({self.end_s:.1f} s "
+                f"the file ends early, it is cut off: {self.frames} frames ({self._clock.end_s:.1f} s "
                 f"of {said:.1f} s) were there and are kept"
             )
         if self.damaged:
