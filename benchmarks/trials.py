@@ -23,10 +23,11 @@ from stylepress.benchmarks.timing.scenarios import lanes_of
 from stylepress.benchmarks.timing.scene import Scene, play, words
 from stylepress.benchmarks.timing.systems import Contender, Run, opened
 from stylepress.errors import BackendError, FrameError, VerificationError
+from stylepress.picture import Picture
 from stylepress.progress import Progress
 from stylepress.runtime.backends import EngineOptions
 from stylepress.runtime.bundle import Bundle
-from stylepress.runtime.media.images import Picture, write_picture
+from stylepress.runtime.media.images import write_picture
 
 FILM_FRAMES, FILM_WARM_UP = 24, 4
 AV = "pip install 'stylepress[video]'"

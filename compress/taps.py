@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from stylepress.errors import RecipeError
 from stylepress.train.student import Student
@@ -31,20 +29,20 @@ class Taps(nn.Module):
                 )
         self._layers = [known[name] for name in names]
         self._trunk = [student.trunk]
-        self._mine: list[Tensor] = []
+        self._trunk_output: list[Tensor] = []
         widths = [_width(layer, name) for layer, name in zip(self._layers, names, strict=True)]
         self.adapters = nn.ModuleList(nn.Conv2d(student.size.width, width, 1) for width in widths)
         student.trunk.register_forward_hook(self._note)
 
     def forward(self) -> list[Tensor]:
         """Return the guesses made from the student's latest forward pass."""
-        return [adapter(self._mine[-1]) for adapter in self.adapters]
+        return [adapter(self._trunk_output[-1]) for adapter in self.adapters]
 
     def of_teacher(self, teacher: Callable[[Tensor], Tensor], content: Tensor) -> list[Tensor]:
         """Run the teacher on ``content`` and return what its tapped layers hold."""
-        seen: list[Tensor] = []
+        features: list[Tensor] = []
         hooks = [
-            layer.register_forward_hook(lambda _m, _i, output: seen.append(output.detach()))
+            layer.register_forward_hook(lambda _m, _i, output: features.append(output.detach()))
             for layer in self._layers
         ]
         try:
@@ -52,28 +50,10 @@ class Taps(nn.Module):
         finally:
             for hook in hooks:
                 hook.remove()
-        return seen
+        return features
 
     def _note(self, _module: nn.Module, _inputs: tuple[Any, ...], output: Tensor) -> None:
-        self._mine = [output]
-
-
-def feature_distance(guesses: list[Tensor], seen: list[Tensor]) -> Tensor:
-    """Mean squared error in units of each teacher layer's variance, at the smaller of the sizes.
-
-    So one weight serves layers of any scale. Guesses may hold more samples than were seen.
-    """
-    terms: list[Tensor] = []
-    for guess, goal in zip(guesses, seen, strict=True):
-        mine, theirs = _same_size(guess[: len(goal)].float(), goal.float())
-        terms.append(F.mse_loss(mine, theirs) / theirs.var().clamp_min(1e-6))
-    return torch.stack(terms).mean()
-
-
-def _same_size(one: Tensor, two: Tensor) -> tuple[Tensor, Tensor]:
-    height = min(one.shape[-2], two.shape[-2])
-    width = min(one.shape[-1], two.shape[-1])
-    return F.adaptive_avg_pool2d(one, (height, width)), F.adaptive_avg_pool2d(two, (height, width))
+        self._trunk_output = [output]
 
 
 def _width(layer: nn.Module, name: str) -> int:

@@ -42,7 +42,7 @@ class Bundle:
 
     @property
     def main(self) -> str:
-        """The graph that works on frames; in a bundle without one, the first."""
+        """The graph that works on frames, the first by name; in a bundle without one, the first."""
         graphs = self.artifact.graphs
         return next((name for name in graphs if graphs[name].kind == "frame"), next(iter(graphs)))
 
@@ -97,7 +97,12 @@ class Bundle:
             )
             lacking = [p.name for p in graph.inputs if p.default is None and p.name not in feeds]
             lacking += [p.name for p in graph.outputs if p.name not in results]
-            _check_pair(self.artifact, number, lacking, (graph, feeds, results))
+            _check_sizes(graph, feeds, results, lacking)
+            if lacking:
+                raise ArtifactError(
+                    f"Golden pair {number} of {self.artifact.folder} lacks {', '.join(lacking)}. "
+                    f"Build the bundle again with `stylepress build`."
+                )
             yield GoldenPair(str(number), feeds, results)
             number += 1
 
@@ -207,25 +212,16 @@ def _sealed(artifact: Artifact, name: str) -> bytes:
     return data
 
 
-def _check_pair(
-    artifact: Artifact,
-    number: int,
-    lacking: list[str],
-    pair: tuple[Graph, Mapping[str, Array], Mapping[str, Array]],
+def _check_sizes(
+    graph: Graph, feeds: Mapping[str, Array], results: Mapping[str, Array], lacking: list[str]
 ) -> None:
-    graph, feeds, results = pair
+    """Add to ``lacking`` every port whose free dimensions are not those of the ports before it."""
     sizes: dict[str, int] = {}
-    for ports, arrays in ((graph.inputs, feeds), (graph.outputs, results)):
-        for port in ports:
-            shape = arrays[port.name].shape if port.name in arrays else ()
-            for size, name in zip(shape, port.shape, strict=False):
-                if isinstance(name, str) and sizes.setdefault(name, size) != size:
-                    lacking.append(f"a {port.name} of {name} {sizes[name]}")
-    if lacking:
-        raise ArtifactError(
-            f"Golden pair {number} of {artifact.folder} lacks {', '.join(lacking)}. "
-            f"Build the bundle again with `stylepress build`."
-        )
+    for port in (*graph.inputs, *graph.outputs):
+        array = feeds.get(port.name, results.get(port.name))
+        for size, name in zip(() if array is None else array.shape, port.shape, strict=False):
+            if isinstance(name, str) and sizes.setdefault(name, size) != size:
+                lacking.append(f"a {port.name} of {name} {sizes[name]}")
 
 
 def _picture(path: Path, port: Port) -> Array:

@@ -15,6 +15,7 @@ import numpy as np
 from stylepress.cache import Cache, build_key
 from stylepress.errors import BackendError, OutputError, StylepressError, VerificationError
 from stylepress.progress import Progress
+from stylepress.replace import writable
 from stylepress.runtime.backends import (
     BACKENDS,
     Engine,
@@ -85,6 +86,7 @@ def fastest(
             return known, ready(
                 bundle, known.backend, options=options, cache=cache, progress=progress
             )
+    cache = _usable(cache, progress)
     measured = replace(options, size=measured_size(size))
     frame = _frame(bundle, measured.size or size, progress)
     engines: dict[str, Engine] = {}
@@ -92,7 +94,7 @@ def fastest(
     winner = ""
     try:
         for name in names:
-            admitted = _admit(bundle, name, measured, frame, (cache, progress))
+            admitted = _admit(bundle, name, measured, frame, cache=cache, progress=progress)
             if isinstance(admitted, StylepressError):
                 refused[name] = admitted
                 progress.warn(f"{name} is left out. {admitted}")
@@ -117,6 +119,16 @@ def fastest(
     if winner:
         return choice, engines[winner]
     return choice, ready(bundle, choice.backend, options=options, cache=cache, progress=progress)
+
+
+def _usable(cache: Cache | None, progress: Progress) -> Cache | None:
+    # What cannot be written is said once, not by every engine that would have been kept there.
+    try:
+        writable(cache.folder if cache else None)
+    except (OutputError, OSError) as error:
+        progress.warn(f"{error} The choice is not remembered, and engines are compiled each time.")
+        return None
+    return cache
 
 
 def size_group(size: tuple[int, int]) -> int:
@@ -148,10 +160,11 @@ def _admit(
     name: str,
     options: EngineOptions,
     frame: Array,
-    around: tuple[Cache | None, Progress],
+    *,
+    cache: Cache | None,
+    progress: Progress,
 ) -> Engine | StylepressError:
     # An engine that passed the self-test, or why there is none.
-    cache, progress = around
     try:
         if reason := obstacle(name):
             return BackendError(reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -57,6 +58,35 @@ def result_shape(graph: Graph, port: Port, arrays: Mapping[str, Array]) -> tuple
     return None if None in shape else tuple(size for size in shape if size is not None)
 
 
+def places(
+    graph: Graph, out: Mapping[str, Array] | None, arrays: Mapping[str, Array]
+) -> dict[str, Array]:
+    """Return the arrays of ``out``, which native code writes into without asking.
+
+    Raises:
+        FrameError: one is of no output, or not of its dtype and shape, C-contiguous and writable.
+    """
+    outputs = {port.name: port for port in graph.outputs}
+    for name, array in (out or {}).items():
+        if name not in outputs:
+            raise FrameError(
+                f"The graph has no output {name!r}. Give arrays for {', '.join(outputs)}."
+            )
+        port, wanted = outputs[name], result_shape(graph, outputs[name], arrays)
+        fits = array.shape == wanted if wanted else array.ndim == len(port.shape)
+        if array.dtype != port.dtype or not fits:
+            raise FrameError(
+                f"The array for the output {name} is {array.dtype} {array.shape}, what comes out "
+                f"is {port.dtype} {wanted or f'({_shape(port)})'}. Give an array of that kind."
+            )
+        if not array.flags.c_contiguous or not array.flags.writeable:
+            raise FrameError(
+                f"The array for the output {name} is read-only or a view with gaps. "
+                f"Give a C-contiguous array of its own."
+            )
+    return dict(out or {})
+
+
 def carried(graph: Graph, results: Mapping[str, Array]) -> dict[str, Array]:
     """Return what the outputs of one call feed into the next: the state of the graph."""
     return {sink: results[source] for source, sink in graph.state.items()}
@@ -101,8 +131,18 @@ def _filled(port: Port, value: Any, sizes: Mapping[str, int]) -> Array:
             f"The input {port.name} was not fed and has no default. "
             f"Feed {port.dtype} of shape ({_shape(port)})."
         )
+    if not isinstance(value, numbers.Real | np.bool_):
+        raise FrameError(
+            f"The input {port.name} is a {type(value).__name__}, the graph takes {port.dtype} of "
+            f"shape ({_shape(port)}). Feed a numpy array, or one number for all of it."
+        )
     number = float(value)
     _check_bounds(port, number, number)
+    if not _holds(port, number):
+        raise FrameError(
+            f"The input {port.name} is {number:g}, which {port.dtype} does not hold. "
+            f"Give a whole number that it does."
+        )
     shape = [size if isinstance(size, int) else sizes.get(size) for size in port.shape]
     known = tuple(size for size in shape if size is not None)
     if len(known) < len(shape):
@@ -111,6 +151,13 @@ def _filled(port: Port, value: Any, sizes: Mapping[str, int]) -> Array:
             f"Feed an array instead of a number."
         )
     return np.full(known, number, port.dtype)
+
+
+def _holds(port: Port, number: float) -> bool:
+    if np.issubdtype(port.dtype, np.floating):
+        return math.isfinite(number)
+    ends = (0, 1) if port.dtype == "bool" else (np.iinfo(port.dtype).min, np.iinfo(port.dtype).max)
+    return ends[0] <= number <= ends[1] and number == int(number)
 
 
 def _check_bounds(port: Port, least: float, most: float) -> None:

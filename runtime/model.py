@@ -13,11 +13,12 @@ from typing_extensions import Self
 
 from stylepress.cache import Cache
 from stylepress.errors import BackendError, FrameError
+from stylepress.picture import Picture, read_picture
 from stylepress.progress import Progress, Silent
 from stylepress.runtime.backends import Engine, EngineOptions
 from stylepress.runtime.bundle import Bundle, read_bundle
 from stylepress.runtime.choice import fastest
-from stylepress.runtime.media.images import LIMIT_PIXELS, Picture, read_picture, write_picture
+from stylepress.runtime.media.images import write_picture
 from stylepress.runtime.prepared import ready
 
 Pixels = NDArray[np.uint8]
@@ -82,12 +83,12 @@ class Model:
         return result[0] if single else result
 
     def read(self, path: str | PathLike[str]) -> Pixels:
-        """Read a picture file as (H, W, 3) uint8 RGB, upright.
+        """Read a picture file as (H, W, 3) uint8 RGB, upright, transparent parts on white.
 
         Raises:
             FrameError: it cannot be read.
         """
-        return read_picture(Path(path), limit_pixels=LIMIT_PIXELS).pixels
+        return read_picture(Path(path)).on_white()
 
     def write(self, picture: Pixels, path: str | PathLike[str]) -> None:
         """Write a (H, W, 3) uint8 RGB picture; the suffix says in which format.

@@ -12,7 +12,7 @@ from stylepress.errors import BackendError
 from stylepress.ports import Graph
 from stylepress.runtime.backends import EngineOptions, closed
 from stylepress.runtime.bundle import Bundle
-from stylepress.runtime.feeds import Array, Feeds, Results, complete
+from stylepress.runtime.feeds import Array, Feeds, Results, complete, places
 
 
 def open_engine(
@@ -43,13 +43,13 @@ class NullEngine:
 
     def run(self, feeds: Feeds, out: Mapping[str, Array] | None = None) -> Results:
         """Copy (N, H, W, 3) uint8."""
-        frame = complete(self.graph, feeds)[self._source]
+        arrays = complete(self.graph, feeds)
+        results = places(self.graph, out, arrays)
         if not self._open:
             raise closed("null")
-        if out and self._sink in out:
-            np.copyto(out[self._sink], frame)
-            return {self._sink: out[self._sink]}
-        return {self._sink: frame.copy()}
+        frame = arrays[self._source]
+        np.copyto(results.setdefault(self._sink, np.empty_like(frame)), frame)
+        return results
 
     def describe(self) -> Mapping[str, str | int]:
         """Tell that one thread of the caller does it all."""

@@ -12,7 +12,7 @@ from stylepress.errors import BackendError
 from stylepress.ports import Graph
 from stylepress.runtime.backends import EngineOptions, closed
 from stylepress.runtime.bundle import Bundle
-from stylepress.runtime.feeds import Array, Feeds, Results, complete
+from stylepress.runtime.feeds import Array, Feeds, Results, complete, places
 
 ERRORS_ONLY = 3
 
@@ -59,12 +59,13 @@ class OrtEngine:
     def run(self, feeds: Feeds, out: Mapping[str, Array] | None = None) -> Results:
         """Run the graph once."""
         arrays = complete(self.graph, feeds)
+        wanted = places(self.graph, out, arrays)
         session = self._session
         if session is None:
             raise closed("onnxruntime")
         with self._turns:
             try:
-                return self._results(session, arrays, out or {})
+                return self._results(session, arrays, wanted)
             except Exception as error:  # its own errors share no base
                 shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
                 raise BackendError(

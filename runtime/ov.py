@@ -10,13 +10,16 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-import openvino  # type: ignore[import-untyped]
 
 from stylepress.errors import BackendError
 from stylepress.ports import Graph
+from stylepress.runtime.absent import without_module
 from stylepress.runtime.backends import EngineOptions, closed
 from stylepress.runtime.bundle import Bundle
-from stylepress.runtime.feeds import Array, Feeds, Results, complete, result_shape
+from stylepress.runtime.feeds import Array, Feeds, Results, complete, places, result_shape
+
+with without_module("openvino_telemetry"):  # else importing it sends an event and makes ~/intel
+    import openvino  # type: ignore[import-untyped]
 
 PRECISION = "f32"
 """Of what is not INT8 in the graph; unset, OpenVINO computes in bf16 where the processor can."""
@@ -122,7 +125,7 @@ def _shapes(graph: Graph, sizes: Sizes) -> dict[str, list[int]]:
     }
 
 
-class Lanes:
+class RequestPool:
     """A compiled graph with one infer request for each call that is worked on at once."""
 
     def __init__(self, compiled: Any, lanes: int) -> None:
@@ -178,7 +181,7 @@ class OvEngine:
             compiled = compiler.opened(prepared / BLOB)
         else:
             compiled = compiler.compile(compiler.usual)
-        self._by_size = OrderedDict({self._usual: Lanes(compiled, self.lanes)})
+        self._by_size = OrderedDict({self._usual: RequestPool(compiled, self.lanes)})
         self._facts = self._by_size[self._usual].facts()
         self._open = True
 
@@ -188,13 +191,13 @@ class OvEngine:
             name: array if array.flags.writeable else array.copy()  # it shares no other memory
             for name, array in complete(self.graph, feeds).items()
         }
-        results = dict(out or {})
+        results = places(self.graph, out, arrays)
         for port in self.graph.outputs:
             shape = result_shape(self.graph, port, arrays)
             if port.name not in results and shape is not None:
                 results[port.name] = np.empty(shape, port.dtype)
         try:
-            return self._lanes_for(arrays).run(arrays, results, self.graph)
+            return self._requests_for(arrays).run(arrays, results, self.graph)
         except RuntimeError as error:
             shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
             raise BackendError(
@@ -212,7 +215,7 @@ class OvEngine:
             self._open = False
             self._by_size.clear()
 
-    def _lanes_for(self, arrays: Mapping[str, Array]) -> Lanes:
+    def _requests_for(self, arrays: Mapping[str, Array]) -> RequestPool:
         sizes = tuple(
             size
             for port in self.graph.inputs
@@ -225,7 +228,7 @@ class OvEngine:
             if self._usual == ANY:
                 return self._by_size[ANY]
             if sizes not in self._by_size:
-                self._by_size[sizes] = Lanes(self._compiler.compile(sizes), self.lanes)
+                self._by_size[sizes] = RequestPool(self._compiler.compile(sizes), self.lanes)
             self._by_size.move_to_end(sizes)
             self._by_size.move_to_end(self._usual)
             while len(self._by_size) > 1 + KEPT_SIZES:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import errno
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -13,22 +13,20 @@ from typing import Literal
 
 from stylepress.cache import Cache
 from stylepress.errors import BackendError, FrameError, OutputError, RecipeError
+from stylepress.picture import (
+    LIMIT_PIXELS,
+    Picture,
+    check_file,
+    picture_kind,
+    read_picture,
+)
 from stylepress.progress import Progress
 from stylepress.runtime.backends import Engine, EngineOptions
 from stylepress.runtime.bundle import Bundle
 from stylepress.runtime.choice import fastest
 from stylepress.runtime.machine import usable_cores
-from stylepress.runtime.media.images import (
-    LIMIT_PIXELS,
-    PHOTO_SUFFIXES,
-    WRITABLE,
-    Picture,
-    check_file,
-    is_picture,
-    read_picture,
-    writable_suffix,
-    write_picture,
-)
+from stylepress.runtime.media.album import passed_over, planned, written_name
+from stylepress.runtime.media.images import WRITABLE, writable_suffix, write_picture
 from stylepress.runtime.media.lanes import Clocks, Styling, ordered
 from stylepress.runtime.prepared import ready
 
@@ -36,6 +34,7 @@ MOST_LANES = 8
 """Lanes that are opened unasked: each holds a frame's activations in memory."""
 USUAL_SIZE = (512, 512)
 SPARE_PICTURES = 1
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 Opener = Callable[[EngineOptions], Engine]
 
@@ -50,6 +49,8 @@ class StylizeOptions:
         lanes: frames worked on at once; None for as many as there are cores.
         limit_pixels: the largest picture or frame, checked before it is decoded.
         overwrite: replace output files that exist already.
+        stream: the number of the picture stream of a video; None for the default or largest one.
+        deinterlace: make whole frames of interlaced ones.
         crf: quality of a video, 1..51, lower is better and larger.
         preset: x264's trade of time for size, ``ultrafast`` .. ``veryslow``.
         cache: a folder for compiled engines and measured choices; None keeps nothing.
@@ -61,6 +62,8 @@ class StylizeOptions:
     lanes: int | None = None
     limit_pixels: int = LIMIT_PIXELS
     overwrite: bool = False
+    stream: int | None = None
+    deinterlace: bool = True
     crf: int = 20
     preset: str = "superfast"
     cache: Path | None = None
@@ -80,7 +83,8 @@ class Summary:
     """What was done.
 
     ``written`` counts pictures, or frames of a video; ``skipped`` the pictures of a folder that
-    could not be read. ``target`` is where the result stands.
+    could not be read or written, ``passed_over`` its files that are no pictures. ``target`` is
+    where the result stands.
     ``busy`` and ``stages_s`` are those of ``VideoSummary``. After Ctrl-C ``stopped`` is true:
     what is finished by then is kept, of a video as ``<stem>.partial<suffix>``.
     """
@@ -90,6 +94,7 @@ class Summary:
     written: int
     seconds: float
     skipped: int = 0
+    passed_over: int = 0
     stopped: bool = False
     warnings: tuple[str, ...] = ()
     busy: float | None = None
@@ -126,11 +131,11 @@ def stylize(
     if source.is_dir():
         return work.folder(source, target)
     check_file(source)
-    known, animated = is_picture(source)
+    kind = picture_kind(source)
     if target.is_dir():
-        target = target / (_written_name(source.name) if known else source.name)
+        target = target / (written_name(source.name) if kind else source.name)
     _check_target(source, target, overwrite=options.overwrite)
-    if known and (not animated or target.suffix.lower() in WRITABLE):
+    if kind and (not kind.animated or target.suffix.lower() in WRITABLE):
         return work.picture(source, target)
     return work.video(source, target)
 
@@ -185,8 +190,8 @@ class _Work:
         return Summary("picture", target, 1, seconds, warnings=tuple(self.warnings))
 
     def folder(self, source: Path, target: Path) -> Summary:
-        """Stylize every picture below a folder; one that cannot be read is told and skipped."""
-        plan = _plan(source, target, overwrite=self.options.overwrite)
+        """Stylize every picture below a folder; one that fails is told and skipped."""
+        plan, others = planned(source, target, overwrite=self.options.overwrite)
         began, lanes = self.options.clocks.wall(), self._lanes()
         written, skipped, reason = 0, 0, ""
         with (
@@ -205,14 +210,23 @@ class _Work:
                         self.progress.advance(1, name)
             except KeyboardInterrupt:
                 self.stop.set()
+        if others:
+            self._note(source.name, passed_over(others))
         stopped = self.stop.is_set() and written + skipped < len(plan)
         if stopped:
             self._note(source.name, f"stopped; {written} of {len(plan)} pictures are done")
         elif not written:
             raise FrameError(f"None of the {skipped} pictures in {source} can be used. {reason}")
-        seconds = self.options.clocks.wall() - began
-        told = tuple(self.warnings)
-        return Summary("folder", target, written, seconds, skipped, stopped, told)
+        return Summary(
+            kind="folder",
+            target=target,
+            written=written,
+            seconds=self.options.clocks.wall() - began,
+            skipped=skipped,
+            passed_over=len(others),
+            stopped=stopped,
+            warnings=tuple(self.warnings),
+        )
 
     def video(self, source: Path, target: Path) -> Summary:
         """Stylize one video, several frames at once."""
@@ -230,7 +244,11 @@ class _Work:
                 target,
                 opener,
                 options=video.VideoOptions(
-                    video.Quality(options.crf, options.preset), options.limit_pixels, options.clocks
+                    quality=video.Quality(options.crf, options.preset),
+                    limit_pixels=options.limit_pixels,
+                    stream=options.stream,
+                    deinterlace=options.deinterlace,
+                    clocks=options.clocks,
                 ),
                 progress=self.progress,
                 stop=self.stop,
@@ -278,7 +296,9 @@ class _Work:
             if isinstance(page.content, FrameError):
                 raise page.content
             self._note(name, *page.content.warnings, *write_picture(page.target, page.content))
-        except FrameError as error:
+        except (FrameError, OutputError) as error:
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL:
+                raise  # the next one would not fit either
             self._note(name, f"skipped. {str(error).rstrip('.')}")
             return str(error)
         return ""
@@ -307,64 +327,6 @@ def _page_maker(styling: Styling) -> Callable[[_Page], _Page]:
         return replace(page, content=replace(page.content, pixels=styling(page.content.pixels)))
 
     return make
-
-
-def _plan(source: Path, target: Path, *, overwrite: bool) -> dict[Path, Path]:
-    """Pair every picture below ``source`` with its place below ``target``, in order of names."""
-    if target.exists() and not target.is_dir():
-        raise OutputError(
-            f"{source} is a folder and {target} a file. Name a folder to write the pictures to."
-        )
-    if target.resolve() == source.resolve():
-        raise OutputError(
-            f"{target} is the folder that is read. Name another one, so that no photo is lost."
-        )
-    found = [path.relative_to(source) for path in _pictures(source, leave_out=target.resolve())]
-    places = {path: path.with_name(_written_name(path.name)) for path in found}
-    taken = {path for path, place in places.items() if path == place}
-    for path, place in places.items():
-        if path != place:
-            places[path] = path.with_name(f"{path.name}.png") if place in taken else place
-            taken.add(places[path])
-    plan = {source / path: target / place for path, place in places.items()}
-    if not plan:
-        raise FrameError(
-            f"{source} holds no picture, also not in its sub-folders. "
-            f"Name a folder with photos, e.g. .jpg or .png files."
-        )
-    there = [place for place in plan.values() if place.exists()]
-    if there and not overwrite:
-        raise OutputError(
-            f"{len(there)} of {len(plan)} pictures exist already, e.g. {there[0]}. "
-            f"Name another folder, or replace them with `--overwrite`."
-        )
-    return plan
-
-
-def _pictures(source: Path, *, leave_out: Path) -> Iterator[Path]:
-    for folder, inner, names in os.walk(source):
-        here = Path(folder)
-        inner[:] = sorted(
-            name
-            for name in inner
-            if not name.startswith(".") and (here / name).resolve() != leave_out
-        )
-        for name in sorted(names):
-            path = here / name
-            if name.startswith(".") or not path.is_file():
-                continue
-            if path.suffix.lower() in PHOTO_SUFFIXES or is_picture(path)[0]:
-                yield path
-
-
-def _written_name(name: str) -> str:
-    """Keep a name that can be written; otherwise the picture becomes a PNG.
-
-    >>> _written_name("a.JPG"), _written_name("b.gif"), _written_name("c")
-    ('a.JPG', 'b.png', 'c.png')
-    """
-    path = Path(name)
-    return name if path.suffix.lower() in WRITABLE else path.with_suffix(".png").name
 
 
 def _check_target(source: Path, target: Path, *, overwrite: bool) -> None:

@@ -188,7 +188,8 @@ class Artifact:
                 "parent": parent,
                 "numbers": dict(numbers or {}),
             }
-            manifest = Manifest.model_validate_json(json.dumps(values, allow_nan=False))
+            text = json.dumps(values, sort_keys=True, allow_nan=False)
+            manifest = Manifest.model_validate_json(text)
             manifest = manifest.model_copy(update={"digest": manifest.identity()})
             text = json.dumps(manifest.record(), indent=1, sort_keys=True, allow_nan=False)
             (beside / MANIFEST).write_text(text + "\n", encoding="utf-8")

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from stylepress.artifact import Artifact
 from stylepress.cache import Cache, cached
+from stylepress.document import Document
 from stylepress.errors import RecipeError
-from stylepress.progress import Progress
+from stylepress.progress import Progress, Silent
 from stylepress.recipe import FLOAT, Recipe, changed, load_recipe, plain_name
-from stylepress.stages import STAGES, step_key
+from stylepress.stages import STAGES, Stage, step_identity, step_key
 from stylepress.steps import (
     DistilStep,
     EngineStep,
     ExportStep,
-    LoadStep,
     QuantizeStep,
     Step,
-    Style,
 )
 from stylepress.work import Work
 
 if TYPE_CHECKING:
     from stylepress.runtime.choice import Choice
     from stylepress.targets.target import Target
+    from stylepress.train.trainer.team import Team
 
 Until = Literal["train", "compress", "export"]
 Precision = Literal["int8", "fp32"]
@@ -143,7 +143,12 @@ def build(source: Path, *, options: BuildOptions, progress: Progress) -> BuildRe
     """
     recipe = resolved(source, options)
     out = options.out or Path("runs") / recipe.name
-    return _Build(recipe, out, options, progress).run()
+    if int(options.environ.get("WORLD_SIZE", "1")) == 1:
+        return _Build(recipe, out, options, progress).run()
+    from stylepress.train.trainer.team import joined_team
+
+    with joined_team(options.environ) as team:
+        return _Build(recipe, out, options, progress if team.leads else Silent(), team).run()
 
 
 def resolved(source: Path, options: BuildOptions) -> Recipe:
@@ -168,24 +173,21 @@ def resolved(source: Path, options: BuildOptions) -> Recipe:
             f"bundle of the network as it is with `--as-is`."
         )
     low, high = options.image or (None, None)
-    order: Literal["bgr"] | None = "bgr" if options.bgr else None
-    steps: list[Step] = [LoadStep(checkpoint=source.absolute(), low=low, high=high, order=order)]
+    load = {"step": "load", "checkpoint": str(source.absolute()), "low": low, "high": high}
+    steps: list[dict[str, Any]] = [{**load, "order": "bgr" if options.bgr else None}]
     if not options.as_is:
-        steps.append(_distil(options.preset or "base"))
-    steps.append(ExportStep())
+        steps.append({"step": "distil", "preset": options.preset or "base"})
+    steps.append({"step": "export"})
     if precision == "int8":
-        steps.append(QuantizeStep(keep_float="none") if not options.as_is else QuantizeStep())
-    return Recipe(
-        name=plain_name(source.stem),
-        photos=options.photos.absolute() if options.photos else None,
-        style=Style(picture=options.style.absolute()) if options.style else None,
-        target=options.target or "cpu",
-        steps=tuple(steps),
-    )
-
-
-def _distil(preset: str) -> DistilStep:
-    return DistilStep.model_validate({"preset": preset})
+        steps.append({"step": "quantize", "keep_float": "ends" if options.as_is else "none"})
+    values = {
+        "name": plain_name(source.stem),
+        "photos": options.photos and str(options.photos.absolute()),
+        "style": options.style and str(options.style.absolute()),
+        "target": options.target or "cpu",
+        "steps": steps,
+    }
+    return Document("the options on the command line", values).parse(Recipe)
 
 
 def _adapted(recipe: Recipe, options: BuildOptions) -> Recipe:
@@ -219,8 +221,14 @@ class _Build:
     """One run of ``build``: the recipe, the folder, and what was built so far."""
 
     def __init__(
-        self, recipe: Recipe, out: Path, options: BuildOptions, progress: Progress
+        self,
+        recipe: Recipe,
+        out: Path,
+        options: BuildOptions,
+        progress: Progress,
+        team: Team | None = None,
     ) -> None:
+        self.team = team
         self.recipe, self.out, self.options, self.progress = recipe, out, options, progress
         self.artifacts: dict[str, Artifact] = {}
         self.reused: set[str] = set()
@@ -240,37 +248,77 @@ class _Build:
         source: Artifact | None = None
         for step in steps:
             source = self._step(source, step)
-        choice = self._fastest(engines, target.size) if "bundle" in self.artifacts else None
+        leads = self.team is None or self.team.leads
+        bundled = "bundle" in self.artifacts and leads
+        choice = self._fastest(engines, target.size) if bundled else None
         return BuildResult(self.out, self.artifacts, frozenset(self.reused), choice)
 
     def _step(self, source: Artifact | None, step: Step) -> Artifact:
         """Do one step, or take its result from the cache."""
         stage, name = STAGES[step.step], step.folder or step.step
-        alone = int(self.options.environ.get("WORLD_SIZE", "1")) == 1
+        parents = [source.digest] if source else [self.recipe.name]
+        identity = step_identity(step, parents, self._digests)
         work = Work(
             name=self.recipe.name,
             folder=self.out / ".training" / name,
             board=self.out / "tensorboard" / name,
+            identity=identity,
             resume=self.options.resume,
-            device=self.options.device,
+            device=self._device(),
             environ=self.options.environ,
             home=self.options.home,
             progress=self.progress,
             shared=self._shared,
         )
-        artifact, reused = cached(
-            self.options.cache if alone else None,  # a team must not part at a cache hit
-            step_key(step, [source.digest] if source else [self.recipe.name], self._digests),
+        artifact, reused = self._together(
+            stage,
+            step_key(identity),
             self.out / name,
-            kind=stage.kind,
-            build=lambda folder: stage.run(source, step, folder, work),
-            progress=self.progress,
+            lambda folder: stage.run(source, step, folder, work),
         )
         self.artifacts[name] = artifact
         if reused:
             self.reused.add(name)
             self.progress.say(f"{name}: built before, taken from the cache.")
         return artifact
+
+    def _together(
+        self, stage: Stage, key: str, out: Path, make: Callable[[Path], Artifact]
+    ) -> tuple[Artifact, bool]:
+        """Return the artifact of ``key``, and whether it was there already.
+
+        In a team the first process looks into the cache and tells the others whether to help; they
+        read what it wrote.
+        """
+        team = self.team
+        if team is not None and not team.leads:
+            if team.any(False) and stage.together:
+                make(out)
+            team.wait()
+            return Artifact.load(out), False
+
+        def announced(folder: Path) -> Artifact:
+            if team is not None:
+                team.any(True)
+            return make(folder)
+
+        artifact, reused = cached(
+            self.options.cache,
+            key,
+            out,
+            kind=stage.kind,
+            build=announced,
+            progress=self.progress,
+        )
+        if team is not None:
+            if reused:
+                team.any(False)
+            team.wait()
+        return artifact, reused
+
+    def _device(self) -> str:
+        asked = self.options.device
+        return self.recipe.device if asked == "auto" else asked
 
     def _fastest(self, engines: tuple[str, ...], size: tuple[int, int]) -> Choice | None:
         """Measure the target's engines that run here and remember the winner for this machine."""

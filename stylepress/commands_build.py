@@ -113,7 +113,7 @@ def train(
 ) -> None:
     """Train the teacher of a recipe, and stop there.
 
-    Curves and sample pictures are kept for TensorBoard.
+    Curves are kept for TensorBoard, preview pictures as PNG files; Ctrl-C keeps the state.
 
     [bold]Examples[/bold]
 

@@ -11,7 +11,7 @@ import typer
 from stylepress.options import Json, Quiet, terminal, user_cache
 from stylepress.terminal import duration
 
-INTERRUPTED = 130
+INTERRUPTED, SOME_FAILED = 130, 1
 MEGAPIXEL = 1_000_000
 BackendName = Annotated[
     str | None,
@@ -36,6 +36,14 @@ def run(
     preset: Annotated[
         str, typer.Option(help="x264's trade of time for size, ultrafast to veryslow.")
     ] = "superfast",
+    stream: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Picture stream of a video; default: the main one."),
+    ] = None,
+    deinterlace: Annotated[
+        bool,
+        typer.Option("--deinterlace/--no-deinterlace", help="Make interlaced frames whole."),
+    ] = True,
     limit_megapixels: Annotated[
         float, typer.Option(metavar="MP", help="Refuse larger pictures before decoding them.")
     ] = 100,
@@ -47,7 +55,8 @@ def run(
 ) -> None:
     """Stylize a picture, a folder of pictures, or a video with its sound.
 
-    Ctrl-C keeps what is finished by then: pictures, or a playable part of the video.
+    Ctrl-C keeps what is finished by then: pictures, or a playable part of the video. A picture of
+    a folder that fails is named, the others are done, and the exit code is 1.
 
     [bold]Examples[/bold]
 
@@ -64,6 +73,8 @@ def run(
         lanes=lanes,
         limit_pixels=round(limit_megapixels * MEGAPIXEL),
         overwrite=overwrite,
+        stream=stream,
+        deinterlace=deinterlace,
         crf=crf,
         preset=preset,
         cache=user_cache(),
@@ -81,3 +92,5 @@ def run(
         )
     if done.stopped:
         raise typer.Exit(INTERRUPTED)
+    if done.skipped:
+        raise typer.Exit(SOME_FAILED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -82,7 +83,8 @@ Lpips = Annotated[
 def terminal(*, quiet: bool = False) -> Terminal:
     """Return the terminal of this process; of several under torchrun only the first speaks."""
     first = os.environ.get("RANK", "0") == "0"
-    return Terminal.of(sys.stdout, sys.stderr, os.environ, quiet=quiet or not first)
+    out = sys.stdout if first else io.StringIO()
+    return Terminal.of(out, sys.stderr, os.environ, quiet=quiet or not first)
 
 
 def build_cache(*, fresh: bool) -> Cache | None:

@@ -81,9 +81,11 @@ class Graph(Section):
         for source, sink in self.state.items():
             if source not in outputs or sink not in inputs:
                 raise ValueError(f"the state {source} -> {sink} names a port that is not there")
-            if outputs[source].dtype != inputs[sink].dtype or inputs[sink].default is None:
+            same = [(port.dtype, port.shape) for port in (outputs[source], inputs[sink])]
+            if same[0] != same[1] or inputs[sink].default is None:
                 raise ValueError(
-                    f"the state {source} -> {sink} needs one dtype and a default for its first call"
+                    f"the state {source} -> {sink} needs one dtype, one shape, and a default for "
+                    f"its first call"
                 )
         return self
 

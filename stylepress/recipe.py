@@ -58,6 +58,11 @@ class Recipe(Section):
 
     name: str = Name
     seed: Seed = 1
+    device: str = Field(
+        default="auto",
+        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+        description="where to train: auto, cpu, cuda or cuda:N; `--device` is stronger",
+    )
     photos: Path | None = Field(default=None, description="folder of photos to learn from")
     style: Style | None = Field(default=None, description="picture file, or {pattern: glass}")
     target: str = Field(default="cpu", description="name of a target, or a target file")
@@ -151,6 +156,11 @@ class ShortRecipe(Section):
 
     name: str = Name
     seed: Seed = 1
+    device: str = Field(
+        default="auto",
+        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+        description="where to train: auto, cpu, cuda or cuda:N; `--device` is stronger",
+    )
     photos: Path = Field(description="folder of photos to learn from")
     style: Style | None = Field(default=None, description="picture file, or {pattern: glass}")
     teacher: ShortTeacher = ShortTeacher()

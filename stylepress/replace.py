@@ -12,18 +12,25 @@ from pathlib import Path
 
 from stylepress.errors import OutputError
 
+NAME_BYTES = 255
+"""The longest name of a file on the usual file systems."""
+
 
 @contextmanager
 def replacing_file(path: Path) -> Iterator[Path]:
     """Yield a path beside ``path``, renamed onto it on success and removed on failure.
 
-    The suffix is kept, so that writers which choose a format by it still do.
+    The suffix is kept, so that writers which choose a format by it still do. Of a link, the file
+    that it leads to is replaced.
 
     Raises:
         OutputError: the folder cannot be written to, or the disk is full.
     """
-    beside = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.part{path.suffix}")
     with writing(path):
+        if path.is_symlink():
+            path = Path(os.path.realpath(path))
+        # Short, so that a name as long as a file system allows has room for it.
+        beside = path.with_name(f".{uuid.uuid4().hex[:8]}.part{path.suffix}")
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield beside
@@ -56,6 +63,17 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(beside, ignore_errors=True)
 
 
+def with_word(path: Path, word: str) -> Path:
+    """Put a word before the suffix of a name; one that grew too long for a folder is shortened.
+
+    >>> with_word(Path("a/clip.mp4"), "partial").as_posix()
+    'a/clip.partial.mp4'
+    """
+    end = f".{word}{path.suffix}"
+    stem = os.fsencode(path.stem)[: NAME_BYTES - len(os.fsencode(end))]
+    return path.with_name(stem.decode("utf-8", "ignore") + end)
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turn the operating system's refusals to write ``path`` into an OutputError with the mend."""
@@ -67,7 +85,15 @@ def writing(path: Path) -> Iterator[None]:
                 f"The disk is full while writing {path}. "
                 f"Nothing was left under that name; free some space and run the command again."
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+        if error.errno in (
+            errno.EACCES,
+            errno.EPERM,
+            errno.EROFS,
+            errno.ENOTDIR,
+            errno.EEXIST,
+            errno.ENAMETOOLONG,
+            errno.ELOOP,
+        ):
             raise OutputError(
                 f"{path} cannot be written ({error.strerror}). "
                 f"Choose another place, or give this user the right to write there."

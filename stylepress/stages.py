@@ -82,8 +82,8 @@ STAGES: Mapping[str, Stage] = {
 }
 
 
-def step_key(step: Step, parents: list[str], digests: dict[Path, str]) -> str:
-    """Return the build key of a step: parents, all its values, its code, its tools.
+def step_identity(step: Step, parents: list[str], digests: dict[Path, str]) -> dict[str, Any]:
+    """Return what decides a step's result: parents, all its values, its code, its tools.
 
     A path counts by what is in it, not by where it is; ``digests`` keeps what was read already.
 
@@ -93,7 +93,13 @@ def step_key(step: Step, parents: list[str], digests: dict[Path, str]) -> str:
     stage = STAGES[step.step]
     values = identity(step) | _contents(step, digests)
     tools = {name: _version(name) for name in stage.tools}
-    return build_key(parents, values, code_version(*stage.rooms), tools)
+    code = code_version(*stage.rooms)
+    return {"source": parents, "step": values, "code": code, "tools": tools}
+
+
+def step_key(identity: Mapping[str, Any]) -> str:
+    """Return the build key of a step that ``step_identity`` describes."""
+    return build_key(identity["source"], identity["step"], identity["code"], identity["tools"])
 
 
 def _contents(section: Section, digests: dict[Path, str]) -> dict[str, Any]:

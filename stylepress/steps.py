@@ -133,6 +133,9 @@ class TrainStep(Section):
         default=768,
         description="side of the random square of the style picture that a swd step looks at",
     )
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        default="auto", description="of the networks; auto is what the device is fast in"
+    )
     sample_every: int = Field(default=100, ge=1, description="steps between two sample pictures")
     save_every: int = Field(default=200, ge=1, description="steps between two saved states")
     photos: PhotoFolder = None
@@ -188,6 +191,9 @@ class DistilStep(Section):
         ge=0,
         le=1,
         description="last share of the steps, with batch statistics frozen",
+    )
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        default="auto", description="of the networks; auto is what the device is fast in"
     )
     sample_every: int = Field(default=100, ge=1, description="steps between two sample pictures")
     save_every: int = Field(default=200, ge=1, description="steps between two saved states")
@@ -273,3 +279,8 @@ def identity(step: Section) -> dict[str, Any]:
     True
     """
     return step.model_dump(mode="json", exclude=set(REPORTING))
+
+
+def recorded(step: Section) -> dict[str, Any]:
+    """Return what of a step stands in a manifest: its values, and no path of this machine."""
+    return step.model_dump(mode="json", exclude={*REPORTING, "photos", "style", "vgg"})

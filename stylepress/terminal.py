@@ -146,7 +146,9 @@ class Terminal:
 
     def show_json(self, value: Any) -> None:
         """Print a result for programs."""
-        self._write(self.out, json.dumps(value, indent=2, ensure_ascii=False, default=str))
+        unicode = (getattr(self.out, "encoding", None) or "utf-8").lower().startswith("utf")
+        text = json.dumps(value, indent=2, ensure_ascii=not unicode, default=str)
+        self._write(self.out, text)
 
     def _is_time(self, work: _Work) -> bool:
         pause_s = self._clock() - work.told_s
@@ -163,8 +165,17 @@ class Terminal:
             if self._bars is not None:
                 _print_above(self._bars, text)
             else:
-                file.write(f"{text}\n")
+                file.write(f"{_written_in(file, text)}\n")
                 file.flush()
+
+
+def _written_in(file: TextIO, text: str) -> str:
+    """Escape what the encoding of a file does not hold, as JSON and Python would.
+
+    A name of a file is a text of any script, or no text at all, and to tell it must not fail.
+    """
+    encoding = getattr(file, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _bars(err: TextIO, *, colour: bool) -> Bars:

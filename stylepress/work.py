@@ -14,7 +14,7 @@ from stylepress.progress import Progress, Silent
 class Work:
     """The state folder and curve folder of one step, and the world it runs in.
 
-    ``environ`` is where torchrun says how many processes train together, and where standard
+    ``identity`` is what decides the step's result, as JSON values. ``environ`` is where torchrun says how many processes train together, and where standard
     weights are looked for; ``home`` is the user's folder; ``device`` is ``auto``, ``cpu`` or
     ``cuda[:n]``. ``shared`` is what the steps of one build share, by name: decoded photos.
     """
@@ -22,6 +22,7 @@ class Work:
     name: str
     folder: Path
     board: Path
+    identity: Mapping[str, Any] = field(default_factory=dict)
     resume: bool = False
     device: str = "auto"
     environ: Mapping[str, str] = field(default_factory=dict)

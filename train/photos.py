@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from stylepress.errors import FrameError
+from stylepress.folder import files_below
+from stylepress.picture import LIMIT_PIXELS, PHOTO_SUFFIXES, read_picture
 from stylepress.progress import Progress
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
-LIMIT_PIXELS = 100_000_000
 KEPT_BYTES = 256 << 20
 ZOOM = (1.1, 2.8)
 """The short side of a photo, in crops: a crop has the scale of the frames that will be shown."""
@@ -31,14 +32,19 @@ has not seen in odd colours."""
 class Photos:
     """The readable photos below a folder, decoded when they are asked for.
 
-    A file that cannot be read is warned about once, counted in ``bad`` and passed over.
+    A file that cannot be read is warned about once, counted in ``bad`` and passed over. Transparent
+    parts are white. What a reader has to remark (transparency, a profile that was ignored) is told
+    for the first photo that it holds for. One object serves every step of a build, so that nothing
+    is listed, told or, within ``KEPT_BYTES``, decoded twice.
     """
 
     paths: list[Path]
     progress: Progress
     bad: set[Path] = field(default_factory=set)
+    _remarks: set[str] = field(default_factory=set)
     _kept: OrderedDict[Path, Image.Image] = field(default_factory=OrderedDict)
     _kept_bytes: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def below(cls, folder: Path, progress: Progress) -> Photos:
@@ -49,14 +55,15 @@ class Photos:
         """
         if not folder.is_dir():
             raise FrameError(
-                f"{folder} is no folder of photos. Name a folder that holds "
-                f"{', '.join(sorted(s[1:] for s in SUFFIXES))} files."
+                f"{folder} is no folder of photos. Name a folder that holds pictures, "
+                f"e.g. jpg, png, webp, avif or heic files."
             )
-        paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        files = files_below(folder)
+        paths = sorted(p for p in files if p.suffix.lower() in PHOTO_SUFFIXES and p.is_file())
         if not paths:
             raise FrameError(
-                f"{folder} holds no photos. Put {', '.join(sorted(s[1:] for s in SUFFIXES))} "
-                f"files into it; a dozen varied ones are enough to begin."
+                f"{folder} holds no photos. Put jpg, png, webp, avif, heic or tiff files into it; "
+                f"a dozen varied ones are enough to begin."
             )
         return cls(paths, progress)
 
@@ -114,27 +121,44 @@ class Photos:
         return pixels.contiguous()
 
     def _read(self, path: Path) -> Image.Image | None:
-        if path in self._kept:
-            self._kept.move_to_end(path)
-            return self._kept[path]
+        """Decode a photo; several threads that prepare batches do so at once."""
+        with self._lock:
+            if path in self._kept:
+                self._kept.move_to_end(path)
+                return self._kept[path]
         try:
-            with Image.open(path) as file:
-                if file.width * file.height > LIMIT_PIXELS:
-                    raise ValueError(f"{file.width}x{file.height} is over 100 megapixels")
-                image = ImageOps.exif_transpose(file).convert("RGB")
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            self.bad.add(path)
-            self.progress.warn(f"{path.name} cannot be read ({error}); it is left out.")
+            picture = read_picture(path, limit_pixels=LIMIT_PIXELS)
+        except FrameError as error:
+            with self._lock:
+                if path not in self.bad:
+                    self.bad.add(path)
+                    self.progress.warn(f"{path.name} is left out. {error}")
             return None
+        remarks = picture.warnings
+        if picture.see_through:
+            remarks = (*remarks, "its transparent parts are taken as white")
+        self._remark(path, remarks)
+        image = Image.fromarray(picture.on_white())
         self._keep(path, image)
         return image
 
+    def _remark(self, path: Path, remarks: Sequence[str]) -> None:
+        for remark in remarks:
+            with self._lock:
+                new = remark not in self._remarks
+                self._remarks.add(remark)
+            if new:
+                self.progress.warn(f"{path.name}: {remark} (said once for all photos).")
+
     def _keep(self, path: Path, image: Image.Image) -> None:
-        self._kept[path] = image
-        self._kept_bytes += 3 * image.width * image.height
-        while self._kept_bytes > KEPT_BYTES and len(self._kept) > 1:
-            _, old = self._kept.popitem(last=False)
-            self._kept_bytes -= 3 * old.width * old.height
+        with self._lock:
+            if path in self._kept:  # by another thread
+                return
+            self._kept[path] = image
+            self._kept_bytes += 3 * image.width * image.height
+            while self._kept_bytes > KEPT_BYTES and len(self._kept) > 1:
+                _, old = self._kept.popitem(last=False)
+                self._kept_bytes -= 3 * old.width * old.height
 
 
 def _jitter(pixels: Tensor, random: list[float]) -> Tensor:
@@ -160,21 +184,18 @@ def _with_disc(pixels: Tensor, draw: torch.Generator) -> Tensor:
 
 
 def read_style(path: Path) -> Tensor:
-    """Read a style picture: (3, H, W) float32 in [0, 1].
+    """Read a style picture: (3, H, W) float32 in [0, 1]; white behind what is transparent.
 
     Raises:
         FrameError: it cannot be read, or is smaller than 64 px on a side.
     """
     try:
-        with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file).convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        pixels = read_picture(path).on_white()
+    except FrameError as error:
+        raise FrameError(f"The style picture cannot be read: {error}") from error
+    if min(pixels.shape[:2]) < 64:
         raise FrameError(
-            f"The style picture {path} cannot be read ({error}). Name a PNG or JPEG file."
-        ) from error
-    if min(image.size) < 64:
-        raise FrameError(
-            f"The style picture {path} is {image.width}x{image.height} px. "
+            f"The style picture {path} is {pixels.shape[1]}x{pixels.shape[0]} px. "
             f"Take one of at least 64 px a side; 512 or more shows the strokes."
         )
-    return torch.from_numpy(np.asarray(image, np.float32) / 255).permute(2, 0, 1).contiguous()
+    return torch.from_numpy(pixels.astype(np.float32) / 255).permute(2, 0, 1).contiguous()

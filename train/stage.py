@@ -13,13 +13,12 @@ from stylepress.artifact import Artifact
 from stylepress.errors import RecipeError
 from stylepress.ports import Port
 from stylepress.steps import LoadStep, Style, TrainStep
-from stylepress.train.board import open_board
-from stylepress.train.loop import LoopOptions, Run, fast_precision, joined_team
 from stylepress.train.patterns import draw
 from stylepress.train.perceptual import PerceptualLoss, load_vgg16
 from stylepress.train.photos import Photos, read_style
 from stylepress.train.style_loss import ImageLoss, StyleContentLoss
-from stylepress.train.teacher import TeacherOptions, save_teacher, train_teacher
+from stylepress.train.teacher import save_teacher, train_teacher
+from stylepress.train.trainer.session import open_session
 from stylepress.train.weights.checkpoint import load_network, save_checkpoint
 from stylepress.train.weights.standard import require_weights
 from stylepress.work import Work
@@ -114,7 +113,7 @@ def album(folder: Path, work: Work) -> Photos:
 def train(source: Artifact | None, step: TrainStep, out: Path, work: Work) -> Artifact:
     """Train a teacher on a style and photos, and save it in ``out``.
 
-    Only the first process of a torchrun team writes.
+    The processes of torchrun train together; the first writes.
 
     Raises:
         TrainingError: the loss stopped being finite.
@@ -122,29 +121,15 @@ def train(source: Artifact | None, step: TrainStep, out: Path, work: Work) -> Ar
     """
     if step.style is None or step.photos is None:
         raise RecipeError("A teacher is trained on a style and photos. Add `style` and `photos`.")
-    options = TeacherOptions(
-        loop=LoopOptions(
-            steps=step.steps,
-            batch=step.batch,
-            learning_rate=step.learning_rate,
-            seed=step.seed or 0,
-            save_every=step.save_every,
-            sample_every=step.sample_every,
-            precision=fast_precision(),
-        ),
-        width=step.width,
-        blocks=step.blocks,
-        crop_px=step.crop_px,
-    )
     photos = album(step.photos, work)
-    loss = _loss(step, style_pixels(step.style), work)
-    with joined_team(work.environ) as team:
-        board = open_board(work.board, team, work.progress)
-        run = Run(work.folder, work.progress, resume=work.resume, team=team, board=board)
-        net, final = train_teacher(photos, loss, options, run)
-        if team.rank != 0:
-            raise SystemExit(0)  # the first process carries on alone
-        return save_teacher(net, out, name=work.name, options=options, loss=final)
+    style = style_pixels(step.style)
+    with open_session(work, step) as session:
+        loss = _loss(step, style.to(session.device.place), work)
+        net, summary = train_teacher(photos, loss, step, session)
+        return session.team.written(
+            lambda: save_teacher(net, out, name=work.name, step=step, summary=summary),
+            otherwise=lambda: Artifact.load(out),
+        )
 
 
 def style_pixels(style: Style) -> Tensor:
@@ -155,7 +140,8 @@ def style_pixels(style: Style) -> Tensor:
     """
     if style.picture is not None:
         return read_style(style.picture)
-    drawn = torch.from_numpy(draw(style.pattern or "", seed=style.seed, size=style.size))
+    levels = draw(style.pattern or "", seed=style.seed, size=style.size)
+    drawn = torch.from_numpy(levels.copy())  # of Pillow's read-only memory
     return (drawn.float() / 255).permute(2, 0, 1).contiguous()
 
 
@@ -174,7 +160,7 @@ def _loss(step: TrainStep, style: Tensor, work: Work) -> ImageLoss:
         work.progress.warn(f"{weights.path.name} is not the published VGG-16; losses will differ.")
     content_weight = 1.0 if step.content_weight is None else step.content_weight
     return PerceptualLoss(
-        load_vgg16(weights.path),
+        load_vgg16(weights.path).to(style.device),
         style,
         content_weight=1e5 * content_weight,
         style_weight=1e10 * step.style_weight,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -11,30 +10,22 @@ from torch import Tensor, nn
 
 import stylepress
 from stylepress.artifact import Artifact
-from stylepress.train.loop import LoopOptions, Run, Step, autocast, fit
+from stylepress.steps import TrainStep, recorded
 from stylepress.train.photos import Photos
 from stylepress.train.style_loss import ImageLoss
+from stylepress.train.trainer.feed import generator
+from stylepress.train.trainer.fit import Iteration, Objective, Training, fit
+from stylepress.train.trainer.part import Part, adam, warm_linear
+from stylepress.train.trainer.plan import Session, TrainingSummary
 from stylepress.train.transformer import TransformerNet
 from stylepress.train.weights.checkpoint import save_checkpoint
 from stylepress.train.weights.families import FAMILIES
 
 
-@dataclass(frozen=True, slots=True)
-class TeacherOptions:
-    """The network and its training; ``crop_px`` is the side of the training squares."""
-
-    loop: LoopOptions = field(
-        default_factory=lambda: LoopOptions(2000, batch=1, learning_rate=1.5e-3, seed=1)
-    )
-    width: int = 32
-    blocks: int = 5
-    crop_px: int = 256
-
-
 def train_teacher(
-    photos: Photos, loss: ImageLoss, options: TeacherOptions, run: Run
-) -> tuple[TransformerNet, float]:
-    """Train from scratch; return the network in its public 0..255 range and the final loss.
+    photos: Photos, loss: ImageLoss, step: TrainStep, session: Session
+) -> tuple[TransformerNet, TrainingSummary]:
+    """Train from scratch; return the network in its public 0..255 range, on the CPU.
 
     The network works on [0, 1] while it learns, where its default initialisation is sane, and is
     folded to 0..255 afterwards: scaling the first kernel by 1/255 and the last by 255 is exact.
@@ -43,21 +34,26 @@ def train_teacher(
         TrainingError: the loss stopped being finite.
         FrameError: not one photo can be read.
     """
-    torch.manual_seed(options.loop.seed)
-    net = TransformerNet(options.width, options.blocks)
+    torch.manual_seed(step.seed or 0)
+    net = TransformerNet(step.width, step.blocks)
     nn.init.constant_(_bias(net.deconv3.conv2d), 0.5)
 
-    def losses(module: nn.Module, step: Step) -> dict[str, Tensor]:
-        content = torch.stack([photos.crop(draw, options.crop_px) for draw in step.samples()])
-        with autocast(step.options.precision, content.device):
-            output = module(content)
-        return loss(output.float(), content, step.shared())
+    def terms(now: Iteration) -> dict[str, Tensor]:
+        (content,) = now.batch
+        with now.autocast():
+            output = now.net("net")(content)
+        return loss(output.float(), content, now.draw)
 
-    if run.sample is None:
-        shown = photos.crop(torch.Generator().manual_seed(options.loop.seed), options.crop_px)
-        run = replace(run, sample=side_by_side(shown))
-    final = fit(net, losses, options.loop, run, title="Training the teacher")
-    return to_public_range(net).eval(), final
+    part = Part("net", net, adam(net, step.learning_rate), warm_linear(step.steps))
+    preview = side_by_side(photos.crop(generator(step.seed or 0, 0), step.crop_px))
+    training = Training(
+        parts=[part],
+        objectives=[Objective(terms, trains=("net",))],
+        sample=lambda draw: (photos.crop(draw, step.crop_px),),
+        preview=lambda: preview(net),
+    )
+    summary = fit(training, step, session, title="Training the teacher")
+    return to_public_range(net).eval(), summary
 
 
 def side_by_side(photo: Tensor) -> Callable[[nn.Module], Tensor]:
@@ -65,16 +61,17 @@ def side_by_side(photo: Tensor) -> Callable[[nn.Module], Tensor]:
 
     def drawn(module: nn.Module) -> Tensor:
         training = module.training
+        held = photo.to(next(module.parameters()).device)
         with torch.no_grad():
-            output = module.eval()(photo[None])[0, :, : photo.shape[1], : photo.shape[2]]
+            output = module.eval()(held[None])[0, :, : held.shape[1], : held.shape[2]]
         module.train(training)
-        return torch.cat([photo, output.float()], dim=2)
+        return torch.cat([held, output.float()], dim=2)
 
     return drawn
 
 
 def save_teacher(
-    net: TransformerNet, folder: Path, *, name: str, options: TeacherOptions, loss: float
+    net: TransformerNet, folder: Path, *, name: str, step: TrainStep, summary: TrainingSummary
 ) -> Artifact:
     """Write a trained teacher as a checkpoint artifact."""
     return save_checkpoint(
@@ -83,9 +80,9 @@ def save_teacher(
         family="transformer",
         config={"width": net.width, "blocks": net.blocks},
         spec=FAMILIES["transformer"].image,
-        made_by={"step": "train", "stylepress": stylepress.__version__, **asdict(options)},
+        made_by={"stylepress": stylepress.__version__, **recorded(step)},
         name=name,
-        numbers={"loss": loss},
+        numbers={"loss": summary.loss},
     )
 
 

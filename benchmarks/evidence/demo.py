@@ -20,9 +20,9 @@ from stylepress.benchmarks.timing.latency import Plan
 from stylepress.build import BuildOptions, build, resolved
 from stylepress.errors import StylepressError
 from stylepress.options import home, terminal
+from stylepress.picture import PHOTO_SUFFIXES
 from stylepress.progress import Progress
 from stylepress.runtime.bundle import read_bundle
-from stylepress.runtime.media.images import PHOTO_SUFFIXES
 from stylepress.runtime.stylize import StylizeOptions, stylize
 
 REPORT = BenchOptions(plan=Plan(rounds=6, turn_s=0.15, warm_up=1), most_photos=3)

@@ -19,8 +19,8 @@ from stylepress.benchmarks.evidence.row import Row
 from stylepress.benchmarks.evidence.setting import TITLES, Setting, usual_backend, wxh
 from stylepress.benchmarks.quality.photos import unit
 from stylepress.benchmarks.quality.pixels import Picture, style_distance
+from stylepress.picture import read_picture
 from stylepress.runtime.bundle import read_bundle
-from stylepress.runtime.media.images import read_picture
 from stylepress.train.style_loss import StyleContentLoss
 
 SIZE, STEPS, RATE = (256, 256), 200, 0.03

@@ -23,9 +23,9 @@ from stylepress.benchmarks.quality.pixels import (
     style_distance,
 )
 from stylepress.benchmarks.timing.systems import Pixels, Run
+from stylepress.picture import read_picture
 from stylepress.replace import replacing_file
 from stylepress.runtime.bundle import read_bundle
-from stylepress.runtime.media.images import read_picture
 
 SIZE = (512, 512)
 STYLE_BAR, GRID_BAR, PSNR_BAR_DB, SIZE_BAR = 1.15, 1.1, 32.0, 1 / 12

@@ -12,11 +12,11 @@ from stylepress.benchmarks.quality.photos import Photo, read_photos
 from stylepress.benchmarks.timing.baselines import float_bundle
 from stylepress.benchmarks.timing.systems import Pixels, Run, opened
 from stylepress.errors import ArtifactError
+from stylepress.picture import PHOTO_SUFFIXES, read_picture
 from stylepress.progress import Progress
 from stylepress.runtime.backends import EngineOptions, missing
 from stylepress.runtime.bundle import Bundle, read_bundle
 from stylepress.runtime.machine import usable_cores
-from stylepress.runtime.media.images import PHOTO_SUFFIXES, read_picture
 
 Size = tuple[int, int]
 PHOTOS = 8

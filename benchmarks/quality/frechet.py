@@ -1,9 +1,8 @@
 """Frechet distance between two sets of feature vectors, taken as Gaussians, in float64.
 
 |m1 - m2|^2 + tr C1 + tr C2 - 2 tr (C1 C2)^(1/2), Dowson & Landau 1982. The last trace is the sum
-of the square roots of the eigenvalues of the symmetric C1^(1/2) C2 C1^(1/2); with fewer vectors
-than dimensions it is the nuclear norm of the product of the two centred matrices, which needs no
-covariance at all. No matrix square root by iteration, nothing complex, no epsilon.
+of the square roots of the eigenvalues of the symmetric C1^(1/2) C2 C1^(1/2): no matrix square root
+by iteration, nothing complex, no epsilon.
 """
 
 from __future__ import annotations
@@ -91,34 +90,8 @@ def frechet_distance(one: Moments, two: Moments) -> float:
     return Reference(one).distance(two)
 
 
-def few_distance(one: NDArray[np.floating], two: NDArray[np.floating]) -> float:
-    """Return the same of (N, d) and (M, d) vectors, without a (d, d) matrix: for N, M < d.
-
-    The eigenvalues of C1 C2 are the squared singular values of X1 X2^T, both centred and divided
-    by the root of count - 1; their roots sum to its nuclear norm.
-
-    Raises:
-        FrameError: of two dimensions, or a set of fewer than two.
-        VerificationError: negative beyond rounding.
-    """
-    first, second = _checked(one), _checked(two)
-    _same_dimension(first[0], second[0])
-    centred = []
-    for rows in (first, second):
-        if len(rows) < 2:
-            raise FrameError(
-                "One picture has no covariance. Give at least two pictures, better ten per feature."
-            )
-        centred.append((rows - rows.mean(0)) / np.sqrt(len(rows) - 1))
-    traces = sum(float(np.square(rows).sum()) for rows in centred)
-    cross = float(np.linalg.svd(centred[0] @ centred[1].T, compute_uv=False).sum())
-    return _distance(first.mean(0) - second.mean(0), traces, cross)
-
-
 def features_distance(one: NDArray[np.floating], two: NDArray[np.floating]) -> float:
-    """Return the Frechet distance of (N, d) and (M, d) vectors, in the form that is cheaper."""
-    if len(one) + len(two) < one.shape[-1]:
-        return few_distance(one, two)
+    """Return the Frechet distance of (N, d) and (M, d) vectors."""
     return frechet_distance(Moments.of(one), Moments.of(two))
 
 

@@ -14,9 +14,9 @@ from stylepress.artifact import file_digest
 from stylepress.benchmarks.part import FileFact
 from stylepress.benchmarks.quality.pixels import scaled
 from stylepress.errors import FrameError, RecipeError
+from stylepress.picture import LIMIT_PIXELS, PHOTO_SUFFIXES, read_picture
 from stylepress.progress import Progress
 from stylepress.runtime.bundle import Bundle
-from stylepress.runtime.media.images import LIMIT_PIXELS, PHOTO_SUFFIXES, read_picture
 
 Pixels = NDArray[np.uint8]
 
@@ -47,7 +47,7 @@ def read_style(path: Path) -> Style:
     Raises:
         FrameError: it cannot be read.
     """
-    pixels = read_picture(path).pixels
+    pixels = read_picture(path).on_white()
     return Style(FileFact(name=path.name, sha256=file_digest(path)), pixels)
 
 
@@ -91,7 +91,7 @@ def read_photos(
         if len(found) == limit:
             break
         try:
-            frame = fitted(read_picture(path).pixels, size)
+            frame = fitted(read_picture(path).on_white(), size)
         except FrameError as error:
             progress.warn(f"{path.name} is left out. {error}")
             continue

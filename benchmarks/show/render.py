@@ -186,8 +186,8 @@ def _judged(title: str, checks: Sequence[Check], *, judged: bool = True) -> Tabl
             *([signed(one.verdict or "")] if judged else []),
             one.change or "-",
             one.written(one.new),
-            one.written(one.base),
             *([one.limit_text or "-"] if judged else []),
+            one.written(one.base),
             one.remark,
         ]
         for one in checks
@@ -198,7 +198,7 @@ def _judged(title: str, checks: Sequence[Check], *, judged: bool = True) -> Tabl
             " p: how likely such pairs are when new is no worse than the floor (by how much two "
             "equal bundles differ), for all figures together (Holm); only a small one fails."
         )
-    heads = ["figure", *verdicts, "worse by", "new", "base", *limits, "remark"]
+    heads = ["figure", *verdicts, "worse by", "new", *limits, "base", "remark"]
     return Table(title, heads, rows, note)
 
 

@@ -15,9 +15,11 @@ import numpy as np
 from stylepress.benchmarks.timing.split import Pipeline
 from stylepress.benchmarks.timing.systems import Pixels
 from stylepress.errors import FrameError
-from stylepress.runtime.media.decoder import Reader, Shot, opened, to_rgb
+from stylepress.runtime.media.colour import to_rgb
+from stylepress.runtime.media.decoder import Reader, Shot
 from stylepress.runtime.media.encoder import Look, Quality, filming
 from stylepress.runtime.media.lanes import Stages
+from stylepress.runtime.media.streams import opened
 
 
 @contextmanager

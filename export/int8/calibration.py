@@ -84,7 +84,8 @@ class Seen:
         self.most = np.maximum(self.most, sizes.max(axis=1))
         self._make_room()
         density = (BINS / self.top)[:, None].astype(np.float32)
-        places = np.minimum((sizes * density).astype(np.int64), BINS - 1)
+        # A bin holds its upper end and not its lower, so that top itself lies in the last one.
+        places = np.maximum(np.ceil(sizes * density).astype(np.int64) - 1, 0)
         places += np.arange(channels)[:, None] * BINS
         self.counts += np.bincount(places.ravel(), minlength=self.counts.size).reshape(-1, BINS)
 

@@ -1,75 +1,53 @@
-"""The file that a stylized video is written into: one encoded picture stream, sound as it came."""
+"""The file that a stylized video is written into: one encoded picture stream, all else as it came."""
 
 from __future__ import annotations
 
-import io
 import math
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import MappingProxyType
 from typing import Literal
 
 import av
 import numpy as np
 from av.audio.stream import AudioStream
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
 from av.packet import Packet
-from av.stream import Stream
+from av.stream import AttachmentStream, Stream
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, VideoReformatter
+from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from stylepress.errors import OutputError, RecipeError
+from stylepress.picture import laid_on_white
+from stylepress.runtime.media.colour import CONVERTERS
+from stylepress.runtime.media.formats import (
+    FORMATS,
+    FRONT,
+    Format,
+    muxer_options,
+    needs_free_tags,
+    own_tags,
+    video_suffix,
+)
 from stylepress.runtime.media.lanes import padded
+from stylepress.runtime.media.sound import Carriage, SoundEncoder, add_sound, carriage
 
 Pixels = NDArray[np.uint8]
 Preset = Literal[
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
 ]
-Carried = Literal["copied", "encoded", "dropped"]
 
-PIXELS = "yuv420p"
+PIXELS, PIXELS_ALPHA = "yuv420p", "yuva420p"
 BT709 = 1  # the same number for matrix, transfer curve and primaries, and in libswscale
 FRAME_DURATION = 1 << 8  # AV_CODEC_FLAG_FRAME_DURATION: packets last as long as their frames
 # libswscale's AREA, FULL_CHR_H_INP and ACCURATE_RND: the mean of the pixels that share a sample.
 TO_YUV = 0x20 | 0x4000 | 0x40000
-SOUND_BITS = 192_000
-
-
-@dataclass(frozen=True, slots=True)
-class Format:
-    """How a container is written: FFmpeg's muxer, the encoders it takes, and its options.
-
-    ``refuses`` begins the names of codecs that it takes by the letter, but players do not.
-    """
-
-    muxer: str
-    picture: str
-    sound: str
-    options: Mapping[str, str] = field(default_factory=dict)
-    refuses: str | None = None
-
-
-# faststart: the index goes to the front, so that a browser plays before it has loaded everything.
-FRONT = MappingProxyType({"movflags": "+faststart"})
-FORMATS: Mapping[str, Format] = {
-    ".mp4": Format("mp4", "libx264", "aac", FRONT, refuses="pcm_"),
-    ".m4v": Format("mp4", "libx264", "aac", FRONT, refuses="pcm_"),
-    ".mov": Format("mov", "libx264", "aac", FRONT),
-    ".mkv": Format("matroska", "libx264", "aac"),
-    ".webm": Format("webm", "libvpx-vp9", "libopus"),
-}
-SUMS_DECODING_TIMES = frozenset(("mp4", "mov"))
-# Of the file the video came from; the muxer writes its own.
-MUXER_TAGS = frozenset(
-    ("major_brand", "minor_version", "compatible_brands", "encoder", "duration", "rotate")
-)
+COVERS = {"mjpeg": "jpeg", "png": "png"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,40 +83,50 @@ class Quality:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Size in pixels, clock and pixel shape of the pictures of a video."""
+    """Size in pixels, clock, pixel shape and transparency of the pictures of a video."""
 
     width: int
     height: int
     time_base: Fraction
     rate: Fraction
     aspect: Fraction | None = None
+    alpha: bool = False
 
 
 class Film:
     """One video file being written; not safe for two threads at once, ``to_yuv`` is."""
 
-    def __init__(self, container: OutputContainer, look: Look, *, form: Format) -> None:
-        """Take an opened, empty container."""
-        self.look = look
+    def __init__(
+        self, container: OutputContainer, look: Look, *, form: Format, free_tags: bool = False
+    ) -> None:
+        """Take an opened, empty container; ``free_tags`` says that it keeps tags of any name."""
+        self.look, self.form = look, form
         self.width, self.height = (side + side % 2 for side in (look.width, look.height))
-        self.carried: dict[int, Carried] = {}
-        self._form = form
+        self.laid_on_white = False
+        self._free_tags = free_tags
         self._container = container
         self._tracks: dict[int, Stream] = {}
-        self._converters = _Converters()
+        self._sounds: dict[int, SoundEncoder] = {}
         self._reached: dict[int, int] = {}
         self._begin: int | None = None
         self._first_dts: int | None = None
         self._end = 0
 
-    def add_pictures(self, quality: Quality, *, threads: int, tags: Mapping[str, str]) -> None:
+    @property
+    def damaged_sound(self) -> int:
+        """How many packets of sound could not be decoded or encoded."""
+        return sum(sound.damaged for sound in self._sounds.values())
+
+    def add_pictures(
+        self, quality: Quality, *, threads: int, tags: Mapping[str, str], disposition: int = 0
+    ) -> None:
         """Declare the picture stream; sides are made even by repeating the last row or column."""
-        look, encoder = self.look, self._form.picture
+        look, encoder = self.look, self.form.picture
         stream = self._container.add_stream(encoder, rate=look.rate)
         assert isinstance(stream, VideoStream)
         context = stream.codec_context
         context.width, context.height = self.width, self.height
-        context.pix_fmt = PIXELS
+        context.pix_fmt = PIXELS_ALPHA if self._keeps_alpha else PIXELS
         context.time_base = stream.time_base = look.time_base
         context.sample_aspect_ratio = look.aspect or Fraction(1, 1)
         context.colorspace = context.color_primaries = context.color_trc = BT709
@@ -146,26 +134,74 @@ class Film:
         context.thread_count = threads
         context.flags |= FRAME_DURATION
         context.options = quality.options(encoder)
-        stream.metadata.update(_own_tags(tags))
+        if self._keeps_alpha:
+            context.options |= {"auto-alt-ref": "0"}  # libvpx refuses both together
+            stream.metadata["alpha_mode"] = "1"
+        stream.metadata.update(own_tags(tags, self.form))
+        stream.disposition = disposition  # type: ignore[assignment]
         self._pictures = stream
         self.threads = threads
 
-    def add_track(self, track: Stream) -> Carried:
-        """Declare a sound or subtitle stream: copied if the container takes it, else encoded."""
-        carried = carriage(track, self._form)
-        if carried == "copied":
-            self._tracks[track.index] = self._container.add_stream_from_template(track)
-        elif carried == "encoded":
-            self._tracks[track.index] = _encoder(self._container, track, self._form.sound)
-        if carried != "dropped":
-            self._tracks[track.index].metadata.update(_own_tags(track.metadata))
-        self.carried[track.index] = carried
-        return carried
+    def add_track(self, track: Stream) -> Carriage:
+        """Declare sound, subtitles or a cover: copied if the container takes it, else encoded."""
+        fate = carriage(track, self.form)
+        if fate.how == "dropped":
+            return fate
+        if fate.how == "copied":
+            stream = self._container.add_stream_from_template(track)
+        else:
+            assert isinstance(track, AudioStream)
+            stream = add_sound(self._container, self.form.sound, fate.rate, fate.layout)
+            self._sounds[track.index] = SoundEncoder(track, stream)
+        stream.metadata.update(own_tags(track.metadata, self.form))
+        stream.disposition = track.disposition
+        self._tracks[track.index] = stream
+        return fate
 
-    def to_yuv(self, pixels: Pixels) -> VideoFrame:
-        """Turn (H, W, 3) uint8 sRGB into a frame for the encoder: 4:2:0, BT.709, 16..235."""
+    def add_cover(self, cover: Stream, data: bytes) -> bool:
+        """Put in a still picture that stands for the video; say whether the container holds it."""
+        if self.form.attachments:
+            kind = COVERS.get(cover.codec_context.name)
+            if kind is not None:
+                self._container.add_attachment(f"cover.{kind}", f"image/{kind}", data)
+            return kind is not None
+        # MP4 has a place for it in the same list as for the tags of fixed names.
+        holds = self.form.muxer == "mp4" and not self._free_tags
+        return holds and self.add_track(cover).how == "copied"
+
+    def add_attachments(self, attachments: Sequence[AttachmentStream]) -> list[str]:
+        """Put files in; return the names of those that the container cannot hold."""
+        if not self.form.attachments:
+            return [each.name or "?" for each in attachments]
+        for each in attachments:
+            self._container.add_attachment(
+                each.name or "?", each.mimetype or "application/octet-stream", each.data
+            )
+        return []
+
+    def add_chapters(self, container: InputContainer, begin: Fraction) -> None:
+        """Take over the chapters of a source whose time 0 was at ``begin``, in seconds."""
+        chapters = container.chapters()
+        for chapter in chapters:
+            late = round(begin / (chapter["time_base"] or 1))
+            chapter["start"] = max(0, chapter["start"] - late)
+            chapter["end"] = max(0, chapter["end"] - late)
+        if chapters:
+            self._container.set_chapters(chapters)
+
+    @property
+    def _keeps_alpha(self) -> bool:
+        return self.look.alpha and self.form.alpha
+
+    def to_yuv(self, pixels: Pixels, alpha: Pixels | None = None) -> VideoFrame:
+        """Turn (H, W, 3) uint8 sRGB into a frame for the encoder: 4:2:0, BT.709, 16..235.
+
+        ``alpha``, (H, W) uint8, is kept where the container holds it; elsewhere white is behind.
+        """
+        if alpha is not None and not self._keeps_alpha:
+            pixels, self.laid_on_white = laid_on_white(pixels, alpha), True
         even = np.ascontiguousarray(padded(pixels, 1, multiple=2))
-        frame = self._converters.reformatter.reformat(
+        frame = CONVERTERS.reformatter.reformat(
             VideoFrame.from_numpy_buffer(even, format="rgb24"),
             format=PIXELS,
             src_color_range=ColorRange.JPEG,
@@ -174,6 +210,8 @@ class Film:
             interpolation=TO_YUV,
             threads=1,
         )
+        if self._keeps_alpha:
+            frame = _with_alpha(frame, alpha)
         frame.colorspace = frame.color_primaries = frame.color_trc = BT709
         return frame
 
@@ -195,14 +233,13 @@ class Film:
         track = self._tracks.get(index)
         if track is None:
             return
-        if self.carried[index] == "copied":
-            self._forward(packet, track)
-            packet.stream = track
-            self._container.mux(packet)
-        elif isinstance(track, AudioStream):
-            with suppress(FFmpegError):  # a damaged packet of sound is a gap in it
-                for frame in packet.decode():
-                    self._container.mux(track.encode(frame))  # type: ignore[arg-type]
+        if sound := self._sounds.get(index):
+            for encoded in sound(packet):
+                self._container.mux(encoded)
+            return
+        self._forward(packet, track)
+        packet.stream = track
+        self._container.mux(packet)
 
     def _forward(self, packet: Packet[Stream], track: Stream) -> None:
         # Muxers refuse a track whose time does not run forward, in ticks of their own.
@@ -217,11 +254,11 @@ class Film:
 
     def finish(self) -> None:
         """Encode what is still under way."""
-        for index, track in self._tracks.items():
-            if self.carried[index] == "encoded" and isinstance(track, AudioStream):
-                self._container.mux(track.encode(None))
+        for sound in self._sounds.values():
+            for encoded in sound(None):
+                self._container.mux(encoded)
         last = self._pictures.encode(None)
-        if last and self._form.muxer in SUMS_DECODING_TIMES:
+        if last and self.form.muxer in FRONT:
             self._stretch(last[-1])
         self._mux(last)
 
@@ -232,11 +269,22 @@ class Film:
         packet.duration = max(1, self._end - self._begin - (packet.dts - self._first_dts))
 
 
-class _Converters(threading.local):
-    """One libswscale context for each thread: they are not safe to share."""
-
-    def __init__(self) -> None:
-        self.reformatter = VideoReformatter()
+def _with_alpha(frame: VideoFrame, alpha: Pixels | None) -> VideoFrame:
+    """Copy a 4:2:0 frame into one with a fourth plane; None is opaque."""
+    both = VideoFrame(frame.width, frame.height, PIXELS_ALPHA)
+    opacity = np.full((frame.height, frame.width), 255, np.uint8)
+    if alpha is not None:
+        opacity = padded(alpha[..., None], 1, multiple=2)[..., 0]
+    for plane, source in zip(both.planes, (*frame.planes, None), strict=True):
+        rows = opacity
+        if source is not None:
+            rows = np.frombuffer(memoryview(source), np.uint8).reshape(-1, source.line_size)[
+                :, : source.width
+            ]
+        wide = np.zeros((plane.height, plane.line_size), np.uint8)
+        wide[:, : plane.width] = rows[: plane.height]
+        plane.update(wide.tobytes())
+    return both
 
 
 @contextmanager
@@ -248,13 +296,15 @@ def filming(path: Path, look: Look, *, tags: Mapping[str, str], target: Path) ->
     Raises:
         OutputError: the suffix is none of FORMATS, or FFmpeg cannot write there.
     """
-    form = FORMATS[video_suffix(target)]
+    form, kept = FORMATS[video_suffix(target)], own_tags(tags)
+    free_tags = needs_free_tags(form, kept)
+    options = muxer_options(form, free_tags=free_tags)
     with (
         translated(target),
-        av.open(f"file:{path}", "w", format=form.muxer, options=dict(form.options)) as container,
+        av.open(f"file:{path}", "w", format=form.muxer, options=options) as container,
     ):
-        container.metadata.update(_own_tags(tags))
-        yield Film(container, look, form=form)
+        container.metadata.update(kept)
+        yield Film(container, look, form=form, free_tags=free_tags)
 
 
 @contextmanager
@@ -269,56 +319,3 @@ def translated(path: Path) -> Iterator[None]:
             f"{path} cannot be encoded ({error.strerror}). "
             f"Try another suffix, e.g. {path.with_suffix('.mkv').name}."
         ) from error
-
-
-def video_suffix(path: Path) -> str:
-    """Return the suffix of ``path`` in lower case.
-
-    Raises:
-        OutputError: it names no container that videos are written in.
-    """
-    suffix = path.suffix.lower()
-    if suffix not in FORMATS:
-        raise OutputError(
-            f"{path} does not end in the name of a video format written here. "
-            f"End it in one of {', '.join(FORMATS)}."
-        )
-    return suffix
-
-
-def carriage(track: Stream, form: Format) -> Carried:
-    """Find out what a container does with a track, by asking its muxer for a header in memory."""
-    name = track.codec_context.name
-    refused = form.refuses is not None and name.startswith(form.refuses)
-    kinds: Sequence[Carried] = ("encoded",) if refused else ("copied", "encoded")
-    for kind in kinds:
-        try:
-            with av.open(io.BytesIO(), "w", format=form.muxer) as trial:
-                if kind == "copied":
-                    trial.add_stream_from_template(track)
-                else:
-                    _encoder(trial, track, form.sound)
-                trial.start_encoding()
-        except (FFmpegError, ValueError, TypeError):
-            continue
-        return kind
-    return "dropped"
-
-
-def _encoder(container: OutputContainer, track: Stream, encoder: str) -> AudioStream:
-    if not isinstance(track, AudioStream):
-        raise TypeError(f"a {track.type} stream is not encoded")
-    rate = 48_000 if encoder == "libopus" else track.codec_context.sample_rate
-    layout = track.codec_context.layout.name
-    if layout.endswith(
-        "channels"
-    ):  # of old files: a number of channels, and no word where they are
-        layout = "mono" if track.codec_context.layout.nb_channels == 1 else "stereo"
-    made = container.add_stream(encoder, rate=rate, layout=layout)
-    assert isinstance(made, AudioStream)
-    made.codec_context.bit_rate = SOUND_BITS
-    return made
-
-
-def _own_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    return {key: value for key, value in tags.items() if key.lower() not in MUXER_TAGS}

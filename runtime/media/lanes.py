@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 STRENGTH = "strength"
 """The control that says how much of the style to apply, where a graph has it."""
+MOST_LIGHT = 1024
+"""Packets of sound and the like that wait for their turn, at most."""
 
 Taken = TypeVar("Taken")
 Made = TypeVar("Made")
@@ -107,30 +109,44 @@ def padded(frame: Pixels, least: int, *, multiple: int = 1) -> Pixels:
 
 @contextmanager
 def ordered(
-    source: Iterator[Taken], work: Callable[[Taken], Made], *, workers: int, ahead: int
+    source: Iterator[Taken],
+    work: Callable[[Taken], Made],
+    *,
+    workers: int,
+    ahead: int,
+    light: Callable[[Taken], bool] = lambda item: False,
 ) -> Iterator[Iterator[Made]]:
     """Yield ``work(item)`` of every item, in the order of ``source``, made by several threads.
 
     ``source`` is read in a thread of its own, at most ``ahead`` items before the one that is
-    taken. The first exception of ``source`` or ``work`` is raised in its place in the order.
-    Leaving the block ends every thread, also when items are left over.
+    taken. Items that are ``light`` need hardly any work: the reading thread does it, and up to
+    ``MOST_LIGHT`` of them wait beside the others, so that they take no room from those. The first
+    exception of ``source`` or ``work`` is raised in its place in the order. Leaving the block ends
+    every thread, also when items are left over.
     """
-    line: queue.SimpleQueue[Future[Made] | None] = queue.SimpleQueue()
-    room = threading.Semaphore(ahead)
+    line: queue.SimpleQueue[tuple[Future[Made], threading.Semaphore] | None] = queue.SimpleQueue()
+    heavy_room, light_room = threading.Semaphore(ahead), threading.Semaphore(MOST_LIGHT)
     left = threading.Event()
 
     def read() -> None:
         try:
             for item in source:
+                room = light_room if light(item) else heavy_room
                 room.acquire()
                 if left.is_set():
                     return
-                line.put(pool.submit(work, item))
+                if room is light_room:
+                    future = Future[Made]()
+                    future.set_result(work(item))
+                else:
+                    future = pool.submit(work, item)
+                line.put((future, room))
         finally:
             line.put(None)
 
     def results() -> Iterator[Made]:
-        while (future := line.get()) is not None:
+        while (entry := line.get()) is not None:
+            future, room = entry
             yield future.result()
             room.release()
         reading.result()
@@ -142,6 +158,7 @@ def ordered(
             yield results()
         finally:
             left.set()
-            room.release()
+            heavy_room.release()
+            light_room.release()
             wait([reading])
             pool.shutdown(wait=True, cancel_futures=True)

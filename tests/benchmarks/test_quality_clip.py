@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stylepress.benchmarks.quality.motion.camera import warp_error
-from stylepress.benchmarks.quality.motion.clip import Clip, chord, make_clip, read_truth
+from stylepress.benchmarks.quality.motion.clip import Clip, chord, make_clip
 from stylepress.errors import FrameError
 
 SIZE = (96, 128)
@@ -54,17 +54,6 @@ def test_a_clip_without_sound_has_no_audio_stream(photo: Path, tmp_path: Path) -
     silent = make_clip([photo], tmp_path / "a.mp4", seconds=0.2, size=SIZE, sound=False)
     with av.open(str(silent.path)) as container:
         assert not container.streams.audio
-
-
-def test_truth_read_back_is_the_truth_written(clip: Clip) -> None:
-    again = read_truth(clip.path)
-    assert np.array_equal(again.affines, clip.affines)
-    assert (again.size, again.fps, again.cuts) == (SIZE, 20, (10,))
-
-
-def test_a_clip_without_truth_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FrameError, match="Make the clip again"):
-        read_truth(tmp_path / "none.mp4")
 
 
 def test_the_truth_explains_the_encoded_clip_but_not_across_its_cut(clip: Clip) -> None:

@@ -27,7 +27,6 @@ from stylepress.benchmarks.quality.features.handcrafted import (
     golden_picture,
     handcrafted,
 )
-from stylepress.benchmarks.quality.features.inception import InceptionExtractor
 from stylepress.benchmarks.quality.features.onnx_extractor import OnnxExtractor
 from stylepress.benchmarks.quality.features.preprocessing import prepared
 from stylepress.benchmarks.quality.result import FrechetDrift
@@ -37,7 +36,6 @@ from stylepress.errors import (
     BackendError,
     CheckpointError,
     FrameError,
-    RecipeError,
     VerificationError,
 )
 
@@ -136,8 +134,6 @@ def test_an_inception_file_with_another_digest_is_refused(tmp_path: Path) -> Non
     torch.save({"fc.weight": torch.zeros(2)}, path)
     with pytest.raises(CheckpointError, match="may not be called FID"):
         open_extractor(path)
-    with pytest.raises(RecipeError, match="No FID is defined"):
-        InceptionExtractor(path, preprocessing="clean-imagenet")
 
 
 def averaging(path: Path, size: tuple[int | str, int | str] = ("h", "w")) -> Path:
@@ -185,28 +181,11 @@ def test_each_preprocessing_has_its_own_values_and_keeps_an_even_picture_even() 
     even = np.full((30, 40, 3), 64, np.uint8)
     expected = {
         "clean": -0.5,
-        "tf1": -0.5,
-        "pytorch-fid-0.3": 2 * 64 / 255 - 1,
         "clean-unit": 64 / 255,
     }
     for way, value in expected.items():
         np.testing.assert_allclose(prepared(even, way, (29, 31)), value, atol=1e-6)  # type: ignore[arg-type]
     assert prepared(even, "native", (9, 9)).shape == (3, 30, 40)
-
-
-def test_pytorch_fid_resizes_as_torch_does() -> None:
-    one = picture(size=(37, 53))
-    image = torch.from_numpy(one).permute(2, 0, 1)[None].float() / 255
-    wanted = torch.nn.functional.interpolate(image, size=(64, 24), mode="bilinear")
-    seen = prepared(one, "pytorch-fid-0.3", (64, 24))
-    np.testing.assert_allclose(seen, 2 * wanted[0].numpy() - 1, atol=1e-5)
-
-
-def test_tensorflow_1_resizes_without_half_pixel_centres() -> None:
-    """At twice the size, every other pixel is one of the old ones."""
-    one = picture(size=(8, 8))
-    seen = prepared(one, "tf1", (16, 16))[:, ::2, ::2]
-    np.testing.assert_allclose(128 * seen + 128, one.transpose(2, 0, 1), atol=1e-4)
 
 
 def test_without_a_file_the_extractor_is_the_one_that_needs_none() -> None:

@@ -162,7 +162,7 @@ def test_a_cast_is_judged_apart_from_all_that_a_distance_adds_up(levels: int, ve
         progress=Silent(),
     )
     (check,) = (one for one in made.checks if one.key == "drift_cast_levels")
-    assert check.value == pytest.approx(levels)
+    assert check.new == pytest.approx(levels)
     assert check.verdict == verdict
 
 

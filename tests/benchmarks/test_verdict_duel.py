@@ -6,12 +6,12 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.gate import USUAL
-from stylepress.benchmarks.verdict import session
 from stylepress.benchmarks.verdict.comparison import Comparison
 from stylepress.benchmarks.verdict.duel import duel, lone
 from stylepress.benchmarks.verdict.measures import MEASURES, pairs_of
@@ -133,7 +133,7 @@ def test_complete_measures_what_would_not_change_the_verdict(
     assert len(machine.asked) == 16
 
 
-def _fields(plan: PairPlan) -> dict[str, object]:
+def _fields(plan: PairPlan) -> dict[str, Any]:
     return {name: getattr(plan, name) for name in plan.__slots__}
 
 
@@ -141,7 +141,7 @@ def _fields(plan: PairPlan) -> dict[str, object]:
 def instant(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """What was waited, without waiting."""
     waited: list[float] = []
-    monkeypatch.setattr(session.time, "sleep", waited.append)
+    monkeypatch.setattr("stylepress.benchmarks.verdict.session.time.sleep", waited.append)
     return waited
 
 

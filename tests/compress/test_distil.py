@@ -9,24 +9,29 @@ from PIL import Image
 from torch import Tensor, nn
 
 from stylepress.artifact import Artifact
-from stylepress.compress.distil import (
-    DistilOptions,
-    Pool,
-    Teacher,
-    distil,
+from stylepress.compress.distil import Teacher, distil_student, save_student
+from stylepress.compress.pool import Pool
+from stylepress.compress.terms import (
+    Comparison,
+    Term,
+    feature_distance,
     frame_distance,
     grid_pattern,
-    save_student,
     unsteadiness,
 )
-from stylepress.errors import CheckpointError, RecipeError
+from stylepress.errors import RecipeError
+from stylepress.ports import Port
 from stylepress.progress import Silent
-from stylepress.train.loop import STATE, LoopOptions, Run
+from stylepress.steps import DistilStep
 from stylepress.train.photos import Photos
-from stylepress.train.student import StudentSize, student_from
-from stylepress.train.weights.checkpoint import read_checkpoint
+from stylepress.train.student import IMAGE, StudentSize
+from stylepress.train.trainer.plan import Session
+from stylepress.train.trainer.state import STATE
+from stylepress.train.weights.checkpoint import load_network
 
-UNIT = TensorSpec("image", ("batch", 3, "height", "width"), "float32", -1.0, 1.0)
+UNIT = Port(
+    name="image", shape=("batch", 3, "height", "width"), dtype="float32", low=-1.0, high=1.0
+)
 SIZE = StudentSize(width=8, blocks=1, half=8)
 
 
@@ -56,10 +61,9 @@ def photos(tmp_path: Path) -> Photos:
     return Photos.below(folder, Silent())
 
 
-def options(steps: int = 60, **changes: float | tuple[str, ...]) -> DistilOptions:
-    loop = LoopOptions(steps, batch=2, learning_rate=0.01, seed=3, save_every=10)
-    settings = {"crop_px": 64, "pool": 4, "pool_px": 72, **changes}
-    return DistilOptions(loop=loop, **settings)  # type: ignore[arg-type]
+def a_step(steps: int = 60, **changes: float | tuple[str, ...]) -> DistilStep:
+    settings = {"crop_px": 64, "pool": 4, "pool_px": 72, "save_every": 10, **changes}
+    return DistilStep(steps=steps, batch=2, learning_rate=0.01, seed=3, **settings)  # type: ignore[arg-type]
 
 
 def test_a_student_learns_what_its_teacher_does(tmp_path: Path, photos: Photos) -> None:
@@ -67,9 +71,10 @@ def test_a_student_learns_what_its_teacher_does(tmp_path: Path, photos: Photos) 
     image = photos.crop(torch.Generator().manual_seed(9), 64)[None]
 
     def gap(steps: int) -> float:
-        run = Run(tmp_path / str(steps), Silent())
-        frame_only = options(steps, style_weight=0.0, content_weight=0.0, grid_weight=0.0)
-        student, _ = distil(teacher, photos, SIZE, frame_only, run)
+        frame_only = a_step(steps, style_weight=0.0, content_weight=0.0, grid_weight=0.0)
+        student, _ = distil_student(
+            teacher, photos, SIZE, frame_only, Session(tmp_path / str(steps))
+        )
         with torch.no_grad():
             return float(frame_distance((student(image * 255 - 128) + 128) / 255, 1 - image))
 
@@ -80,7 +85,7 @@ def test_a_resumed_distillation_ends_where_the_undisturbed_one_ends(
     tmp_path: Path, photos: Photos
 ) -> None:
     teacher = Teacher(Negative(), UNIT)
-    whole, _ = distil(teacher, photos, SIZE, options(20), Run(tmp_path / "a", Silent()))
+    whole, _ = distil_student(teacher, photos, SIZE, a_step(20), Session(tmp_path / "a"))
 
     class CutOffError(Exception):
         pass
@@ -90,33 +95,73 @@ def test_a_resumed_distillation_ends_where_the_undisturbed_one_ends(
 
         def advance(self, steps: int = 1, note: str = "") -> None:
             self.steps += steps
-            if self.steps == 14:
+            if self.steps == 4 + 14:  # of the pool, of the training
                 raise CutOffError
 
     with pytest.raises(CutOffError):
-        distil(teacher, photos, SIZE, options(20), Run(tmp_path / "b", Cut()))
+        distil_student(teacher, photos, SIZE, a_step(20), Session(tmp_path / "b", progress=Cut()))
     assert (tmp_path / "b" / STATE).exists()
-    again = Run(tmp_path / "b", Silent(), resume=True)
-    resumed, _ = distil(teacher, photos, SIZE, options(20), again)
+    again = Session(tmp_path / "b", resume=True)
+    resumed, _ = distil_student(teacher, photos, SIZE, a_step(20), again)
     for key, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[key])
 
 
-def test_the_teacher_draws_each_picture_of_the_pool_once(photos: Photos) -> None:
+def pool(module: nn.Module, photos: Photos, folder: Path, *, first: int = 0) -> Pool:
+    drawn = Pool(Teacher(module, UNIT), photos, a_step(40), Session(folder))
+    drawn.draw(first)
+    return drawn
+
+
+def test_the_teacher_draws_each_picture_once_and_only_what_will_be_looked_at(
+    tmp_path: Path, photos: Photos
+) -> None:
     module = Negative()
     calls: list[int] = []
     module.register_forward_hook(lambda _m, _i, output: calls.append(len(output)))
-    pool = Pool(Teacher(module, UNIT), photos, options(), seed=1)
+    pictures = pool(module, photos, tmp_path)
     for seed in range(40):
-        pool.batch([torch.Generator().manual_seed(seed)])
+        pictures.cut(torch.Generator().manual_seed(seed))
     assert sum(calls) == 4
+    calls.clear()
+    pool(module, photos, tmp_path, first=39)
+    assert 1 <= sum(calls) <= 2
 
 
-def test_a_pair_shows_the_same_place(photos: Photos) -> None:
-    pool = Pool(Teacher(Negative(), UNIT), photos, options(), seed=1)
-    content, target = pool.batch([torch.Generator().manual_seed(n) for n in range(3)])
-    assert content.shape == (3, 3, 64, 64)
-    assert torch.allclose(content, 1 - target, atol=1.01 / 255)
+def test_the_pictures_lie_on_disk_and_are_gone_at_the_end(tmp_path: Path, photos: Photos) -> None:
+    pictures = pool(Negative(), photos, tmp_path)
+    assert pictures.path.stat().st_size == 4 * 6 * 72 * 72
+    pictures.close()
+    assert list(tmp_path.glob("pictures*")) == []
+    distil_student(Teacher(Negative(), UNIT), photos, SIZE, a_step(2), Session(tmp_path))
+    assert list(tmp_path.glob("pictures*")) == []
+
+
+def test_a_pair_shows_the_same_place(tmp_path: Path, photos: Photos) -> None:
+    pictures = pool(Negative(), photos, tmp_path)
+    for seed in range(5):
+        (pair,) = pictures.cut(torch.Generator().manual_seed(seed))
+        assert pair.shape == (6, 64, 64)
+        assert (pair[:3].int() + pair[3:].int() - 255).abs().max() <= 1
+
+
+def test_a_term_more_is_one_function(tmp_path: Path, photos: Photos) -> None:
+    def darkness(comparison: Comparison) -> Tensor:
+        return comparison.output.mean()
+
+    extra = [Term("darkness", lambda step, _: 2 * step.frame_weight, darkness)]
+    session = Session(tmp_path)
+    _, summary = distil_student(
+        Teacher(Negative(), UNIT), photos, SIZE, a_step(4), session, extra=extra
+    )
+    assert {"frame", "style", "content", "grid", "noise", "range", "darkness"} == set(summary.terms)
+
+
+def test_the_feature_distance_of_a_batch_is_the_mean_of_its_pictures() -> None:
+    guesses, features = torch.rand(2, 4, 5, 6, 6)
+    alone = [feature_distance([g[None]], [f[None]]) for g, f in zip(guesses, features, strict=True)]
+    together = feature_distance([guesses], [features])
+    assert torch.allclose(together, torch.stack(alone).mean())
 
 
 def test_a_tapped_layer_is_learnt_too(tmp_path: Path, photos: Photos) -> None:
@@ -129,17 +174,18 @@ def test_a_tapped_layer_is_learnt_too(tmp_path: Path, photos: Photos) -> None:
         def add_image(self, tag: str, img_tensor: Tensor, global_step: int) -> None:
             assert img_tensor.shape == (3, 64, 128)
 
-    chosen = options(30, feature_weight=1.0, taps=("flip",))
-    run = Run(tmp_path / "taps", Silent(), board=Board())
-    distil(Teacher(Negative(), UNIT), photos, SIZE, chosen, run)
+    chosen = a_step(30, feature_weight=1.0, taps=("flip",))
+    distil_student(
+        Teacher(Negative(), UNIT), photos, SIZE, chosen, Session(tmp_path, board=Board())
+    )
     features = [row["loss/features"] for row in seen if "loss/features" in row]
     assert np.mean(features[-5:]) < np.mean(features[:5])
 
 
 def test_a_tap_that_is_not_there_names_what_is(tmp_path: Path, photos: Photos) -> None:
-    chosen = options(2, feature_weight=1.0, taps=("nowhere",))
+    chosen = a_step(2, feature_weight=1.0, taps=("nowhere",))
     with pytest.raises(RecipeError, match=r"'nowhere'.*flip"):
-        distil(Teacher(Negative(), UNIT), photos, SIZE, chosen, Run(tmp_path, Silent()))
+        distil_student(Teacher(Negative(), UNIT), photos, SIZE, chosen, Session(tmp_path))
 
 
 @pytest.mark.parametrize("shift", [(0, 0), (3, 1), (16, 16)])
@@ -170,14 +216,13 @@ def test_a_grid_is_seen_and_a_shade_is_not() -> None:
 
 
 def test_a_saved_student_comes_back_equal(tmp_path: Path, photos: Photos) -> None:
-    run = Run(tmp_path / "run", Silent())
-    net, loss = distil(Teacher(Negative(), UNIT), photos, SIZE, options(4), run)
-    save_student(net, tmp_path / "s", name="s", options=options(4), parent="x", loss=loss)
-    artifact = Artifact.load(tmp_path / "s")
-    family, config, state = read_checkpoint(artifact)
-    assert family == "student"
-    again = student_from(config, state)
+    session = Session(tmp_path / "run")
+    net, summary = distil_student(Teacher(Negative(), UNIT), photos, SIZE, a_step(4), session)
+    save_student(net, tmp_path / "s", name="s", step=a_step(4), parent="x", summary=summary)
+    again = load_network(tmp_path / "s")
+    assert (again.family, again.image) == ("student", IMAGE)
     image = torch.rand(1, 3, 20, 20)
-    assert torch.equal(again(image), net(image))
-    with pytest.raises(CheckpointError, match="does not fit"):
-        student_from({**config, "width": 16}, state)
+    assert torch.equal(again.module(image), net(image))
+    made_by = Artifact.load(tmp_path / "s").made_by
+    assert (made_by["step"], made_by["pool"]) == ("distil", 4)
+    assert "photos" not in made_by

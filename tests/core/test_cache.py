@@ -10,29 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from stylepress.lock import locked
 
 from stylepress.artifact import Artifact
 from stylepress.cache import Cache, build_key, cached, code_version, content_digest, copied
 from stylepress.errors import ArtifactError, OutputError, RecipeError
-from stylepress.progress import Silent
+from tests.frames import Heard
 
 KEY = "a" * 64
 Build = Callable[[Path], Artifact]
-
-
-class Heard(Silent):
-    """A Progress that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-        self.warned: list[str] = []
-
-    def say(self, message: str) -> None:
-        self.said.append(message)
-
-    def warn(self, message: str) -> None:
-        self.warned.append(message)
 
 
 class Builder:
@@ -69,7 +54,7 @@ def test_the_second_build_does_no_work(store: Cache, tmp_path: Path) -> None:
     first, reused_first = make(store, tmp_path / "one", build)
     second, reused_second = make(store, tmp_path / "two", build)
     assert (build.built, reused_first, reused_second) == (1, False, True)
-    assert first.record() == second.record() == Artifact.load(tmp_path / "two").record()
+    assert first.manifest == second.manifest == Artifact.load(tmp_path / "two").manifest
 
 
 def test_what_stands_in_its_place_already_is_not_written_again(
@@ -154,7 +139,7 @@ def test_the_least_used_entries_give_way(tmp_path: Path) -> None:
 def test_an_entry_that_somebody_works_on_is_not_removed(tmp_path: Path) -> None:
     store = Cache(tmp_path / "cache", limit_bytes=0)
     Cache(store.folder).store(KEY, Builder()(tmp_path / "made"))
-    with locked(store.lock_path(KEY)):
+    with store.locked(KEY):
         store.trim()
         assert store.size_bytes() > 0
     store.trim()
@@ -165,6 +150,33 @@ def test_what_is_larger_than_the_whole_cache_is_not_kept(tmp_path: Path) -> None
     store = Cache(tmp_path / "cache", limit_bytes=3)
     store.store(KEY, Builder()(tmp_path / "made"))
     assert store.size_bytes() == 0
+
+
+def test_records_give_way_too_and_engines_count(tmp_path: Path) -> None:
+    store = Cache(tmp_path / "cache", limit_bytes=300)
+    for age, key in enumerate(letter * 64 for letter in "abc"):
+        store.remember(key, {"text": "x" * 100})
+        os.utime(store.folder / "records" / key[:2] / f"{key}.json", (1000 + age, 1000 + age))
+    store.trim()
+    assert [store.recall(letter * 64) is not None for letter in "abc"] == [False, True, True]
+
+
+@pytest.mark.parametrize("where", ["artifacts", "records"])
+def test_what_a_killed_process_left_is_removed_once_it_is_nobody_s(
+    where: str, tmp_path: Path
+) -> None:
+    store = Cache(tmp_path / "cache")
+    store.store(KEY, Builder()(tmp_path / "made"))
+    beside = store.folder / where / KEY[:2]
+    beside.mkdir(parents=True, exist_ok=True)
+    names = {"artifacts": f".{KEY}.0123abcd.{{}}", "records": f".{KEY}.0123abcd.{{}}.json"}
+    old, fresh = (beside / names[where].format(end) for end in ("part", "old"))
+    for leftover in (old, fresh):
+        leftover.write_text("half") if where == "records" else leftover.mkdir()
+    os.utime(old, (1000, 1000))
+    store.trim()
+    assert (old.exists(), fresh.exists()) == (False, True)
+    assert store.lookup(KEY, "bundle")
 
 
 def test_two_builders_of_the_same_wait_for_each_other(store: Cache, tmp_path: Path) -> None:
@@ -193,12 +205,12 @@ def test_two_builders_of_the_same_wait_for_each_other(store: Cache, tmp_path: Pa
 
 def test_a_lock_is_free_again_when_its_holder_is_killed(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from stylepress.lock import locked\n"
-        "with locked(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+        "import sys; from pathlib import Path; from stylepress.cache import Cache\n"
+        "with Cache(Path(sys.argv[1])).locked('k'): print('held', flush=True); sys.stdin.read()"
     )
     root = Path(__file__).parents[2]
     holder = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path / "lock")],
+        [sys.executable, "-c", code, str(tmp_path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd=root,
@@ -206,11 +218,11 @@ def test_a_lock_is_free_again_when_its_holder_is_killed(tmp_path: Path) -> None:
     with holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        with locked(tmp_path / "lock", wait=False) as held:
+        with Cache(tmp_path).locked("k", wait=False) as held:
             assert not held
         holder.kill()
         holder.wait()
-        with locked(tmp_path / "lock", wait=False) as held:
+        with Cache(tmp_path).locked("k", wait=False) as held:
             assert held
 
 
@@ -223,19 +235,21 @@ def test_a_copy_over_something_else_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_key_depends_on_all_that_decides_and_on_no_order_of_keys() -> None:
-    key = build_key(["p"], {"a": 1, "b": 2.5}, "code")
-    assert key == build_key(["p"], {"b": 2.5, "a": 1}, "code")
+    step = {"a": 1, "b": 2.5}
+    key = build_key(["p"], step, "code", {"torch": "2"})
+    assert key == build_key(["p"], {"b": 2.5, "a": 1}, "code", {"torch": "2"})
     others = [
-        build_key(["q"], {"a": 1, "b": 2.5}, "code"),
-        build_key(["p"], {"a": 1, "b": 2.6}, "code"),
-        build_key(["p"], {"a": 1, "b": 2.5}, "other"),
-        build_key([], {"a": 1, "b": 2.5}, "code"),
+        build_key(["q"], step, "code", {"torch": "2"}),
+        build_key(["p"], {"a": 1, "b": 2.6}, "code", {"torch": "2"}),
+        build_key(["p"], step, "other", {"torch": "2"}),
+        build_key(["p"], step, "code", {"torch": "2.1"}),
+        build_key([], step, "code", {"torch": "2"}),
     ]
-    assert len({key, *others}) == 5
+    assert len({key, *others}) == 6
 
 
 def test_the_order_of_parents_matters() -> None:
-    assert build_key(["p", "q"], {}, "c") != build_key(["q", "p"], {}, "c")
+    assert build_key(["p", "q"], {}, "c", {}) != build_key(["q", "p"], {}, "c", {})
 
 
 def test_each_room_has_its_own_code_version() -> None:

@@ -6,13 +6,14 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import helper, numpy_helper
 from PIL import Image
 
 from stylepress.__main__ import main
-from stylepress.artifact import Artifact
+from tests.frames import seal_frames
 
-onnx = pytest.importorskip("onnx")
 Capture = pytest.CaptureFixture[str]
 SHAPE: tuple[int | str, ...] = ("batch", "height", "width", 3)
 NO_ENGINE = """
@@ -36,34 +37,16 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def make_bundle(place: Path, name: str, darker: float) -> None:
-    frame = np.full((1, 8, 8, 3), 200, np.uint8)
-
-    def fill(folder: Path) -> None:
-        onnx.save(_darkening(darker), folder / "model.onnx")
-        (folder / "golden").mkdir()
-        Image.fromarray(frame[0]).save(folder / "golden" / "0.in.png")
-        dark = np.full_like(frame[0], round(200 * (1 - darker)))
-        Image.fromarray(dark).save(folder / "golden" / "0.out.png")
-
-    Artifact.create(
-        place,
-        fill,
-        kind="bundle",
-        name=name,
-        inputs=(
-            TensorSpec("frame", SHAPE, "uint8", 0, 255),
-            TensorSpec("strength", ("batch",), "float32", 0, 1, default=1.0),
-        ),
-        outputs=(TensorSpec("frame_out", SHAPE, "uint8", 0, 255),),
-        made_by={"step": "export", "opset": 18, "precision": "fp32", "family": "test"},
-        numbers={"golden_tolerance": 1.0},
-    )
+    frame = np.full((8, 8, 3), 200, np.uint8)
+    dark = np.full_like(frame, round(200 * (1 - darker)))
+    model = _darkening(darker).SerializeToString()
+    seal_frames(place, model, [(frame, dark, 1.0)], name=name)
 
 
-def _darkening(darker: float) -> object:
+def _darkening(darker: float) -> onnx.ModelProto:
     """Darken: frame * (1 - strength * darker), through float32."""
-    node, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
-    number = onnx.numpy_helper.from_array
+    node, value = helper.make_node, helper.make_tensor_value_info
+    number = numpy_helper.from_array
     nodes = [
         node("Cast", ["frame"], ["f"], to=1),
         node("Reshape", ["strength", "shape"], ["s"]),
@@ -72,19 +55,19 @@ def _darkening(darker: float) -> object:
         node("Mul", ["f", "k"], ["d"]),
         node("Cast", ["d"], ["frame_out"], to=2),
     ]
-    graph = onnx.helper.make_graph(
+    graph = helper.make_graph(
         nodes,
         "darken",
         [value("frame", 2, list(SHAPE)), value("strength", 1, ["batch"])],
         [value("frame_out", 2, list(SHAPE))],
         [
             number(np.array([-1, 1, 1, 1]), "shape"),
-            number(np.float32(darker), "share"),
-            number(np.float32(1), "one"),
+            number(np.array(darker, np.float32), "share"),
+            number(np.array(1, np.float32), "one"),
         ],
     )
-    opset = [onnx.helper.make_opsetid("", 18)]
-    return onnx.helper.make_model(graph, opset_imports=opset, ir_version=8)
+    opset = [helper.make_opsetid("", 18)]
+    return helper.make_model(graph, opset_imports=opset, ir_version=8)
 
 
 def shade(path: Path) -> list[int]:
@@ -328,3 +311,19 @@ def test_a_target_that_is_only_compiled_for_cannot_be_measured(
 ) -> None:
     assert main(["bench", str(bundle), "--target", "rtx-4090"]) == 2
     assert "rtx-4090" in capsys.readouterr().err
+
+
+def test_a_folder_with_a_picture_that_fails_is_done_else_and_exits_with_1(
+    bundle: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    Image.new("RGB", (20, 10), (200, 100, 50)).save(photos / "good.png")
+    (photos / "bad.png").write_bytes(b"\x89PNG")
+    arguments = ["run", str(bundle), str(photos), str(tmp_path / "out"), "-b", "onnxruntime"]
+    assert main([*arguments, "-q"]) == 1
+    shown = capsys.readouterr()
+    assert "1 picture" in shown.out
+    assert "1 skipped" in shown.out
+    assert "bad.png: skipped." in shown.err
+    assert (tmp_path / "out" / "good.png").exists()

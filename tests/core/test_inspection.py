@@ -13,25 +13,28 @@ from stylepress.artifact import Artifact
 from stylepress.doctor import BASE, EXTRAS, PURPOSES, examine, extra_for
 from stylepress.errors import ArtifactError, CheckpointError, InputError
 from stylepress.inspection import inspect, size
+from tests.frames import frame_ports
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_any_artifact_is_told_with_what_it_takes_and_how_it_came_to_be(tmp_path: Path) -> None:
-    frame = TensorSpec("frame", ("batch", "height", "width", 3), "uint8", 0, 255, least=16)
     Artifact.create(
         tmp_path / "e",
         lambda folder: (folder / "plan").touch(),
         kind="engine",
         name="glass",
-        inputs=(frame,),
+        graphs={"frame": frame_ports(least=16, file="plan")},
         made_by={"step": "test"},
         parent="f" * 64,
         numbers={"ms": 2.5},
     )
     told = inspect(tmp_path / "e")
     assert told["what"] == "engine 'glass', whole"
-    assert told["inputs"] == ["frame: uint8 [batch, height, width, 3], 0 to 255, sides from 16"]
+    assert told["graph frame"]["inputs"] == [
+        "frame: uint8 [batch, height, width, 3], 0 to 255, sides from 16",
+        "strength: float32 [batch], 0 to 1, default 1",
+    ]
     assert (told["made from"], told["numbers"]) == ("f" * 64, {"ms": 2.5})
     assert inspect(tmp_path / "e" / "manifest.json") == told
     (tmp_path / "e" / "plan").write_text("changed")
@@ -48,13 +51,29 @@ def test_a_public_checkpoint_is_recognised(tmp_path: Path) -> None:
     told = inspect(tmp_path / "candy.pth")
     assert told["network"] == {"width": 8, "blocks": 1}
     assert told["parameters"] == sum(p.numel() for p in net.parameters())
+    assert told["can be built"] == f"stylepress export {tmp_path / 'candy.pth'}"
 
 
 def test_weights_of_an_unknown_family_are_still_described(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     torch.save({"a.weight": torch.zeros(2, 3)}, tmp_path / "a.pth")
     told = inspect(tmp_path / "a.pth")
-    assert (told["family"], told["parameters"], told["keys"]) == ("unknown", 6, "a.weight")
+    assert (told["parameters"], told["keys"]) == (6, "a.weight")
+    assert told["family"] == "none that can be built"
+    assert "no known family" in told["note"]
+    assert "can be built" not in told
+
+
+def test_weights_that_look_like_a_family_but_do_not_fit_cannot_be_built(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from stylepress.train.transformer import TransformerNet
+
+    state = TransformerNet(width=4, blocks=1).state_dict()
+    state["conv2.conv2d.weight"] = torch.zeros(8, 4, 5, 5)
+    torch.save(state, tmp_path / "odd.pth")
+    facts = inspect(tmp_path / "odd.pth")
+    assert "can be built" not in facts
+    assert "layer conv2.conv2d.weight has shape (8, 4, 5, 5)" in facts["note"]
 
 
 def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:

@@ -11,15 +11,17 @@ import pytest
 
 from stylepress.document import document_schema
 from stylepress.errors import RecipeError
-from stylepress.recipe import (
+from stylepress.recipe import Recipe, ShortRecipe, changed, load_recipe
+from stylepress.steps import (
     REPORTING,
+    DistilStep,
+    ExportStep,
+    LoadStep,
     Pattern,
-    Recipe,
-    Student,
+    Preset,
+    QuantizeStep,
     TrainStep,
-    changed,
     identity,
-    load_recipe,
 )
 
 
@@ -35,9 +37,107 @@ def load(tmp_path: Path) -> Any:
 
 def test_a_name_photos_and_a_style_are_enough(load: Any) -> None:
     recipe = load("name: glass\nphotos: photos\nstyle: glass.png")
-    assert recipe.training == TrainStep()
-    assert recipe.quantize.precision == "int8"
-    assert recipe.export.verify_sizes == ((256, 256), (257, 383), (512, 512))
+    train, distil, export, quantize = recipe.steps
+    assert (train, distil) == (TrainStep(), DistilStep())
+    assert isinstance(export, ExportStep)
+    assert isinstance(quantize, QuantizeStep)
+    assert export.verify_sizes == quantize.verify_sizes == ((256, 256), (257, 383), (512, 512))
+
+
+def test_what_the_short_form_says_stands_in_its_steps(load: Any) -> None:
+    recipe = load(
+        """
+        name: glass
+        photos: photos
+        style: glass.png
+        teacher: {train: {steps: 3}}
+        student: {preset: nano, distil: {steps: 4}}
+        quantize: {calibration: mse}
+        export: {verify_sizes: [[64, 64]]}
+        """
+    )
+    train, distil, export, quantize = recipe.steps
+    assert (train.steps, distil.preset, distil.steps) == (3, "nano", 4)
+    assert export.verify_sizes == quantize.verify_sizes == ((64, 64),)
+    assert quantize.calibration == "mse"
+
+
+def test_fp32_leaves_the_quantizing_out(load: Any) -> None:
+    recipe = load("name: a\nphotos: p\nstyle: s\nquantize: {precision: fp32}")
+    assert [step.step for step in recipe.steps] == ["train", "distil", "export"]
+
+
+def test_both_forms_say_the_same(load: Any) -> None:
+    short = load("name: a\nphotos: p\nstyle: s\nquantize: {precision: fp32}")
+    long = load(
+        """
+        name: a
+        photos: p
+        style: s
+        steps: [{step: train}, {step: distil}, {step: export}]
+        """
+    )
+    assert short == long
+
+
+def test_a_plan_gives_each_step_its_data_and_its_folder(load: Any, tmp_path: Path) -> None:
+    recipe = load(
+        """
+        name: a
+        photos: p
+        style: s.png
+        seed: 7
+        steps:
+          - {step: train}
+          - {step: distil, photos: q, folder: large}
+          - {step: distil}
+          - {step: export}
+          - {step: quantize}
+        """
+    )
+    train, large, small, export, quantize = recipe.plan()
+    assert (train.seed, large.seed, train.style.picture) == (7, 7, tmp_path / "s.png")
+    assert [step.photos for step in recipe.plan()] == [
+        tmp_path / folder for folder in ("p", "q", "p", "p", "p")
+    ]
+    folders = [step.folder for step in (train, large, small, export, quantize)]
+    assert folders == ["teacher", "large", "student", "float", "bundle"]
+
+
+def test_two_steps_never_share_a_folder(load: Any) -> None:
+    recipe = load(
+        "name: a\nphotos: p\nsteps: [{step: load, checkpoint: c}, {step: distil}, {step: distil}]"
+    )
+    assert [step.folder for step in recipe.plan()] == ["teacher", "student", "student-2"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "mend"),
+    [
+        ("[]", "`steps` .* at least 1 item"),
+        ("[{step: export}]", "first step is `export`.* Begin with `load` or `train`"),
+        (
+            "[{step: load, checkpoint: c}, {step: quantize}]",
+            "`quantize` follows `load`, but it works on what comes out of `export`",
+        ),
+        (
+            "[{step: load, checkpoint: c}, {step: train}]",
+            "`train` follows `load`, but .* `?no other step`?.*Change the order",
+        ),
+        ("[{step: load, checkpoint: c}, {step: distil}]", "`distil` learns from photos. Add"),
+        ("[{step: train}]", "neither a teacher nor a style"),
+        ("[{step: load}]", r"`steps\[0\]\.checkpoint` is missing"),
+        ("[{step: prune}]", r"`steps\[0\]`.*'load', 'train'"),
+        ("[{step: load, checkpoint: c, low: 1, high: 0}]", "range of its images is 1.0 to 0.0"),
+        ("[{step: load, checkpoint: c, hgh: 0}]", r"line 2: `steps\[0\]\.hgh` is not known"),
+        ("[{checkpoint: c}]", r"`steps\[0\]`"),
+    ],
+)
+def test_steps_in_an_order_that_cannot_be_are_refused_with_the_mend(
+    load: Any, steps: str, mend: str
+) -> None:
+    with pytest.raises(RecipeError, match=mend):
+        load(f"name: a\nsteps: {steps}")
 
 
 def test_paths_start_at_the_recipe_however_deep_they_stand(load: Any, tmp_path: Path) -> None:
@@ -52,7 +152,7 @@ def test_paths_start_at_the_recipe_however_deep_they_stand(load: Any, tmp_path: 
     )
     assert recipe.photos == tmp_path / "../photos"
     assert recipe.style.picture == tmp_path / "glass.png"
-    assert recipe.training.vgg == tmp_path / "vgg19.pth"
+    assert recipe.steps[0].vgg == tmp_path / "vgg19.pth"
     assert recipe.target == str(tmp_path / "my-box.yaml")
 
 
@@ -62,7 +162,9 @@ def test_absolute_paths_and_target_names_stay(load: Any) -> None:
 
 
 def test_a_loaded_teacher_is_not_trained(load: Any) -> None:
-    assert load("name: a\nphotos: p\nteacher: {checkpoint: c.pth}").training is None
+    recipe = load("name: a\nphotos: p\nteacher: {checkpoint: c.pth}")
+    assert isinstance(recipe.steps[0], LoadStep)
+    assert recipe.steps[0].checkpoint.name == "c.pth"
 
 
 @pytest.mark.parametrize(
@@ -102,17 +204,6 @@ def test_a_name_can_be_a_folder_everywhere(load: Any, name: str) -> None:
         load(f"name: {json.dumps(name)}\nphotos: p\nstyle: s")
 
 
-def test_a_checkpoint_alone_makes_a_recipe() -> None:
-    recipe = Recipe.for_checkpoint(Path("Candy (v2).pth"), Path("photos"), preset="nano")
-    assert (recipe.name, recipe.student.preset) == ("candy-v2", "nano")
-    assert recipe.training is None
-
-
-def test_an_option_that_no_recipe_may_hold_is_refused() -> None:
-    with pytest.raises(RecipeError, match=r"the options given: `student\.preset` is \"huge\""):
-        Recipe.for_checkpoint(Path("a.pth"), Path("p"), preset="huge")
-
-
 def test_a_changed_recipe_is_checked_again(load: Any) -> None:
     recipe = load("name: a\nphotos: p\nstyle: {pattern: glass}")
     assert changed(recipe, target="x86-cpu").target == "x86-cpu"
@@ -129,7 +220,7 @@ def test_only_what_decides_the_result_is_part_of_a_step_s_identity() -> None:
 
 def test_the_presets_are_those_that_can_be_built() -> None:
     students = pytest.importorskip("stylepress.train.student")
-    assert set(get_args(Student.model_fields["preset"].annotation)) == set(students.PRESETS)
+    assert set(get_args(Preset)) == set(students.PRESETS)
 
 
 def test_the_patterns_are_those_that_can_be_drawn() -> None:
@@ -138,11 +229,15 @@ def test_the_patterns_are_those_that_can_be_drawn() -> None:
 
 
 def test_the_schema_takes_a_style_as_a_word_or_as_a_mapping() -> None:
-    kinds = document_schema(Recipe)["$defs"]["Style"]["anyOf"]
-    assert [kind["type"] for kind in kinds] == ["string", "object"]
+    for form in (Recipe, ShortRecipe):
+        kinds = document_schema(form)["$defs"]["Style"]["anyOf"]
+        assert [kind["type"] for kind in kinds] == ["string", "object"]
 
 
 def test_every_recipe_that_ships_can_be_read() -> None:
     recipes = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
+    assert recipes
     for path in recipes:
-        assert load_recipe(path).photos.is_dir(), path
+        photos = load_recipe(path).photos
+        assert photos is not None
+        assert photos.is_dir(), path

@@ -120,6 +120,22 @@ def test_the_mend_is_what_follows_the_first_sentence(message: str, parts: tuple[
     assert split_mend(message) == parts
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+@pytest.mark.parametrize(
+    "name", ["caf\u00e9.jpg", "\u5199\u771f.jpg", "\U0001f600.jpg", "\udcff.jpg"]
+)
+def test_a_name_that_a_terminal_cannot_write_never_fails(name: str, encoding: str) -> None:
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2))
+    terminal = Terminal.of(out, err, {})
+    for tell in (terminal.say, terminal.warn, terminal.error, terminal.show):
+        tell(name)
+    assert out.buffer.getvalue() == name.encode(encoding, "backslashreplace") + b"\n"
+    out.seek(0)
+    out.truncate()
+    terminal.show_json({"target": name})
+    assert json.loads(out.buffer.getvalue().decode(encoding)) == {"target": name}
+
+
 def test_bars_show_title_share_and_note_and_messages_stand_above_them() -> None:
     err = Screen()
     with Terminal.of(io.StringIO(), err, {"NO_COLOR": "1", "TERM": "xterm"}) as terminal:

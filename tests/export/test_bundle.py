@@ -9,28 +9,22 @@ import numpy as np
 import onnx
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
 from torch import nn
 
 from stylepress.artifact import Artifact
 from stylepress.errors import ArtifactError, FrameError, VerificationError
-from stylepress.export.bundle import (
-    GOLDEN_SIZES,
-    MODEL,
-    ExportOptions,
-    QuantizeOptions,
-    quantize_bundle,
-    write_bundle,
-)
-from stylepress.export.frame_graph import FrameGraph, ImageRange
-from stylepress.export.int8.quantize import Int8Options
+from stylepress.export.bundle import write_bundle
+from stylepress.export.frame_graph import MODEL, FrameGraph, ImageRange
+from stylepress.export.golden import GOLDEN_SIZES
+from stylepress.export.int8.bundle import quantize_bundle
 from stylepress.export.verify import OnnxFrames
 from stylepress.progress import Silent
 from stylepress.runtime.bundle import read_bundle
+from stylepress.steps import ExportStep, QuantizeStep
 
 Photos = list[NDArray[np.uint8]]
-QUICK = ExportOptions(verify_sizes=((64, 64), (57, 83)))
-EASY = QuantizeOptions(Int8Options(keep_float="ends"), min_psnr_db=20, compare_sizes=((64, 96),))
+QUICK = ExportStep(verify_sizes=((64, 64), (57, 83)))
+EASY = QuantizeStep(keep_float="ends", min_psnr_db=20, verify_sizes=((64, 96),))
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +48,7 @@ def made(
         graph,
         folder / "fp32",
         name="glass",
-        frames=photos,
+        photos=photos,
         options=QUICK,
         progress=Silent(),
     )
@@ -97,20 +91,21 @@ def test_the_manifest_tells_how_int8_was_made(made: tuple[Artifact, ...]) -> Non
 def test_golden_pictures_are_what_the_file_makes(made: tuple[Artifact, ...], which: int) -> None:
     bundle = made[which]
     engine = OnnxFrames(bundle.path(MODEL))
-    for number, size in enumerate(GOLDEN_SIZES):
-        before, after = (
-            np.asarray(Image.open(bundle.path(f"golden/{number}.{end}.png")))[None]
-            for end in ("in", "out")
-        )
-        assert before.shape == (1, *size, 3)
-        assert np.array_equal(engine(before), after)
+    pairs = list(read_bundle(bundle.folder).golden())
+    assert len(pairs) == len(GOLDEN_SIZES)
+    for pair, (size, strength) in zip(pairs, GOLDEN_SIZES, strict=True):
+        assert pair.feeds["frame"].shape == (1, *size, 3)
+        assert pair.feeds.get("strength", np.float32(1)) == strength
+        assert np.array_equal(engine(pair.feeds["frame"], strength), pair.results["frame_out"])
+    assert {strength for _, strength in GOLDEN_SIZES} > {1.0}
 
 
 @pytest.mark.parametrize("which", [1, 2])
 def test_the_runtime_takes_the_bundle(made: tuple[Artifact, ...], which: int) -> None:
     loaded = read_bundle(made[which].folder)
-    assert loaded.strength == 1
-    assert len(list(loaded.golden())) == 3
+    frame, strength = loaded.graph().inputs
+    assert (frame.least, strength.default) == (1, 1)
+    assert loaded.graph().kind == "frame"
 
 
 def test_a_small_int8_bundle_stays_small(made: tuple[Artifact, ...]) -> None:
@@ -125,13 +120,13 @@ def test_the_same_photos_give_the_same_bundle(
     again = quantize_bundle(
         made[1], tmp_path / "again", frames=iter(photos), options=EASY, progress=Silent()
     )
-    assert again.record() == made[2].record()
+    assert again.manifest == made[2].manifest
 
 
 def test_too_great_a_loss_is_refused_and_nothing_is_written(
     made: tuple[Artifact, ...], photos: Photos, tmp_path: Path
 ) -> None:
-    strict = QuantizeOptions(min_psnr_db=90, compare_sizes=((64, 64),), repair=False)
+    strict = QuantizeStep(min_psnr_db=90, verify_sizes=((64, 64),), repair=False)
     with pytest.raises(VerificationError, match=r"by [\d.]+ dB PSNR .* at least 90 are wanted"):
         quantize_bundle(made[1], tmp_path / "out", frames=photos, options=strict, progress=Silent())
     assert not list(tmp_path.iterdir())
@@ -148,7 +143,7 @@ def test_photos_smaller_than_the_network_takes_are_enlarged(
     made: tuple[Artifact, ...], tmp_path: Path
 ) -> None:
     tiny = [np.random.default_rng(0).integers(0, 256, (1, 1, 2, 3), dtype=np.uint8)]
-    options = QuantizeOptions(min_psnr_db=0, compare_sizes=((32, 32),))
+    options = QuantizeStep(min_psnr_db=0, verify_sizes=((32, 32),))
     assert quantize_bundle(
         made[1], tmp_path / "tiny", frames=tiny, options=options, progress=Silent()
     )
@@ -157,7 +152,7 @@ def test_photos_smaller_than_the_network_takes_are_enlarged(
 def test_no_photos_no_bundle(made: tuple[Artifact, ...], graph: FrameGraph, tmp_path: Path) -> None:
     with pytest.raises(FrameError, match="no photos"):
         write_bundle(
-            made[0], graph, tmp_path / "o", name="x", frames=[], options=QUICK, progress=Silent()
+            made[0], graph, tmp_path / "o", name="x", photos=[], options=QUICK, progress=Silent()
         )
     with pytest.raises(FrameError, match="no photos"):
         quantize_bundle(made[1], tmp_path / "o", frames=[], options=EASY, progress=Silent())

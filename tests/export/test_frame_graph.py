@@ -114,7 +114,7 @@ def test_an_empty_range_is_refused() -> None:
 
 
 def test_the_manifest_tells_default_strength_and_least_side() -> None:
-    frame, strength = FrameGraph(nn.Identity(), ImageRange(0, 1), least=16).inputs
+    frame, strength = FrameGraph(nn.Identity(), ImageRange(0, 1), least=16).ports.inputs
     assert (frame.name, frame.dtype, frame.least, frame.high) == ("frame", "uint8", 16, 255)
     assert (strength.name, strength.default, strength.high) == ("strength", 1.0, 1)
 

@@ -13,10 +13,14 @@ from numpy.typing import NDArray
 
 from stylepress.artifact import Artifact
 from stylepress.errors import BackendError, ExportError
-from stylepress.export.int8.quantize import Int8Options, quantize_int8
-from stylepress.export.rtx import compile_plan
+from stylepress.export.int8.quantize import quantize_int8
+from stylepress.export.rtx import MOST, _shapes, compile_plan
 from stylepress.progress import Silent
+from stylepress.steps import QuantizeStep
+from stylepress.train.transformer import LEAST_SIDE
+from tests.frames import frame_ports
 
+GRAPH = frame_ports()
 SHIPPED = sorted((Path(__file__).parents[2] / "recipes").glob("*/bundle"))
 
 
@@ -25,7 +29,7 @@ def test_without_the_package_the_extra_is_named(
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(BackendError, match=r'pip install "stylepress\[rtx\]"'):
-        compile_plan(tmp_path / "model.onnx")
+        compile_plan(tmp_path / "model.onnx", GRAPH)
 
 
 @pytest.fixture
@@ -36,11 +40,16 @@ def compiler() -> None:
 @pytest.mark.usefixtures("compiler")
 def test_a_float_teacher_compiles_in_float(teacher_model: onnx.ModelProto, tmp_path: Path) -> None:
     onnx.save(teacher_model, tmp_path / "model.onnx")
-    proof = compile_plan(tmp_path / "model.onnx", compute_capability="8.6", size=(257, 383))
+    proof = compile_plan(
+        tmp_path / "model.onnx",
+        frame_ports(least=LEAST_SIDE),
+        compute_capability="8.6",
+        size=(257, 383),
+    )
     assert proof.plan[:4] == b"vtrt"
     assert len(proof.convolutions) == 16
     assert not proof.int8_convolutions
-    assert proof.activation_bytes > 1080 * 1920
+    assert proof.activation_bytes > MOST[0] * MOST[1]
     assert {"UInt8"} == set(proof.layers[-1].outputs)
 
 
@@ -53,10 +62,10 @@ def test_every_quantized_convolution_reads_int8(
     photos: list[NDArray[np.uint8]],
     tmp_path: Path,
 ) -> None:
-    options = Int8Options(keep_float="ends" if keep_float == "ends" else "none")
+    options = QuantizeStep(keep_float="ends" if keep_float == "ends" else "none")
     made = quantize_int8(model, photos, options=options, progress=Silent())
     onnx.save(made.model, tmp_path / "model.onnx")
-    proof = compile_plan(tmp_path / "model.onnx")
+    proof = compile_plan(tmp_path / "model.onnx", GRAPH)
     assert len(proof.convolutions) == 6
     assert len(proof.int8_convolutions) == len(made.quantized) == int8
 
@@ -65,13 +74,13 @@ def test_every_quantized_convolution_reads_int8(
 def test_what_cannot_be_parsed_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"no model at all")
     with pytest.raises(ExportError, match=r"TensorRT for RTX refuses model\.onnx: .+"):
-        compile_plan(tmp_path / "model.onnx")
+        compile_plan(tmp_path / "model.onnx", GRAPH)
 
 
 @pytest.mark.usefixtures("compiler")
 def test_an_unknown_gpu_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BackendError, match=r"capability 8\.7. It knows 7\.5, 8\.0"):
-        compile_plan(tmp_path / "model.onnx", compute_capability="8.7")
+        compile_plan(tmp_path / "model.onnx", GRAPH, compute_capability="8.7")
 
 
 @pytest.mark.usefixtures("compiler")
@@ -80,15 +89,24 @@ def test_a_crash_of_the_compiler_is_an_error_of_ours(
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(ExportError, match=r"broke on model\.onnx \(code 1\)"):
-        compile_plan(tmp_path / "model.onnx")
+        compile_plan(tmp_path / "model.onnx", GRAPH)
 
 
 @pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.parent.name)
 def test_every_shipped_bundle_compiles_and_its_int8_convolutions_are_int8(folder: Path) -> None:
     bundle = Artifact.load(folder)
-    proof = compile_plan(bundle.path("model.onnx"), compute_capability="8.9", least=(1, 1))
+    proof = compile_plan(
+        bundle.path("model.onnx"), bundle.graphs["frame"], compute_capability="8.9"
+    )
     assert proof.plan
     assert len(proof.int8_convolutions) >= len(bundle.made_by["int8_layers"])
+
+
+def test_a_target_of_larger_pictures_than_full_hd_gets_a_plan_for_them() -> None:
+    for size in [(512, 512), (2160, 3840), (4000, 500)]:
+        least, usual, largest = _shapes(frame_ports(least=16), size)["frame"]
+        assert (least, usual) == ([1, 16, 16, 3], [1, *size, 3])
+        assert largest == [1, max(size[0], MOST[0]), max(size[1], MOST[1]), 3]
 
 
 def test_a_style_ships_at_all() -> None:

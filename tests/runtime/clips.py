@@ -16,9 +16,12 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from stylepress.progress import Silent
-from stylepress.runtime.media.decoder import opened, to_rgb
+from stylepress.runtime.feeds import Array, Feeds, Results
+from stylepress.runtime.media.colour import to_rgb
 from stylepress.runtime.media.lanes import Styling
+from stylepress.runtime.media.streams import opened
 from stylepress.runtime.media.video import VideoOptions, VideoSummary, stylize_video
+from tests.frames import frame_ports
 
 Pixels = NDArray[np.uint8]
 MS = Fraction(1, 1000)
@@ -32,11 +35,17 @@ class Plain:
         self.lanes, self.calls = lanes, 0
         self.lock = threading.Lock()
 
-    def run(self, frame: Pixels, strength: float = 1.0) -> Pixels:
+    graph = frame_ports()
+
+    def run(self, feeds: Feeds, out: Mapping[str, Array] | None = None) -> Results:
         with self.lock:
             self.calls += 1
             number = self.calls
         self.delay(number)
+        return {"frame_out": self.styled(np.asarray(feeds["frame"]), float(feeds["strength"]))}
+
+    def styled(self, frame: Pixels, strength: float) -> Pixels:
+        """Return what the engine makes of (N, H, W, 3)."""
         return frame.copy()
 
     def delay(self, number: int) -> None:
@@ -150,17 +159,20 @@ class Seen:
         return [float(picture.mean()) for picture in self.pictures]
 
 
-def play(path: Path) -> Seen:
-    """Decode a file from begin to end."""
+def play(path: Path, *, kind: str = "rgb24") -> Seen:
+    """Decode a file from begin to end, into RGB or another kind of pixels."""
     pictures, times, sound = [], [], []
     with opened(path) as clip:
         for packet in clip.container.demux():
             if packet.stream.type == "audio" and packet.dts is not None:
                 assert packet.pts is not None
                 sound.append((float(packet.pts * packet.time_base), bytes(packet)))
-            elif packet.stream.type == "video":
-                for frame in clip.pictures.decode(packet):
-                    pictures.append(to_rgb(frame, width=frame.width, height=frame.height))
+            elif packet.stream.index == clip.pictures.index:
+                for frame in clip.decoder.decode(packet):
+                    size = {"width": frame.width, "height": frame.height}
+                    rgb = kind == "rgb24"
+                    shown = to_rgb(frame, **size) if rgb else frame.to_ndarray(format=kind)
+                    pictures.append(np.asarray(shown, np.uint8))
                     times.append(frame.time or 0.0)
     return Seen(pictures, times, sound)
 

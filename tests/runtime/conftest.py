@@ -12,12 +12,10 @@ import onnxruntime  # type: ignore[import-untyped]
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from PIL import Image
 
-from stylepress import Artifact, __version__
+from tests.frames import GoldenCall, Pixels, seal_frames
 
 OPSET = 17
-Pixels = NDArray[np.uint8]
 Nodes = tuple[list[onnx.NodeProto], list[onnx.TensorProto]]
 
 
@@ -103,47 +101,28 @@ def make_bundle(noise: Callable[..., Pixels]) -> MakeBundle:
         tolerance: float = 1.0,
     ) -> Path:
         data = model if isinstance(model, bytes) else model.SerializeToString()
-        pairs = list(golden_pairs(data, noise)) if golden else []
-
-        def fill(beside: Path) -> None:
-            (beside / "model.onnx").write_bytes(data)
-            (beside / "golden").mkdir()
-            for number, (before, after) in enumerate(pairs):
-                Image.fromarray(before).save(beside / f"golden/{number}.in.png")
-                Image.fromarray(after).save(beside / f"golden/{number}.out.png")
-
-        inputs, outputs = specs(least)
-        made_by = {"step": "export", "stylepress": __version__, "opset": OPSET}
-        Artifact.create(
+        pairs = golden_calls(data, noise) if golden else ()
+        seal_frames(
             folder,
-            fill,
-            kind="bundle",
+            data,
+            pairs,
             name=folder.stem,
-            inputs=inputs,
-            outputs=outputs,
-            made_by={**made_by, "precision": "fp32", "family": "toy"},
-            numbers={"golden_tolerance": tolerance},
+            least=least,
+            tolerance=tolerance,
+            opset=OPSET,
         )
         return folder
 
     return make
 
 
-def specs(least: int) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-    """Return the inputs and outputs of every frame graph."""
-    shape = ("batch", "height", "width", 3)
-    frame = TensorSpec("frame", shape, "uint8", 0, 255, least=least)
-    strength = TensorSpec("strength", ("batch",), "float32", 0, 1, default=1.0)
-    return (frame, strength), (TensorSpec("frame_out", shape, "uint8", 0, 255),)
-
-
-def golden_pairs(data: bytes, noise: Callable[..., Pixels]) -> Iterator[tuple[Pixels, Pixels]]:
-    """Yield two (H, W, 3) pictures, one of odd size, and what ONNX Runtime makes of them."""
+def golden_calls(data: bytes, noise: Callable[..., Pixels]) -> Iterator[GoldenCall]:
+    """Yield two pictures, one of odd size and half strength, and what ONNX Runtime makes of them."""
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    for seed, (height, width) in enumerate([(48, 64), (37, 51)]):
-        frame = noise(height, width, seed=seed)
-        feed: Mapping[str, Any] = {"frame": frame, "strength": np.ones(1, np.float32)}
-        yield frame[0], session.run(None, feed)[0][0]
+    for seed, (size, strength) in enumerate([((48, 64), 1.0), ((37, 51), 0.5)]):
+        frame = noise(*size, seed=seed)
+        feed: Mapping[str, Any] = {"frame": frame, "strength": np.array([strength], np.float32)}
+        yield frame[0], session.run(None, feed)[0][0], strength
 
 
 def frame_graph(style: Nodes) -> onnx.ModelProto:

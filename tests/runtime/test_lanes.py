@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stylepress.errors import FrameError, VerificationError
-from stylepress.runtime.media.lanes import Stages, Styling, ordered, padded
+from stylepress.runtime.media.lanes import MOST_LIGHT, Stages, Styling, ordered, padded
 from tests.runtime.clips import Pixels, Plain
 
 
@@ -50,6 +50,40 @@ def test_the_source_is_read_no_further_ahead_than_allowed() -> None:
             assert read <= taken + 5 + 1
             taken += 1
     assert taken == 50
+
+
+def test_light_items_take_no_room_from_those_that_are_worked_on() -> None:
+    """Four workers, room for five: all are busy at once, though 16 packets lie between frames."""
+    barrier = threading.Barrier(4)
+    mixed = list(range(4 * 17))
+
+    def work(number: int) -> int:
+        if number % 17 == 0:
+            barrier.wait(timeout=30)  # breaks unless four frames are in work together
+        return number
+
+    with ordered(
+        iter(mixed), work, workers=4, ahead=5, light=lambda number: number % 17 != 0
+    ) as results:
+        assert list(results) == mixed
+
+
+def test_light_items_are_read_ahead_only_so_far() -> None:
+    taken, read = 0, 0
+
+    def source() -> Iterator[int]:
+        nonlocal read
+        for number in range(3 * MOST_LIGHT):
+            read += 1
+            yield number
+
+    with ordered(
+        source(), lambda number: number, workers=2, ahead=5, light=lambda number: True
+    ) as results:
+        for _ in results:
+            assert read <= taken + MOST_LIGHT + 2
+            taken += 1
+    assert taken == 3 * MOST_LIGHT
 
 
 @pytest.mark.parametrize("place", ["source", "work"])
@@ -92,7 +126,7 @@ class Tiles(Plain):
         super().__init__()
         self.shapes: list[tuple[int, ...]] = []
 
-    def run(self, frame: Pixels, strength: float = 1.0) -> Pixels:
+    def styled(self, frame: Pixels, strength: float) -> Pixels:
         self.shapes.append(frame.shape)
         return np.asarray(frame * strength, np.uint8)
 
@@ -120,7 +154,7 @@ def test_padding_keeps_the_picture_and_repeats_its_edge(
 
 def test_an_engine_that_makes_another_shape_is_told_on() -> None:
     class Wrong(Plain):
-        def run(self, frame: Pixels, strength: float = 1.0) -> Pixels:
+        def styled(self, frame: Pixels, strength: float) -> Pixels:
             return frame[:, :-1]
 
     with pytest.raises(VerificationError, match=r"\(1, 4, 5, 3\)"):

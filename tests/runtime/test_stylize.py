@@ -10,13 +10,17 @@ import pytest
 from PIL import Image
 
 from stylepress.errors import BackendError, FrameError, OutputError, RecipeError
+from stylepress.picture import read_picture
 from stylepress.progress import Silent
 from stylepress.runtime.backends import Engine, EngineOptions, open_engine
 from stylepress.runtime.bundle import Bundle, read_bundle
-from stylepress.runtime.media.images import read_picture
 from stylepress.runtime.stylize import StylizeOptions, Summary, stylize
 from tests.runtime.clips import Heard, Pixels, fifty_frames, levels, play
 
+# The modules that need PyAV.
+MEDIA_OF_VIDEOS = (
+    *("animation", "clock", "colour", "decoder", "encoder", "sound", "streams", "upright", "video"),
+)
 ORT = StylizeOptions(backend="onnxruntime", lanes=2)
 
 
@@ -45,7 +49,8 @@ def photo(path: Path, size: tuple[int, int] = (40, 30), seed: int = 0) -> Pixels
 def styled(bundle: Bundle, pixels: Pixels, strength: float = 1.0) -> Pixels:
     """What the engine makes of a picture."""
     engine = open_engine(bundle, "onnxruntime", options=EngineOptions())
-    return np.asarray(engine.run(pixels[None], strength)[0], np.uint8)
+    result = engine.run({"frame": pixels[None], "strength": strength})
+    return np.asarray(result["frame_out"][0], np.uint8)
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.5, 1.0])
@@ -76,7 +81,7 @@ def test_the_fastest_backend_is_found_when_none_is_named(bundle: Bundle, tmp_pat
     run(bundle, tmp_path / "in.png", tmp_path / "out.png", options)
     made = read_picture(tmp_path / "out.png").pixels.astype(int)
     assert np.abs(made - styled(bundle, pixels)).max() <= 1
-    assert list((tmp_path / "cache").glob("choice-*.json"))
+    assert list((tmp_path / "cache").glob("records/*/*.json"))
 
 
 def test_alpha_and_gray_are_taken_and_alpha_is_kept(bundle: Bundle, tmp_path: Path) -> None:
@@ -101,8 +106,11 @@ def test_a_folder_keeps_names_and_sub_folders_and_skips_what_is_broken(
     (source / "empty.png").write_bytes(b"")
     (source / "notes.txt").write_text("not a photo")
     (source / ".hidden.png").write_bytes(b"")
+    (source / "clip.mp4").write_bytes(b"no picture either")
     summary, told = run(bundle, source, target)
     assert (summary.kind, summary.written, summary.skipped) == ("folder", 6, 2)
+    assert summary.passed_over == 2
+    assert any("2 files in it are no pictures" in line for line in told)
     seen = {path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()}
     assert seen == {"b.png", "a.jpg", "trip/c.webp", "trip/day 2/d.bmp", "looks.png", "e.png"}
     assert read_picture(target / "trip/day 2/d.bmp").pixels.shape == (30, 23, 3)
@@ -128,6 +136,94 @@ def test_an_output_folder_inside_the_input_is_not_read(bundle: Bundle, tmp_path:
         summary, _ = run(bundle, home, home / "out", again)
         assert summary.written == 1
     assert [path.name for path in (home / "out").rglob("*")] == ["a.png"]
+
+
+def test_a_name_that_cannot_be_written_stops_no_other(bundle: Bundle, tmp_path: Path) -> None:
+    source, target = tmp_path / "photos", tmp_path / "out"
+    long = f"{'x' * 251}.gif"  # as long as a name can be; as .gif.png it is too long
+    for name in ("a.png", long, f"{'x' * 251}.png", f"{'y' * 251}.png", "z.png"):
+        photo(source / name)
+    summary, told = run(bundle, source, target)
+    assert (summary.written, summary.skipped) == (4, 1)
+    assert len(list(target.iterdir())) == 4
+    assert [line for line in told if "skipped" in line and "too long" in line]
+
+
+def test_linked_folders_are_stylized_and_a_link_as_target_is_kept(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    pixels = photo(tmp_path / "far" / "a.png")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "trip").symlink_to(tmp_path / "far")
+    (tmp_path / "photos" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    summary, told = run(bundle, tmp_path / "photos", tmp_path / "out")
+    assert summary.written == 1
+    assert "1 file in it is no picture" in told[0]
+    assert np.array_equal(read_picture(tmp_path / "out/trip/a.png").pixels, styled(bundle, pixels))
+    (tmp_path / "link.png").symlink_to(tmp_path / "out/trip/a.png")
+    again = StylizeOptions(backend="onnxruntime", overwrite=True, strength=0)
+    run(bundle, tmp_path / "far" / "a.png", tmp_path / "link.png", again)
+    assert (tmp_path / "link.png").is_symlink()
+    assert np.array_equal(read_picture(tmp_path / "out/trip/a.png").pixels, pixels)
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".avif", ".png", ".gif"])
+@pytest.mark.parametrize("target", [".mp4", ".webm", ".mkv"])
+def test_a_moving_picture_becomes_a_video_of_its_frames_and_times(
+    suffix: str, target: str, bundle: Bundle, tmp_path: Path
+) -> None:
+    frames = [Image.new("RGB", (64, 48), (level,) * 3) for level in (40, 120, 200)]
+    frames[0].save(
+        tmp_path / f"in{suffix}",
+        save_all=True,
+        append_images=frames[1:],
+        duration=[100, 400, 60],
+        quality=99,
+    )
+    plain = StylizeOptions(backend="onnxruntime", strength=0)
+    summary, told = run(bundle, tmp_path / f"in{suffix}", tmp_path / f"out{target}", plain)
+    assert (summary.kind, summary.written, told) == ("video", 3, [])
+    seen = play(tmp_path / f"out{target}")
+    assert np.allclose(seen.levels, [40, 120, 200], atol=3)
+    assert np.allclose(seen.times, [0, 0.1, 0.5], atol=1e-3)
+
+
+def test_the_case_of_an_animated_webp_is_a_video(bundle: Bundle, tmp_path: Path) -> None:
+    plain = StylizeOptions(backend="onnxruntime", strength=0)
+    case = Path(__file__).parent / "cases" / "anim.webp"
+    assert run(bundle, case, tmp_path / "out.mp4", plain)[0].written == 4
+    assert np.allclose(play(tmp_path / "out.mp4").times, [0, 0.1, 0.6, 0.62], atol=1e-3)
+
+
+def test_a_transparent_animation_is_white_behind_or_stays_transparent(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    frames = [Image.new("RGBA", (64, 48), (level, 0, 0, 0)) for level in (40, 120)]
+    frames[0].save(tmp_path / "in.webp", save_all=True, append_images=frames[1:], lossless=True)
+    plain = StylizeOptions(backend="onnxruntime", strength=0)
+    _, told = run(bundle, tmp_path / "in.webp", tmp_path / "out.mp4", plain)
+    assert "laid on white" in told[0]
+    assert play(tmp_path / "out.mp4").pictures[0].min() >= 252
+    assert not run(bundle, tmp_path / "in.webp", tmp_path / "out.webm", plain)[1]
+    assert play(tmp_path / "out.webm", kind="rgba").pictures[0][..., 3].max() <= 3
+
+
+def test_a_heic_in_a_folder_is_stylized_or_names_what_to_install(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heif = pytest.importorskip("pillow_heif")
+    photo(tmp_path / "photos" / "a.png", (64, 48))
+    smooth = Image.fromarray(np.full((48, 64, 3), 90, np.uint8))
+    heif.from_pillow(smooth).save(tmp_path / "photos" / "b.heic", quality=95)
+    assert run(bundle, tmp_path / "photos", tmp_path / "out")[0].written == 2
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.delitem(sys.modules, "stylepress.heif", raising=False)
+    monkeypatch.delattr("stylepress.heif", raising=False)
+    summary, told = run(bundle, tmp_path / "photos", tmp_path / "out2")
+    assert (summary.written, summary.skipped) == (1, 1)
+    assert any(line.startswith("b.heic: skipped.") and "stylepress[heif]" in line for line in told)
+    with pytest.raises(FrameError, match="pillow-heif"):
+        run(bundle, tmp_path / "photos" / "b.heic", tmp_path / "b.png")
 
 
 def test_a_folder_without_pictures_or_with_broken_ones_only_is_an_error(
@@ -234,7 +330,7 @@ def test_without_pyav_a_video_names_the_extra_and_pictures_still_work(
     video = fifty_frames(tmp_path)
     for name in [name for name in sys.modules if name == "av" or name.startswith("av.")]:
         monkeypatch.setitem(sys.modules, name, None)
-    for name in ("video", "decoder", "encoder"):
+    for name in MEDIA_OF_VIDEOS:
         monkeypatch.delitem(sys.modules, f"stylepress.runtime.media.{name}", raising=False)
     import stylepress.runtime.media
 

@@ -177,12 +177,13 @@ sys.path.insert(0, sys.argv[3])
 from stylepress.progress import Silent
 from stylepress.runtime.media.lanes import Styling
 from stylepress.runtime.media.video import VideoOptions, stylize_video
+from tests.frames import frame_ports
 
 class Slow:
-    lanes = 2
-    def run(self, frame, strength=1.0):
+    lanes, graph = 2, frame_ports()
+    def run(self, feeds, out=None):
         time.sleep(0.02)
-        return frame.copy()
+        return {"frame_out": feeds["frame"].copy()}
 
 class Begun(Silent):
     def advance(self, steps=1, note=""):
@@ -220,6 +221,50 @@ def test_ctrl_c_ends_the_program_with_a_playable_part(presses: int, tmp_path: Pa
         assert leftovers(tmp_path) <= {"out.partial.mp4"}
 
 
+LATE = """
+import os, signal, sys, threading, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[3])
+import stylepress.replace
+from stylepress.progress import Silent
+from stylepress.runtime.backends import EngineOptions
+from stylepress.runtime.media.lanes import Styling
+from stylepress.runtime.media.video import VideoOptions, stylize_video
+from stylepress.runtime.null import NullEngine
+from tests.frames import frame_ports
+
+sync = stylepress.replace._sync
+
+def sync_slowly(path):
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.3)
+    sync(path)
+
+stylepress.replace._sync = sync_slowly
+engine = NullEngine(frame_ports(), EngineOptions(lanes=2))
+done = stylize_video(Path(sys.argv[1]), Path(sys.argv[2]), lambda *_: Styling(engine),
+                     options=VideoOptions(), progress=Silent())
+print("stopped", done.stopped, done.frames, flush=True)
+"""
+
+
+def test_ctrl_c_while_the_file_gets_its_name_keeps_it(fifty: Path, tmp_path: Path) -> None:
+    """All frames are encoded, the disk is still writing: nothing is left to be stopped."""
+    command = [sys.executable, "-c", LATE, str(fifty), str(tmp_path / "out.mp4"), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    assert (done.returncode, done.stdout.split()) == (0, ["stopped", "False", "50"]), done.stderr
+    assert leftovers(tmp_path) == {"out.mp4"}
+    assert len(play(tmp_path / "out.mp4").pictures) == 50
+
+
+def test_a_stopped_video_with_a_long_name_is_kept_too(fifty: Path, tmp_path: Path) -> None:
+    engine, stop = Plain(), threading.Event()
+    engine.delay = lambda number: stop.set() if number == 20 else None  # type: ignore[method-assign]
+    summary = run(fifty, tmp_path / f"{'x' * 251}.mp4", engine, stop=stop)
+    assert summary.target.name.endswith("x.partial.mp4")
+    assert len(play(summary.target).pictures) == summary.frames
+
+
 def test_a_place_or_suffix_that_cannot_be_written_is_refused(fifty: Path, tmp_path: Path) -> None:
     (tmp_path / "in-the-way").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
@@ -243,7 +288,8 @@ from stylepress.runtime.backends import EngineOptions
 from stylepress.runtime.media.lanes import Styling
 from stylepress.runtime.null import NullEngine
 from stylepress.runtime.media.video import VideoOptions, stylize_video
-engine = NullEngine(1, EngineOptions(lanes=2))
+from tests.frames import frame_ports
+engine = NullEngine(frame_ports(), EngineOptions(lanes=2))
 for suffix in ("mp4", "mkv"):
     try:
         stylize_video(Path(sys.argv[1]), Path(sys.argv[2], "out." + suffix),

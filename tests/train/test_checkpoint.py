@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from torch import Tensor, nn
 
 from stylepress.artifact import Artifact, file_digest
 from stylepress.errors import ArtifactError, CheckpointError
+from stylepress.ports import Graph
+from stylepress.train.student import FoldedStudent, StudentSize
 from stylepress.train.transformer import TransformerNet
 from stylepress.train.weights.checkpoint import load_network, read_checkpoint, save_checkpoint
-from stylepress.train.weights.families import FAMILIES, some
+from stylepress.train.weights.families import FAMILIES, STUDENT, some
 
 
 def net(width: int = 2, blocks: int = 1) -> TransformerNet:
@@ -147,19 +150,21 @@ def test_a_checkpoint_comes_back_bit_for_bit(tmp_path: Path) -> None:
     family, config, state = read_checkpoint(Artifact.load(tmp_path / "a"))
     assert (family, config) == ("transformer", {"width": 2, "blocks": 1})
     assert same(state, source.state_dict())
-    assert (made.inputs[0], made.outputs[0].name, made.parent) == (IMAGE, "image_out", "0" * 64)
+    graph = made.graphs["network"]
+    assert (graph.inputs[0], graph.outputs[0].name, made.parent) == (IMAGE, "image_out", "0" * 64)
 
 
 def test_the_same_weights_have_the_same_digest_and_others_another(tmp_path: Path) -> None:
-    one, two = kept(tmp_path / "a", net()), kept(tmp_path / "b", net(), name="mosaic")
+    one, two = kept(tmp_path / "a", net()), kept(tmp_path / "b", net())
     changed = net()
     with torch.no_grad():
         changed.conv1.conv2d.weight[0, 0, 0, 0] += 1
     assert one.digest == two.digest != kept(tmp_path / "c", changed).digest
+    assert kept(tmp_path / "d", net(), name="mosaic").digest != one.digest
 
 
 def test_a_teacher_is_loaded_from_its_folder_with_its_own_range(tmp_path: Path) -> None:
-    unit = TensorSpec("image", IMAGE.shape, "float32", 0.0, 1.0, least=16)
+    unit = IMAGE.model_copy(update={"low": 0.0, "high": 1.0, "order": "bgr"})
     source = net()
     made = kept(tmp_path / "a", source, spec=unit)
     teacher = load_network(tmp_path / "a")
@@ -169,10 +174,9 @@ def test_a_teacher_is_loaded_from_its_folder_with_its_own_range(tmp_path: Path) 
 
 
 def test_tied_and_half_weights_are_kept_as_plain_float32(tmp_path: Path) -> None:
-    module = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)).half()
-    module[1].weight = module[0].weight
-    made = kept(tmp_path / "a", module, family="other", config={})
-    _, _, state = read_checkpoint(made)
+    module = net().half()
+    module.in2.weight = module.in4.weight
+    _, _, state = read_checkpoint(kept(tmp_path / "a", module))
     assert same(state, {key: value.float() for key, value in module.state_dict().items()})
 
 
@@ -216,8 +220,15 @@ def forge(folder: Path, network: str) -> Artifact:
         (beside / "network.json").write_text(network)
         (beside / "weights.safetensors").write_bytes(safetensors_bytes(net().state_dict()))
 
+    after = IMAGE.model_copy(update={"name": "image_out"})
+    graph = Graph(kind="network", file="weights.safetensors", inputs=(IMAGE,), outputs=(after,))
     return Artifact.create(
-        folder, fill, kind="checkpoint", name="x", inputs=(IMAGE,), made_by={"step": "forge"}
+        folder,
+        fill,
+        kind="checkpoint",
+        name="x",
+        graphs={"network": graph},
+        made_by={"step": "forge"},
     )
 
 
@@ -236,11 +247,24 @@ def test_weights_that_belong_to_another_config_are_refused(tmp_path: Path) -> No
         load_network(tmp_path / "a")
 
 
-def test_a_network_of_another_room_is_read_but_no_teacher_here(tmp_path: Path) -> None:
-    made = forge(tmp_path / "a", '{"family": "student", "plan": [[1, 2], null]}')
-    assert read_checkpoint(made)[:2] == ("student", {"plan": [[1, 2], None]})
-    with pytest.raises(CheckpointError, match="'student' network where one of transformer"):
-        load_network(tmp_path / "a")
+def test_a_family_that_is_not_known_is_answered_with_those_that_are(tmp_path: Path) -> None:
+    made = forge(tmp_path / "a", '{"family": "cyclegan"}')
+    for read in (read_checkpoint, lambda artifact: load_network(artifact.folder)):
+        with pytest.raises(CheckpointError, match="'cyclegan' network, and known are transformer"):
+            read(made)
+
+
+def test_a_student_is_a_family_like_any_other(tmp_path: Path) -> None:
+    size = StudentSize(width=4, blocks=1, half=3, deep_width=5, deep_blocks=2)
+    student = FoldedStudent(size).eval()
+    made = kept(tmp_path / "a", student, family="student", config=asdict(size), spec=STUDENT.image)
+    image = torch.rand(1, 3, 9, 11)
+    loose = saved(tmp_path, student.state_dict(), "student.pth")
+    for source in (made.folder, loose):
+        loaded = load_network(source)
+        assert (loaded.family, loaded.config) == ("student", asdict(size))
+        assert torch.equal(loaded.module(image), student(image))
+        assert loaded.image == STUDENT.image
 
 
 def test_a_bundle_is_no_checkpoint(tmp_path: Path) -> None:

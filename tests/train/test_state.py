@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from stylepress.errors import CheckpointError
 from stylepress.train.transformer import TransformerNet
+from stylepress.train.weights.checkpoint import load_network
 from stylepress.train.weights.state import read_state
 
 State = dict[str, Tensor]
@@ -89,29 +90,63 @@ def test_the_format_is_told_by_content_not_by_name(tmp_path: Path, form: str, na
     "dress",
     [
         lambda state: state,
-        published,
         lambda state: {f"module.{key}": value for key, value in state.items()},
         lambda state: {f"_orig_mod.{key}": value for key, value in state.items()},
         lambda state: {f"module._orig_mod.module.{key}": value for key, value in state.items()},
         lambda state: {key.replace("res1.", "res1._orig_mod."): v for key, v in state.items()},
-        lambda state: {
-            "n_averaged": torch.tensor(7),
-            **{f"module.{key}": value for key, value in state.items()},
-        },
-        lambda state: {**state, "in1.num_batches_tracked": torch.tensor(7)},
         lambda state: {"epoch": 3, "loss": torch.tensor(0.1), "state_dict": state},
-        lambda state: {"model": {"model_state_dict": published(state)}, "optimizer": {"lr": 1e-3}},
+        lambda state: {"model": {"model_state_dict": state}, "optimizer": {"lr": 1e-3}},
         lambda state: {"generator": state, "discriminator": {"conv.weight": torch.ones(1)}},
         lambda state: {"params": {k: v + 1 for k, v in state.items()}, "params_ema": state},
         lambda state: {"params": {"lr": 0.1}, "weights": state},
     ],
 )
-def test_wrappers_prefixes_and_junk_are_taken_off(
+def test_wrappers_and_prefixes_are_taken_off(
     tmp_path: Path, dress: Callable[[State], dict[str, Any]]
 ) -> None:
     state = net().state_dict()
     path = handed_over(tmp_path, torch_bytes(dress(dict(state))))
     assert same(read_state(path), state)
+
+
+@pytest.mark.parametrize(
+    "dress",
+    [
+        published,
+        lambda state: {"model": {"model_state_dict": published(state)}, "optimizer": {"lr": 1e-3}},
+        lambda state: {
+            "n_averaged": torch.tensor(7),
+            **{f"module.{key}": value for key, value in state.items()},
+        },
+    ],
+)
+def test_what_a_family_has_no_use_for_is_left_out(
+    tmp_path: Path, dress: Callable[[State], dict[str, Any]]
+) -> None:
+    state = net().state_dict()
+    path = handed_over(tmp_path, torch_bytes(dress(dict(state))))
+    assert same(load_network(path).module.state_dict(), state)
+
+
+def test_statistics_that_a_network_does_use_are_not_left_out(tmp_path: Path) -> None:
+    state = {**net().state_dict(), "in1.num_batches_tracked": torch.tensor(7)}
+    path = handed_over(tmp_path, torch_bytes(state))
+    assert same(read_state(path), state)
+    with pytest.raises(CheckpointError, match=r"statistics of its training \(BatchNorm\)"):
+        load_network(path)
+
+
+def test_the_layout_of_2017_is_read_too(tmp_path: Path) -> None:
+    state = net().state_dict()
+    ends = (("weight", "scale"), ("bias", "shift"))
+    old = dict(state)
+    for key in [key for key in state if ".in" in f".{key}"]:
+        for today, before in ends:
+            if key.endswith(today):
+                old[f"{key.removesuffix(today)}{before}"] = old.pop(key)
+    assert old.keys() != state.keys()
+    path = handed_over(tmp_path, torch_bytes(old))
+    assert same(load_network(path).module.state_dict(), state)
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -8,10 +8,10 @@ from torch import nn
 from torch.nn import functional
 
 from stylepress.errors import RecipeError
+from stylepress.steps import Preset
 from stylepress.train.student import (
     PRESETS,
     FoldedStudent,
-    Preset,
     RepBlock,
     Student,
     StudentSize,

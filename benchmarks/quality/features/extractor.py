@@ -28,7 +28,6 @@ HANDCRAFTED_SHA256 = "fcce6e9007d3c8e060f48ecf8e0adf883dd98a3277de6533a1d00092d0
 INCEPTION_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 """pt_inception-2015-12-05-6726825d.pth of pytorch-fid, the same file as torch-fidelity's."""
 FID_FILES = frozenset({INCEPTION_SHA256})
-FID_PREPROCESSINGS: frozenset[Preprocessing] = frozenset({"clean", "pytorch-fid-0.3", "tf1"})
 FID_LAYER, FID_DIMENSION = "pool3", 2048
 CHUNK = 16
 """Pictures described at once: enough to keep the processor busy, few enough for its cache."""
@@ -59,7 +58,7 @@ class ExtractorFact(Part):
         genuine = (
             self.kind == "inception"
             and self.sha256 in FID_FILES
-            and self.preprocessing in FID_PREPROCESSINGS
+            and self.preprocessing == "clean"
             and (self.layer, self.dimension) == (FID_LAYER, FID_DIMENSION)
         )
         return f"fid[{self.preprocessing}]" if genuine else "frechet_distance"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,13 +21,12 @@ from stylepress.benchmarks.quality.features.extractor import (
     FID_DIMENSION,
     FID_FILES,
     FID_LAYER,
-    FID_PREPROCESSINGS,
     ExtractorFact,
     Pixels,
     Seen,
 )
-from stylepress.benchmarks.quality.features.preprocessing import Preprocessing, prepared
-from stylepress.errors import CheckpointError, RecipeError
+from stylepress.benchmarks.quality.features.preprocessing import prepared
+from stylepress.errors import CheckpointError
 from stylepress.train.weights.families import some
 from stylepress.train.weights.state import read_state
 
@@ -47,115 +46,69 @@ class Conv(NamedTuple):
 class Branch(NamedTuple):
     """A pool or none, convolutions in turn, and at its end perhaps two beside each other."""
 
-    pool: Literal["average", "maximum", "halving"] | None
+    pool: str
     chain: tuple[Conv, ...] = ()
     fork: tuple[Conv, ...] = ()
 
 
-ONE, THREE, FIVE = (1, 1), (3, 3), (5, 5)
-WIDE, TALL, FLAT, UPRIGHT = (1, 7), (7, 1), (1, 3), (3, 1)
-
 STEM: tuple[tuple[Conv, bool, bool], ...] = (
     # convolution, whether it keeps the size, whether a pool follows
-    (Conv("Conv2d_1a_3x3", 32, THREE, 2), False, False),
-    (Conv("Conv2d_2a_3x3", 32, THREE), False, False),
-    (Conv("Conv2d_2b_3x3", 64, THREE), True, True),
-    (Conv("Conv2d_3b_1x1", 80, ONE), True, False),
-    (Conv("Conv2d_4a_3x3", 192, THREE), False, True),
+    (Conv("Conv2d_1a_3x3", 32, (3, 3), 2), False, False),
+    (Conv("Conv2d_2a_3x3", 32, (3, 3)), False, False),
+    (Conv("Conv2d_2b_3x3", 64, (3, 3)), True, True),
+    (Conv("Conv2d_3b_1x1", 80, (1, 1)), True, False),
+    (Conv("Conv2d_4a_3x3", 192, (3, 3)), False, True),
 )
+MIXED_5 = (
+    "1x1 64 1x1 | 5x5_1 48 1x1, 5x5_2 64 5x5 | "
+    "3x3dbl_1 64 1x1, 3x3dbl_2 96 3x3, 3x3dbl_3 96 3x3 | average: _pool {pooled} 1x1"
+)
+MIXED_6 = (
+    "1x1 192 1x1 | 7x7_1 {inner} 1x1, 7x7_2 {inner} 1x7, 7x7_3 192 7x1 | "
+    "7x7dbl_1 {inner} 1x1, 7x7dbl_2 {inner} 7x1, 7x7dbl_3 {inner} 1x7, 7x7dbl_4 {inner} 7x1, "
+    "7x7dbl_5 192 1x7 | average: _pool 192 1x1"
+)
+MIXED_7 = (
+    "1x1 320 1x1 | 3x3_1 384 1x1 + 3x3_2a 384 1x3 + 3x3_2b 384 3x1 | "
+    "3x3dbl_1 448 1x1, 3x3dbl_2 384 3x3 + 3x3dbl_3a 384 1x3 + 3x3dbl_3b 384 3x1 | "
+    "{pool}: _pool 192 1x1"
+)
+TABLE: Mapping[str, str] = {
+    "Mixed_5b": MIXED_5.format(pooled=32),
+    "Mixed_5c": MIXED_5.format(pooled=64),
+    "Mixed_5d": MIXED_5.format(pooled=64),
+    "Mixed_6a": "3x3 384 3x3/2 | 3x3dbl_1 64 1x1, 3x3dbl_2 96 3x3, 3x3dbl_3 96 3x3/2 | halving:",
+    "Mixed_6b": MIXED_6.format(inner=128),
+    "Mixed_6c": MIXED_6.format(inner=160),
+    "Mixed_6d": MIXED_6.format(inner=160),
+    "Mixed_6e": MIXED_6.format(inner=192),
+    "Mixed_7a": "3x3_1 192 1x1, 3x3_2 320 3x3/2 | 7x7x3_1 192 1x1, 7x7x3_2 192 1x7, "
+    "7x7x3_3 192 7x1, 7x7x3_4 192 3x3/2 | halving:",
+    "Mixed_7b": MIXED_7.format(pool="average"),
+    "Mixed_7c": MIXED_7.format(pool="maximum"),
+}
+"""By block its branches: a pool, then name, channels and kernel of convolutions in turn; those
+after a + are side by side on what comes before."""
 
 
-def _mixed_5(pooled: int) -> tuple[Branch, ...]:
-    return (
-        Branch(None, (Conv("branch1x1", 64, ONE),)),
-        Branch(None, (Conv("branch5x5_1", 48, ONE), Conv("branch5x5_2", 64, FIVE))),
-        Branch(
-            None,
-            (
-                Conv("branch3x3dbl_1", 64, ONE),
-                Conv("branch3x3dbl_2", 96, THREE),
-                Conv("branch3x3dbl_3", 96, THREE),
-            ),
-        ),
-        Branch("average", (Conv("branch_pool", pooled, ONE),)),
+def _branch(text: str) -> Branch:
+    pool, _, rest = text.rpartition(":")
+    first, *beside = rest.split("+")
+    chain, fork = (
+        tuple(_conv(one) for one in group if one.strip()) for group in (first.split(","), beside)
     )
+    return Branch(pool.strip(), chain, fork)
 
 
-def _mixed_6(inner: int) -> tuple[Branch, ...]:
-    shapes = (ONE, TALL, WIDE, TALL, WIDE)
-    widths = (inner, inner, inner, inner, 192)
-    return (
-        Branch(None, (Conv("branch1x1", 192, ONE),)),
-        Branch(
-            None,
-            (
-                Conv("branch7x7_1", inner, ONE),
-                Conv("branch7x7_2", inner, WIDE),
-                Conv("branch7x7_3", 192, TALL),
-            ),
-        ),
-        Branch(
-            None,
-            tuple(
-                Conv(f"branch7x7dbl_{number}", width, shape)
-                for number, (width, shape) in enumerate(zip(widths, shapes, strict=True), 1)
-            ),
-        ),
-        Branch("average", (Conv("branch_pool", 192, ONE),)),
-    )
-
-
-def _mixed_7(pool: Literal["average", "maximum"]) -> tuple[Branch, ...]:
-    def pair(name: str) -> tuple[Conv, ...]:
-        return Conv(f"{name}a", 384, FLAT), Conv(f"{name}b", 384, UPRIGHT)
-
-    return (
-        Branch(None, (Conv("branch1x1", 320, ONE),)),
-        Branch(None, (Conv("branch3x3_1", 384, ONE),), pair("branch3x3_2")),
-        Branch(
-            None,
-            (Conv("branch3x3dbl_1", 448, ONE), Conv("branch3x3dbl_2", 384, THREE)),
-            pair("branch3x3dbl_3"),
-        ),
-        Branch(pool, (Conv("branch_pool", 192, ONE),)),
-    )
+def _conv(text: str) -> Conv:
+    name, channels, shape = text.split()
+    kernel, _, stride = shape.partition("/")
+    height, width = map(int, kernel.split("x"))
+    return Conv(f"branch{name}", int(channels), (height, width), int(stride or 1))
 
 
 BLOCKS: Mapping[str, tuple[Branch, ...]] = {
-    "Mixed_5b": _mixed_5(32),
-    "Mixed_5c": _mixed_5(64),
-    "Mixed_5d": _mixed_5(64),
-    "Mixed_6a": (
-        Branch(None, (Conv("branch3x3", 384, THREE, 2),)),
-        Branch(
-            None,
-            (
-                Conv("branch3x3dbl_1", 64, ONE),
-                Conv("branch3x3dbl_2", 96, THREE),
-                Conv("branch3x3dbl_3", 96, THREE, 2),
-            ),
-        ),
-        Branch("halving"),
-    ),
-    "Mixed_6b": _mixed_6(128),
-    "Mixed_6c": _mixed_6(160),
-    "Mixed_6d": _mixed_6(160),
-    "Mixed_6e": _mixed_6(192),
-    "Mixed_7a": (
-        Branch(None, (Conv("branch3x3_1", 192, ONE), Conv("branch3x3_2", 320, THREE, 2))),
-        Branch(
-            None,
-            (
-                Conv("branch7x7x3_1", 192, ONE),
-                Conv("branch7x7x3_2", 192, WIDE),
-                Conv("branch7x7x3_3", 192, TALL),
-                Conv("branch7x7x3_4", 192, THREE, 2),
-            ),
-        ),
-        Branch("halving"),
-    ),
-    "Mixed_7b": _mixed_7("average"),
-    "Mixed_7c": _mixed_7("maximum"),
+    block: tuple(map(_branch, text.split("|"))) for block, text in TABLE.items()
 }
 
 
@@ -198,7 +151,7 @@ class Inception:
     def _branch(self, x: Tensor, block: str, branch: Branch) -> Tensor:
         if branch.pool == "average":
             x = F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
-        elif branch.pool is not None:
+        elif branch.pool:
             halving = branch.pool == "halving"
             x = F.max_pool2d(x, 3, 2 if halving else 1, 0 if halving else 1)
         for conv in branch.chain:
@@ -217,18 +170,12 @@ class Inception:
 class InceptionExtractor:
     """Features of the genuine weights file; what the key ``fid`` asks for."""
 
-    def __init__(self, path: Path, *, preprocessing: Preprocessing = "clean") -> None:
+    def __init__(self, path: Path) -> None:
         """Load it.
 
         Raises:
-            RecipeError: a preprocessing that no FID uses.
             CheckpointError: not the published file, to the last bit.
         """
-        if preprocessing not in FID_PREPROCESSINGS:
-            raise RecipeError(
-                f"No FID is defined with preprocessing {preprocessing!r}. "
-                f"Choose one of {', '.join(sorted(FID_PREPROCESSINGS))}."
-            )
         sha256 = file_digest(path)
         if sha256 not in FID_FILES:
             raise CheckpointError(
@@ -237,14 +184,13 @@ class InceptionExtractor:
                 f"be called FID. Name the published file, or export yours to ONNX."
             )
         self._network = Inception(read_state(path), path)
-        self._preprocessing: Preprocessing = preprocessing
         self.fact = ExtractorFact(
             name="inception-2015-12-05",
             kind="inception",
             sha256=sha256,
             layer=FID_LAYER,
             dimension=FID_DIMENSION,
-            preprocessing=preprocessing,
+            preprocessing="clean",
         )
 
     def see(self, pictures: Sequence[Pixels]) -> Seen:
@@ -253,7 +199,7 @@ class InceptionExtractor:
         for start in range(0, len(pictures), BATCH):
             batch = np.stack(
                 [
-                    prepared(picture, self._preprocessing, (SIDE, SIDE))
+                    prepared(picture, "clean", (SIDE, SIDE))
                     for picture in pictures[start : start + BATCH]
                 ]
             )

@@ -21,7 +21,7 @@ from PIL import Image
 from stylepress.benchmarks.quality.motion.course import inside, pair_error
 from stylepress.benchmarks.quality.motion.flow import Flow
 from stylepress.errors import FrameError
-from stylepress.runtime.media.images import read_picture
+from stylepress.picture import read_picture
 
 Matrix = NDArray[np.float64]
 Frame = NDArray[np.uint8]

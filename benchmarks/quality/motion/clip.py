@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -34,11 +33,6 @@ class Clip:
     affines: Matrix
     cuts: tuple[int, ...]
 
-    @property
-    def truth(self) -> Path:
-        """Where the matrices are kept beside the clip."""
-        return self.path.with_suffix(".truth.json")
-
 
 def make_clip(
     photos: Sequence[Path],
@@ -51,8 +45,7 @@ def make_clip(
 ) -> Clip:
     """Write an H.264 mp4 (with AAC sound) of a closed camera loop over each photo in turn.
 
-    ``size`` is (height, width), both even. The same photos give the same pictures. The matrices
-    go to ``<stem>.truth.json`` beside the clip.
+    ``size`` is (height, width), both even. The same photos give the same pictures.
 
     Raises:
         FrameError: no photo, one that cannot be read, an odd size, or less than a frame a photo.
@@ -72,28 +65,7 @@ def make_clip(
     clip = Clip(path, size, fps, np.concatenate([each for _, each in loops]), tuple(cuts[1:-1]))
     with replacing_file(path) as beside:
         _encode(frames, beside, clip=clip, tone=chord(count / fps) if sound else None)
-    with replacing_file(clip.truth) as beside:
-        beside.write_text(json.dumps(_truth(clip, photos), indent=1), encoding="utf-8")
     return clip
-
-
-def read_truth(clip: Path) -> Clip:
-    """Read what ``make_clip`` wrote beside a clip.
-
-    Raises:
-        FrameError: the truth is missing or no such file.
-    """
-    beside = clip.with_suffix(".truth.json")
-    try:
-        known = json.loads(beside.read_text(encoding="utf-8"))
-        affines = np.array(known["affines"], np.float64).reshape(-1, 2, 3)
-        height, width = known["size"]
-        return Clip(clip, (height, width), int(known["fps"]), affines, tuple(known["cuts"]))
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise FrameError(
-            f"{beside} does not tell the motion of {clip.name} ({type(error).__name__}: {error}). "
-            f"Make the clip again with stylepress.benchmarks.quality.motion.clip.make_clip."
-        ) from error
 
 
 def chord(seconds: float) -> NDArray[np.float32]:
@@ -143,14 +115,3 @@ def _sound(piece: NDArray[np.float32], start: int) -> av.AudioFrame:
     sound.sample_rate, sound.pts = SAMPLE_HZ, start
     sound.time_base = Fraction(1, SAMPLE_HZ)
     return sound
-
-
-def _truth(clip: Clip, photos: Sequence[Path]) -> dict[str, Any]:
-    return {
-        "maps": "frame to still, pixel (i, j) centred at (i + 0.5, j + 0.5)",
-        "photos": [photo.name for photo in photos],
-        "size": list(clip.size),
-        "fps": clip.fps,
-        "cuts": list(clip.cuts),
-        "affines": [matrix.ravel().tolist() for matrix in clip.affines],
-    }

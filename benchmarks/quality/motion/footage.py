@@ -18,8 +18,10 @@ from stylepress.benchmarks.quality.motion.flow import Pixels
 from stylepress.benchmarks.quality.photos import fitted
 from stylepress.errors import FrameError
 from stylepress.progress import Progress
-from stylepress.runtime.media.decoder import Clip, Reader, Shot, opened, to_rgb
+from stylepress.runtime.media.colour import to_rgb
+from stylepress.runtime.media.decoder import Reader, Shot
 from stylepress.runtime.media.lanes import Stages
+from stylepress.runtime.media.streams import Clip, opened
 
 FRAMES = 24
 """A second of film."""

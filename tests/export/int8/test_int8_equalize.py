@@ -12,8 +12,9 @@ from onnx import numpy_helper
 
 from stylepress.export.int8.calibration import observe
 from stylepress.export.int8.equalize import Channels, equal_factors, equalized
-from stylepress.export.int8.quantize import Int8Options, quantize_int8
+from stylepress.export.int8.quantize import quantize_int8
 from stylepress.progress import Silent
+from stylepress.steps import QuantizeStep
 
 Frames = list[NDArray[np.uint8]]
 READ = ["z0", "z1", "s2"]
@@ -80,7 +81,7 @@ def test_quiet_channels_are_not_drowned_by_loud_ones(
     uneven = equalized(model, factors | {"y0": loud, "z0": loud})
     errors = {}
     for equalize in (False, True):
-        options = Int8Options(keep_float="ends", equalize=equalize, calibration="minmax")
+        options = QuantizeStep(keep_float="ends", equalize=equalize, calibration="minmax")
         made = quantize_int8(uneven, frames, options=options, progress=Silent()).model
         gap = inner(made, "t3", frames[0]) - inner(model, "t3", frames[0])
         errors[equalize] = float(np.sqrt((gap**2).mean()))

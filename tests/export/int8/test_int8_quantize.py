@@ -7,22 +7,23 @@ from collections import Counter
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from onnx import numpy_helper
+from pydantic import ValidationError
 
 from stylepress.errors import CheckpointError, FrameError, RecipeError
 from stylepress.export.int8.calibration import Seen
 from stylepress.export.int8.quantize import (
     Int8Model,
-    Int8Options,
     KeepFloat,
     quantize_int8,
     quantize_per_channel,
 )
 from stylepress.progress import Silent
+from stylepress.steps import QuantizeStep
 
 Frames = list[NDArray[np.uint8]]
 
@@ -41,7 +42,7 @@ def quantized(model: onnx.ModelProto, frames: Frames, **options: object) -> Int8
     return quantize_int8(
         model,
         iter(frames),
-        options=Int8Options(**options),  # type: ignore[arg-type]
+        options=QuantizeStep(**options),  # type: ignore[arg-type]
         progress=Silent(),
     )
 
@@ -133,6 +134,7 @@ def ramp(*channels: float) -> NDArray[np.float32]:
 
 
 @given(st.lists(VALUES, min_size=1, max_size=4))
+@example([np.full((1, 2, 1, 1), size, np.float32) for size in (1, 0.5)])
 def test_ranges_do_not_depend_on_the_order_of_the_photos(parts: list[NDArray[np.float32]]) -> None:
     one, two = seen_of(*parts), seen_of(*parts[::-1])
     assert np.array_equal(one.top, two.top)
@@ -324,13 +326,13 @@ def test_what_is_no_frame_is_refused(model: onnx.ModelProto, shape: tuple[int, .
 def test_photos_of_one_colour_are_told(model: onnx.ModelProto) -> None:
     ear = Ear()
     grey = [np.full((1, 16, 16, 3), level, np.uint8) for level in (10, 200)]
-    quantize_int8(model, grey, options=Int8Options(), progress=ear)
+    quantize_int8(model, grey, options=QuantizeStep(), progress=ear)
     assert "one colour only" in ear.warnings[0]
 
 
 def test_few_photos_are_told(model: onnx.ModelProto, frames: Frames) -> None:
     ear = Ear()
-    quantize_int8(model, frames[:2], options=Int8Options(), progress=ear)
+    quantize_int8(model, frames[:2], options=QuantizeStep(), progress=ear)
     assert ear.warnings == ["INT8 ranges come from 2 photos only; a dozen varied ones are safer."]
 
 
@@ -339,14 +341,14 @@ def test_a_dead_tensor_is_told_and_gets_a_range(model: onnx.ModelProto, frames: 
     for tensor in dead.graph.initializer:
         if tensor.name == "b0":
             tensor.CopyFrom(numpy_helper.from_array(np.full(8, -1e6, np.float32), "b0"))
-    made = quantize_int8(dead, frames, options=Int8Options(), progress=ear)
+    made = quantize_int8(dead, frames, options=QuantizeStep(), progress=ear)
     assert "'z0' was 0" in ear.warnings[0]
     assert made.steps["z0"] > 0
 
 
 def test_a_percentile_that_clips_half_is_refused() -> None:
-    with pytest.raises(RecipeError, match="is usual"):
-        Int8Options(percentile=10)
+    with pytest.raises(ValidationError, match="greater than or equal to 50"):
+        QuantizeStep(percentile=10)
 
 
 def test_a_large_photo_is_cropped_so_that_memory_stays_bounded(
@@ -378,4 +380,8 @@ def test_openvino_runs_every_quantized_convolution_in_int8(
         for layer in layers
         if layer["layerType"].astype(str) == "Convolution"
     ]
-    assert sorted(kinds) == ["f32", "u8", "u8", "u8"]
+    # Signed or unsigned is the processor's affair: AMX multiplies the one, AVX2 the other.
+    assert Counter("int8" if kind in ("i8", "u8") else kind for kind in kinds) == {
+        "int8": 3,
+        "f32": 1,
+    }

@@ -7,13 +7,16 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from stylepress.export.int8.quantize import Int8Options, quantize_int8
+from stylepress.export.int8.quantize import quantize_int8
 from stylepress.export.int8.repair import repaired
 from stylepress.export.onnx_file import serialized
 from stylepress.export.verify import Pixels, compare
 from stylepress.progress import Silent
+from stylepress.steps import QuantizeStep
 
-OPTIONS = Int8Options(calibration="minmax", keep_float="none", equalize=False)
+OPTIONS = QuantizeStep(
+    calibration="minmax", keep_float="none", equalize=False, verify_sizes=((64, 64),)
+)
 
 
 def with_a_loud_channel(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -44,8 +47,7 @@ def test_the_layer_to_blame_goes_back_to_float(
         (made, seen),
         photos,
         watched=photos[:2],
-        sizes=[(64, 64)],
-        wish=(OPTIONS, wanted),
+        options=OPTIONS.model_copy(update={"min_psnr_db": wanted}),
         progress=Silent(),
     )
     convs = [node.name for node in broken.graph.node if node.op_type == "Conv"]
@@ -62,8 +64,7 @@ def test_what_is_near_enough_is_left_alone(model: onnx.ModelProto, photos: list[
         (made, seen),
         photos,
         watched=photos[:2],
-        sizes=[(64, 64)],
-        wish=(OPTIONS, seen.psnr_db - 1),
+        options=OPTIONS.model_copy(update={"min_psnr_db": seen.psnr_db - 1}),
         progress=Silent(),
     )
     assert same is made

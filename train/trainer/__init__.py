@@ -1,0 +1,1 @@
+"""The one trainer: parts, objectives, device, team, state."""
