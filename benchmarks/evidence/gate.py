@@ -109,8 +109,8 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "A/A, real engine: false FAIL": Kind(0, 4, 6),
-    "+7.5 % work in a real engine, 10 pairs: FAIL found": Kind(0.075, 3, 12),
-    "+3 % work in a real engine, limit 5 %: FAIL": Kind(0.03, 3, 12),
+    "+7.5 % work in a real engine, 10 pairs: FAIL found": Kind(0.075, 3, 8),
+    "+3 % work in a real engine, limit 5 %: FAIL": Kind(0.03, 3, 8),
 }
 """More sessions of equal arms: their row is about what happens once in a hundred."""
 BARS: tuple[Mapping[str, float], ...] = ({"most": 1.0}, {"least": 90.0}, {"most": 0.0})

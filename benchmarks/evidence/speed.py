@@ -68,7 +68,8 @@ def speed_figures(
     for kind in dict.fromkeys(style.teacher_kind for style in setting.styles):
         styles = [style for style in setting.styles if style.teacher_kind == kind]
         with ExitStack() as stack:
-            runners = list(_teacher(setting, styles[0], size, stack))
+            teachers = _teacher(setting, styles[0], size, stack)
+            runners = [one for one in teachers if one.key[1:] in BARS]
             for style in styles:
                 bundle = read_bundle(style.bundle.folder)
                 runners += _ours(style.name, bundle, size, setting, stack)

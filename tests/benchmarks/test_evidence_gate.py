@@ -33,7 +33,8 @@ from stylepress.runtime.bundle import read_bundle
 IID = Noise("2 % of independent noise", 0.02, 0, 0)
 SHORT = PairPlan(min_s=0, min_count=3, warm_s=0, warm_count=1, rest_s=0)
 EQUAL: Block = ((1.0, 1.01), (1.01, 1.0))
-SLOW: Block = ((1.0, 1.10), (1.0, 1.11))
+SLOW: Block = ((1.0, 1.08), (1.0, 1.085))
+"""Beyond the limit, but not so far that one look is enough."""
 
 
 @pytest.fixture

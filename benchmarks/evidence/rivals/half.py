@@ -12,7 +12,7 @@ from stylepress.benchmarks.evidence.rivals.rival import Entry, Rival
 from stylepress.benchmarks.timing.systems import Pixels
 from stylepress.errors import BackendError
 from stylepress.runtime.feeds import Array
-from stylepress.runtime.ov import PRECISION, Lanes
+from stylepress.runtime.ov import PRECISION, RequestPool
 
 HALF, CAPABILITIES = "bf16", "OPTIMIZATION_CAPABILITIES"
 
@@ -43,11 +43,11 @@ def rival_of(name: str, versioned: str, precision: str, model: Any, entry: Entry
     """Compile a model as our backend does; all but bfloat16 in float32 between INT8."""
     hint = HALF if precision == HALF else PRECISION
     made = openvino.Core().compile_model(model, "CPU", settings(entry.threads, hint))
-    lanes, graph = Lanes(made, 1), entry.bundle.graph()
+    pool, graph = RequestPool(made, 1), entry.bundle.graph()
 
     def run(frame: Pixels) -> Pixels:
         arrays: dict[str, Array] = {"frame": frame, "strength": np.ones(1, np.float32)}
-        drawn: Pixels = lanes.run(arrays, {"frame_out": np.empty_like(frame)}, graph)["frame_out"]
+        drawn: Pixels = pool.run(arrays, {"frame_out": np.empty_like(frame)}, graph)["frame_out"]
         return drawn
 
     return Rival(name, versioned, precision, run)
