@@ -178,11 +178,12 @@ def test_callers_with_arrays_of_their_own_do_not_disturb_each_other(
 @EVERY_REAL
 def test_state_goes_from_call_to_call(backend: str, several: Bundle, noise: Noise) -> None:
     engine = engine_of(several, backend, "memory")
-    state: dict[str, Any] = {}
+    state: dict[str, NDArray[Any]] = {}
     expected = np.zeros((2, 6, 5, 3), np.float32)
     for seed in range(4):
         frame = noise(6, 5, batch=2, seed=seed)
-        results = engine.run({"frame": frame, **state})
+        feeds: dict[str, NDArray[Any]] = {"frame": frame, **state}
+        results = engine.run(feeds)
         expected += (frame - expected) * np.float32(0.5)
         assert np.array_equal(results["after"], expected)
         assert np.array_equal(results["frame_out"], np.rint(expected).astype(np.uint8))
