@@ -121,7 +121,10 @@ def test_two_streams_of_one_batch_have_their_own_strength(
 def test_a_strength_for_another_number_of_frames_is_refused(
     backend: str, toy: Bundle, noise: Noise
 ) -> None:
-    feeds = {"frame": noise(4, 4, batch=2), "strength": np.ones(3, np.float32)}
+    feeds: dict[str, NDArray[Any]] = {
+        "frame": noise(4, 4, batch=2),
+        "strength": np.ones(3, np.float32),
+    }
     with pytest.raises(FrameError, match=r"strength is \(3,\).*here batch 2"):
         engine_of(toy, backend).run(feeds)
 
