@@ -47,6 +47,7 @@ BT709 = 1  # the same number for matrix, transfer curve and primaries, and in li
 FRAME_DURATION = 1 << 8  # AV_CODEC_FLAG_FRAME_DURATION: packets last as long as their frames
 # libswscale's AREA, FULL_CHR_H_INP and ACCURATE_RND: the mean of the pixels that share a sample.
 TO_YUV = 0x20 | 0x4000 | 0x40000
+PRIMING_S = 0.03  # packets of sound that end longer before 0 are no start that decoders need
 COVERS = {"mjpeg": "jpeg", "png": "png"}
 
 
@@ -237,6 +238,10 @@ class Film:
             for encoded in sound(packet):
                 self._container.mux(encoded)
             return
+        if packet.pts is not None and packet.time_base:
+            end = packet.pts + (packet.duration or 0)
+            if end < 0 and end * packet.time_base < -PRIMING_S:
+                return  # cut off by the source; Matroska would put all other tracks later instead
         self._forward(packet, track)
         packet.stream = track
         self._container.mux(packet)
