@@ -17,13 +17,13 @@ STAMP := .venv/installed-$(firstword $(shell cat pyproject.toml constraints-cpu.
 .PHONY: demo test check figures results
 
 demo: $(STAMP)
-	$(BIN)/python -m stylepress.benchmarks.demo
+	$(BIN)/python -m stylepress.benchmarks.evidence.demo
 
 figures: $(STAMP)
-	$(BIN)/python -m stylepress.benchmarks.figures
+	$(BIN)/python -m stylepress.benchmarks.evidence figures
 
 results: $(STAMP)
-	$(BIN)/python -m stylepress.benchmarks.tables
+	$(BIN)/python -m stylepress.benchmarks.evidence --write
 
 test: check
 	$(BIN)/python -m pytest $(ARGS)

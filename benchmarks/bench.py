@@ -10,27 +10,28 @@ from pathlib import Path
 from time import perf_counter_ns
 
 from stylepress import __version__
-from stylepress.benchmarks.drift.bundles import DriftOptions
-from stylepress.benchmarks.drift.result import Check
+from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.entries import Entries
 from stylepress.benchmarks.lineage import check_originals
+from stylepress.benchmarks.machine.energy import readable, why_unread
 from stylepress.benchmarks.machine.record import Machine, record_machine
 from stylepress.benchmarks.machine.timeline import Curves, Timeline, Window
 from stylepress.benchmarks.machine.watch import Limits, Validity, Watch
 from stylepress.benchmarks.part import Skipped
-from stylepress.benchmarks.picture_trials import (
-    Photos,
-    PicturePlan,
-    PictureTrials,
-    drift_is_studied,
-    read_footages,
-)
-from stylepress.benchmarks.pictures.photos import (
+from stylepress.benchmarks.quality.bundles import DriftOptions
+from stylepress.benchmarks.quality.photos import (
     Photo,
     check_frame,
     golden_photos,
     read_photos,
     read_style,
+)
+from stylepress.benchmarks.quality.trials import (
+    Photos,
+    PicturePlan,
+    PictureTrials,
+    drift_is_studied,
+    read_footages,
 )
 from stylepress.benchmarks.report import (
     Latency,
@@ -39,14 +40,13 @@ from stylepress.benchmarks.report import (
     Scenario,
     speedups,
 )
-from stylepress.benchmarks.resources.energy import readable, why_unread
-from stylepress.benchmarks.resources.footprint import Footprint
-from stylepress.benchmarks.scenarios.outcome import Length, Setting
-from stylepress.benchmarks.scenarios.scene import Scene
-from stylepress.benchmarks.scenarios.warm_up import WarmRule
+from stylepress.benchmarks.timing.footprint import Footprint
 from stylepress.benchmarks.timing.latency import Plan, System, Timing, measure
+from stylepress.benchmarks.timing.loop import WarmRule
+from stylepress.benchmarks.timing.outcome import Length, Setting
+from stylepress.benchmarks.timing.scene import Scene
 from stylepress.benchmarks.timing.systems import NULL, Contender, Field, check_threads, named
-from stylepress.benchmarks.trials import Entrant, Trials, roof_shares
+from stylepress.benchmarks.trials import Entrant, Trials
 from stylepress.errors import RecipeError
 from stylepress.progress import Progress
 from stylepress.runtime.backends import EngineOptions
@@ -66,7 +66,7 @@ class BenchOptions:
 
     Each bundle is started ``starts`` times cold and warm in each backend, in fresh processes, and
     in its fastest one plays the scenarios of ``settings`` for ``length`` each after warming up by
-    ``rule``. ``split`` also takes a film through it, ``roof`` measures the machine's peaks.
+    ``rule``. ``split`` also takes a film through it.
     ``foreign_load`` is the share of all cores that others may use before the times do not count.
     ``created`` is the time now as ISO 8601, ``environ`` the environment of those processes, which
     is recorded where it sets threads.
@@ -86,7 +86,6 @@ class BenchOptions:
     length: Length = field(default_factory=Length)
     rule: WarmRule = field(default_factory=WarmRule)
     split: bool = False
-    roof: bool = False
     foreign_load: float = Limits().foreign_load
     created: str = ""
     environ: Mapping[str, str] = field(default_factory=dict)
@@ -239,9 +238,6 @@ class _Measurement:
         scenes = self._scenes(fastest)
         splits = tuple(self.trials.splits(fastest, self._photo())) if self.options.split else ()
         models = {one.model.name: one.model for one in self.systems.contenders if one.model}
-        roofs = (
-            self.trials.roofs(self.systems.backends, self.given.work) if self.options.roof else ()
-        )
         painters = {model: one.run for model, one in best.items() if one.backend != NULL}
         looks = self.given.looking.looks(painters, self.given.strangers)
         return Report(
@@ -253,6 +249,7 @@ class _Measurement:
             latencies=latencies,
             speedups=speedups(latencies),
             qualities=looks.qualities,
+            looks=looks.looks,
             consistencies=looks.consistencies,
             clips=looks.clips,
             drifts=looks.drifts,
@@ -261,8 +258,6 @@ class _Measurement:
             scenes=scenes,
             footprints=footprints,
             splits=splits,
-            roofs=roofs,
-            roof_shares=tuple(roof_shares(roofs, latencies, models)),
             skipped=(*self.skipped, *self.trials.skipped, *looks.skipped),
             gallery=looks.gallery,
             suffered=looks.suffered,

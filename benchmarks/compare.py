@@ -1,31 +1,38 @@
-"""Two reports against each other: a trend, unless the newer one measured both bundles in turns."""
+"""Two reports against each other: a trend, unless the newer one measured both bundles in turns.
+
+And a stored comparison held against other limits.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from stylepress import __version__
+from stylepress.benchmarks.check import Check, reasons_of, together
+from stylepress.benchmarks.gate import USUAL, Limits
 from stylepress.benchmarks.machine.record import differing
+from stylepress.benchmarks.part import Skipped
+from stylepress.benchmarks.quality.judges import growth, worst_level
 from stylepress.benchmarks.report import Latency, Model, Quality, Report, read_report
-from stylepress.benchmarks.report_figures import DISTANCES, spoken
-from stylepress.benchmarks.trend import figure_trends, latency_trends, measured_otherwise
-from stylepress.benchmarks.verdict.comparison import Comparison, Judgement, Settings, Side
-from stylepress.benchmarks.verdict.holm import least_pairs
-from stylepress.benchmarks.verdict.judgements import judgement, reasons_of, sizes
-from stylepress.benchmarks.verdict.pictures import PictureLimits, growth, likeness
+from stylepress.benchmarks.show.figures import DISTANCES, figures
+from stylepress.benchmarks.verdict.comparison import Comparison, Settings, Side
+from stylepress.benchmarks.verdict.rows import paired_check, sizes
 from stylepress.benchmarks.verdict.rule import (
-    DELTA,
+    ALPHA,
     ONCE_ALPHA,
+    UNCONFIRMED,
+    Decision,
     Finding,
+    Key,
     Paired,
     Rule,
     judge,
-    together,
+    least_pairs,
+    obvious,
 )
-from stylepress.benchmarks.verdict.trial import Decision, Key
 from stylepress.errors import RecipeError
 
 SAME_ENGINES = (
@@ -39,43 +46,36 @@ def compare_files(
     base: Path,
     new: Path,
     *,
-    max_regression_percent: float = 100 * DELTA,
-    limits: PictureLimits | None = None,
+    limits: Limits = USUAL,
     vary: Collection[str] = (),
+    labels: tuple[str, str] = ("", ""),
 ) -> Comparison:
-    """Compare two ``report.json`` files.
+    """Compare two ``report.json`` files; ``labels`` are what they are called.
 
     Raises:
         ArtifactError: one of them is no report.
-        RecipeError: a threshold that is no percentage above zero, or an unknown field in ``vary``.
+        RecipeError: an unknown field in ``vary``.
     """
-    return compare(
-        read_report(base),
-        read_report(new),
-        max_regression_percent=max_regression_percent,
-        limits=limits,
-        vary=vary,
-    )
+    found = compare(read_report(base), read_report(new), limits=limits, vary=vary)
+    named = {
+        "base": None if found.base is None else found.base.model_copy(update={"label": labels[0]}),
+        "new": found.new.model_copy(update={"label": labels[1]}),
+    }
+    return found.model_copy(update=named)
 
 
 def compare(
-    base: Report,
-    new: Report,
-    *,
-    max_regression_percent: float = 100 * DELTA,
-    limits: PictureLimits | None = None,
-    vary: Collection[str] = (),
+    base: Report, new: Report, *, limits: Limits = USUAL, vary: Collection[str] = ()
 ) -> Comparison:
     """Set two reports side by side.
 
     Times that were measured apart are never judged: between two sessions a machine differs by more
     than most changes do. When the machine fields agree and the newer report holds the older bundle
     too (``stylepress bench OLD NEW``), both were measured in turns, and their rounds are judged as
-    pairs, their pictures by ``limits``; when the machine disturbed the rounds, they stay open.
-    Fields of machine or scenario that differ are named, and then nothing is shown; those of the
-    machine that are meant to differ are named in ``vary``, and then nothing is judged.
+    pairs; when the machine disturbed the rounds, they stay open. Fields of machine or scenario that
+    differ are named, and then nothing is shown; those of the machine that are meant to differ are
+    named in ``vary``, and then nothing is judged.
     """
-    rule = Rule.assumed(max_regression_percent / 100)
     vary = [name.removeprefix(MACHINE) for name in vary]
     _check_fields(vary, base, new)
     apart = _differing(base, new, vary)
@@ -83,26 +83,88 @@ def compare(
     why = () if both is None else _too_few(new, both)
     if both is None or why:
         both = None
-        judgements = () if apart else tuple(_trend(base, new))
+        checks = () if apart else tuple(_trend(base, new))
         sides = _side(base.of_role("bundle")), _side(new.of_role("bundle"))
     else:
-        judgements = tuple(_judged(new, both, rule, limits or PictureLimits()))
+        checks = tuple(_judged(new, both, limits))
         sides = _side(both[:1]), _side(both[1:])
-    counted = [one.verdict for one in judgements if one.gated and one.verdict is not None]
     return Comparison(
         tool=f"stylepress {__version__}",
         created=new.created,
         mode="trend" if both is None else "rounds",
         base=sides[0],
         new=sides[1],
-        verdict="NOT COMPARABLE" if apart else together(counted) if both else "TREND",
-        reasons=(*why, *reasons_of(judgements), *(() if both or apart else _doubts(base, new))),
-        settings=None if both is None else _settings(new, rule),
+        verdict="NOT COMPARABLE" if apart else together(checks) if both else "TREND",
+        reasons=(*why, *reasons_of(checks), *(() if both or apart else _doubts(base, new))),
+        settings=None if both is None else _settings(new, limits),
         machine=new.machine,
-        judgements=judgements,
+        checks=checks,
         differing=apart,
-        skipped=() if both or apart else tuple(measured_otherwise(base, new)),
+        skipped=() if both or apart else tuple(_measured_otherwise(base, new)),
     )
+
+
+def judged_again(stored: Comparison, limits: Limits) -> Comparison:
+    """Hold the figures of a stored comparison against other limits; nothing is measured.
+
+    A failure that was not measured a second time, and is not obvious, stays open. Figures of drift
+    that the file holds keep their verdicts, as their limits follow from more than the figure.
+
+    Raises:
+        RecipeError: it judged nothing, as a trend does.
+    """
+    if stored.settings is None or stored.differing:
+        raise RecipeError(
+            f"There is nothing to judge again in a comparison that ended with {stored.verdict}. "
+            f"Compare two bundles."
+        )
+    confirm, alpha = stored.settings.confirm, stored.settings.looks[-1][1]
+    pairs: dict[Key, Paired] = {}
+    for one in stored.checks:
+        delta = limits.limit(one.key) if one.kind == "paired" and one.values else None
+        if delta is not None:
+            rule = Rule(delta, min(one.floor or 0.0, delta / 2))
+            base, new = zip(*one.values, strict=True)
+            pairs[one.subject, one.key] = Paired(base, new, rule)
+    found = judge(pairs, alpha)
+    checks = []
+    for one in stored.checks:
+        key = one.subject, one.key
+        if key in pairs:
+            checks.append(_again(one, pairs[key], found[key], confirm=confirm))
+        elif not one.key or one.key.startswith("drift_") or one.key == "golden_levels":
+            checks.append(one)
+        elif one.kind == "paired":
+            gated = limits.limit(one.key) is not None and one.verdict is not None
+            open_ = "INCONCLUSIVE" if gated and one.new is None else None
+            checks.append(one.model_copy(update={"verdict": open_, "limit": None}))
+        else:
+            checks.append(limits.held(one))
+    settings = stored.settings.model_copy(update={"limits": limits.model_dump()})
+    return stored.model_copy(
+        update={
+            "checks": tuple(checks),
+            "verdict": together(checks),
+            "reasons": reasons_of(checks),
+            "settings": settings,
+        }
+    )
+
+
+def _again(one: Check, figure: Paired, finding: Finding, *, confirm: bool) -> Check:
+    verdict, note, repeated = finding.verdict, "", one.confirmation
+    second = None
+    if verdict == "FAIL" and obvious(finding, figure.rule):
+        note = "obvious"
+    elif verdict == "FAIL" and confirm:
+        verdict, note = "INCONCLUSIVE", UNCONFIRMED
+        if repeated is not None and repeated.values:
+            base, new = zip(*repeated.values, strict=True)
+            (second,) = judge({0: Paired(base, new, figure.rule)}, ALPHA).values()
+            failed = second.verdict == "FAIL"
+            verdict = "FAIL" if failed else "INCONCLUSIVE"
+            note = "failed twice" if failed else "failed once, not a second time"
+    return paired_check((one.subject, one.key), Decision(figure, finding, second, verdict, note))
 
 
 def _doubts(base: Report, new: Report) -> Iterator[str]:
@@ -160,35 +222,35 @@ def _too_few(report: Report, both: tuple[Model, Model]) -> tuple[str, ...]:
 
 def _shared(report: Report, both: tuple[Model, Model]) -> dict[str, tuple[Latency, Latency]]:
     """Return the latencies of both bundles in every backend that ran both."""
-    old, new = ({one.backend: one for one in _latencies(report, model)} for model in both)
+    old, new = (
+        {one.backend: one for one in report.latencies if one.model == model.name} for model in both
+    )
     return {backend: (one, new[backend]) for backend, one in old.items() if backend in new}
 
 
-def _judged(
-    report: Report, both: tuple[Model, Model], rule: Rule, limits: PictureLimits
-) -> Iterator[Judgement]:
+def _judged(report: Report, both: tuple[Model, Model], limits: Limits) -> Iterator[Check]:
     """Judge two bundles of one report: rounds as pairs, size and pictures as they are."""
-    figures: dict[Key, Paired] = {
-        (backend, "p50"): Paired(old.timing.round_medians_ms, new.timing.round_medians_ms, rule)
+    limit = limits.limit("p50_percent")
+    pairs: dict[Key, Paired] = {
+        (backend, "p50_percent"): Paired(
+            old.timing.round_medians_ms,
+            new.timing.round_medians_ms,
+            Rule.assumed(limit or 1.0),
+            gated=limit is not None,
+        )
         for backend, (old, new) in _shared(report, both).items()
     }
-
     disturbed = "; ".join(report.validity.reasons) if report.validity else ""
-    for key, found in judge(figures, ONCE_ALPHA).items():
-        one = judgement(key, _decided(figures[key], found), gated=True)
+    for key, found in judge(pairs, ONCE_ALPHA).items():
+        one = paired_check(key, _decided(pairs[key], found))
         open_ = {"verdict": "INCONCLUSIVE", "note": f"the rounds do not count: {disturbed}"}
         yield one.model_copy(update=open_) if disturbed else one
-    yield from sizes((_side(both[:1]), _side(both[1:])), rule.delta)
+    yield from sizes((_side(both[:1]), _side(both[1:])), limits)
     photos = _photos((report, both[0].name), (report, both[1].name))
-    yield from _likenesses(photos, limits)
-    for measure in DISTANCES:
-        values = [
-            (one, two)
-            for one, two in ((getattr(a, measure), getattr(b, measure)) for a, b in photos)
-            if one is not None and two is not None
-        ]
-        if values:
-            yield growth(spoken(measure), values, limits=limits)
+    for one in _likenesses(photos, limits):
+        yield one
+    for one in _growths(photos):
+        yield limits.held(one)
 
 
 def _decided(figure: Paired, found: Finding) -> Decision:
@@ -212,10 +274,24 @@ def _photos(old: tuple[Report, str], new: tuple[Report, str]) -> list[tuple[Qual
     return [(one, after[photo]) for photo, one in before.items() if photo in after]
 
 
+def _growths(photos: Sequence[tuple[Quality, Quality]]) -> Iterator[Check]:
+    for key, measure in DISTANCES.items():
+        values = [
+            (one, two)
+            for one, two in ((getattr(a, measure), getattr(b, measure)) for a, b in photos)
+            if one is not None and two is not None
+        ]
+        if values:
+            yield growth(key, values)
+
+
 def _likenesses(
-    photos: Sequence[tuple[Quality, Quality]], limits: PictureLimits
-) -> Iterator[Judgement]:
-    """Judge the PSNR of both against the same other model, where it was taken."""
+    photos: Sequence[tuple[Quality, Quality]], limits: Limits | None
+) -> Iterator[Check]:
+    """Hold the PSNR of both against the same other model, where it was taken.
+
+    What was below the limit before is no loss unless it fell.
+    """
     for reference in dict.fromkeys(old.reference for old, _ in photos):
         known = [
             (old.photo, before, after)
@@ -224,39 +300,66 @@ def _likenesses(
             and (before := _level(old)) is not None
             and (after := _level(new)) is not None
         ]
-        if known:
-            names = [photo for photo, _, _ in known]
-            yield likeness(
-                f"PSNR against {reference}",
-                names,
-                [after for _, _, after in known],
-                limits=limits,
-                before=[before for _, before, _ in known],
-            )
+        if not known:
+            continue
+        names = [name for name, _, _ in known]
+        one = worst_level("psnr_db", names, [level for _, _, level in known])
+        lowest, least = min(level for _, level, _ in known), min(level for _, _, level in known)
+        one = one.model_copy(
+            update={
+                "metric": f"PSNR against {reference}",
+                "base": None if math.isinf(lowest) else lowest,
+            }
+        )
+        if limits is None:
+            yield one.model_copy(update={"kind": "shown"})
+            continue
+        one = limits.held(one)
+        kept = one.verdict == "FAIL" and least >= lowest
+        yield one.model_copy(update={"verdict": "PASS"}) if kept else one
 
 
 def _level(quality: Quality) -> float | None:
-    """PSNR against the reference in dB, infinite for an equal picture; None where nobody took it."""
+    """PSNR against the reference in dB, infinite for equal pictures; None where nobody took it."""
     return math.inf if quality.identical else quality.psnr_db
 
 
-def _trend(base: Report, new: Report) -> Iterator[Judgement]:
-    """Show what both reports hold, unjudged."""
-    yield from latency_trends(base, new)
+def _trend(base: Report, new: Report) -> Iterator[Check]:
+    """Show what both reports hold, unjudged; what changed is of the two values that are shown."""
+    for before, after in _both(base, new):
+        if before.of == after.of and before.new is not None and after.new is not None:
+            better, worse = before.new, after.new
+            if not after.larger_is_worse:
+                better, worse = worse, better
+            yield after.model_copy(
+                update={
+                    "base": before.new,
+                    "worse": worse / better if better > 0 else None,
+                    "low": None,
+                    "high": None,
+                    "note": "measured apart",
+                }
+            )
     theirs = {model.name: model for model in new.of_role("bundle")}
     for model in base.of_role("bundle"):
-        other = theirs.get(model.name)
-        if other is None:
-            continue
-        yield from sizes((_side([model]), _side([other])), None, subject=model.name)
-        photos = _photos((base, model.name), (new, model.name))
-        for one in _likenesses(photos, PictureLimits(min_psnr_db=0)):
-            yield one.model_copy(update={"subject": model.name, "kind": "trend"})
-    yield from figure_trends(base, new)
+        if model.name in theirs:
+            for one in _likenesses(_photos((base, model.name), (new, model.name)), None):
+                yield one.model_copy(update={"subject": model.name, "key": ""})
 
 
-def _latencies(report: Report, model: Model) -> list[Latency]:
-    return [one for one in report.latencies if one.model == model.name and not one.baseline]
+def _measured_otherwise(base: Report, new: Report) -> Iterator[Skipped]:
+    """Name the figures that both hold and that cannot be compared, and why."""
+    for before, after in _both(base, new):
+        if before.of != after.of:
+            why = f"measured over {before.of} then, and over {after.of} now"
+            yield Skipped(what=after.name, why=why)
+
+
+def _both(base: Report, new: Report) -> Iterator[tuple[Check, Check]]:
+    known: Mapping[str, Check] = {one.name: one for one in figures(base)}
+    for after in figures(new):
+        if after.name in known:
+            yield known[after.name], after
 
 
 def _side(models: Sequence[Model]) -> Side:
@@ -269,25 +372,20 @@ def _side(models: Sequence[Model]) -> Side:
     )
 
 
-def _settings(report: Report, rule: Rule) -> Settings:
+def _settings(report: Report, limits: Limits) -> Settings:
     scenario = report.scenario
     return Settings(
         height=scenario.height,
         width=scenario.width,
         threads=scenario.threads,
         backends=tuple(dict.fromkeys(one.backend for one in report.latencies if one.model)),
-        pairs=scenario.rounds,
         looks=((scenario.rounds, ONCE_ALPHA),),
         confirm=False,
-        delta=rule.delta,
-        gated=("p50",),
-        floor_source="assumed",
-        seed=0,
+        limits=limits.model_dump(),
         min_s=scenario.turn_s,
         min_count=1,
         warm_s=0,
         warm_count=scenario.warm_up,
-        rest_s=0,
         photos=scenario.photos,
         style=scenario.style,
     )

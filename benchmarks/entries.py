@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stylepress.artifact import Artifact
-from stylepress.benchmarks.drift.result import Check
+from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.lineage import other_teacher, stranger
-from stylepress.benchmarks.pictures.gallery import original_of
-from stylepress.benchmarks.pictures.photos import Photo
+from stylepress.benchmarks.quality.gallery import original_of
+from stylepress.benchmarks.quality.photos import Photo
 from stylepress.benchmarks.report import Role
 from stylepress.benchmarks.timing.systems import NULL, Contender, Field, bundle_model, named
 from stylepress.errors import BackendError, RecipeError
@@ -94,7 +94,7 @@ class Entries:
             if found is not None:
                 self.strangers[name] = found
                 self.progress.warn(
-                    f"{title} is not the model that {name} was made from: it is {found.value:g} "
+                    f"{title} is not the model that {name} was made from: it is {found.new:g} "
                     f"levels from its golden pictures, where that one is {found.limit:g} at most. "
                     f"They are compared all the same."
                 )

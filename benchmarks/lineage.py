@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from stylepress.artifact import Artifact
-from stylepress.benchmarks.drift.result import Check
+from stylepress.benchmarks.check import Check
+from stylepress.benchmarks.engines import golden_gap
+from stylepress.benchmarks.gate import figure
 from stylepress.benchmarks.timing.systems import Run, precision
 from stylepress.errors import BackendError, FrameError, RecipeError
 from stylepress.runtime.bundle import TOLERANCE, Bundle
@@ -44,23 +44,14 @@ def stranger(bundle: Bundle, original: Bundle, run: Run, *, name: str) -> Check 
     if source.digest in (made.digest, made.parent):
         return None
     try:
-        gaps = [
-            np.abs(run(before).astype(np.int16) - after).max()
-            for _, before, after in bundle.golden()
-        ]
+        worst = golden_gap(bundle, run) or 0.0
     except (BackendError, FrameError):
         return None
-    worst, limit = float(max(gaps, default=0)), bundle.tolerance + TOLERANCE
+    limit = bundle.tolerance + TOLERANCE
     if worst <= limit:
         return None
-    return Check(
-        name="golden",
-        value=worst,
-        limit=limit,
-        bound="at most",
-        verdict="not judged",
-        why=f"{name} is not the model it was made from",
-    )
+    note = f"{name} is not the model it was made from; not judged"
+    return figure("golden_levels", name, new=worst, limit=limit, note=note)
 
 
 def other_teacher(student: Artifact, teacher: Artifact) -> bool:

@@ -1,35 +1,36 @@
-"""What is measured of bundles beside their latency in turns: footprint, scenes, split, roof."""
+"""What is measured of bundles beside their latency in turns: footprint, scenes, split."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import cycle
 from pathlib import Path
 from time import perf_counter_ns
 
+from stylepress.benchmarks.engines import golden_pictures
 from stylepress.benchmarks.machine.timeline import Window
 from stylepress.benchmarks.machine.watch import Validity, Watch
 from stylepress.benchmarks.part import Skipped
-from stylepress.benchmarks.pictures.photos import Photo
-from stylepress.benchmarks.report import EndToEnd, Latency, Model, RoofShare
-from stylepress.benchmarks.resources.footprint import Asked, Footprint, measure_footprint
-from stylepress.benchmarks.scenarios.outcome import Length, Setting
-from stylepress.benchmarks.scenarios.scene import Scene, lanes_of, play, words
-from stylepress.benchmarks.scenarios.warm_up import WarmRule
-from stylepress.benchmarks.timing.roof import Roof, measure_roof, share_of_roof
-from stylepress.benchmarks.timing.systems import Contender, Run
+from stylepress.benchmarks.quality.photos import Photo
+from stylepress.benchmarks.report import EndToEnd
+from stylepress.benchmarks.timing.footprint import Asked, Footprint, measure_footprint
+from stylepress.benchmarks.timing.loop import WarmRule
+from stylepress.benchmarks.timing.outcome import Length, Setting
+from stylepress.benchmarks.timing.scenarios import lanes_of
+from stylepress.benchmarks.timing.scene import Scene, play, words
+from stylepress.benchmarks.timing.systems import Contender, Run, opened
 from stylepress.errors import BackendError, FrameError, VerificationError
 from stylepress.picture import Picture
 from stylepress.progress import Progress
-from stylepress.runtime.backends import EngineOptions, open_engine
+from stylepress.runtime.backends import EngineOptions
 from stylepress.runtime.bundle import Bundle
 from stylepress.runtime.media.images import write_picture
 
 FILM_FRAMES, FILM_WARM_UP = 24, 4
-AV, ONNX = (f"pip install 'stylepress[{extra}]'" for extra in ("video", "export"))
+AV = "pip install 'stylepress[video]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +114,8 @@ class Trials:
         It is of a photo, or of a golden picture where there is none.
         """
         try:
-            from stylepress.benchmarks.pictures.clip import make_clip  # av
-            from stylepress.benchmarks.scenarios.film import film_pipeline
+            from stylepress.benchmarks.quality.motion.clip import make_clip  # av
+            from stylepress.benchmarks.timing.film import film_pipeline
         except ImportError as error:
             self._skip("the split from film to film", f"{error}. Run `{AV}`.")
             return
@@ -126,7 +127,7 @@ class Trials:
             self.progress.start("Filming", count * len(entrants))
             if photo is None:
                 photo = Path(folder) / "golden.png"
-                (_, golden, _), *_ = entrants[0].bundle.golden()
+                (_, golden, _), *_ = golden_pictures(entrants[0].bundle)
                 write_picture(photo, Picture(golden[0]))
             make_clip([photo], clip, seconds=count / 30, size=size, sound=False)
             for one in entrants:
@@ -146,30 +147,6 @@ class Trials:
                     self._skip(f"the split from film to film of {one.name}", error)
             self.progress.finish()
 
-    def roofs(self, backends: Sequence[str], work: Path) -> tuple[Roof, ...]:
-        """Measure what this machine could do at most, in each backend."""
-        folder = work / "roof"
-        folder.mkdir()
-        made: list[Roof] = []
-        self.progress.start("Measuring the roof of this machine", len(backends))
-        for backend in backends:
-            found = self._roof(backend, folder)
-            made += [] if found is None else [found]
-            self.progress.advance(note=f"{backend}: {found.words if found else 'not measured'}")
-        self.progress.finish()
-        return tuple(made)
-
-    def _roof(self, backend: str, folder: Path) -> Roof | None:
-        began_ns = perf_counter_ns()
-        try:
-            found = measure_roof(backend, folder, threads=self.engine.threads)
-            return found.model_copy(update={"validity": self._judged(began_ns)})
-        except (BackendError, VerificationError) as error:
-            self._skip(f"the roof of {backend}", error)
-        except ImportError as error:
-            self._skip(f"the roof of {backend}", f"{error}. Run `{ONNX}`.")
-        return None
-
     @contextmanager
     def _lanes(
         self, one: Entrant, lanes: int, *, size: tuple[int, int] | None = None
@@ -180,28 +157,11 @@ class Trials:
             yield one.contender.run
             return
         options = replace(self.engine, lanes=lanes, size=size)
-        with closing(open_engine(one.bundle, one.contender.backend, options=options)) as engine:
-            yield engine.run
+        with opened(one.bundle, one.contender.backend, options) as run:
+            yield run
 
     def _judged(self, began_ns: int) -> Validity:
         return self.watch.judged(Window(began_ns, perf_counter_ns()))
 
     def _skip(self, what: str, why: object) -> None:
         self.skipped.append(Skipped(what=what, why=str(why)))
-
-
-def roof_shares(
-    roofs: Sequence[Roof], latencies: Sequence[Latency], models: Mapping[str, Model]
-) -> Iterator[RoofShare]:
-    """Say how much of the roof each system reaches whose multiply-accumulates were counted."""
-    for latency in latencies:
-        model = models.get(latency.model or "")
-        if roofs and model is not None and model.macs is not None:
-            share = share_of_roof(
-                roofs,
-                backend=latency.backend,
-                precision=model.precision,
-                macs=model.macs,
-                latency_ms=latency.median_ms,
-            )
-            yield RoofShare(system=latency.name, share=share)

@@ -13,6 +13,7 @@ import typer
 from stylepress.options import (
     Extractor,
     ForeignLoad,
+    GateFile,
     Lpips,
     MeasuredSize,
     Quiet,
@@ -29,7 +30,7 @@ from stylepress.replace import writable
 
 if TYPE_CHECKING:
     from stylepress.benchmarks.report import Report
-    from stylepress.benchmarks.scenarios.outcome import Setting
+    from stylepress.benchmarks.timing.outcome import Length, Setting
     from stylepress.terminal import Terminal
 
 LONGEST_S = 120.0
@@ -37,7 +38,7 @@ OF_SELFTEST = (
     *("bundles", "selftest", "size", "target", "backend", "threads", "photos", "pairs"),
     *("min_time", "foreign_load", "out", "quiet"),
 )
-OF_DRIFT = ("gate", "references", "extractor", "lpips")
+OF_DRIFT = ("gate", "gate_file", "references", "extractor", "lpips")
 OF_FIXED_RATE = ("fps", "queue", "drop", "deadline")
 """Options that a self-test takes, that say how pictures are judged, that are of a camera."""
 
@@ -116,13 +117,6 @@ def bench(
     split: Annotated[
         bool, typer.Option("--split", help="Also take a short film through, stage by stage.")
     ] = False,
-    roof: Annotated[
-        bool,
-        typer.Option(
-            "--roof",
-            help="Also measure what this machine could do at most; needs stylepress\\[export].",
-        ),
-    ] = False,
     drift: Annotated[
         bool | None,
         typer.Option(
@@ -137,6 +131,7 @@ def bench(
             help="Exit with 1 when the pictures of a bundle fail a check, with 3 when one is open.",
         ),
     ] = False,
+    gate_file: GateFile = None,
     references: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Other photos, for the drift from the original's world."),
@@ -152,9 +147,13 @@ def bench(
         int, typer.Option(metavar="N", help="Pairs of the self-test; at least 6.")
     ] = 20,
     min_time: Annotated[
-        float,
-        typer.Option(metavar="S", min=0, help="Least seconds of a scenario, or self-test's run."),
-    ] = 5,
+        float | None,
+        typer.Option(
+            metavar="S",
+            min=0,
+            help="Least seconds of a scenario (default 5), or of a self-test's run (default 1).",
+        ),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Measure bundles on this machine: speed, size and pictures, side by side.
@@ -166,14 +165,14 @@ def bench(
     $ stylepress bench runs/candy/bundle --student runs/candy/student --photos held-out -o report
     $ stylepress bench runs/candy/bundle --student runs/candy/student --clip street.mp4 -o report
     $ stylepress bench runs/candy/bundle --student runs/candy/student --photos held-out --gate
-    $ stylepress bench runs/candy/bundle --scenario fixed-rate --fps 25 --split --roof
+    $ stylepress bench runs/candy/bundle --scenario fixed-rate --fps 25 --split
     $ stylepress bench runs/candy/bundle --selftest --out floor
     """
     _check_given(context)
     from stylepress.benchmarks.bench import BenchOptions
     from stylepress.benchmarks.bench import bench as measure
-    from stylepress.benchmarks.drift.bundles import DriftOptions
-    from stylepress.benchmarks.scenarios.outcome import Length
+    from stylepress.benchmarks.gate import load_gate
+    from stylepress.benchmarks.quality.bundles import DriftOptions
     from stylepress.benchmarks.timing.latency import Plan
     from stylepress.targets.target import load_target
 
@@ -189,7 +188,13 @@ def bench(
     if selftest:
         writable(out or Path())
         _selftest(
-            bundles, common, photos=photos, pairs=pairs, min_time=min_time, out=out, quiet=quiet
+            bundles,
+            common,
+            photos=photos,
+            pairs=pairs,
+            min_time=1 if min_time is None else min_time,
+            out=out,
+            quiet=quiet,
         )
         return
     options = BenchOptions(
@@ -197,11 +202,12 @@ def bench(
         plan=Plan(rounds=rounds),
         starts=starts,
         settings=_settings(context),
-        length=Length(min_s=min_time, most_s=max(LONGEST_S, 2 * min_time)),
+        length=_length(min_time),
         split=split,
-        roof=roof,
         clips=tuple(clip or ()),
-        drift=DriftOptions(drift, references, extractor, lpips, home(), gated=gate),
+        drift=DriftOptions(
+            drift, references, extractor, lpips, home(), limits=load_gate(gate_file), gated=gate
+        ),
     )
     for folder in (out, *(path.parent for path in (json, html) if path is not None)):
         writable(folder)
@@ -254,9 +260,16 @@ def _check_given(context: typer.Context) -> None:
             refuse_idle(context, names, why)
 
 
+def _length(min_time: float | None) -> Length:
+    from stylepress.benchmarks.timing.outcome import Length
+
+    min_s = 5.0 if min_time is None else min_time
+    return Length(min_s=min_s, most_s=max(LONGEST_S, 2 * min_s))
+
+
 def _settings(context: typer.Context) -> tuple[Setting, ...]:
     """Return the scenarios to play."""
-    from stylepress.benchmarks.scenarios.scene import Wish, setting_named
+    from stylepress.benchmarks.timing.scene import Wish, setting_named
     from stylepress.runtime.machine import usable_cores
 
     given = context.params
@@ -277,31 +290,44 @@ def _write(
     report: Report, screen: Terminal, *, out: Path | None, json: Path | None, html: Path | None
 ) -> None:
     """Show a report, then write the forms of it that were asked for."""
-    from stylepress.benchmarks.report_files import write_html, write_json, write_report
-    from stylepress.benchmarks.summary import summary
+    from stylepress.benchmarks.part import json_text, write_text
+    from stylepress.benchmarks.show.files import write_forms
+    from stylepress.benchmarks.show.render import markdown, page
 
     # Shown first: a full disk shall not cost what was measured.
-    screen.show(summary(report).rstrip())
-    if json is not None:
-        write_json(report, json)
-    if html is not None:
-        write_html(report, html)
-    written = [path for path in (json, html) if path is not None]
-    written += write_report(report, out) if out is not None else ()
+    screen.show(markdown(report).rstrip())
+    written = [] if json is None else [write_text(json, json_text(report))]
+    written += [] if html is None else [write_text(html, page(report))]
+    written += write_forms(report, out) if out is not None else ()
     for path in written:
         screen.say(f"Wrote {path}")
 
 
 def _judge(report: Report, screen: Terminal, *, bundles: int | None) -> None:
-    """Tell whose pictures lost too much; leave with a gate's exit code where ``bundles`` are given."""
-    from stylepress.benchmarks.drift.alarm import alarms, gate_code
+    """Tell whose pictures lost too much; leave with a gate's exit code where ``bundles`` are given.
 
-    for alarm in alarms(report.drifts, gated=bundles is not None):
-        screen.warn(alarm)
-    if bundles is not None:
-        if len(report.drifts) < bundles:
-            screen.warn(f"Of {bundles} bundles {len(report.drifts)} were judged; see Not measured.")
-        raise typer.Exit(gate_code(report.drifts, bundles=bundles))
+    1 where one of them fails a check, 3 where one is open or was not judged.
+    """
+    for drift in report.drifts:
+        bad = [one.reason for one in drift.checks if one.verdict in ("FAIL", "INCONCLUSIVE")]
+        who = f"{drift.compressed} against {drift.original}"
+        if drift.verdict == "FAIL":
+            screen.warn(f"{who} lost too much: {'; '.join(bad)}.")
+        elif drift.verdict == "INCONCLUSIVE":
+            told = "; ".join(bad) or "nothing could be judged"
+            screen.warn(f"Whether {who} lost too much is open: {told}. More photos may tell.")
+        elif drift.verdict is None and bundles is not None:
+            screen.warn(
+                f"{who} was not judged, which is another network. "
+                f"Give the student in float with `--student`."
+            )
+    if bundles is None:
+        return
+    if len(report.drifts) < bundles:
+        screen.warn(f"Of {bundles} bundles {len(report.drifts)} were judged; see Not measured.")
+    verdicts = [drift.verdict for drift in report.drifts]
+    code = 1 if "FAIL" in verdicts else 0 if verdicts == ["PASS"] * bundles else 3
+    raise typer.Exit(code)
 
 
 def _selftest(
@@ -319,21 +345,17 @@ def _selftest(
     Writes ``floor.json`` into ``out``, the working folder when None; `compare --floor` takes it.
     """
     from stylepress.benchmarks.machine.watch import Limits, Watch
-    from stylepress.benchmarks.verdict.floor import floor_text
-    from stylepress.benchmarks.verdict.selftest import selftest as measure
+    from stylepress.benchmarks.part import json_text, write_text
+    from stylepress.benchmarks.verdict.floor import selftest as measure
     from stylepress.benchmarks.verdict.session import PairPlan
     from stylepress.benchmarks.verdict.terms import DuelOptions
-    from stylepress.replace import replacing_file
 
-    plan = PairPlan(
-        pairs=pairs, min_s=min_time, warm_s=min(3.0, min_time), rest_s=min(1.0, min_time)
-    )
+    # As long as the runs of a comparison, unless somebody asks for others.
+    plan = PairPlan(pairs=pairs, min_s=min_time, warm_s=min_time, rest_s=min(0.2, min_time))
     options = DuelOptions(**common, plan=plan, photos=photos)
     limits = Limits(foreign_load=options.foreign_load)
     with terminal(quiet=quiet) as screen, Watch(limits=limits) as watch:
         floor = measure(bundles, options=options, progress=screen, watch=watch)
-    path = (out or Path()) / "floor.json"
-    with replacing_file(path) as beside:
-        beside.write_text(floor_text(floor), encoding="utf-8")
+    path = write_text((out or Path()) / "floor.json", json_text(floor))
     screen.show(floor.summary().rstrip())
     screen.say(f"Wrote {path}")

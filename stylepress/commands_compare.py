@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -13,6 +13,7 @@ from stylepress.errors import RecipeError
 from stylepress.options import (
     Extractor,
     ForeignLoad,
+    GateFile,
     Json,
     Lpips,
     MeasuredSize,
@@ -28,23 +29,54 @@ from stylepress.options import (
 )
 from stylepress.replace import writable
 
+if TYPE_CHECKING:
+    from stylepress.benchmarks.gate import Limits
+    from stylepress.benchmarks.verdict.comparison import Comparison
+    from stylepress.benchmarks.verdict.terms import DuelOptions
+    from stylepress.progress import Progress
+
 INCONCLUSIVE = 3
 ONLY_REPORTS = ("vary",)
 ONLY_BUNDLES = (
     *("size", "target", "backend", "threads", "photos", "style", "pairs", "min_time", "min_count"),
-    *("warm_up", "rest", "floor", "gate", "drift", "foreign_load", "seed", "extend", "confirm"),
+    *("floor", "drift", "foreign_load", "extend", "confirm", "complete"),
     *("references", "extractor", "lpips"),
 )
 """Options that say nothing of the other kind of input."""
 ONLY_DRIFT = ("references", "extractor", "lpips")
 PHOTOS, DRIFT_PHOTOS = 6, 12
 """Most photos that are drawn; a distance over sets needs more: 445 squares, at 512x512 7 photos."""
+NO_BASE = "there is no {}: nothing was compared. The next run has one once this one's is kept."
+
+Kind = Literal["bundles", "report", "comparison"]
 
 
 def compare(
     context: typer.Context,
-    base: Annotated[Path, typer.Argument(metavar="BASE", help="Older bundle or report.json.")],
-    new: Annotated[Path, typer.Argument(metavar="NEW", help="Newer bundle or report.json.")],
+    base: Annotated[
+        Path,
+        typer.Argument(
+            metavar="BASE",
+            help="Older bundle, folder of bundles or report; or a stored comparison alone.",
+        ),
+    ],
+    new: Annotated[
+        Path | None, typer.Argument(metavar="NEW", help="Newer one of the same kind.")
+    ] = None,
+    gate_file: GateFile = None,
+    delta: Annotated[
+        float | None,
+        typer.Option(
+            "--delta",
+            "--max-regression",
+            metavar="PERCENT",
+            help="Times, memory and weights that are worse by more fail; default 5.",
+        ),
+    ] = None,
+    photos: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Photos; default: BASE's golden pictures.")
+    ] = None,
+    style: StylePicture = None,
     size: MeasuredSize = None,
     target: TargetName = None,
     backend: Annotated[
@@ -54,41 +86,29 @@ def compare(
         ),
     ] = None,
     threads: Threads = None,
-    photos: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Photos; default: BASE's golden pictures.")
-    ] = None,
-    style: StylePicture = None,
     pairs: Annotated[
         int,
         typer.Option(metavar="N", help="Pairs of runs; 6 on locked clocks, 20 on hosted runners."),
     ] = 10,
-    min_time: Annotated[float, typer.Option(metavar="S", help="Least seconds a run.")] = 5,
-    min_count: Annotated[int, typer.Option(metavar="N", help="Least timed calls a run.")] = 100,
-    warm_up: Annotated[float, typer.Option(metavar="S", help="Least seconds before them.")] = 3,
-    rest: Annotated[float, typer.Option(metavar="S", help="Seconds between two runs.")] = 1,
-    delta: Annotated[
-        float,
-        typer.Option(
-            "--delta", "--max-regression", metavar="PERCENT", help="Worse by more is too much."
-        ),
-    ] = 5,
+    min_time: Annotated[
+        float, typer.Option(metavar="S", help="Least seconds a run, after as long a warm-up.")
+    ] = 1,
+    min_count: Annotated[int, typer.Option(metavar="N", help="Least timed calls a run.")] = 30,
+    extend: Annotated[
+        bool, typer.Option("--extend/--no-extend", help="As many pairs again while it is open.")
+    ] = True,
+    confirm: Annotated[
+        bool,
+        typer.Option("--confirm/--no-confirm", help="Measure a failure again that is not obvious."),
+    ] = True,
+    complete: Annotated[
+        bool, typer.Option("--complete", help="Measure on when the comparison has failed already.")
+    ] = False,
     floor: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="floor.json of `bench --selftest`; default: 1 %."),
     ] = None,
-    gate: Annotated[
-        str,
-        typer.Option(
-            metavar="LIST", help="Judge these: p50, p90, throughput, memory, load, first-call."
-        ),
-    ] = "p50,memory",
-    min_psnr: Annotated[
-        float,
-        typer.Option(metavar="DB", help="Least PSNR of NEW's pictures against BASE's; 0: any."),
-    ] = 20,
-    max_quality_loss: Annotated[
-        float, typer.Option(metavar="PERCENT", help="Growth of style or content distance, grid.")
-    ] = 10,
+    foreign_load: ForeignLoad = 5,
     drift: Annotated[
         bool,
         typer.Option(
@@ -102,22 +122,22 @@ def compare(
     ] = None,
     extractor: Extractor = None,
     lpips: Lpips = None,
-    foreign_load: ForeignLoad = 5,
     vary: Annotated[
         list[str] | None,
         typer.Option(
             metavar="FIELD", help="Of two reports, meant to differ: e.g. packages.openvino."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Draws who goes first in each pair.")] = 0,
-    extend: Annotated[
-        bool, typer.Option("--extend/--no-extend", help="As many pairs again while it is open.")
-    ] = True,
-    confirm: Annotated[
-        bool, typer.Option("--confirm/--no-confirm", help="Measure a failure a second time.")
-    ] = True,
+    labels: Annotated[
+        str, typer.Option(metavar="BASE,NEW", help="What both are called, e.g. main,my-branch.")
+    ] = "",
+    missing_base: Annotated[
+        Literal["fail", "skip"],
+        typer.Option(help="Where there is no BASE: exit with 2, or with 0."),
+    ] = "fail",
     inconclusive: Annotated[
-        Literal["exit3", "pass", "fail"], typer.Option(help="What an open verdict exits with.")
+        Literal["exit3", "pass", "fail"],
+        typer.Option(help="What an open verdict exits with; what nobody measured never passes."),
     ] = "exit3",
     out: Annotated[
         Path | None,
@@ -129,94 +149,179 @@ def compare(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Compare two bundles by interleaved runs in fresh processes, and fail on a real regression.
+    """Compare two bundles by pictures and interleaved runs, and fail on a real regression.
 
-    A run during which the machine throttled, swapped or worked for others does not count.
-    Exit code 0: pass; 1: worse, found twice; 2: cannot be compared; 3: too noisy to tell.
-    Pictures are judged in every backend, sizes as they are: both need no second time.
+    NEW's golden pairs come first, then pictures, then times in fresh processes: what failed already
+    is not measured further. A run during which the machine throttled, swapped or worked for others
+    is made again later. Limits come from a gate file, one line a figure.
+    Exit code 0: pass; 1: worse; 2: cannot be compared; 3: too noisy to tell.
     Two reports that were measured apart show a trend: it judges nothing.
 
     [bold]Examples[/bold]
 
     $ stylepress compare old/bundle new/bundle --out comparison
-    $ stylepress compare base.json new.json
+    $ stylepress compare old-recipes new-recipes --gate-file gate.yaml
+    $ stylepress compare reports/monday reports/friday
+    $ stylepress compare comparison --gate-file stricter.yaml
     """
-    for path in (base, new):
-        if not path.exists():
-            raise RecipeError(f"There is no {path}. Name a bundle's folder, or a report.json.")
-    if base.is_dir() != new.is_dir():
-        raise RecipeError(
-            f"Of {base} and {new} one is a folder and one is not. "
-            f"Give two bundles, or two report.json files."
-        )
-    if base.is_dir():
+    kind = _kind_of(base, new)
+    given = context.params
+    if kind == "bundles":
         refuse_idle(context, ONLY_REPORTS, "for two bundles")
         if not drift:
             refuse_idle(context, ONLY_DRIFT, "without `--drift`")
     else:
-        refuse_idle(context, ONLY_BUNDLES, "for two reports, which are measured already")
+        what = "two reports" if kind == "report" else "a stored comparison"
+        refuse_idle(context, ONLY_BUNDLES, f"for {what}, which is measured already")
     writable(out)
-    from stylepress.benchmarks.compare import compare_files
-    from stylepress.benchmarks.drift.judge import drift_judge
-    from stylepress.benchmarks.machine.watch import Limits, Watch
-    from stylepress.benchmarks.verdict.duel import duel
-    from stylepress.benchmarks.verdict.floor import read_floor
-    from stylepress.benchmarks.verdict.forms.exports import append_history
-    from stylepress.benchmarks.verdict.forms.folder import write_comparison
-    from stylepress.benchmarks.verdict.pictures import PictureLimits
-    from stylepress.benchmarks.verdict.session import PairPlan
-    from stylepress.benchmarks.verdict.terms import DuelOptions
-    from stylepress.targets.target import load_target
+    from stylepress.benchmarks.gate import load_gate
 
-    profile = load_target(target) if target else None
-    limits = PictureLimits(min_psnr, max_quality_loss / 100)
+    limits = load_gate(gate_file, delta_percent=delta)
     with terminal(quiet=quiet) as screen:
-        if not base.is_dir():
-            found = compare_files(
-                base, new, max_regression_percent=delta, limits=limits, vary=vary or ()
-            )
+        if kind == "comparison":
+            from stylepress.benchmarks.compare import judged_again
+            from stylepress.benchmarks.verdict.comparison import read_comparison
+
+            found = judged_again(read_comparison(_file(base, "comparison.json")), limits)
+        elif kind == "report":
+            from stylepress.benchmarks.compare import compare_files
+
+            files = _file(base, "report.json"), _file(_named(new), "report.json")
+            found = compare_files(*files, limits=limits, vary=vary or (), labels=_names(labels))
         else:
-            plan = PairPlan(
-                pairs=pairs,
-                extend=extend,
-                confirm=confirm,
-                min_s=min_time,
-                min_count=min_count,
-                warm_s=warm_up,
-                rest_s=rest,
-                seed=seed,
-            )
-            judges = (
-                (drift_judge(extractor, lpips, env=os.environ, home=home(), progress=screen),)
-                if drift
-                else ()
-            )
-            options = DuelOptions(
-                size=measured_size(size, profile),
-                threads=threads,
-                backends=chosen_backends(backend, profile),
-                plan=plan,
-                delta=delta / 100,
-                floor=None if floor is None else read_floor(floor),
-                gated=tuple(name.strip() for name in gate.split(",")),
-                photos=photos,
-                most_photos=DRIFT_PHOTOS if drift else PHOTOS,
-                style=style,
-                limits=limits,
-                judges=judges,
-                references=references,
-                foreign_load=foreign_load / 100,
-                created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-                environ=os.environ,
-            )
-            with Watch(limits=Limits(foreign_load=options.foreign_load)) as watch:
-                found = duel(base, new, options=options, progress=screen, watch=watch)
+            found = _bundles(base, _named(new), _options(given, limits, screen), screen)
+    from stylepress.benchmarks.show.files import append_history, write_forms
+    from stylepress.benchmarks.show.render import markdown
+
     # Shown first: a full disk shall not cost what was measured.
-    screen.show_json(found.record()) if json else screen.show(found.summary().rstrip())
-    written = list(write_comparison(found, out)) if out is not None else []
+    screen.show_json(found.record()) if json else screen.show(markdown(found).rstrip())
+    written = list(write_forms(found, out)) if out is not None else []
     if history is not None and append_history(found, history):
         written.append(history)
     for path in written:
         screen.say(f"Wrote {path}")
-    open_code = {"exit3": INCONCLUSIVE, "pass": 0, "fail": 1}[inconclusive]
-    raise typer.Exit(open_code if found.verdict == "INCONCLUSIVE" else found.exit_code)
+    if found.verdict == "NO BASELINE" and missing_base == "skip":
+        raise typer.Exit(0)
+    raise typer.Exit(found.code({"exit3": INCONCLUSIVE, "pass": 0, "fail": 1}[inconclusive]))
+
+
+def _kind_of(base: Path, new: Path | None) -> Kind:
+    """Say what was named; both must be of one kind.
+
+    Raises:
+        RecipeError: NEW does not exist or was not named, or both are not of one kind.
+    """
+    one = _kind(base)
+    if new is None:
+        if one == "comparison":
+            return "comparison"
+        raise RecipeError(
+            f"{base} is compared with nothing. Name two bundles or two reports, or a stored "
+            f"comparison alone."
+        )
+    if not new.exists():
+        raise RecipeError(f"There is no {new}. Name a bundle's folder, or a report.json.")
+    two = _kind(new)
+    if base.exists() and (one != two or one == "comparison"):
+        raise RecipeError(
+            f"{base} is of kind {one}, {new} of kind {two}. "
+            f"Give two bundles, two folders of bundles, or two reports."
+        )
+    if not base.exists() and two != "bundles":
+        raise RecipeError(f"There is no {base}. Name a bundle's folder, or a report.json.")
+    return two
+
+
+def _kind(path: Path) -> Kind:
+    """Say what a file or folder holds, by its name: a folder may be what `--out` wrote."""
+    name = path.name
+    if path.is_dir() and not (path / "manifest.json").is_file():
+        held = [one for one in ("report.json", "comparison.json") if (path / one).is_file()]
+        if not held:
+            return "bundles"
+        name = held[0]
+    elif path.is_dir() or not path.exists():
+        return "bundles"
+    if name == "comparison.json":
+        return "comparison"
+    start = path.read_bytes()[:4096] if path.is_file() else b""
+    return "comparison" if b'"document": "comparison"' in start else "report"
+
+
+def _file(path: Path, name: str) -> Path:
+    return path / name if path.is_dir() else path
+
+
+def _named(new: Path | None) -> Path:
+    assert new is not None, "a kind that takes two was found with one"
+    return new
+
+
+def _bundles(base: Path, new: Path, options: DuelOptions, screen: Progress) -> Comparison:
+    from stylepress.benchmarks.machine.watch import Limits as WatchLimits
+    from stylepress.benchmarks.machine.watch import Watch
+    from stylepress.benchmarks.verdict.duel import duel, lone
+
+    if not base.exists():
+        return lone(new, why=NO_BASE.format(base), options=options, progress=screen)
+    with Watch(limits=WatchLimits(foreign_load=options.foreign_load)) as watch:
+        return duel(base, new, options=options, progress=screen, watch=watch)
+
+
+def _names(labels: str) -> tuple[str, str]:
+    """Read what base and new are called: two names with a comma between them, or none."""
+    if not labels:
+        return "", ""
+    base, comma, new = (part.strip() for part in labels.partition(","))
+    if not (base and comma and new):
+        raise RecipeError(
+            f"`--labels {labels}` does not name both. Write it as `--labels main,my-branch`."
+        )
+    return base, new
+
+
+def _options(given: dict[str, Any], limits: Limits, screen: Progress) -> DuelOptions:
+    from stylepress.benchmarks.quality.judges import drift_judge
+    from stylepress.benchmarks.verdict.floor import read_floor
+    from stylepress.benchmarks.verdict.session import PairPlan
+    from stylepress.benchmarks.verdict.terms import DuelOptions
+    from stylepress.targets.target import load_target
+
+    profile = load_target(given["target"]) if given["target"] else None
+    min_s, drift = given["min_time"], given["drift"]
+    judge = None
+    if drift:
+        judge = drift_judge(
+            given["extractor"],
+            given["lpips"],
+            limits=limits,
+            env=os.environ,
+            home=home(),
+            progress=screen,
+        )
+    return DuelOptions(
+        size=measured_size(given["size"], profile),
+        threads=given["threads"],
+        backends=chosen_backends(given["backend"], profile),
+        plan=PairPlan(
+            pairs=given["pairs"],
+            extend=given["extend"],
+            confirm=given["confirm"],
+            complete=given["complete"],
+            min_s=min_s,
+            min_count=given["min_count"],
+            warm_s=min_s,
+            rest_s=min(0.2, min_s),
+        ),
+        limits=limits,
+        floor=None if given["floor"] is None else read_floor(given["floor"]),
+        photos=given["photos"],
+        most_photos=DRIFT_PHOTOS if drift else PHOTOS,
+        style=given["style"],
+        judges=() if judge is None else (judge,),
+        references=given["references"],
+        labels=_names(given["labels"]),
+        foreign_load=given["foreign_load"] / 100,
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        environ=os.environ,
+    )

@@ -109,7 +109,7 @@ def targets_detect(json: Json = False) -> None:
 
 def schema(
     document: Annotated[
-        Literal["recipe", "target", "report", "comparison", "floor"],
+        Literal["recipe", "target", "gate", "report", "comparison", "floor"],
         typer.Argument(help="Which file."),
     ],
 ) -> None:
@@ -131,6 +131,12 @@ def schema(
         terminal().show_json(comparison_schema() if document == "comparison" else floor_schema())
         return
     from stylepress.document import Section, document_schema
+
+    if document == "gate":
+        from stylepress.benchmarks.gate import Gate
+
+        terminal().show_json(document_schema(Gate))
+        return
     from stylepress.recipe import Recipe
     from stylepress.targets.target import Target
 

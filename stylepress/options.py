@@ -60,6 +60,14 @@ StylePicture = Annotated[
     Path | None,
     typer.Option("--style", metavar="IMG", help="Style picture, for the style distance."),
 ]
+GateFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--gate-file",
+        metavar="YAML",
+        help="Limits, one line a figure; see `stylepress schema gate`.",
+    ),
+]
 Extractor = Annotated[
     Path | None,
     typer.Option(
@@ -140,7 +148,7 @@ def measured_size(text: str | None, target: Target | None) -> tuple[int, int]:
     Raises:
         RecipeError: nothing can be measured at the user's.
     """
-    from stylepress.benchmarks.pictures.photos import check_frame
+    from stylepress.benchmarks.quality.photos import check_frame
 
     if text:
         size = frame_size(text)

@@ -26,8 +26,10 @@ MAY_IMPORT = {
 CORE = sorted((ROOT / "stylepress").glob("*.py"))
 SOURCES = [*CORE, *(path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py")))]
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
+EVIDENCE = ROOT / "benchmarks" / "evidence"
+"""Programs of maintainers: held to the same rules, but in no wheel."""
 LINES_LIMIT, README_LIMIT = 400, 30
-DATA = {".yaml", ".html", ".css", ".js", ".json"}
+DATA = {".yaml", ".html", ".css", ".js", ".json", ".j2"}
 """What a room may hold beside Python; every file of these kinds must be in the wheel."""
 RAISING = {"raises", "fail", "load", "check_model", "fromstring", "suppress"}
 """Calls that raise where something is not as it should be."""
@@ -82,7 +84,7 @@ def test_the_wheel_holds_every_source_and_data_file_and_no_test(wheel: set[str])
     shipped = {name for name in wheel if ".dist-info/" not in name}
     rooms = [path for room in ROOMS for path in (ROOT / room).rglob("*") if path.suffix in DATA]
     expected = {f"stylepress/{path.relative_to(ROOT).as_posix()}" for path in rooms}
-    for path in SOURCES:
+    for path in (path for path in SOURCES if EVIDENCE not in path.parents):
         name = path.relative_to(ROOT).as_posix()
         expected.add(name if name.startswith("stylepress/") else f"stylepress/{name}")
     assert shipped == expected | {"stylepress/py.typed"}
@@ -97,6 +99,7 @@ def test_the_lists_of_packages_are_in_step() -> None:
         "stylepress." + ".".join(init.parent.relative_to(ROOT).parts)
         for room in ROOMS
         for init in (ROOT / room).rglob("__init__.py")
+        if EVIDENCE not in (init.parent, *init.parents)
     }
     assert listed == found
     assert dict(re.findall(r'^"stylepress\.(\w+)" = "(\w+)"$', text, re.MULTILINE)) == {
@@ -128,6 +131,11 @@ def test_imports_go_one_way() -> None:
             if top == "stylepress" and other in ROOMS and other not in MAY_IMPORT[room] | {room}:
                 faults.append(f"{path}: {room} may not import {other}")
     assert not faults, "\n".join(faults)
+
+
+def test_nothing_that_is_installed_imports_what_is_not() -> None:
+    for path in (path for path in SOURCES if EVIDENCE not in path.parents):
+        assert not [m for m in imported(path) if "benchmarks.evidence" in m], path
 
 
 @pytest.mark.parametrize("room", ["runtime", "targets"])

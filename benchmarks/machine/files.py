@@ -1,7 +1,4 @@
-"""What a Linux system tells in files, below a root that tests can make themselves.
-
-Only the standard library is imported here: the sampler's process starts with it.
-"""
+"""What a Linux system tells in files, below a root that tests can make themselves."""
 
 from __future__ import annotations
 
@@ -25,8 +22,7 @@ class Tree:
         Raises:
             OSError: it cannot be read.
         """
-        data = (self.root / name).read_bytes()
-        return data.decode(errors="replace").strip("\0\n\t ")
+        return (self.root / name).read_bytes().decode(errors="replace").strip("\0\n\t ")
 
     def number(self, name: str) -> float:
         """Return a file's number.
@@ -42,32 +38,25 @@ class Tree:
         found = (path.relative_to(self.root).as_posix() for path in self.root.glob(pattern))
         return sorted(found, key=lambda name: (len(name), name))
 
-    def fields(self, name: str) -> dict[str, str]:
-        """Return ``key: value`` or ``key value`` lines of a file; the first of a key counts."""
-        found: dict[str, str] = {}
-        for line in self.text(name).splitlines():
-            key, colon, value = line.partition(":")
-            if not colon:
-                key, _, value = line.partition(" ")
-            found.setdefault(key.strip(), value.strip())
-        return found
-
-    def memory_bytes(self, name: str) -> int:
-        """Return a line of /proc/meminfo.
+    def field(self, name: str, *keys: str) -> str:
+        """Return the value of the first ``key: value`` or ``key=value`` line with one of the keys.
 
         Raises:
+            OSError: the file cannot be read.
             LookupError: there is no such line.
         """
-        fields = self.fields("proc/meminfo")
-        if name not in fields:
-            raise LookupError(f"/proc/meminfo has no {name}")
-        return int(fields[name].split()[0]) * 1024
+        for line in self.text(name).splitlines():
+            for sign in (":", "="):
+                key, found, value = line.partition(sign)
+                if found and key.strip() in keys and value.strip():
+                    return value.strip().strip("\"'")
+        raise LookupError(f"/{name} has no {' or '.join(keys)}")
 
-    def chips(self, *wanted: str) -> Iterator[str]:
-        """Yield the folders of hardware monitors whose name is one of these, or all."""
+    def chips(self, wanted: str) -> Iterator[str]:
+        """Yield the folders of hardware monitors of this name."""
         for folder in self.names("sys/class/hwmon/hwmon*"):
             with suppress(OSError):
-                if not wanted or self.text(f"{folder}/name") in wanted:
+                if self.text(f"{folder}/name") == wanted:
                     yield folder
 
     def groups(self) -> list[str]:
@@ -95,19 +84,6 @@ def numbers(tree: Tree, names: Mapping[str, str], *, scale: float = 1.0) -> Prob
         return values
 
     return read
-
-
-def cpu_list(text: str) -> tuple[int, ...]:
-    """Read a list of processors as the kernel writes it.
-
-    >>> cpu_list("0-2,5")
-    (0, 1, 2, 5)
-    """
-    found: list[int] = []
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        found += range(int(first), int(last or first) + 1)
-    return tuple(found)
 
 
 def reason(error: Exception, root: Path) -> str:

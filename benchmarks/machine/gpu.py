@@ -1,7 +1,4 @@
-"""NVIDIA GPUs as the driver's management library (NVML) sees them.
-
-The package nvidia-ml-py is optional, and imported only when a system is asked for its GPUs.
-"""
+"""NVIDIA GPUs as the driver's management library (NVML) sees them; nvidia-ml-py is optional."""
 
 from __future__ import annotations
 
@@ -19,8 +16,7 @@ SLOWED: Mapping[str, int] = {
     "power brake": 0x80,
 }
 """Clock event bits (nvml.h) that make a measurement worthless; 0x4 below only speaks of a limit."""
-POWER_CAPPED = 0x4
-IDLE = 0x1
+POWER_CAPPED, IDLE = 0x4, 0x1
 LOCK_UNTOLD = "NVML does not tell what nvidia-smi -lgc locks"
 MEBIBYTE = 1 << 20
 
@@ -29,17 +25,15 @@ class Gpus:
     """The GPUs of this machine. What one does not support is None.
 
     Raises:
-        LookupError: the package, the driver or a GPU is missing.
+        LookupError: the driver or a GPU is missing.
     """
 
     def __init__(self, library: Any) -> None:
         self._nvml = library
         try:
             library.nvmlInit()
-            self._handles = [
-                library.nvmlDeviceGetHandleByIndex(index)
-                for index in range(library.nvmlDeviceGetCount())
-            ]
+            numbers = range(library.nvmlDeviceGetCount())
+            self._handles = [library.nvmlDeviceGetHandleByIndex(number) for number in numbers]
         except library.NVMLError as error:
             said = str(error)
             raise LookupError(said if "NVML" in said else f"NVML: {said}") from error
@@ -58,14 +52,13 @@ class Gpus:
         ``power_w`` is the driver's own average. ``foreign_processes`` compute, those that only draw
         are ``drawing_processes``; ``foreign_load`` is the share of the GPU that both used, 0..1.
         """
-        values: dict[str, float] = {}
         own = frozenset(ours)
-        for index, handle in enumerate(self._handles):
-            now = {**self._now(handle, own), "foreign_load": self._used_by_others(index, own)}
-            for name, value in now.items():
-                if value is not None:
-                    values[f"gpu{index}.{name}"] = value
-        return values
+        return {
+            f"gpu{index}.{name}": value
+            for index in range(len(self._handles))
+            for name, value in self._now(index, own).items()
+            if value is not None
+        }
 
     def locks(self) -> dict[str, float]:
         """Return ``lock.gpuN.sm_mhz`` of each GPU whose applications were given a clock."""
@@ -74,73 +67,72 @@ class Gpus:
 
     def _facts(self, handle: Any) -> dict[str, Any]:
         nvml, ask = self._nvml, self._ask
-        uuid, memory = ask("nvmlDeviceGetUUID", handle), ask("nvmlDeviceGetMemoryInfo", handle)
-        capability = ask("nvmlDeviceGetCudaComputeCapability", handle)
-        cuda = ask("nvmlSystemGetCudaDriverVersion")
-        limit = ask("nvmlDeviceGetEnforcedPowerLimit", handle)
-        mig, ecc = ask("nvmlDeviceGetMigMode", handle), ask("nvmlDeviceGetEccMode", handle)
+        uuid, memory = ask("DeviceGetUUID", handle), ask("DeviceGetMemoryInfo", handle)
+        capability, cuda = (
+            ask("DeviceGetCudaComputeCapability", handle),
+            ask("SystemGetCudaDriverVersion"),
+        )
+        limit = ask("DeviceGetEnforcedPowerLimit", handle)
+        mig, ecc = (ask(f"DeviceGet{name}Mode", handle) for name in ("Mig", "Ecc"))
+        persistence = ask("DeviceGetPersistenceMode", handle)
         clocks = {
-            f"{kind}_{name}_mhz": ask(function, handle, clock)
-            for kind, function in (
-                ("most", "nvmlDeviceGetMaxClockInfo"),
-                ("set", "nvmlDeviceGetApplicationsClock"),
-            )
+            f"{kind}_{name}_mhz": ask(f"DeviceGet{function}", handle, clock)
+            for kind, function in (("most", "MaxClockInfo"), ("set", "ApplicationsClock"))
             for name, clock in (("sm", nvml.NVML_CLOCK_SM), ("memory", nvml.NVML_CLOCK_MEM))
         }
         return {
-            "name": _text(ask("nvmlDeviceGetName", handle)),
+            "name": _text(ask("DeviceGetName", handle)),
             "uuid_sha256": uuid and hashlib.sha256(str(_text(uuid)).encode()).hexdigest()[:16],
             "memory_mib": memory and round(memory.total / MEBIBYTE),
-            "driver": _text(ask("nvmlSystemGetDriverVersion")),
+            "driver": _text(ask("SystemGetDriverVersion")),
             "cuda": cuda and f"{cuda // 1000}.{cuda % 1000 // 10}",
             "capability": capability and f"{capability[0]}.{capability[1]}",
-            "persistence": _switch(ask("nvmlDeviceGetPersistenceMode", handle)),
-            "mig": _switch(mig and mig[0]),
-            "ecc": _switch(ecc and ecc[0]),
+            "persistence": None if persistence is None else bool(persistence),
+            "mig": mig and bool(mig[0]),
+            "ecc": ecc and bool(ecc[0]),
             "power_limit_w": limit and limit / 1000,
-            "temperature_c": ask("nvmlDeviceGetTemperature", handle, nvml.NVML_TEMPERATURE_GPU),
+            "temperature_c": ask("DeviceGetTemperature", handle, nvml.NVML_TEMPERATURE_GPU),
             **clocks,
             "locked_sm_mhz": self._locked(handle),
-            "fan_percent": ask("nvmlDeviceGetFanSpeed", handle),
+            "fan_percent": ask("DeviceGetFanSpeed", handle),
         }
 
-    def _now(self, handle: Any, ours: frozenset[int]) -> Mapping[str, float | None]:
-        nvml, ask = self._nvml, self._ask
-        energy, power = (
-            ask(f"nvmlDeviceGet{name}", handle) for name in ("TotalEnergyConsumption", "PowerUsage")
-        )
-        memory = ask("nvmlDeviceGetMemoryInfo", handle)
-        events = ask("nvmlDeviceGetCurrentClocksEventReasons", handle)
+    def _now(self, index: int, ours: frozenset[int]) -> Mapping[str, float | None]:
+        nvml, handle = self._nvml, self._handles[index]
+
+        def ask(name: str, *more: Any) -> Any:
+            return self._ask(f"DeviceGet{name}", handle, *more)
+
+        energy, power, memory = map(ask, ("TotalEnergyConsumption", "PowerUsage", "MemoryInfo"))
+        events = ask("CurrentClocksEventReasons")
         if events is None:  # its name before driver 535
-            events = ask("nvmlDeviceGetCurrentClocksThrottleReasons", handle)
-        running = ask("nvmlDeviceGetComputeRunningProcesses", handle)
+            events = ask("CurrentClocksThrottleReasons")
+        running, drawing = map(ask, ("ComputeRunningProcesses", "GraphicsRunningProcesses"))
         own = [one for one in running or () if one.pid in ours]
-        computing = {one.pid for one in running or ()}
-        drawing = ask("nvmlDeviceGetGraphicsRunningProcesses", handle)
+        known = ours | {one.pid for one in running or ()}
         held = [one.usedGpuMemory for one in own if one.usedGpuMemory is not None]
         return {
             "clock_events": events,
-            "sm_mhz": ask("nvmlDeviceGetClockInfo", handle, nvml.NVML_CLOCK_SM),
-            "temperature_c": ask("nvmlDeviceGetTemperature", handle, nvml.NVML_TEMPERATURE_GPU),
+            "sm_mhz": ask("ClockInfo", nvml.NVML_CLOCK_SM),
+            "temperature_c": ask("Temperature", nvml.NVML_TEMPERATURE_GPU),
             "power_w": None if power is None else power / 1000,
             "energy_j": None if energy is None else energy / 1000,
-            "memory_bytes": None if memory is None else memory.used,
+            "memory_bytes": memory and memory.used,
             "own_memory_bytes": sum(held) if held else None,
             "own_processes": None if running is None else len(own),
             "foreign_processes": None if running is None else len(running) - len(own),
             "drawing_processes": None
             if drawing is None
-            else len({one.pid for one in drawing} - computing - ours),
+            else len({one.pid for one in drawing} - known),
+            "foreign_load": self._used_by_others(index, ours),
         }
 
     def _locked(self, handle: Any) -> int | None:
         """Return the clock that somebody gave to applications, None where it is the usual one."""
-        clocks: list[int | None] = [
-            self._ask(f"nvmlDeviceGet{which}Clock", handle, self._nvml.NVML_CLOCK_SM)
-            for which in ("Applications", "DefaultApplications")
-        ]
-        given, usual = clocks
-        return None if usual is None or given == usual else given
+        clock = self._nvml.NVML_CLOCK_SM
+        usual = self._ask("DeviceGetDefaultApplicationsClock", handle, clock)
+        chosen: int | None = self._ask("DeviceGetApplicationsClock", handle, clock)
+        return None if usual is None or chosen == usual else chosen
 
     def _used_by_others(self, index: int, ours: frozenset[int]) -> float | None:
         """Return what others used since the last call; None at first, and where it is not told.
@@ -148,7 +140,7 @@ class Gpus:
         The driver has no samples of a GPU that nobody used.
         """
         since = self._used_until[index]
-        samples = self._ask("nvmlDeviceGetProcessUtilization", self._handles[index], since)
+        samples = self._ask("DeviceGetProcessUtilization", self._handles[index], since)
         if not samples:
             return 0.0 if since else None
         self._used_until[index] = max(one.timeStamp for one in samples)
@@ -157,12 +149,10 @@ class Gpus:
         return min(1.0, used / 100) if since else None
 
     def _ask(self, name: str, *arguments: Any) -> Any:
-        """Call a function of the library; None when GPU, driver or package do not know it."""
-        function = getattr(self._nvml, name, None)
-        if function is None:
-            return None
+        """Call ``nvml…`` of the library; None when GPU, driver or package do not know it."""
+        function = getattr(self._nvml, f"nvml{name}", None)
         try:
-            return function(*arguments)
+            return function and function(*arguments)
         except self._nvml.NVMLError:
             return None
 
@@ -202,7 +192,3 @@ def slowed_by(events: int) -> tuple[str, ...]:
 
 def _text(value: Any) -> str | None:
     return value.decode() if isinstance(value, bytes) else value
-
-
-def _switch(value: Any) -> bool | None:
-    return None if value is None else bool(value)

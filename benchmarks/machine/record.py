@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Collection, Mapping
+import subprocess
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from stylepress.benchmarks.machine.board import Ask, read_board
-from stylepress.benchmarks.machine.checkout import own_commit
+import stylepress
 from stylepress.benchmarks.machine.files import Tree, reason
 from stylepress.benchmarks.machine.gpu import LOCK_UNTOLD, Gpus, open_gpus
-from stylepress.benchmarks.machine.libraries import system_libraries
-from stylepress.benchmarks.machine.linux import Linux
+from stylepress.benchmarks.machine.jetson import Ask, read_board, system_libraries
+from stylepress.benchmarks.machine.linux import linux_facts
+from stylepress.benchmarks.machine.system import system_facts
 from stylepress.runtime.machine import usable_cores
 
 ADVISORY = frozenset(
@@ -41,13 +42,13 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
     "pillow": ("pillow",),
     "scipy": ("scipy",),
 }
+PACKAGES_ADVISORY = frozenset({"av", "pillow", "scipy"})
+"""They read pictures and judge them: they inform, but no engine runs faster by them."""
 THREAD_VARIABLES = (
     *("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "KMP_BLOCKTIME", "KMP_AFFINITY"),
     *("OMP_PROC_BIND", "OMP_PLACES"),
     *("MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "GOMP_SPINCOUNT", "CUDA_VISIBLE_DEVICES"),
 )
-
-Value = TypeVar("Value")
 
 
 class Gpu(BaseModel):
@@ -101,9 +102,8 @@ class Machine(BaseModel):
     control group allows it of them. ``clocks_mhz`` are the least and most that each group of cores
     is allowed. ``packages`` are those of Python, or what the system holds with its place.
     ``cpu_pressure`` is the share of ten seconds in which some task waited for a core, ``fans`` how
-    fast each is told to turn, 0..1. ``commit`` is that of the checkout that measured, with a ``+``
-    when its files were changed.
-    ``missing`` maps the name of a field to why it is None.
+    fast each turns, a minute. ``commit`` is that of the checkout that measured, with a ``+`` when
+    its files were changed. ``missing`` maps the name of a field to why it is None.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -149,8 +149,13 @@ class Machine(BaseModel):
             str(number): gpu.model_dump(mode="json", exclude=set(GPU_ADVISORY))
             for number, gpu in enumerate(self.gpus or ())
         }
-        facts = self.model_dump(mode="json", exclude={*ADVISORY, "gpus"})
-        return {**_flat(facts), **_flat(gpus, "gpus.")}
+        kept = self.model_dump(mode="json", exclude={*ADVISORY, "gpus"})
+        kept["packages"] = {
+            name: version
+            for name, version in self.packages.items()
+            if name not in PACKAGES_ADVISORY
+        }
+        return {**_flat(kept), **_flat(gpus, "gpus.")}
 
 
 def differing(
@@ -186,57 +191,77 @@ def record_machine(
     ``gpus`` opens the GPUs; tests give their own.
     """
     tree = Tree(root)
-    system, libraries = Linux(tree), system_libraries(tree)
+    libraries = system_libraries(tree)
+    readers: dict[str, Callable[[], Any]] = {
+        **linux_facts(tree),
+        **system_facts(),
+        "gpus": lambda: tuple(Gpu(**one) for one in (gpus or open_gpus)().facts()),
+        "board": lambda: Board(**read_board(tree, ask=ask)),
+        "libc": _libc,
+        "commit": own_commit,
+    }
     missing: dict[str, str] = {}
 
-    def known(name: str, read: Callable[[], Value]) -> Value | None:
+    def known(name: str) -> Any:
         try:
-            return read()
+            return readers[name]()
         except (OSError, LookupError, ValueError) as error:
             missing[name] = reason(error, root)
             return None
 
-    found = known("gpus", lambda: tuple(Gpu(**one) for one in (gpus or open_gpus)().facts()))
-    if any(gpu.locked_sm_mhz is None for gpu in found or ()):
+    found = {name: known(name) for name in readers}
+    if any(gpu.locked_sm_mhz is None for gpu in found["gpus"] or ()):
         missing["gpus.locked_sm_mhz"] = LOCK_UNTOLD
     return Machine(
-        cpu=known("cpu", system.cpu),
         architecture=platform.machine(),
-        flags=known("flags", system.flags),
         logical_cores=os.cpu_count(),
         cores=usable_cores(),
-        cpuset=known("cpuset", system.cpuset),
-        threads_per_core=known("threads_per_core", system.threads_per_core),
-        smt=known("smt", system.smt),
-        quota_cores=known("quota_cores", system.quota_cores),
-        governor=known("governor", system.governor),
-        clocks_mhz=known("clocks_mhz", system.clocks_mhz),
-        turbo=known("turbo", system.turbo),
-        memory_gib=known("memory_gib", lambda: system.memory_gib("MemTotal")),
-        memory_limit_gib=known("memory_limit_gib", system.memory_limit_gib),
-        virtual=known("virtual", system.virtual),
-        gpus=found,
-        board=known("board", lambda: Board(**read_board(tree, ask=ask))),
         system=platform.system(),
-        distribution=known("distribution", system.distribution),
-        libc=known("libc", _libc),
         kernel=platform.release(),
         python=platform.python_version(),
         packages={name: _version(names) or libraries.get(name) for name, names in PACKAGES.items()},
         thread_variables={
             name: environment[name] for name in THREAD_VARIABLES if name in environment
         },
-        load_average=known("load_average", system.load_average),
-        memory_free_gib=known("memory_free_gib", lambda: system.memory_gib("MemAvailable")),
-        cpu_pressure=known("cpu_pressure", system.cpu_pressure),
-        uptime_s=known("uptime_s", system.uptime_s),
-        boot_id=known("boot_id", lambda: tree.text("proc/sys/kernel/random/boot_id")),
-        mitigations=known("mitigations", system.mitigations),
-        temperatures_c=known("temperatures_c", system.temperatures_c),
-        fans=known("fans", system.fans),
-        commit=known("commit", own_commit),
         missing=missing,
+        **found,
     )
+
+
+def own_commit() -> str:
+    """Return the commit of the checkout that this program runs from.
+
+    Raises:
+        LookupError: it was installed, so that a checkout around it is another project's, or git
+            does not tell.
+    """
+    folder = Path(stylepress.__file__).parents[1]
+    if not (folder / ".git").exists():
+        raise LookupError("this program runs from no checkout of git")
+    found = commit(folder)
+    if not found:
+        raise LookupError("git does not tell the commit of the checkout")
+    return found
+
+
+def commit(checkout: Path, *, apart: Sequence[str] = ()) -> str:
+    """Return the commit of a checkout, with a ``+`` when its files differ; empty outside of git.
+
+    The paths in ``apart`` (patterns of git) do not count as changes, nor do files that git does
+    not know.
+    """
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(checkout), *words]
+        with suppress(OSError):
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            return done.stdout.strip() if done.returncode == 0 else ""
+        return ""
+
+    others = [f":(exclude){path}" for path in apart]
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", *others)
+    head = git("rev-parse", "--short=12", "HEAD")
+    return f"{head}+" if head and changed else head
 
 
 def _unasked(machine: Machine) -> set[str]:
@@ -252,9 +277,9 @@ def _unasked(machine: Machine) -> set[str]:
     return found
 
 
-def _flat(facts: Mapping[str, Any], before: str = "") -> dict[str, object]:
+def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, object]:
     flat: dict[str, object] = {}
-    for name, value in facts.items():
+    for name, value in values.items():
         if isinstance(value, dict):
             flat.update(_flat(value, f"{before}{name}."))
         else:

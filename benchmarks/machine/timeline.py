@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
+
 from stylepress.benchmarks.part import Part
 
 Point = tuple[int, float]
@@ -63,25 +65,21 @@ class Timeline:
             if name in values and (window is None or window.begin_ns <= at <= window.end_ns)
         ]
 
+    def at(self, name: str, when_ns: int) -> float | None:
+        """Return a sensor's value at a time, on the line between the reads around it."""
+        points = self.series(name)
+        if not points or not points[0][0] <= when_ns <= points[-1][0]:
+            return None
+        times, values = zip(*points, strict=True)
+        return float(np.interp(when_ns, times, values))
+
     def growth(self, name: str, window: Window) -> float | None:
         """Return by how much a counter grew in a window, interpolated at its ends.
 
         None when the counter was not read both before and after it.
         """
-        ends = self.at(name, window.begin_ns), self.at(name, window.end_ns)
-        return None if ends[0] is None or ends[1] is None else ends[1] - ends[0]
-
-    def at(self, name: str, when_ns: int) -> float | None:
-        """Return a sensor's value at a time, on the line between the reads around it."""
-        before: Point | None = None
-        for at, value in self.series(name):
-            if at >= when_ns:
-                if before is None:
-                    return value if at == when_ns else None
-                share = (when_ns - before[0]) / (at - before[0])
-                return before[1] + share * (value - before[1])
-            before = at, value
-        return None
+        first, last = self.at(name, window.begin_ns), self.at(name, window.end_ns)
+        return None if first is None or last is None else last - first
 
     def peak(self, name: str, window: Window) -> float | None:
         """Return the highest value inside a window."""
@@ -92,15 +90,14 @@ class Timeline:
 
         None when the sensor was not read both before and after the window.
         """
-        ends = self.at(name, window.begin_ns), self.at(name, window.end_ns)
-        if ends[0] is None or ends[1] is None:
+        first, last = self.at(name, window.begin_ns), self.at(name, window.end_ns)
+        if first is None or last is None:
             return None
-        inner = [
-            point
-            for point in self.series(name, window)
-            if window.begin_ns < point[0] < window.end_ns
-        ]
-        return trapezoids([(window.begin_ns, ends[0]), *inner, (window.end_ns, ends[1])])
+        points = [(window.begin_ns, first), *self.series(name, window), (window.end_ns, last)]
+        return sum(
+            (after - before) / 1e9 * (low + high) / 2
+            for (before, low), (after, high) in pairwise(points)
+        )
 
     def curves(self, window: Window, *, most: int = 600) -> Curves:
         """Return what a reader is shown, every n-th sample where there are more than ``most``."""
@@ -154,18 +151,6 @@ def _loads(
 
 def _time(sample: tuple[int, Mapping[str, float]]) -> int:
     return sample[0]
-
-
-def trapezoids(points: Sequence[Point]) -> float:
-    """Integrate points over their time in seconds.
-
-    >>> trapezoids([(0, 1.0), (1_000_000_000, 3.0), (3_000_000_000, 3.0)])
-    8.0
-    """
-    return sum(
-        (later[0] - before[0]) / 1e9 * (later[1] + before[1]) / 2
-        for before, later in pairwise(points)
-    )
 
 
 class Follower:

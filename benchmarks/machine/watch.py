@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 from pydantic import Field
 
 from stylepress.benchmarks.machine.gpu import IDLE, POWER_CAPPED, slowed_by
@@ -43,16 +44,20 @@ class Limits(Part):
 
     ``foreign_load`` is the share of all cores that others used, the host included, judged in
     windows of ``least_load_s`` on, as the system counts in ticks of 10 ms, and of a GPU, the mean;
-    ``slope_c`` the rise of a temperature in a minute, judged only when it rose by ``least_rise_c``
-    at all, which is more than a sensor's own steps. ``lock_off`` is by which share a GPU's clock
-    that is locked may lie beside its lock.
+    ``slope_c`` the rise of a temperature in a minute, judged only after the first ``settle_s`` of a
+    run, in which every chip gets warm, over ``least_slope_s`` at least, and when it rose by
+    ``least_rise_c`` at all, which is more than a sensor's own steps. It spoils a run only where a
+    clock fell meanwhile by the share ``clock_fall``, or where no clock can be read. ``lock_off`` is
+    by which share a GPU's clock that is locked may lie beside its lock.
     """
 
     foreign_load: float = 0.05
     least_load_s: float = 1.0
     slope_c: float = 1.0
     least_rise_c: float = 1.0
+    settle_s: float = 20.0
     least_slope_s: float = 10.0
+    clock_fall: float = 0.02
     lock_off: float = 0.02
 
 
@@ -209,9 +214,9 @@ def _slowed(timeline: Timeline, window: Window) -> Iterator[Event]:
     times = _counted(timeline, "throttle.cpu")
     if times:
         yield Event(kind="throttled", what=f"heat slowed the processor down {times:g} times")
-    pages = _counted(timeline, "swap.in_pages")
-    if pages:
-        yield Event(kind="swapped in", what=f"{pages:g} pages were read back from swap")
+    swapped = _counted(timeline, "swap.in_bytes")
+    if swapped:
+        yield Event(kind="swapped in", what=f"{swapped / 1e6:.1f} MB were read back from swap")
     for name in timeline.names("overcurrent."):
         grown = _counted(timeline, name)
         if grown:
@@ -296,27 +301,43 @@ def _foreign(timeline: Timeline, window: Window, limits: Limits) -> Iterator[Eve
 
 
 def _heating(timeline: Timeline, window: Window, limits: Limits) -> Iterator[Event]:
-    if window.seconds < limits.least_slope_s:
+    """Tell what still gets hotter once a run has settled, and whether that slowed anything down."""
+    settled = Window(window.begin_ns + round(1e9 * limits.settle_s), window.end_ns)
+    if settled.seconds < limits.least_slope_s:
         return
+    fell = _clock_fall(timeline, settled)
     for name in timeline.names():
         if not (name.startswith("temperature.") or name.endswith(".temperature_c")):
             continue
-        slope = _slope(timeline.series(name, window))
-        if slope > limits.slope_c / FULL_MINUTE_S and slope * window.seconds > limits.least_rise_c:
+        slope = _slope(timeline.series(name, settled))
+        if slope > limits.slope_c / FULL_MINUTE_S and slope * settled.seconds > limits.least_rise_c:
             shown = name.removeprefix("temperature.").removesuffix("_c")
-            yield Event(kind="heating", what=f"{shown} rose by {60 * slope:.1f} °C a minute")
+            what = f"{shown} rose by {60 * slope:.1f} °C a minute"
+            if fell is not None:
+                what += f", and a clock fell by {fell:.0%}" if fell > 0 else ", and no clock fell"
+            slowed = fell is None or fell > limits.clock_fall
+            yield Event(kind="heating", what=what, invalidates=slowed)
+
+
+def _clock_fall(timeline: Timeline, window: Window) -> float | None:
+    """Return by which share a clock was lower in the last third than in the first; None: no clock."""
+    falls = []
+    for name in timeline.names():
+        if name.startswith("clock.") or (name.endswith(".sm_mhz") and not name.startswith(LOCK)):
+            values = [value for _, value in timeline.series(name, window)]
+            third = max(1, len(values) // 3)
+            first, last = values[:third], values[-third:]
+            if values and sum(first) > 0:
+                falls.append(1 - sum(last) / sum(first))
+    return max(falls, default=None)
 
 
 def _slope(points: list[tuple[int, float]]) -> float:
     """Fit a line by least squares; return its slope in a second."""
     if len(points) < 2:
         return 0.0
-    mean_s = sum(at for at, _ in points) / len(points) / 1e9
-    mean = sum(value for _, value in points) / len(points)
-    spread = sum((at / 1e9 - mean_s) ** 2 for at, _ in points)
-    return (
-        sum((at / 1e9 - mean_s) * (value - mean) for at, value in points) / spread if spread else 0
-    )
+    times, values = np.array(points, np.float64).T
+    return float(np.polyfit((times - times[0]) / 1e9, values, 1)[0])
 
 
 def _counted(timeline: Timeline, name: str) -> float:

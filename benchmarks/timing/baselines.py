@@ -11,18 +11,16 @@ import torch
 from stylepress.artifact import Artifact
 from stylepress.benchmarks.report import Model
 from stylepress.benchmarks.timing.systems import Contender, Field, Pixels, Run, bundle_model
-from stylepress.export.bundle import (
-    ExportOptions,
-    QuantizeOptions,
-    quantize_bundle,
-    write_bundle,
-)
+from stylepress.export.bundle import write_bundle
 from stylepress.export.frame_graph import FrameGraph
-from stylepress.export.int8.quantize import Int8Options
+from stylepress.export.int8.bundle import quantize_bundle
 from stylepress.export.stage import frame_graph_of
 from stylepress.progress import Progress
-from stylepress.runtime.bundle import load_bundle
-from stylepress.train.stage import load_stage
+from stylepress.recipe import plain_name
+from stylepress.runtime.bundle import read_bundle
+from stylepress.steps import ExportStep, LoadStep, QuantizeStep
+from stylepress.train.stage import load
+from stylepress.work import Work
 
 CALIBRATION = 6
 """Photos for the teacher's INT8: it is a baseline for speed, and InstanceNorm adapts to each."""
@@ -41,10 +39,12 @@ class Teacher:
         if source.is_dir():
             self.checkpoint = Artifact.load(source)
         else:
-            self.checkpoint = load_stage(source, work / "teacher", name=source.stem)
+            folder = work / "teacher"
+            asked = Work(plain_name(source.stem), folder, folder, progress=progress)
+            self.checkpoint = load(None, LoadStep(checkpoint=source), folder, asked)
         self.name = self.checkpoint.name
         self.frames, self.work, self.progress = frames, work, progress
-        self.float_bundle = load_bundle(
+        self.float_bundle = read_bundle(
             float_bundle(self.checkpoint, work, frames[0], progress=progress).folder
         )
 
@@ -59,7 +59,7 @@ class Teacher:
                 "weights_bytes": self.checkpoint.files["weights.safetensors"].size_bytes,
             }
         )
-        int8 = load_bundle(self.quantized().folder)
+        int8 = read_bundle(self.quantized().folder)
         return plain, bundle_model(int8, "teacher", size, f"{self.name} teacher int8")
 
     def enter(self, field: Field, size: tuple[int, int]) -> None:
@@ -80,7 +80,7 @@ class Teacher:
         ort = [name for name in field.backends if name == "onnxruntime"]
         field.enter(plain, self.float_bundle, ort, baseline=True)
         openvino = [name for name in field.backends if name == "openvino"]
-        field.enter(int8, load_bundle(self.quantized().folder), openvino or ort, baseline=True)
+        field.enter(int8, read_bundle(self.quantized().folder), openvino or ort, baseline=True)
 
     def quantized(self) -> Artifact:
         """Return the INT8 bundle, made at the first call."""
@@ -92,8 +92,8 @@ class Teacher:
             folder,
             frames=self.frames[:CALIBRATION],
             # All convolutions, also the 9x9 ones at the ends: the fastest INT8 there is of it.
-            options=QuantizeOptions(
-                int8=Int8Options(keep_float="none"), min_psnr_db=0, compare_sizes=CHECKED_AT
+            options=QuantizeStep(
+                keep_float="none", min_psnr_db=0, repair=False, verify_sizes=CHECKED_AT
             ),
             progress=self.progress,
         )
@@ -114,8 +114,8 @@ def float_bundle(
         frame_graph_of(checkpoint),
         folder,
         name=checkpoint.name,
-        frames=[frame],
-        options=ExportOptions(verify_sizes=CHECKED_AT),
+        photos=[frame],
+        options=ExportStep(verify_sizes=CHECKED_AT),
         progress=progress,
     )
 

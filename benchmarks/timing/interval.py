@@ -1,7 +1,7 @@
-"""Ratios of two sets of times, with distribution-free intervals that are exact.
+"""Ratios of times in pairs, with distribution-free intervals that are exact.
 
-The estimate is Hodges and Lehmann's (1963) on logarithms, the interval inverts the rank test that
-belongs to it: Wilcoxon's signed-rank test for pairs, Mann and Whitney's for two separate sets.
+The estimate is Hodges and Lehmann's (1963) on logarithms, the interval inverts the test that belongs
+to it, Wilcoxon's signed-rank test.
 """
 
 from __future__ import annotations
@@ -43,18 +43,13 @@ def paired_ratio(
     >>> round(paired_ratio([1, 2, 4], [2, 4, 8]).value, 6)
     2.0
     """
-    counts = _signed_rank_counts(len(first))
-    return _ratio(_walsh(_logs(first, second)), _tail(counts, confidence), len(first), confidence)
-
-
-def separate_ratio(
-    first: Sequence[float], second: Sequence[float], *, confidence: float = CONFIDENCE
-) -> Ratio:
-    """Ratio ``second / first`` of values measured apart from each other."""
-    one, two = np.log(_times(first)), np.log(_times(second))
-    shifts = np.sort((two[:, None] - one[None, :]).ravel())
-    cut = _tail(_rank_sum_counts(len(one), len(two)), confidence)
-    return _ratio(shifts, cut, min(len(one), len(two)), confidence)
+    cut = _tail(_signed_rank_counts(len(first)), confidence)
+    shifts = _walsh(_logs(first, second))
+    value, count = float(np.exp(np.median(shifts))), len(first)
+    if cut < 1:
+        return Ratio(value, None, None, count, confidence)
+    low, high = math.exp(shifts[cut - 1]), math.exp(shifts[-cut])
+    return Ratio(value, low, high, count, confidence)
 
 
 def larger_p(first: Sequence[float], second: Sequence[float], *, above: float = 1.0) -> float:
@@ -100,15 +95,6 @@ def _walsh(logs: NDArray[np.float64]) -> NDArray[np.float64]:
     return averages
 
 
-def _ratio(shifts: NDArray[np.float64], cut: int, count: int, confidence: float) -> Ratio:
-    """Median of sorted log ratios, and those ``cut`` places from both ends."""
-    value = float(np.exp(np.median(shifts)))
-    if cut < 1:
-        return Ratio(value, None, None, count, confidence)
-    low, high = math.exp(shifts[cut - 1]), math.exp(shifts[-cut])
-    return Ratio(value, low, high, count, confidence)
-
-
 def _tail(counts: NDArray[np.float64], confidence: float) -> int:
     """How many of the smallest values of a statistic have at most (1 - confidence) / 2 of it."""
     share = np.cumsum(counts) / counts.sum()
@@ -121,21 +107,4 @@ def _signed_rank_counts(pairs: int) -> NDArray[np.float64]:
     counts = np.ones(1)
     for rank in range(1, pairs + 1):
         counts = np.convolve(counts, np.concatenate([[1], np.zeros(rank - 1), [1]]))
-    return counts
-
-
-def _rank_sum_counts(first: int, second: int) -> NDArray[np.float64]:
-    """In how many orders of two sets the Mann-Whitney statistic is 0, 1, 2, ...
-
-    The coefficients of the Gaussian binomial, product of (1 - q^(second + i)) / (1 - q^i).
-    """
-    size = first * second + 1
-    counts = np.zeros(size)
-    counts[0] = 1
-    for number in range(1, first + 1):
-        above = second + number
-        if above < size:
-            counts[above:] -= counts[: size - above].copy()
-        for start in range(min(number, size)):
-            counts[start::number] = np.cumsum(counts[start::number])
     return counts

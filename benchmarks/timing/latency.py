@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
-from time import perf_counter
 from typing import Any
 
 from stylepress.benchmarks.timing.interval import Ratio, paired_ratio
+from stylepress.benchmarks.timing.loop import Clock, WallClock, closed_loop
 from stylepress.benchmarks.verdict.percentile import upper_percentile
 from stylepress.errors import RecipeError
 from stylepress.progress import Progress
@@ -88,35 +88,41 @@ def measure(
     *,
     plan: Plan,
     progress: Progress,
-    clock: Callable[[], float] = perf_counter,
+    clock: Clock | None = None,
 ) -> tuple[Timing, ...]:
     """Time all systems in turns, the order reversed from round to round (ABC, CBA, ABC, ...).
 
     A turn begins with an untimed call, which wakes sleeping threads and fills the caches that the
     system before has emptied; a system that needs longer than a turn for one call is spared it.
     """
-    start = clock()
-    expected = {system.name: 0.0 for system in systems}
-    if len(expected) != len(systems):
+    clock = clock or WallClock()
+    start = clock.now_ns()
+    least_ns = {system.name: 0 for system in systems}
+    if len(least_ns) != len(systems):
         names = ", ".join(system.name for system in systems)
         raise RecipeError(f"Two systems have one name among {names}. Name each differently.")
+
+    def turn(system: System, turn_s: float, most: int) -> tuple[int, ...]:
+        calls = closed_loop(system.run, next_sample, least_s=turn_s, most_count=most, clock=clock)
+        least_ns[system.name] = min(calls.taken_ns)
+        return calls.taken_ns
+
     for system in systems:
         for _ in range(plan.warm_up):
-            expected[system.name] = _call_s(system, next_sample(), clock)
-    taken: dict[str, list[tuple[float, ...]]] = {system.name: [] for system in systems}
+            turn(system, 0, 1)
+    rounds: dict[str, list[tuple[float, ...]]] = {system.name: [] for system in systems}
     begun: dict[str, list[float]] = {system.name: [] for system in systems}
     progress.start(f"Measuring {len(systems)} systems in turns", plan.rounds * len(systems))
     for number in range(plan.rounds):
         for system in systems if number % 2 == 0 else reversed(systems):
-            if expected[system.name] < plan.turn_s:
+            if least_ns[system.name] < 1e9 * plan.turn_s:
                 system.run(next_sample())
-            begun[system.name].append(clock() - start)
-            calls = _turn(system, next_sample, plan=plan, clock=clock)
-            expected[system.name] = min(calls)
-            taken[system.name].append(tuple(1e3 * call for call in calls))
+            begun[system.name].append((clock.now_ns() - start) / 1e9)
+            taken = turn(system, plan.turn_s, plan.most_calls)
+            rounds[system.name].append(tuple(call / 1e6 for call in taken))
             progress.advance(note=system.name)
     progress.finish()
-    return tuple(Timing(name, tuple(rounds), tuple(begun[name])) for name, rounds in taken.items())
+    return tuple(Timing(name, tuple(own), tuple(begun[name])) for name, own in rounds.items())
 
 
 def speedup(fast: Timing, slow: Timing) -> Ratio:
@@ -131,23 +137,3 @@ def speedup(fast: Timing, slow: Timing) -> Ratio:
             f"{len(slow.rounds_ms)}. Measure both in one run."
         )
     return paired_ratio(fast.round_medians_ms, slow.round_medians_ms)
-
-
-def _turn(
-    system: System,
-    next_sample: Callable[[], Any],
-    *,
-    plan: Plan,
-    clock: Callable[[], float],
-) -> list[float]:
-    """Seconds of each timed call of one turn; getting the sample is not in it."""
-    calls: list[float] = []
-    while not calls or (sum(calls) < plan.turn_s and len(calls) < plan.most_calls):
-        calls.append(_call_s(system, next_sample(), clock))
-    return calls
-
-
-def _call_s(system: System, sample: Any, clock: Callable[[], float]) -> float:
-    began = clock()
-    system.run(sample)
-    return clock() - began

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from stylepress.artifact import Artifact
 from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.report import Model, Role
-from stylepress.benchmarks.resources.cost import cost_of
+from stylepress.benchmarks.timing.footprint import cost_of
 from stylepress.errors import BackendError, FrameError
 from stylepress.progress import Progress
 from stylepress.runtime.backends import (
@@ -22,9 +22,10 @@ from stylepress.runtime.backends import (
     EngineOptions,
     missing,
     open_engine,
-    usable_cores,
 )
-from stylepress.runtime.bundle import Bundle, load_bundle
+from stylepress.runtime.bundle import Bundle, read_bundle
+from stylepress.runtime.machine import usable_cores
+from stylepress.runtime.model import Model as Drawing
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -58,7 +59,7 @@ class Field:
         self.options = options
         self.contenders: list[Contender] = []
         self.skipped: list[Skipped] = []
-        self._close: list[Callable[[], None]] = []
+        self._stack = ExitStack()
         absent = missing()
         wanted = backends or [name for name in BACKENDS if name != NULL]
         self.skipped += [Skipped(what=name, why=absent[name]) for name in wanted if name in absent]
@@ -74,19 +75,17 @@ class Field:
         """Open a bundle in each backend; one that cannot load it is noted."""
         for backend in backends:
             try:
-                engine = open_engine(bundle, backend, options=self.options)
+                run = self._stack.enter_context(opened(bundle, backend, self.options))
             except (BackendError, FrameError) as error:
                 self.skipped.append(Skipped(what=f"{model.name} · {backend}", why=str(error)))
                 continue
-            self._close.append(engine.close)
-            facts = dict(engine.describe())
-            self.contenders.append(Contender(model, backend, engine.run, facts, baseline))
+            facts = dict(run.engine.describe())
+            self.contenders.append(Contender(model, backend, run, facts, baseline))
 
     def enter_null(self, bundle: Bundle) -> None:
         """Open the backend that copies the frame: what it takes is what the harness costs."""
-        engine = open_engine(bundle, NULL, options=self.options)
-        self._close.append(engine.close)
-        self.contenders.append(Contender(None, NULL, engine.run, dict(engine.describe())))
+        run = self._stack.enter_context(opened(bundle, NULL, self.options))
+        self.contenders.append(Contender(None, NULL, run, dict(run.engine.describe())))
 
     def add(self, contender: Contender) -> None:
         """Add one that was made elsewhere."""
@@ -95,14 +94,18 @@ class Field:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for close in self._close:
-            close()
+    def __exit__(self, *raised: object) -> None:
+        self._stack.close()
+
+
+def opened(bundle: Bundle, backend: str, options: EngineOptions) -> Drawing:
+    """Open a bundle in a backend: a context manager, called with (N, H, W, 3) uint8 frames.
+
+    Raises:
+        BackendError: no such backend, not installed, or it cannot load the bundle.
+        FrameError: ``options.size`` is smaller than the bundle takes.
+    """
+    return Drawing(bundle, open_engine(bundle, backend, options=options))
 
 
 def check_threads(options: EngineOptions, progress: Progress) -> None:
@@ -126,7 +129,7 @@ def bundle_model(bundle: Bundle, role: Role, size: tuple[int, int], name: str) -
         digest=artifact.digest,
         parent=artifact.parent,
         size_bytes=cost.size_bytes,
-        weights_bytes=bundle.onnx_path.stat().st_size,
+        weights_bytes=bundle.onnx_path().stat().st_size,
         parameters=cost.parameters,
         macs=cost.macs,
     )
@@ -140,7 +143,7 @@ def precision(artifact: Artifact) -> str:
 def named(folders: Sequence[Path], names: set[str]) -> Iterator[tuple[Bundle, str]]:
     """Load bundles, and give each a name that no other has: ``glass int8``, ``glass int8 2``."""
     for folder in folders:
-        bundle = load_bundle(folder)
+        bundle = read_bundle(folder)
         first = f"{bundle.artifact.name} {precision(bundle.artifact)}"
         name, number = first, 1
         while name in names:

@@ -1,45 +1,72 @@
-"""Two bundles against each other, from beginning to end: pictures, pairs, verdict."""
+"""Bundles against each other, from beginning to end: golden pairs, pictures, pairs of runs, verdict."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from time import perf_counter
 
 from stylepress import __version__
-from stylepress.benchmarks.drift.bundles import other_photos
-from stylepress.benchmarks.machine.record import record_machine
-from stylepress.benchmarks.part import Skipped
-from stylepress.benchmarks.pictures.photos import read_style
-from stylepress.benchmarks.timing.systems import check_threads
-from stylepress.benchmarks.verdict.album import album
-from stylepress.benchmarks.verdict.comparison import Comparison, Judgement, LookName
-from stylepress.benchmarks.verdict.drawing import drawings, judged
-from stylepress.benchmarks.verdict.forecast import forecast
-from stylepress.benchmarks.verdict.judgements import (
-    judgement,
-    reasons_of,
-    side_of,
-    sizes,
-    tails,
+from stylepress.benchmarks.check import Check, reasons_of, together
+from stylepress.benchmarks.engines import (
+    bundle_pairs,
+    common_backends,
+    golden_check,
+    running,
 )
+from stylepress.benchmarks.machine.record import Machine, record_machine
+from stylepress.benchmarks.machine.timeline import Curves, Window
+from stylepress.benchmarks.part import Skipped
+from stylepress.benchmarks.quality.bundles import other_photos
+from stylepress.benchmarks.quality.gallery import album
+from stylepress.benchmarks.quality.judges import BLIND, JUDGES, Drawn, judged
+from stylepress.benchmarks.quality.photos import Photo, Style, read_style
+from stylepress.benchmarks.timing.systems import check_threads
+from stylepress.benchmarks.verdict.comparison import Comparison, Mode, Run, subject_of
 from stylepress.benchmarks.verdict.measures import MEASURES, pairs_of
-from stylepress.benchmarks.verdict.order import Arm
-from stylepress.benchmarks.verdict.pictures import PairedJudge
-from stylepress.benchmarks.verdict.rule import Paired, Rule, together
-from stylepress.benchmarks.verdict.session import QUIETER, Ask, Session, Watch
+from stylepress.benchmarks.verdict.rows import paired_check, side_of, sizes, tail, unmeasured
+from stylepress.benchmarks.verdict.rule import Key, LookName, Paired, decide
+from stylepress.benchmarks.verdict.session import QUIETER, Arms, Ask, Session, Watch
 from stylepress.benchmarks.verdict.terms import (
     DuelOptions,
-    common_backends,
-    open_session,
-    photos_of,
+    forecast,
+    frames_file,
     rules_of,
     settings_of,
 )
-from stylepress.benchmarks.verdict.trial import Key, Source, decide
 from stylepress.progress import Progress
-from stylepress.runtime.bundle import load_bundle
+from stylepress.runtime.bundle import Bundle, read_bundle
 
-DISTURBED = "the machine disturbed every try"
+DISTURBED = "never measured: the machine disturbed every try"
+EARLIER = "not measured: the comparison has failed already"
+REFUSED = "the new bundle draws other pictures than it brings, so nothing of it was measured"
+NOT_TIMED = Skipped(what="times and memory", why=f"{EARLIER}; `--complete` measures them too")
+NO_DRIFT = Skipped(
+    what="what compression may lose (Frechet distance, mean SSIM)", why="`--drift` judges it"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Two bundles of one name, and the photos that both draw."""
+
+    name: str
+    base: Bundle
+    new: Bundle
+    backends: tuple[str, ...]
+    photos: Sequence[Photo]
+
+    @property
+    def same(self) -> bool:
+        """Whether both are the same to the last byte."""
+        return self.base.artifact.digest == self.new.artifact.digest
+
+    @property
+    def subjects(self) -> dict[str, str]:
+        """What is measured of them, and its backend."""
+        return {subject_of(self.name, backend): backend for backend in self.backends}
 
 
 def duel(
@@ -51,120 +78,277 @@ def duel(
     watch: Watch | None = None,
     ask: Ask | None = None,
 ) -> Comparison:
-    """Compare two bundles by interleaved runs in fresh processes, and by their pictures.
+    """Compare two bundles, or those of one name in two folders.
 
-    A backend in which the machine spoils a pair again and again is given up, and its figures stay
-    open: that is no regression, and no pass.
+    The new one's golden pairs come first, then pictures, then interleaved runs in fresh processes;
+    what has failed is not measured further, unless the plan is ``complete``. What is equal to the
+    last byte passes at once. A backend in which others spoil pairs for longer than the plan is
+    patient stays open.
 
     Raises:
         ArtifactError, BackendError, FrameError: a bundle cannot be loaded, or runs nowhere here.
         RecipeError: the settings cannot lead to a verdict.
         RunError: a run failed.
     """
-    bundles = load_bundle(base), load_bundle(new)
-    machine = record_machine(options.environ)
-    photos = photos_of(bundles[0], options, progress)
-    references = other_photos(options.references, photos, progress=progress)
-    style = None if options.style is None else read_style(options.style)
     check_threads(options.engine, progress)
-    backends, skipped = common_backends(bundles, options)
-    rules = rules_of(backends, options, machine)
-    settings = settings_of(
-        options,
-        backends,
-        photos,
-        references=references,
-        style=style,
-        watched=watch is not None,
-    )
-    progress.say(forecast(options.plan, len(backends)))
-    drawn = drawings(
-        bundles,
-        backends,
-        photos,
-        references=references,
-        style=style,
-        options=options,
-        progress=progress,
-    )
-    quality = list(judged(drawn, (PairedJudge(options.limits), *options.judges)))
-    arms: Mapping[Arm, Path] = {"base": base, "new": new}
-    with open_session(
-        arms, photos, options=options, progress=progress, watch=watch, ask=ask
-    ) as session:
-        judgements = _figures(session, rules, options)
-    sides = side_of(bundles[0]), side_of(bundles[1])
-    judgements += [*tails(session.runs, backends), *sizes(sides, options.delta), *quality]
-    counted = [one.verdict for one in judgements if one.gated and one.verdict is not None]
+    pairs = bundle_pairs(base, new)
+    return _Duel(pairs, options, progress, watch=watch, ask=ask).comparison()
+
+
+def lone(
+    new: Path, *, why: str, options: DuelOptions, progress: Progress, judge: bool = True
+) -> Comparison:
+    """Say what can be said of a bundle that there is no baseline for: whether its golden pairs hold.
+
+    Raises:
+        ArtifactError, BackendError: it cannot be loaded, or runs nowhere here.
+    """
+    bundle = read_bundle(new)
+    backends, skipped = common_backends([bundle], options.backends, options.engine)
+    checks = tuple(_golden(bundle, "", backends, options)) if judge else ()
+    failed = any(one.verdict == "FAIL" for one in checks)
     return Comparison(
         tool=f"stylepress {__version__}",
         created=options.created,
-        mode="fresh processes",
-        base=sides[0],
-        new=sides[1],
-        verdict=together(counted),
-        reasons=(*reasons_of(judgements), *_given_up(session)),
-        settings=settings,
-        machine=machine,
-        judgements=tuple(judgements),
-        runs=tuple(session.runs),
-        curves=session.curves(),
-        engines=session.engines["base"],
-        new_engines=_other_engines(session),
-        skipped=(*skipped, *(Skipped(what=k, why=why) for k, why in session.given_up.items())),
-        gallery=album(drawn, most=options.shown),
+        mode="not measured",
+        base=None,
+        new=side_of([bundle], options.labels[1]),
+        verdict="FAIL" if failed else "NO BASELINE",
+        reasons=(*reasons_of(checks), why),
+        machine=record_machine(options.environ),
+        checks=checks,
+        skipped=skipped,
     )
 
 
-def _other_engines(session: Session) -> dict[str, dict[str, str | int]]:
-    """Return what the new arm's engines are where the base's are not the same."""
-    base, new = session.engines["base"], session.engines["new"]
-    return {backend: engine for backend, engine in new.items() if engine != base[backend]}
+@dataclass
+class _Duel:
+    """A comparison under way."""
 
+    pairs: Mapping[str, tuple[Bundle, Bundle]]
+    options: DuelOptions
+    progress: Progress
+    watch: Watch | None = None
+    ask: Ask | None = None
+    skipped: list[Skipped] = field(default_factory=list)
+    sessions: list[Session] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
 
-def _given_up(session: Session) -> Iterator[str]:
-    """Say which backends were given up and why, and then what helps."""
-    for backend, why in session.given_up.items():
-        yield f"{backend} was given up: {why}"
-    if session.given_up:
-        yield QUIETER
-
-
-def _figures(session: Session, rules: Mapping[Key, Rule], options: DuelOptions) -> list[Judgement]:
-    """Measure and decide; where the machine lets nobody measure, nothing is decided."""
-    plan = options.plan
-    decided = decide(
-        _source(session, rules, options.gated),
-        list(rules),
-        pairs=plan.pairs,
-        extend=plan.extend,
-        confirm=plan.confirm,
-    )
-    return [
-        judgement(
-            key,
-            decided.get(key),
-            gated=key[1] in options.gated,
-            why=DISTURBED if key[0] in session.given_up else "",
+    def comparison(self) -> Comparison:
+        machine = record_machine(self.options.environ)
+        matches = [self._match(name, *both) for name, both in self.pairs.items()]
+        checks = list(self._golden(matches))
+        failed = any(one.verdict == "FAIL" for one in checks)
+        sides = [side_of([one[n] for one in self.pairs.values()], self.options.labels[n])
+                 for n in (0, 1)]  # fmt: skip
+        checks += sizes((sides[0], sides[1]), self.options.limits)
+        different = [match for match in matches if not match.same]
+        checks += [_equal(match) for match in matches if match.same]
+        drawn: dict[str, Drawn] = {}
+        unjudged = list(self._unjudged())
+        mode: Mode = "not measured"
+        if failed:
+            unjudged = [Skipped(what="pictures, times and memory", why=REFUSED)]
+        elif different:
+            style = None if self.options.style is None else read_style(self.options.style)
+            drawn = self._drawn(different, style)
+            checks += judged(drawn, (*JUDGES, *self.options.judges), self.options.limits)
+            failed = any(one.verdict == "FAIL" for one in checks)
+            if failed and not self.options.plan.complete:
+                unjudged.append(NOT_TIMED)
+            else:
+                mode = "fresh processes"
+                checks = [*self._times(different, machine), *checks]
+        unjudged += self._left_open(checks)
+        photos = different[0].photos if different else ()
+        counted = sum(len(match.backends) for match in different) * len(self.options.gated)
+        return Comparison(
+            tool=f"stylepress {__version__}",
+            created=self.options.created,
+            mode=mode,
+            base=sides[0],
+            new=sides[1],
+            verdict=together(checks),
+            reasons=(*reasons_of(checks), *self._given_up()),
+            settings=settings_of(
+                self.options,
+                tuple(dict.fromkeys(b for match in matches for b in match.backends)),
+                photos,
+                figures=counted,
+                watched=self.watch is not None,
+            ),
+            machine=machine,
+            checks=tuple(checks),
+            runs=tuple(self._runs()),
+            curves=self._curves(),
+            engines=dict(self._engines()),
+            unjudged=tuple(dict.fromkeys(unjudged)),
+            skipped=tuple(dict.fromkeys(self.skipped)),
+            gallery=album(drawn, most=self.options.shown),
         )
-        for key in rules
-    ]
 
+    def _match(self, name: str, base: Bundle, new: Bundle) -> Match:
+        options = self.options
+        both = [new] if base.artifact.digest == new.artifact.digest else [base, new]
+        backends, skipped = common_backends(both, options.backends, options.engine)
+        self.skipped += skipped
+        photos = () if len(both) == 1 else options.photos_of(base, self.progress)
+        return Match(name, base, new, backends, photos)
 
-def _source(session: Session, rules: Mapping[Key, Rule], gated: Sequence[str]) -> Source:
-    """Let the machine of a session be where pairs come from."""
+    def _golden(self, matches: Sequence[Match]) -> Iterator[Check]:
+        for match in matches:
+            yield from _golden(match.new, match.name, match.backends, self.options)
 
-    def source(part: LookName, keys: Sequence[Key], pairs: int) -> dict[Key, Paired]:
-        runs = session.measure(part, list(dict.fromkeys(name for name, _ in keys)), pairs)
-        figures = {}
-        for backend, name in keys:
-            measure = MEASURES[name]
-            values = pairs_of(runs, backend, measure)
-            if values is not None:
-                rule = rules[backend, name]
-                figures[backend, name] = Paired(
-                    *values, rule, name in gated, measure.larger_is_worse
+    def _drawn(self, matches: Sequence[Match], style: Style | None) -> dict[str, Drawn]:
+        """Let both arms draw the photos in each backend: one may break what the other keeps."""
+        options, found = self.options, dict[str, Drawn]()
+        for match in matches:
+            references = other_photos(options.references, match.photos, progress=self.progress)
+            steps = 2 * len(match.photos) + len(references)
+            self.progress.start(f"Drawing {match.name}".strip(), steps * len(match.backends))
+            for subject, backend in match.subjects.items():
+                drawings, began = [], perf_counter()
+                for arm, more in ((match.base, references), (match.new, [])):
+                    with running(arm, backend, options.engine) as run:
+                        frames = [photo.frame for photo in (*match.photos, *more)]
+                        drawings.append(tuple(map(run, frames)))
+                    self.progress.advance(len(frames), note=f"{arm.artifact.name} in {backend}")
+                self.seconds[subject] = perf_counter() - began
+                count = len(match.photos)
+                found[subject] = Drawn(
+                    names=tuple(photo.fact.name for photo in match.photos),
+                    photos=tuple(photo.frame for photo in match.photos),
+                    base=drawings[0][:count],
+                    new=drawings[1],
+                    style=None if style is None else style.pixels,
+                    references=drawings[0][count:],
                 )
-        return figures
+            self.progress.finish()
+        return found
 
-    return source
+    def _times(self, matches: Sequence[Match], machine: Machine) -> list[Check]:
+        """Measure and decide; where the machine lets nobody measure, nothing is decided."""
+        options, plan = self.options, self.options.plan
+        every = {name: backend for match in matches for name, backend in match.subjects.items()}
+        # The fastest first: what users choose, and where the least time shows what is obvious.
+        subjects = {name: every[name] for name in sorted(every, key=self.seconds.__getitem__)}
+        rules = rules_of(subjects, options, machine)
+        self.progress.say(forecast(plan, len(subjects)))
+        with tempfile.TemporaryDirectory(prefix="stylepress-pairs-") as work:
+            own: dict[str, Session] = {}
+            for number, match in enumerate(matches):
+                frames = frames_file(match.photos, Path(work), f"frames-{number}")
+                folders = {"base": match.base.artifact.folder, "new": match.new.artifact.folder}
+                session = Session(
+                    Arms(folders, frames, options.threads, name=match.name),  # type: ignore[arg-type]
+                    plan,
+                    environ=options.environ,
+                    progress=self.progress,
+                    watch=self.watch,
+                    ask=self.ask,
+                )
+                self.sessions.append(session)
+                own |= dict.fromkeys(match.subjects, session)
+
+            def source(part: LookName, keys: Sequence[Key], pairs: int) -> dict[Key, Paired]:
+                figures = {}
+                for subject in dict.fromkeys(subject for subject, _ in keys):
+                    runs = own[subject].measure(part, [subjects[subject]], pairs)
+                    for key in (key for key in keys if key[0] == subject):
+                        values = pairs_of(runs, subject, MEASURES[key[1]])
+                        if values is not None:
+                            figures[key] = Paired(*values, rules[key], key[1] in options.gated)
+                return figures
+
+            decided = decide(
+                source,
+                list(rules),
+                pairs=plan.pairs,
+                figures=len(subjects) * len(options.gated),
+                extend=plan.extend,
+                confirm=plan.confirm,
+                complete=plan.complete,
+            )
+        runs = list(self._runs())
+        ran = {run.subject for run in runs}
+        checks = []
+        for key in rules:
+            why = MEASURES[key[1]].why_not if key[0] in ran else EARLIER
+            if subjects[key[0]] in own[key[0]].given_up:
+                why = DISTURBED
+            gated = key[1] in options.gated and why != EARLIER
+            checks.append(
+                paired_check(key, decided[key])
+                if key in decided
+                else unmeasured(key, why, gated=gated)
+            )
+        return [*checks, *(tail(runs, subject) for subject in subjects if subject in ran)]
+
+    def _runs(self) -> Iterator[Run]:
+        """All runs, on the clock of the first session."""
+        for session in self.sessions:
+            late_s = (session.began_ns - self.sessions[0].began_ns) / 1e9
+            for run in session.runs:
+                moved = {
+                    "began_s": (run.began_s or 0) + late_s,
+                    "ended_s": (run.ended_s or 0) + late_s,
+                }
+                yield run.model_copy(update=moved) if late_s else run
+
+    def _curves(self) -> Curves | None:
+        if not self.sessions or self.watch is None:
+            return None
+        window = Window(self.sessions[0].began_ns, max(one.ended_ns for one in self.sessions))
+        curves = self.watch.timeline().curves(window)
+        return curves if curves.at_s else None
+
+    def _engines(self) -> Iterator[tuple[str, dict[str, str | int]]]:
+        """Tell of each engine, of both arms where these differ."""
+        for session in self.sessions:
+            old, new = session.engines["base"], session.engines["new"]
+            for backend, engine in old.items():
+                title = subject_of(session.arms.name, backend)
+                if new.get(backend, engine) == engine:
+                    yield title, engine
+                else:
+                    yield f"{title}, base", engine
+                    yield f"{title}, new", new[backend]
+
+    def _given_up(self) -> Iterator[str]:
+        """Say which backends were given up and why, and then what helps."""
+        gave_up = False
+        for session in self.sessions:
+            for backend, why in session.given_up.items():
+                gave_up = True
+                yield f"{subject_of(session.arms.name, backend)} was given up: {why}"
+        if gave_up:
+            yield QUIETER
+
+    def _left_open(self, checks: Sequence[Check]) -> Iterator[Skipped]:
+        """Yield what has a limit and no verdict, the figures of one reason together."""
+        found: dict[str, dict[str, None]] = {}
+        for one in checks:
+            limit = one.key and self.options.limits.limit(one.key)
+            if limit and one.new is None and one.verdict is None:
+                found.setdefault(one.note, {})[one.metric] = None
+        yield from (Skipped(what=", ".join(names), why=why) for why, names in found.items())
+
+    def _unjudged(self) -> Iterator[Skipped]:
+        yield from BLIND
+        if not self.options.judges:
+            yield NO_DRIFT
+
+
+def _golden(
+    bundle: Bundle, name: str, backends: Sequence[str], options: DuelOptions
+) -> Iterator[Check]:
+    for backend in backends:
+        subject = subject_of(name, backend)
+        yield golden_check(bundle, backend, threads=options.threads, subject=subject)
+
+
+def _equal(match: Match) -> Check:
+    subject = match.name or match.new.artifact.name
+    note = "both bundles are equal to the last byte; nothing had to be measured"
+    return Check(subject=subject, metric="bytes that differ", kind="exact", new=0, limit=0,
+                 verdict="PASS", note=note)  # fmt: skip

@@ -1,30 +1,51 @@
-"""The floor: by how much two equal arms differ on this machine, measured with equal arms."""
+"""The floor: by how much two equal arms surely differ on this machine, measured with equal arms."""
 
 from __future__ import annotations
 
-import json
+import math
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from statistics import stdev
+from typing import TYPE_CHECKING, Any, Literal
 
-from stylepress.benchmarks.json_file import read_json, schema_of
-from stylepress.benchmarks.machine.record import Machine, differing
-from stylepress.benchmarks.part import Part, Skipped
+from stylepress import __version__
+from stylepress.benchmarks.engines import common_backends
+from stylepress.benchmarks.machine.record import Machine, differing, record_machine
+from stylepress.benchmarks.part import Part, Skipped, read_json, schema_of
 from stylepress.benchmarks.timing.interval import paired_ratio
 from stylepress.benchmarks.timing.systems import NULL
 from stylepress.benchmarks.verdict.comparison import Run
 from stylepress.benchmarks.verdict.measures import MEASURES, pairs_of
-from stylepress.errors import RecipeError
+from stylepress.benchmarks.verdict.rule import ALPHA, least_pairs
+from stylepress.benchmarks.verdict.session import QUIETER, Arms, Ask, Session, Watch
+from stylepress.errors import RecipeError, VerificationError
+from stylepress.progress import Progress
+from stylepress.runtime.bundle import read_bundle
 
-SCHEMA_VERSION: Literal[1] = 1
+if TYPE_CHECKING:
+    from stylepress.benchmarks.verdict.terms import DuelOptions
+
+SCHEMA_VERSION: Literal[2] = 2
+"""2: what two builds surely differ by, apart from what chance does to so many pairs."""
 LENGTHS = ("min_s", "min_count", "warm_s")
+USUAL_PAIRS = 10
+
+
+class SpoiledError(VerificationError):
+    """The machine spoiled everything that was tried: there is no floor to write."""
+
+    exit_code = 2
 
 
 class FloorEntry(Part):
     """One figure of two equal arms.
 
-    ``ratio`` would be 1 on a perfect machine; ``low`` and ``high`` bound it with 95 %. ``floor``
-    is the larger of |ratio - 1| and half the width of the interval, a share.
+    ``ratio`` would be 1 on a perfect machine; ``low`` and ``high`` bound it with 95 %. ``floor`` is
+    what the arms surely differ by, a share: how far 1 lies outside that interval. What chance does
+    is in a comparison's own interval, so it is not counted here again; ``spread`` is its size, the
+    deviation of the logarithm of one pair's ratio, which does not depend on how many pairs there are.
     """
 
     model: str
@@ -35,6 +56,11 @@ class FloorEntry(Part):
     low: float
     high: float
     floor: float
+    spread: float
+
+    def least_delta(self, pairs: int = USUAL_PAIRS) -> float:
+        """Return the smallest limit that so many pairs can judge here, a share."""
+        return max(2 * self.floor, 2 * self.spread / math.sqrt(pairs))
 
 
 class Floor(Part):
@@ -46,7 +72,7 @@ class Floor(Part):
     hundreds of thousands, and their figures are in ``entries``.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     document: Literal["floor"] = "floor"
     tool: str
     created: str
@@ -71,16 +97,26 @@ class Floor(Part):
 
     def summary(self) -> str:
         """Return it as Markdown."""
-        lines = ["| equal arms | figure | pairs | ratio [95 %] | floor |", "|---|---|--:|---|--:|"]
+        lines = [
+            "| equal arms | figure | pairs | ratio [95 %] | floor | spread of a pair |",
+            "|---|---|--:|---|--:|--:|",
+        ]
         lines += [
-            f"| {one.model} · {one.backend} | {MEASURES[one.metric].title} | {one.pairs} | "
-            f"{one.ratio:.4f} [{one.low:.4f}, {one.high:.4f}] | {100 * one.floor:.2f} % |"
+            f"| {one.model} · {one.backend} | {one.metric.removesuffix('_percent')} | {one.pairs} | "
+            f"{one.ratio:.4f} [{one.low:.4f}, {one.high:.4f}] | {100 * one.floor:.2f} % | "
+            f"{100 * one.spread:.2f} % |"
             for one in self.entries
         ]
-        times = [one for one in self.entries if one.metric == "p50" and one.backend != NULL]
+        times = [one for one in self.entries if one.metric == "p50_percent" and one.backend != NULL]
         if times:
-            worst = max(one.floor for one in times)
-            lines += ["", f"A limit below {200 * worst:.2g} % cannot be judged here for latency."]
+            least = max(one.least_delta() for one in times)
+            lines += [
+                "",
+                (
+                    f"With {USUAL_PAIRS} pairs a limit below {100 * least:.2g} % cannot be judged here "
+                    f"for latency."
+                ),
+            ]
         if self.skipped:
             lines += ["", *(f"- Not measured: {one.what}: {one.why}" for one in self.skipped)]
         return "\n".join(lines) + "\n"
@@ -89,26 +125,121 @@ class Floor(Part):
 def entries_of(runs: Sequence[Run], model: str, backend: str) -> tuple[FloorEntry, ...]:
     """Derive the floors of one backend from runs of equal arms; none from fewer than 6 pairs."""
     found = []
-    for name, measure in MEASURES.items():
+    for key, measure in MEASURES.items():
         values = pairs_of(runs, backend, measure)
         if values is None:
             continue
         ratio = paired_ratio(*values)
         if ratio.low is None or ratio.high is None:
             continue
+        logs = [math.log(new / base) for base, new in zip(*values, strict=True)]
         found.append(
             FloorEntry(
                 model=model,
                 backend=backend,
-                metric=name,
+                metric=key,
                 pairs=ratio.count,
                 ratio=ratio.value,
                 low=ratio.low,
                 high=ratio.high,
-                floor=max(abs(ratio.value - 1), (ratio.high - ratio.low) / 2),
+                floor=max(0.0, ratio.low - 1, 1 - ratio.high),
+                spread=stdev(logs),
             )
         )
     return tuple(found)
+
+
+def selftest(
+    bundles: Sequence[Path],
+    *,
+    options: DuelOptions,
+    progress: Progress,
+    watch: Watch | None = None,
+    ask: Ask | None = None,
+) -> Floor:
+    """Measure the floor: each bundle against a copy of itself, and the null system too.
+
+    The copy is another folder, of which each backend builds an engine of its own. A backend in
+    which others spoil pairs for too long is left out, with the reason.
+
+    Raises:
+        RecipeError: there is no bundle, or fewer than six pairs.
+        SpoiledError: nothing could be measured.
+    """
+    plan, least = options.plan, least_pairs(1, ALPHA)
+    if not bundles:
+        raise RecipeError("There is no bundle to measure. Name the folder that `build` wrote.")
+    if plan.pairs < least:
+        raise RecipeError(
+            f"{plan.pairs} pairs give no floor: they have no interval with 95 %. "
+            f"Give `--pairs {least}` or more, better 20."
+        )
+    entries: list[FloorEntry] = []
+    runs: list[Run] = []
+    skipped: dict[Skipped, None] = {}
+    for number, folder in enumerate(bundles):
+        bundle = read_bundle(folder)
+        names, absent = common_backends([bundle], options.backends, options.engine)
+        skipped |= dict.fromkeys(absent)
+        # The null system is measured once.
+        backends = names if number else tuple(dict.fromkeys((NULL, *names)))
+        with tempfile.TemporaryDirectory(prefix="stylepress-equal-") as work:
+            session = _equal_arms(
+                folder, Path(work), options, progress=progress, watch=watch, ask=ask
+            )
+            made = session.measure("first", backends, plan.pairs)
+        for name in backends:
+            # Nothing of the bundle is measured where there is no engine.
+            model = "harness" if name == NULL else bundle.artifact.name
+            entries += entries_of(made, model, name)
+            if name in session.given_up:
+                why = session.given_up[name]
+                skipped[Skipped(what=f"{model} · {name}", why=why)] = None
+        runs += [
+            run.model_copy(update={"samples_ns": ()}) if run.backend == NULL else run
+            for run in session.runs
+        ]
+    if not entries:
+        told = "; ".join(f"{one.what}: {one.why}" for one in skipped)
+        raise SpoiledError(f"Nothing could be measured: {told}. {QUIETER}")
+    return Floor(
+        tool=f"stylepress {__version__}",
+        created=options.created,
+        machine=record_machine(options.environ),
+        height=options.size[0],
+        width=options.size[1],
+        threads=options.engine.all_threads,
+        seed=plan.seed,
+        **{name: getattr(plan, name) for name in LENGTHS},
+        entries=tuple(entries),
+        runs=tuple(runs),
+        skipped=tuple(skipped),
+    )
+
+
+def _equal_arms(
+    folder: Path,
+    work: Path,
+    options: DuelOptions,
+    *,
+    progress: Progress,
+    watch: Watch | None,
+    ask: Ask | None,
+) -> Session:
+    """Open a session of a bundle and a copy of it, below ``work``."""
+    from stylepress.benchmarks.verdict.terms import frames_file
+
+    copy = work / folder.resolve().name
+    shutil.copytree(folder, copy)
+    frames = frames_file(options.photos_of(read_bundle(folder), progress), work)
+    return Session(
+        Arms({"base": folder, "new": copy}, frames, options.threads),
+        options.plan,
+        environ=options.environ,
+        progress=progress,
+        watch=watch,
+        ask=ask,
+    )
 
 
 def check_floor(floor: Floor, machine: Machine, settings: Mapping[str, float]) -> None:
@@ -143,16 +274,10 @@ def floor_schema() -> dict[str, Any]:
     return schema_of(Floor, "floor")
 
 
-def floor_text(floor: Floor) -> str:
-    """Return what ``floor.json`` holds."""
-    return json.dumps(floor.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"
-
-
 def read_floor(path: Path) -> Floor:
     """Read a ``floor.json``.
 
     Raises:
         ArtifactError: missing, no floor, or of another schema version.
     """
-    command = "stylepress bench BUNDLE --selftest"
-    return read_json(path, Floor, noun="floor", command=command)
+    return read_json(path, Floor, noun="floor", command="stylepress bench BUNDLE --selftest")

@@ -9,18 +9,18 @@ from statistics import median
 from stylepress.benchmarks.verdict.comparison import Run
 from stylepress.benchmarks.verdict.percentile import least_samples, upper_percentile
 
-GATED = ("p50", "memory")
-"""What is judged unless the user asks for other figures: few, as each one more costs power."""
+Pairs = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A figure of one run. ``of`` returns None where the run does not give it."""
+    """A figure of one run. ``of`` returns None where the run does not give it.
 
-    title: str
-    unit: str
-    larger_is_worse: bool
-    of: Callable[[Run], float | None]
+    It is told how many calls to look at: a percentile that is estimated from above lies higher the
+    fewer calls there are, so both runs of a pair show as many.
+    """
+
+    of: Callable[[Run, int], float | None]
     why_not: str = "not measured"
 
 
@@ -29,57 +29,57 @@ def p50_ms(run: Run) -> float:
     return median(run.samples_ns) / 1e6
 
 
-def p90_ms(run: Run) -> float | None:
-    """Upper estimate of the 90th percentile, milliseconds; None below 64 calls."""
-    value = upper_percentile(run.samples_ns, 0.9)
+def p90_ms(run: Run, calls: int) -> float | None:
+    """Upper estimate of the 90th percentile of the first calls, ms; None below 64 of them."""
+    value = upper_percentile(run.samples_ns[:calls], 0.9)
     return None if value is None else value / 1e6
 
 
-def throughput(run: Run) -> float:
-    """Frames a second of one stream: calls over the sum of their times."""
-    return 1e9 * len(run.samples_ns) / sum(run.samples_ns)
-
-
 MEASURES: Mapping[str, Measure] = {
-    "p50": Measure("latency p50", "ms", True, p50_ms),
-    "p90": Measure("latency p90", "ms", True, p90_ms, f"n/a (need {least_samples(0.9)} calls)"),
-    "throughput": Measure("throughput", "frames/s", False, throughput),
-    "memory": Measure(
-        "peak memory",
-        "MB",
-        True,
-        lambda run: None if run.peak_rss_bytes is None else run.peak_rss_bytes / 1e6,
+    "p50_percent": Measure(lambda run, _: p50_ms(run)),
+    "p90_percent": Measure(p90_ms, f"needs {least_samples(0.9)} calls a run"),
+    "memory_percent": Measure(
+        lambda run, _: None if run.peak_rss_bytes is None else run.peak_rss_bytes / 1e6,
         "this system does not tell it",
     ),
-    "load": Measure("load", "ms", True, lambda run: run.load_ns / 1e6),
-    "first-call": Measure("first call", "ms", True, lambda run: run.first_call_ns / 1e6),
+    "load_percent": Measure(lambda run, _: run.load_ns / 1e6),
+    "first_call_percent": Measure(lambda run, _: run.first_call_ns / 1e6),
 }
+"""By their names in a gate file."""
 
 
-def pairs_of(
-    runs: Sequence[Run], backend: str, measure: Measure
-) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+def pairs_of(runs: Sequence[Run], subject: str, measure: Measure) -> Pairs | None:
     """Return the values of both arms, pair by pair; None where a run does not give it, or none is.
 
     Runs that do not count are left out; both runs of every pair must be there.
     """
-    arms: dict[str, dict[tuple[str, int], float]] = {"base": {}, "new": {}}
+    arms: dict[str, dict[tuple[str, int], Run]] = {"base": {}, "new": {}}
     for run in runs:
-        if run.backend != backend or run.invalid:
+        if run.subject == subject and not run.invalid:
+            arms[run.arm][run.part, run.pair] = run
+    values = []
+    for pair, base in arms["base"].items():
+        new = arms["new"].get(pair)
+        if new is None:
             continue
-        value = measure.of(run)
-        if value is None:
+        calls = min(len(base.samples_ns), len(new.samples_ns))
+        one, two = measure.of(base, calls), measure.of(new, calls)
+        if one is None or two is None:
             return None
-        arms[run.arm][run.part, run.pair] = value
-    base, new = arms["base"], arms["new"]
-    both = [pair for pair in base if pair in new]
-    if not both:
+        values.append((one, two))
+    if not values:
         return None
-    return tuple(base[pair] for pair in both), tuple(new[pair] for pair in both)
+    return tuple(one for one, _ in values), tuple(two for _, two in values)
 
 
-def pooled_percentile_ms(runs: Sequence[Run], share: float) -> float | None:
-    """Upper estimate of a percentile over all calls of some runs; None when they are too few."""
-    every = [sample for run in runs if not run.invalid for sample in run.samples_ns]
-    value = upper_percentile(every, share)
-    return None if value is None else value / 1e6
+def pooled_p99_ms(runs: Sequence[Run], subject: str) -> tuple[float | None, float | None]:
+    """Upper estimates of the 99th percentile over as many calls of both arms, base first."""
+    every = [
+        [ns for run in runs if (run.subject, run.arm) == (subject, arm) and not run.invalid
+         for ns in run.samples_ns]
+        for arm in ("base", "new")
+    ]  # fmt: skip
+    count = min(map(len, every))
+    values = [upper_percentile(calls[:count], 0.99) for calls in every]
+    one, two = (None if value is None else value / 1e6 for value in values)
+    return one, two

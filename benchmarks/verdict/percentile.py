@@ -7,33 +7,29 @@ P(Binomial(n, 1 - share) <= t) <= 0.01; the estimate is the t-th largest sample.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
+from scipy.stats import binom  # type: ignore[import-untyped]
 
 from stylepress.errors import RecipeError
 
 CONFIDENCE = 0.99
 
 
+@lru_cache(maxsize=64)
 def least_samples(share: float, *, confidence: float = CONFIDENCE) -> int:
     """Count the samples without which a percentile is only a guess.
 
     >>> [least_samples(share) for share in (0.9, 0.95, 0.99, 0.999)]
     [64, 130, 662, 6636]
     """
-    _check(share)
-    low, high = 1, 2
-    while _one_or_none(high, share) > 1 - confidence:
-        low, high = high, 2 * high
-    while low < high:
-        middle = (low + high) // 2
-        if _one_or_none(middle, share) > 1 - confidence:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+    most = 16
+    while overlong(most, share, confidence=confidence) < 1:
+        most *= 2
+    counts = np.arange(1, most + 1)
+    return int(counts[binom.cdf(1, counts, 1 - share) <= 1 - confidence][0])
 
 
 def upper_percentile(
@@ -52,28 +48,16 @@ def upper_percentile(
     return float(np.sort(np.asarray(values, np.float64))[len(values) - allowed])
 
 
+@lru_cache(maxsize=1024)
 def overlong(count: int, share: float, *, confidence: float = CONFIDENCE) -> int:
     """How many of ``count`` samples may lie above the percentile; 0 when there are too few.
 
     >>> overlong(662, 0.99), overlong(661, 0.99), overlong(10_000, 0.99)
     (1, 0, 77)
     """
-    _check(share)
-    if count < 1:
-        return 0
-    # log P(k) by recurrence: P(k) = P(k - 1) (n - k + 1) / k (1 - p) / p
-    over = np.arange(1, count + 1)
-    steps = np.log((count - over + 1) / over) + math.log((1 - share) / share)
-    logs = count * math.log(share) + np.concatenate([[0.0], np.cumsum(steps)])
-    below = np.cumsum(np.exp(logs))
-    return max(0, int(np.searchsorted(below, 1 - confidence, side="right")) - 1)
-
-
-def _one_or_none(count: int, share: float) -> float:
-    """P(Binomial(count, 1 - share) <= 1)."""
-    return float(share**count + count * (1 - share) * share ** (count - 1))
-
-
-def _check(share: float) -> None:
     if not 0 < share < 1:
         raise RecipeError(f"There is no percentile {share:g}. Ask for one between 0 and 1.")
+    if count < 1:
+        return 0
+    first = int(binom.ppf(1 - confidence, count, 1 - share))
+    return max(0, first - int(binom.cdf(first, count, 1 - share) > 1 - confidence))

@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
-import subprocess
-import sys
-import tempfile
 import time
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter_ns
 from typing import Protocol
 
-from stylepress.benchmarks.machine.timeline import Curves, Timeline, Window
-from stylepress.benchmarks.verdict.arm import REFUSED, Answer, Request
-from stylepress.benchmarks.verdict.comparison import LookName, Run
+from stylepress.benchmarks.machine.timeline import Timeline
+from stylepress.benchmarks.timing.worker import Answer, Request, fresh
+from stylepress.benchmarks.verdict.comparison import Run, subject_of
 from stylepress.benchmarks.verdict.measures import p50_ms
 from stylepress.benchmarks.verdict.order import Arm, orders
-from stylepress.errors import BackendError, RecipeError, VerificationError
+from stylepress.benchmarks.verdict.rule import LookName
+from stylepress.errors import RecipeError
 from stylepress.progress import Progress
 
-WORKER = "stylepress.benchmarks.verdict.arm"
 TRIES = 3
-"""How often a pair is measured before a backend in which it is spoiled each time is given up."""
+"""How often a pair is measured at least before a backend in which it is spoiled is given up."""
+PAUSES_S = (5.0, 10.0, 20.0, 40.0, 60.0)
+"""How long others are waited for after one, two, ... spoiled pairs in a row."""
 QUIETER = (
     "Wait until the machine is quiet and cool, or let others use more of it with `--foreign-load`."
 )
 FIGURES = re.compile(r"[\d.]+")
 CAP = 3
 """Times ``warm_s`` after which a warm-up that does not settle ends."""
+TITLES: Mapping[LookName, str] = {
+    "first": "Comparing",
+    "extension": "Looking closer",
+    "confirmation": "Confirming",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +43,22 @@ class PairPlan:
     """How many pairs, and how long each run of them lasts; ``seed`` draws the order.
 
     A run warms up for at least ``warm_s`` and ``warm_count`` calls and measures at least ``min_s``
-    and ``min_count`` calls; between two runs the machine rests ``rest_s``.
+    and ``min_count`` calls; between two runs the machine rests ``rest_s``. What others spoil is
+    measured later; ``patience_s`` is how long they are waited for, all together. ``complete``
+    measures on where the comparison has failed already.
     """
 
     pairs: int = 10
     extend: bool = True
     confirm: bool = True
-    min_s: float = 5.0
-    min_count: int = 100
-    warm_s: float = 3.0
-    warm_count: int = 20
-    rest_s: float = 1.0
+    min_s: float = 1.0
+    min_count: int = 30
+    warm_s: float = 1.0
+    warm_count: int = 10
+    rest_s: float = 0.2
     seed: int = 0
+    patience_s: float = 600.0
+    complete: bool = False
 
     def __post_init__(self) -> None:
         if self.pairs < 1 or self.min_count < 1 or self.warm_count < 0:
@@ -59,18 +66,12 @@ class PairPlan:
                 f"{self.pairs} pairs of {self.min_count} calls after {self.warm_count} measure "
                 f"nothing. Ask for one pair and one call at least, e.g. `--pairs 10`."
             )
-        times = (self.min_s, self.warm_s, self.rest_s)
+        times = (self.min_s, self.warm_s, self.rest_s, self.patience_s)
         if not all(math.isfinite(time_s) and time_s >= 0 for time_s in times):
             raise RecipeError(
-                f"Times of {self.min_s:g}, {self.warm_s:g} and {self.rest_s:g} s cannot be waited "
-                f"for. Give 0 or more."
+                f"Times of {', '.join(f'{one:g}' for one in times)} s cannot be waited for. "
+                f"Give 0 or more."
             )
-
-
-class RunError(VerificationError):
-    """The process of a run ended without an answer: no verdict, so not the exit code of one."""
-
-    exit_code = 2
 
 
 class Watch(Protocol):
@@ -103,12 +104,16 @@ class Unwatched:
 
 @dataclass(frozen=True, slots=True)
 class Arms:
-    """What the processes of both arms are asked: by arm, the bundle's folder and extra work."""
+    """What the processes of both arms are asked: by arm, the bundle's folder and extra work.
+
+    ``name`` tells the bundle from others of the same comparison.
+    """
 
     bundles: Mapping[Arm, Path]
     frames: Path
     threads: int | None
     extra_bytes: Mapping[Arm, int] = field(default_factory=dict)
+    name: str = ""
 
 
 Ask = Callable[[Request, Mapping[str, str]], Answer]
@@ -116,10 +121,10 @@ Ask = Callable[[Request, Mapping[str, str]], Answer]
 
 
 class Session:
-    """The runs of one comparison, in the order they were made; ``runs`` keeps them all.
+    """The runs of one pair of bundles, in the order they were made; ``runs`` keeps them all.
 
     ``engines`` are what each arm told of its engines, by backend. ``given_up`` holds the backends in
-    which the machine spoiled one pair three times, and why: nothing more is run in them.
+    which others spoiled pairs for longer than anybody waits, and why.
     """
 
     def __init__(
@@ -138,80 +143,95 @@ class Session:
         self.runs: list[Run] = []
         self.engines: dict[Arm, dict[str, dict[str, str | int]]] = {"base": {}, "new": {}}
         self.given_up: dict[str, str] = {}
+        self.began_ns, self.ended_ns = perf_counter_ns(), 0
+        self._left_s = plan.patience_s
         self._made = 0
-        self._began_ns = self._ended_ns = 0
 
     def measure(self, part: LookName, backends: Sequence[str], pairs: int) -> list[Run]:
         """Run ``pairs`` pairs in each backend; return those that count.
 
         Two neighbouring pairs of one backend (ABBA or BAAB) run without a pause for another. A pair
-        that was spoiled is run again; a backend that is given up returns no pair at all.
+        that was spoiled is put off until the others are measured, after waiting a while.
 
         Raises:
             RunError: a process failed.
         """
         began = len(self.runs)
         order = orders(pairs, seed=self.plan.seed, part=part)
-        titles = {"first": "Comparing", "extension": "Looking closer", "confirmation": "Confirming"}
-        self.progress.start(f"{titles[part]}: {pairs} pairs", 2 * pairs * len(backends))
-        for couple in range(0, pairs, 2):
-            for backend in backends:
-                for pair in range(couple, min(couple + 2, pairs)):
-                    if backend not in self.given_up:
-                        self._pair(part, pair, order[pair], backend)
+        waiting = deque(
+            (pair, backend)
+            for couple in range(0, pairs, 2)
+            for backend in backends
+            for pair in range(couple, min(couple + 2, pairs))
+            if backend not in self.given_up
+        )
+        where = f" in {', '.join(subject_of(self.arms.name, name) for name in backends)}"
+        self.progress.start(f"{TITLES[part]}{where}: {pairs} pairs", 2 * len(waiting))
+        tries: Counter[tuple[int, str]] = Counter()
+        in_a_row = 0
+        while waiting:
+            pair, backend = waiting.popleft()
+            why = self._pair(part, pair, order[pair], backend)
+            if not why:
+                in_a_row = 0
+                continue
+            tries[pair, backend] += 1
+            in_a_row += 1
+            if self._left_s <= 0 and tries[pair, backend] >= TRIES:
+                self._give_up(backend, why, tries[pair, backend])
+                waiting = deque(one for one in waiting if one[1] != backend)
+                continue
+            waiting.append((pair, backend))
+            self.progress.warn(f"A pair is put off: {why}.")
+            self._wait(in_a_row)
         self.progress.finish()
-        return [
-            run for run in self.runs[began:] if not run.invalid and run.backend not in self.given_up
-        ]
+        return [run for run in self.runs[began:] if not run.invalid]
 
-    def curves(self) -> Curves | None:
-        """Return what the machine did from the first run to the last; None where nobody saw it."""
-        curves = self.watch.timeline().curves(Window(self._began_ns, self._ended_ns))
-        return curves if curves.at_s else None
+    def _wait(self, in_a_row: int) -> None:
+        pause_s = min(PAUSES_S[min(in_a_row, len(PAUSES_S)) - 1], self._left_s)
+        if pause_s > 0:
+            time.sleep(pause_s)
+            self._left_s -= pause_s
 
-    def _pair(self, part: LookName, pair: int, order: Sequence[Arm], backend: str) -> None:
-        every: dict[str, str] = {}
-        for left in reversed(range(TRIES)):
-            made = [self._run(part, pair, arm, backend) for arm in order]
-            # What both halves met is told once, though they met it in other numbers.
-            told = {FIGURES.sub("", reason): reason for run in made for reason in run.invalid}
-            spoiled = sorted(told.values())
-            if spoiled:
-                # A pair counts as a whole: its other half met a machine in another state.
-                made = [run.model_copy(update={"invalid": tuple(spoiled)}) for run in made]
-            self.runs += made
-            if not spoiled:
-                self.progress.advance(
-                    len(made),
-                    note=f"{backend} {', '.join(f'{p50_ms(run):.3g} ms' for run in made)}",
-                )
-                return
-            every |= told
-            if left:
-                self.progress.warn(f"A pair is measured again: {'; '.join(spoiled)}.")
-        why = f"one pair was spoiled {TRIES} times ({'; '.join(sorted(every.values()))})"
-        self.given_up[backend] = why
-        self.progress.warn(f"{backend} is given up: {why}. {QUIETER}")
+    def _give_up(self, backend: str, why: str, count: int) -> None:
+        told = f"one pair was spoiled {count} times ({why})"
+        self.given_up[backend] = told
+        self.progress.warn(f"{backend} is given up: {told}. {QUIETER}")
+
+    def _pair(self, part: LookName, pair: int, order: Sequence[Arm], backend: str) -> str:
+        """Run both arms once; return why the pair does not count, nothing where it does."""
+        both = [self._run(part, pair, arm, backend) for arm in order]
+        # What both halves met is told once, though they met it in other numbers.
+        spoiled = {FIGURES.sub("", reason): reason for run in both for reason in run.invalid}
+        why = tuple(sorted(spoiled.values()))
+        # A pair counts as a whole: its other half met a machine in another state.
+        self.runs += [run.model_copy(update={"invalid": why}) for run in both]
+        if not why:
+            times = ", ".join(
+                f"{run.arm} {p50_ms(run):.3g} ms" for run in sorted(both, key=lambda run: run.arm)
+            )
+            self.progress.advance(len(both), note=times)
+        return "; ".join(why)
 
     def _run(self, part: LookName, pair: int, arm: Arm, backend: str) -> Run:
         if self._made and self.plan.rest_s:
             time.sleep(self.plan.rest_s)
+        self._made += 1
         self.watch.begin()
         began_ns = perf_counter_ns()
         answer = self._answer(arm, backend)
-        self._ended_ns = perf_counter_ns()
-        self._began_ns = self._began_ns or began_ns
+        self.ended_ns = perf_counter_ns()
         spoiled = tuple(self.watch.end())
         self.engines[arm].setdefault(backend, answer.engine)
-        self._made += 1
         return Run(
             part=part,
             pair=pair,
             place=self._made - 1,
             backend=backend,
             arm=arm,
-            began_s=(began_ns - self._began_ns) / 1e9,
-            ended_s=(self._ended_ns - self._began_ns) / 1e9,
+            bundle=self.arms.name,
+            began_s=(began_ns - self.began_ns) / 1e9,
+            ended_s=(self.ended_ns - self.began_ns) / 1e9,
             samples_ns=answer.samples_ns,
             load_ns=answer.load_ns,
             first_call_ns=answer.first_call_ns,
@@ -229,7 +249,6 @@ class Session:
             bundle=str(self.arms.bundles[arm]),
             backend=backend,
             frames=str(self.arms.frames),
-            answer="",
             threads=self.arms.threads,
             warm_s=plan.warm_s,
             warm_count=plan.warm_count,
@@ -239,52 +258,3 @@ class Session:
             extra_bytes=self.arms.extra_bytes.get(arm, 0),
         )
         return self.ask(request, self.environ)
-
-
-def fresh(request: Request, environ: Mapping[str, str]) -> Answer:
-    """Run one arm in a process of its own, and wait for it; an interrupt ends that one too.
-
-    Raises:
-        BackendError: the arm refused what it was asked.
-        RunError: the process ended without an answer.
-    """
-    with tempfile.TemporaryDirectory(prefix="stylepress-arm-") as folder:
-        words, answer = Path(folder) / "stderr", Path(folder) / "answer.json"
-        line = json.dumps(asdict(replace(request, answer=str(answer)))) + "\n"
-        with words.open("wb") as stderr:
-            # A session of its own: Ctrl-C reaches this process only, which then ends the arm.
-            arm = subprocess.Popen(
-                [sys.executable, "-m", WORKER],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=stderr,
-                env=dict(environ),
-                start_new_session=True,
-            )
-            code = _waited(arm, line.encode())
-        if code == 0 and answer.is_file():
-            told = json.loads(answer.read_text(encoding="utf-8"))
-            return Answer(**{**told, "samples_ns": tuple(told["samples_ns"])})
-        said = words.read_text(encoding="utf-8", errors="replace").strip()
-    if code == REFUSED and said:
-        raise BackendError(said)
-    raise RunError(
-        f"A run of {Path(request.bundle).name} in {request.backend} ended with {code}: "
-        f"{said[-300:] or 'it said nothing'}. "
-        f"Try it alone: `stylepress bench {request.bundle}`."
-    )
-
-
-def _waited(arm: subprocess.Popen[bytes], line: bytes) -> int:
-    assert arm.stdin is not None
-    try:
-        with suppress(BrokenPipeError):  # it ended before it read; its last words tell why
-            arm.stdin.write(line)
-            arm.stdin.flush()
-        return arm.wait()
-    finally:
-        if arm.poll() is None:
-            arm.kill()
-            arm.wait()
-        with suppress(BrokenPipeError):
-            arm.stdin.close()

@@ -1,173 +1,112 @@
-"""The terms of a comparison: how it is made, on which photos, in which backends."""
+"""The terms of a comparison: how it is made and judged, and how long that takes."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from stylepress.benchmarks.gate import FIGURES, USUAL, Limits
 from stylepress.benchmarks.machine.record import Machine
-from stylepress.benchmarks.machine.watch import Limits
-from stylepress.benchmarks.part import Skipped
-from stylepress.benchmarks.pictures.photos import Photo, Style, golden_photos, read_photos
-from stylepress.benchmarks.timing.systems import NULL
+from stylepress.benchmarks.machine.watch import Limits as WatchLimits
+from stylepress.benchmarks.quality.judges import PictureJudge
+from stylepress.benchmarks.quality.photos import Photo, Style, golden_photos, read_photos
 from stylepress.benchmarks.verdict.comparison import Settings
 from stylepress.benchmarks.verdict.floor import LENGTHS, Floor, check_floor
-from stylepress.benchmarks.verdict.measures import GATED, MEASURES
-from stylepress.benchmarks.verdict.order import Arm
-from stylepress.benchmarks.verdict.pictures import PictureJudge, PictureLimits
-from stylepress.benchmarks.verdict.rule import DELTA, Rule, looks
-from stylepress.benchmarks.verdict.session import Arms, Ask, PairPlan, Session, Watch
-from stylepress.benchmarks.verdict.trial import Key, check_power
-from stylepress.errors import BackendError, RecipeError
+from stylepress.benchmarks.verdict.measures import MEASURES
+from stylepress.benchmarks.verdict.rule import DELTA, Key, Rule, check_power, looks
+from stylepress.benchmarks.verdict.session import PairPlan
+from stylepress.errors import RecipeError
 from stylepress.progress import Progress
-from stylepress.runtime.backends import (
-    BACKENDS,
-    EngineOptions,
-    missing,
-    open_engine,
-)
+from stylepress.runtime.backends import EngineOptions
 from stylepress.runtime.bundle import Bundle
+
+START_S = 0.9
+"""What a fresh process takes to start, to load the bundle and to end, about."""
 
 
 @dataclass(frozen=True, slots=True)
 class DuelOptions:
-    """How two bundles are compared.
+    """How bundles are compared.
 
     ``size`` is (height, width). ``backends`` are all that run here when None, as for ``bench``.
-    ``delta`` is the share by which a gated figure may be worse, ``floor`` what equal arms differ
-    by (1 % is assumed when None). ``foreign_load`` is the share of the processor that the watch
-    lets others use. ``photos`` is a folder (the base's golden pictures when None), ``most_photos``
-    of which are taken and ``shown`` put on the page; ``judges`` are further quality metrics, and
-    ``references`` a folder of other photos for those of them that hold pictures against a world.
+    ``limits`` are those of the gate file, ``floor`` what equal arms differ by (1 % is assumed when
+    None). ``foreign_load`` is the share of the processor that the watch lets others use. ``photos``
+    is a folder (the base's golden pictures when None), ``most_photos`` of which are taken and
+    ``shown`` put on the page; ``judges`` are further ones, and ``references`` a folder of other
+    photos for those of them that hold pictures against a world. ``labels`` are what base and new are called.
     """
 
     size: tuple[int, int] = (512, 512)
     threads: int | None = None
     backends: tuple[str, ...] | None = None
     plan: PairPlan = field(default_factory=PairPlan)
-    delta: float = DELTA
+    limits: Limits = USUAL
     floor: Floor | None = None
-    gated: tuple[str, ...] = GATED
-    foreign_load: float = Limits().foreign_load
+    foreign_load: float = WatchLimits().foreign_load
     photos: Path | None = None
     most_photos: int = 6
     shown: int = 3
     style: Path | None = None
-    limits: PictureLimits = field(default_factory=PictureLimits)
     judges: tuple[PictureJudge, ...] = ()
     references: Path | None = None
+    labels: tuple[str, str] = ("", "")
     created: str = ""
     environ: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        unknown = [name for name in self.gated if name not in MEASURES]
-        if unknown or not self.gated or len({*self.gated}) < len(self.gated):
-            raise RecipeError(
-                f"There is no figure {', '.join(unknown) or '(none named, or one twice)'} to gate "
-                f"on. Name some of {', '.join(MEASURES)}, each once."
-            )
 
     @property
     def engine(self) -> EngineOptions:
         """How the engines of both arms use the machine."""
         return EngineOptions(threads=self.threads, size=self.size)
 
+    @property
+    def gated(self) -> tuple[str, ...]:
+        """The figures of runs that have a limit."""
+        return tuple(key for key in self.limits.gated if key in MEASURES)
 
-def photos_of(bundle: Bundle, options: DuelOptions, progress: Progress) -> list[Photo]:
-    """Return the photos both arms are run on: a folder's, or those the bundle brings."""
-    if options.photos is None:
-        return golden_photos(bundle, options.size, limit=options.most_photos)
-    return read_photos(options.photos, options.size, limit=options.most_photos, progress=progress)
-
-
-def common_backends(
-    bundles: tuple[Bundle, Bundle], options: DuelOptions
-) -> tuple[tuple[str, ...], tuple[Skipped, ...]]:
-    """Return the backends in which both bundles can be opened, and why not in the others.
-
-    Raises:
-        BackendError: there is none.
-    """
-    absent = missing()
-    wanted = options.backends or tuple(name for name in BACKENDS if name != NULL)
-    why = {name: absent.get(name) or _refusal(bundles, name, options) for name in wanted}
-    able = tuple(name for name in wanted if not why[name])
-    skipped = tuple(Skipped(what=name, why=reason) for name, reason in why.items() if reason)
-    if not able:
-        raise BackendError(
-            f"Both bundles run in no backend here: {'; '.join(one.why for one in skipped)} "
-            f"See `stylepress doctor`."
-        )
-    return able, skipped
+    def photos_of(self, bundle: Bundle, progress: Progress) -> list[Photo]:
+        """Return the photos both arms are run on: a folder's, or those the bundle brings."""
+        if self.photos is None:
+            return golden_photos(bundle, self.size, limit=self.most_photos)
+        return read_photos(self.photos, self.size, limit=self.most_photos, progress=progress)
 
 
-def _refusal(bundles: tuple[Bundle, Bundle], backend: str, options: DuelOptions) -> str:
-    try:
-        for bundle in bundles:
-            open_engine(bundle, backend, options=options.engine).close()
-    except BackendError as error:
-        return str(error)
-    return ""
-
-
-def frames_file(photos: Sequence[Photo], work: Path) -> Path:
+def frames_file(photos: Sequence[Photo], work: Path, name: str = "frames") -> Path:
     """Write the photos' frames for the arms, uint8 (K, H, W, 3)."""
-    path = work / "frames.npy"
+    path = work / f"{name.replace('/', '-')}.npy"
     np.save(path, np.concatenate([photo.frame for photo in photos]))
     return path
 
 
-@contextmanager
-def open_session(
-    bundles: Mapping[Arm, Path],
-    photos: Sequence[Photo],
-    *,
-    options: DuelOptions,
-    progress: Progress,
-    watch: Watch | None = None,
-    ask: Ask | None = None,
-) -> Iterator[Session]:
-    """Lay the photos' frames out where both arms find them, for as long as pairs are run."""
-    with tempfile.TemporaryDirectory(prefix="stylepress-pairs-") as work:
-        yield Session(
-            Arms(bundles, frames_file(photos, Path(work)), options.threads),
-            options.plan,
-            environ=options.environ,
-            progress=progress,
-            watch=watch,
-            ask=ask,
-        )
+def rules_of(
+    subjects: Mapping[str, str], options: DuelOptions, machine: Machine
+) -> dict[Key, Rule]:
+    """Make the rule of each figure, and refuse a plan that could not lead to a verdict.
 
-
-def rules_of(backends: Sequence[str], options: DuelOptions, machine: Machine) -> dict[Key, Rule]:
-    """Make the rule of each figure, and refuse a plan that could not lead to a verdict."""
-    if options.floor is not None:
+    ``subjects`` maps what is measured to its backend.
+    """
+    floor = options.floor
+    if floor is not None:
         plan, (height, width) = options.plan, options.size
-        lengths = {name: getattr(plan, name) for name in LENGTHS}
-        threads = options.engine.all_threads
-        settings = {"height": height, "width": width, "threads": threads, **lengths}
-        check_floor(options.floor, machine, settings)
+        settings = {"height": height, "width": width, "threads": options.engine.all_threads}
+        check_floor(floor, machine, {**settings, **{name: getattr(plan, name) for name in LENGTHS}})
     rules = {}
-    for backend in backends:
-        for name in MEASURES:
-            known = None if options.floor is None else options.floor.of(backend, name)
-            if options.floor is not None and known is None and name in options.gated:
+    for subject, backend in subjects.items():
+        for key in MEASURES:
+            limit = options.limits.limit(key)
+            delta = DELTA if limit is None else limit
+            known = None if floor is None else floor.of(backend, key)
+            if floor is not None and known is None and limit is not None:
                 raise RecipeError(
-                    f"The floor holds no {name} in {backend}. Measure it with `stylepress bench "
-                    f"BUNDLE --selftest`, or gate on what it holds."
+                    f"The floor holds no {FIGURES[key].title} in {backend}. Measure it with "
+                    f"`stylepress bench BUNDLE --selftest`, or gate on what it holds."
                 )
-            if known is not None and name not in options.gated:
-                known = min(known, options.delta / 2)
-            rules[backend, name] = (
-                Rule.assumed(options.delta) if known is None else Rule(options.delta, known)
-            )
-    plan = options.plan
-    check_power(len(backends) * len(options.gated), plan.pairs, extend=plan.extend)
+            if known is not None and limit is None:
+                known = min(known, delta / 2)
+            rules[subject, key] = Rule.assumed(delta) if known is None else Rule(delta, known)
+    check_power(len(subjects) * len(options.gated), options.plan.pairs)
     return rules
 
 
@@ -176,22 +115,22 @@ def settings_of(
     backends: tuple[str, ...],
     photos: Sequence[Photo],
     *,
-    references: Sequence[Photo],
-    style: Style | None,
+    figures: int,
+    references: Sequence[Photo] = (),
+    style: Style | None = None,
     watched: bool,
 ) -> Settings:
-    """Write down how it is measured and judged."""
+    """Write down how it is measured and judged; ``figures`` are gated over all pairs."""
     plan = options.plan
+    planned = looks(plan.pairs, figures=max(1, figures), extend=plan.extend)
     return Settings(
         height=options.size[0],
         width=options.size[1],
         threads=options.engine.all_threads,
         backends=backends,
-        pairs=plan.pairs,
-        looks=tuple((look.pairs, look.alpha) for look in looks(plan.pairs, extend=plan.extend)),
+        looks=tuple((look.pairs, look.alpha) for look in planned),
         confirm=plan.confirm,
-        delta=options.delta,
-        gated=options.gated,
+        limits=options.limits.model_dump(),
         floor_source="assumed" if options.floor is None else "measured",
         seed=plan.seed,
         min_s=plan.min_s,
@@ -204,3 +143,36 @@ def settings_of(
         style=None if style is None else style.fact,
         references=tuple(photo.fact for photo in references),
     )
+
+
+def forecast(plan: PairPlan, subjects: int) -> str:
+    """Say how long a plan takes, and how much longer at most, before it begins.
+
+    A run that is spoiled, a warm-up that does not settle and slow frames come on top.
+
+    >>> forecast(PairPlan(), 2)
+    'Up to 10 pairs of runs in 2 backends: about 2 minutes, less where a failure is obvious, up to 6 minutes more for what stays open or is not; longer where 30 calls take more than 1 s.'
+    """
+    pair_s = 2 * subjects * (plan.warm_s + plan.min_s + plan.rest_s + START_S)
+    last = looks(plan.pairs, extend=plan.extend)[-1].pairs
+    most = last - plan.pairs + (last if plan.confirm else 0)
+    more = f", up to {about(most * pair_s)} more for what stays open or is not" if most else ""
+    return (
+        f"Up to {plan.pairs} pairs of runs in {subjects} "
+        f"{'backend' if subjects == 1 else 'backends'}: about {about(plan.pairs * pair_s)}, less "
+        f"where a failure is obvious{more}; "
+        f"longer where {plan.min_count} calls take more than {plan.min_s:g} s."
+    )
+
+
+def about(seconds: float) -> str:
+    """Write a time as roughly as it is known.
+
+    >>> about(7.6), about(140), about(7384)
+    ('8 s', '2 minutes', '2.1 hours')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:.1f} hours"

@@ -4,7 +4,11 @@
 #
 #   compare.sh BASE NEW OUT [option of `stylepress compare` ...]
 #
+# Without BASE, as before the first run of main has kept one, every form says so and nothing fails;
+# `--missing-base fail` among the options changes that.
+#
 # STYLEPRESS            how to call it; default: stylepress
+# LABELS                what both are called, "BASE,NEW"; default: the branches of the change
 # GITHUB_STEP_SUMMARY   set by GitHub: the job summary is appended there
 # GITHUB_OUTPUT         set by GitHub: verdict and code are written there
 set -u
@@ -20,6 +24,15 @@ for name in comparison.json comparison.html summary.md annotations.txt junit.xml
   github-smaller-is-better.json github-bigger-is-better.json rows.csv rows.jsonl; do
   rm -f "$out/$name"
 done
+
+labels=${LABELS:-}
+if [ -z "$labels" ]; then
+  to=${GITHUB_BASE_REF:-${CI_MERGE_REQUEST_TARGET_BRANCH_NAME:-}}
+  from=${GITHUB_HEAD_REF:-${CI_MERGE_REQUEST_SOURCE_BRANCH_NAME:-}}
+  [ -z "$to" ] || [ -z "$from" ] || labels=$to,$from
+fi
+# Options of the caller come last, so they count.
+set -- --missing-base skip ${labels:+--labels "$labels"} "$@"
 
 code=0
 # shellcheck disable=SC2086 # STYLEPRESS may be several words, e.g. "python -m stylepress"

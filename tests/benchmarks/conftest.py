@@ -11,14 +11,14 @@ import pytest
 import torch
 from PIL import Image
 
-from stylepress.artifact import TensorSpec
 from stylepress.benchmarks.bench import BenchOptions, bench
-from stylepress.benchmarks.pictures.photos import Photo, read_photos
+from stylepress.benchmarks.quality.photos import Photo, read_photos
 from stylepress.benchmarks.report import Report
-from stylepress.benchmarks.scenarios.outcome import FixedRate, Length
-from stylepress.benchmarks.scenarios.warm_up import WarmRule
 from stylepress.benchmarks.timing.baselines import Teacher
 from stylepress.benchmarks.timing.latency import Plan
+from stylepress.benchmarks.timing.loop import WarmRule
+from stylepress.benchmarks.timing.outcome import FixedRate, Length
+from stylepress.ports import Port
 from stylepress.progress import Silent
 from stylepress.train.transformer import LEAST_SIDE, TransformerNet
 from stylepress.train.weights.checkpoint import save_checkpoint
@@ -59,8 +59,13 @@ def style(
         folder / "teacher",
         family="transformer",
         config={"width": 4, "blocks": 1},
-        spec=TensorSpec(
-            "image", ("batch", 3, "height", "width"), "float32", 0, 255, least=LEAST_SIDE
+        spec=Port(
+            name="image",
+            shape=("batch", 3, "height", "width"),
+            dtype="float32",
+            low=0,
+            high=255,
+            least=LEAST_SIDE,
         ),
         made_by={"step": "train"},
         name="dots",

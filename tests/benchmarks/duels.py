@@ -1,36 +1,69 @@
-"""Comparisons of two small bundles in no time: the arms are run once, their times are made up."""
+"""Comparisons of two small bundles in no time: runs are made once, their times are made up."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stylepress.benchmarks.verdict.arm import Answer, Request, run_arm
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+from PIL import Image
+
+from stylepress.artifact import Artifact
+from stylepress.benchmarks.machine.timeline import Timeline
+from stylepress.benchmarks.timing.systems import opened
+from stylepress.benchmarks.timing.worker import Answer, Request, run_request
 from stylepress.benchmarks.verdict.comparison import Comparison, Run
 from stylepress.benchmarks.verdict.duel import duel
 from stylepress.benchmarks.verdict.session import PairPlan
 from stylepress.benchmarks.verdict.terms import DuelOptions
 from stylepress.progress import Silent
+from stylepress.runtime.backends import EngineOptions
+from stylepress.runtime.bundle import read_bundle
 
-TINY = PairPlan(pairs=8, min_s=0, min_count=5, warm_s=0, warm_count=1, rest_s=0)
+TINY = PairPlan(pairs=8, min_s=0, min_count=5, warm_s=0, warm_count=1, rest_s=0, patience_s=0)
 ENVIRON = {**os.environ, "OMP_NUM_THREADS": "1"}
+BUSY = "others used {} % of the processor, more than 5 %"
 
 
-REAL: dict[tuple[str, str], Answer] = {}
-SLOW = "slow"
+@dataclass
+class Machine:
+    """A Watch, and the processes that it watches: times by run, and which of them are spoiled.
 
+    ``times`` gives the milliseconds of a run of a bundle's folder; ``spoils`` is told the backend
+    and the number of its run, from 0.
+    """
 
-def told(request: Request, environ: Mapping[str, str]) -> Answer:
-    """One real run of each bundle; its times are 10 ms, 12 ms in a folder called slow."""
-    key = request.bundle, request.backend
-    if key not in REAL:
-        REAL[key] = run_arm(request)
-    step = 12_000_000 if Path(request.bundle).name == SLOW else 10_000_000
-    count = range(len(REAL[key].samples_ns))
-    return replace(REAL[key], samples_ns=tuple(step + n for n in count))
+    times: Callable[[Path, int], float] = lambda folder, number: 10 + 0.001 * number
+    spoils: Callable[[str, int], bool] = lambda backend, number: False
+    asked: list[str] = field(default_factory=list)
+
+    def ask(self, request: Request, environ: Mapping[str, str]) -> Answer:
+        """Answer without running anything."""
+        number = self.asked.count(request.backend)
+        self.asked.append(request.backend)
+        ms = self.times(Path(request.bundle), number)
+        return Answer(
+            samples_ns=(round(1e6 * ms),) * 5, load_ns=10**6, first_call_ns=10**6, warm_calls=1,
+            stable=True, peak_rss_bytes=10**8, waited_share=0.0, engine={"backend": request.backend},
+        )  # fmt: skip
+
+    def begin(self) -> None:
+        """Nothing to do."""
+
+    def end(self) -> Sequence[str]:
+        """Say whether the run before was spoiled."""
+        backend, number = self.asked[-1], self.asked.count(self.asked[-1]) - 1
+        return [BUSY.format(len(self.asked))] if self.spoils(backend, number) else ()
+
+    def timeline(self) -> Timeline:
+        """Return nothing."""
+        return Timeline(())
 
 
 def options(made: Mapping[str, Path], **changes: Any) -> DuelOptions:
@@ -48,9 +81,100 @@ def options(made: Mapping[str, Path], **changes: Any) -> DuelOptions:
     )
 
 
-def compared(made: Mapping[str, Path], new: str = "bundle", **changes: Any) -> Comparison:
-    asked = options(made, **changes)
-    return duel(made["bundle"], made[new], options=asked, progress=Silent(), ask=told)
+def compared(
+    made: Mapping[str, Path], new: Path, machine: Machine | None = None, **changes: Any
+) -> Comparison:
+    """Compare the bundle of the fixture with another."""
+    tried, asked = machine or Machine(), options(made, **changes)
+    base = made["bundle"]
+    return duel(base, new, options=asked, progress=Silent(), watch=tried, ask=tried.ask)
+
+
+def really(request: Request, environ: Mapping[str, str]) -> Answer:
+    """Run an arm in this process."""
+    return run_request(request)
+
+
+def altered(
+    source: Path,
+    folder: Path,
+    *,
+    add: float = 0.0,
+    fade: float = 1.0,
+    golden: bool = True,
+    parent: str | None = "its own",
+) -> Path:
+    """Write another version of a bundle: ``add`` levels of red, ``fade`` of its saturation.
+
+    Its golden pictures are those it draws, unless ``golden`` is False: then they are the source's,
+    the first one inverted. ``parent`` is what its manifest says it was made from.
+    """
+    artifact = Artifact.load(source)
+    bundle = read_bundle(source)
+    outs = [file for file in artifact.files if file.endswith(".frame_out.png")]
+
+    def fill(out: Path) -> None:
+        for name in artifact.files:
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / name, out / name)
+        model = onnx.load(str(out / "model.onnx"))
+        _paint(model, add, fade)
+        onnx.save(model, str(out / "model.onnx"))
+        if not golden:
+            picture = np.asarray(Image.open(out / outs[0]))
+            Image.fromarray(np.ascontiguousarray(255 - picture)).save(out / outs[0])
+
+    facts: dict[str, Any] = {
+        "kind": "bundle", "name": artifact.name, "graphs": artifact.graphs,
+        "made_by": artifact.made_by, "parent": artifact.parent if parent == "its own" else parent, "numbers": artifact.numbers,
+    }  # fmt: skip
+    Artifact.create(folder, fill, **facts)
+    if not golden:
+        return folder
+    drawn = {}
+    with opened(read_bundle(folder), "onnxruntime", EngineOptions(threads=1)) as run:
+        for pair, file in zip(bundle.golden(), outs, strict=True):
+            drawn[file] = run.engine.run(pair.feeds)["frame_out"][0]
+
+    def again(out: Path) -> None:
+        for name in artifact.files:
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(folder / name, out / name)
+        for name, pixels in drawn.items():
+            Image.fromarray(pixels).save(out / name)
+
+    final = folder.with_name(f"{folder.name}-sealed")
+    Artifact.create(final, again, **facts)
+    return final
+
+
+def _paint(model: onnx.ModelProto, add: float, fade: float) -> None:
+    """Insert colours between the last rounding and the cast to uint8; pixels are (N, H, W, 3)."""
+    graph = model.graph
+    last = next(node for node in graph.node if "frame_out" in node.output)
+    luma = np.outer([0.299, 0.587, 0.114], np.ones(3))
+    values = {
+        "mix": (fade * np.eye(3) + (1 - fade) * luma).astype(np.float32),
+        "cast": np.array([add, 0, 0], np.float32),
+        "black": np.array(0, np.float32),
+        "white": np.array(255, np.float32),
+    }
+    graph.initializer.extend(numpy_helper.from_array(v, n) for n, v in values.items())
+    steps = [
+        helper.make_node("MatMul", [last.input[0], "mix"], ["mixed"]),
+        helper.make_node("Add", ["mixed", "cast"], ["tinted"]),
+        helper.make_node("Clip", ["tinted", "black", "white"], ["clipped"]),
+        helper.make_node("Round", ["clipped"], ["rounded"]),
+    ]
+    at = list(graph.node).index(last)
+    last.input[0] = "rounded"
+    for number, node in enumerate(steps):
+        graph.node.insert(at + number, node)
+
+
+def slower(name: str, factor: float) -> Callable[[Path, int], float]:
+    """Make runs of the folder of that name take ``factor`` times as long."""
+    return lambda folder, number: (10 + 0.001 * number) * (factor if folder.name == name else 1)
 
 
 class Heard(Silent):

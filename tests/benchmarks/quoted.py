@@ -6,8 +6,8 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from stylepress.benchmarks.figures.result import Result
-from stylepress.benchmarks.tables.blocks import MARKED
+from stylepress.benchmarks.evidence.documents import MARKED
+from stylepress.benchmarks.evidence.row import Row
 
 UNITS = {
     "x": "x",
@@ -38,7 +38,7 @@ class Quote:
     number: str
     unit: str
 
-    def shows(self, row: Result) -> bool:
+    def shows(self, row: Row) -> bool:
         """Whether it is the row's value, rounded to as many decimals as are written."""
         if self.unit != UNITS.get(row.unit, row.unit):
             return False
@@ -61,7 +61,7 @@ def quotes(text: str) -> Iterator[Quote]:
 
 
 def unbacked(
-    text: str, rows: Mapping[str, Sequence[Result]], settings: Collection[str]
+    text: str, rows: Mapping[str, Sequence[Row]], settings: Collection[str]
 ) -> Iterator[Quote]:
     """Yield the figures that are no ``settings`` and not what their own rows hold.
 

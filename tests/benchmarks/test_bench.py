@@ -10,12 +10,12 @@ import pytest
 
 from stylepress.artifact import Artifact
 from stylepress.benchmarks.bench import BenchOptions, bench
-from stylepress.benchmarks.drift.bundles import DriftOptions
-from stylepress.benchmarks.picture_trials import Photos, PictureTrials
-from stylepress.benchmarks.pictures.photos import read_photos
+from stylepress.benchmarks.quality.bundles import DriftOptions
+from stylepress.benchmarks.quality.photos import read_photos
+from stylepress.benchmarks.quality.trials import Photos, PictureTrials
 from stylepress.benchmarks.report import Report, mean_of, read_report
-from stylepress.benchmarks.report_files import write_report
-from stylepress.benchmarks.scenarios.pipeline import STAGES
+from stylepress.benchmarks.show.files import write_forms
+from stylepress.benchmarks.timing.split import STAGES
 from stylepress.errors import BackendError, FrameError, RecipeError
 from stylepress.progress import Silent
 from stylepress.runtime.backends import missing
@@ -116,7 +116,7 @@ def test_a_film_is_split_into_its_five_stages(report: Report) -> None:
 
 
 def test_a_report_written_is_the_report_read(report: Report, tmp_path: Path) -> None:
-    json, markdown, *_, html = write_report(report, tmp_path / "out")
+    json, markdown, *_, html = write_forms(report, tmp_path / "out")
     assert read_report(json) == report.model_copy(update={"gallery": (), "suffered": {}})
     assert "dots int8" in markdown.read_text(encoding="utf-8")
     assert html.stat().st_size > 10_000

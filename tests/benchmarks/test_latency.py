@@ -9,48 +9,47 @@ import pytest
 from stylepress.benchmarks.timing.latency import Plan, System, Timing, measure, speedup
 from stylepress.errors import RecipeError
 from stylepress.progress import Silent
+from tests.benchmarks.clockwork import Clockwork
 
 
-class Clockwork:
+class Turning(Clockwork):
     """A clock that only the systems move; ``drift`` makes everything slower with time."""
 
     def __init__(self, drift: float = 0.0) -> None:
-        self.now, self.drift = 0.0, drift
+        super().__init__()
+        self.drift = drift
         self.log: list[str] = []
 
-    def __call__(self) -> float:
-        return self.now
-
-    def system(self, name: str, seconds: float) -> System:
+    def named(self, name: str, seconds: float) -> System:
         def run(sample: object) -> None:
             self.log.append(name)
-            self.now += seconds * (1 + self.drift * self.now)
+            self.now += round(1e9 * seconds * (1 + self.drift * self.now / 1e9))
 
         return System(name, run)
 
 
-def run(clock: Clockwork, *systems: System, plan: Plan) -> tuple[Timing, ...]:
+def run(clock: Turning, *systems: System, plan: Plan) -> tuple[Timing, ...]:
     return measure(systems, count().__next__, plan=plan, progress=Silent(), clock=clock)
 
 
 def test_a_known_latency_is_measured_exactly() -> None:
-    clock = Clockwork()
-    (timing,) = run(clock, clock.system("a", 1 / 256), plan=Plan(rounds=3, turn_s=1 / 64))
+    clock = Turning()
+    (timing,) = run(clock, clock.named("a", 1 / 256), plan=Plan(rounds=3, turn_s=1 / 64))
     assert timing.median_ms == 1000 / 256
     assert timing.calls == 12
 
 
 def test_the_order_turns_round_from_round_to_round() -> None:
-    clock = Clockwork()
+    clock = Turning()
     plan = Plan(rounds=4, turn_s=0, warm_up=0)
-    run(clock, clock.system("a", 1), clock.system("b", 1), plan=plan)
+    run(clock, clock.named("a", 1), clock.named("b", 1), plan=plan)
     assert "".join(clock.log) == "abbaabba"
 
 
 def test_drift_does_not_favour_either_side() -> None:
-    clock = Clockwork(drift=0.02)
+    clock = Turning(drift=0.02)
     plan = Plan(rounds=10, turn_s=0.05)
-    slow, fast = run(clock, clock.system("slow", 0.2), clock.system("fast", 0.1), plan=plan)
+    slow, fast = run(clock, clock.named("slow", 0.2), clock.named("fast", 0.1), plan=plan)
     ratio = speedup(fast, slow)
     assert slow.rounds_ms[-1][0] > 1.05 * slow.rounds_ms[0][0]
     assert ratio.value == pytest.approx(2, rel=0.01)
@@ -58,9 +57,9 @@ def test_drift_does_not_favour_either_side() -> None:
 
 
 def test_a_fast_system_begins_each_turn_with_an_untimed_call_and_a_slow_one_does_not() -> None:
-    clock = Clockwork()
+    clock = Turning()
     plan = Plan(rounds=5, turn_s=0.5, most_calls=2, warm_up=1)
-    run(clock, clock.system("fast", 0.001), clock.system("slow", 1), plan=plan)
+    run(clock, clock.named("fast", 0.001), clock.named("slow", 1), plan=plan)
     assert (clock.log.count("fast"), clock.log.count("slow")) == (1 + 5 * 3, 1 + 5)
 
 
@@ -89,9 +88,9 @@ def test_a_percentile_is_never_below_that_of_the_samples() -> None:
 
 
 def test_every_round_tells_when_it_began() -> None:
-    clock = Clockwork()
+    clock = Turning()
     plan = Plan(rounds=2, turn_s=0, warm_up=0)
-    one, two = run(clock, clock.system("a", 1), clock.system("b", 2), plan=plan)
+    one, two = run(clock, clock.named("a", 1), clock.named("b", 2), plan=plan)
     assert (one.rounds_at_s, two.rounds_at_s) == ((0, 5), (1, 3))
 
 
@@ -106,9 +105,9 @@ def test_the_harness_itself_takes_less_than_a_twentieth_of_a_millisecond() -> No
 
 
 def test_two_systems_of_one_name_are_refused() -> None:
-    clock = Clockwork()
+    clock = Turning()
     with pytest.raises(RecipeError, match="Name each differently"):
-        run(clock, clock.system("a", 1), clock.system("a", 1), plan=Plan(rounds=1))
+        run(clock, clock.named("a", 1), clock.named("a", 1), plan=Plan(rounds=1))
 
 
 def test_a_plan_that_measures_nothing_is_refused() -> None:

@@ -10,18 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
 
 from stylepress.artifact import Artifact
 from stylepress.benchmarks.bench import BenchOptions, bench
 from stylepress.benchmarks.entries import Entries
 from stylepress.benchmarks.lineage import check_originals, other_teacher, stranger
 from stylepress.benchmarks.report import Role
-from stylepress.benchmarks.timing.systems import Contender, Field
+from stylepress.benchmarks.timing.systems import Contender, Field, opened
 from stylepress.errors import RecipeError
 from stylepress.progress import Silent
-from stylepress.runtime.backends import EngineOptions, open_engine
-from stylepress.runtime.bundle import Bundle, load_bundle
+from stylepress.runtime.backends import EngineOptions
+from stylepress.runtime.bundle import Bundle, read_bundle
+from tests.benchmarks.duels import altered
 from tests.benchmarks.models import model
 
 Pixels = NDArray[np.uint8]
@@ -37,9 +37,14 @@ class Warnings(Silent):
         self.told.append(message)
 
 
+def of_parent(artifact: Artifact, parent: str | None) -> Artifact:
+    """The artifact, as if it had been made from another, or nobody knew from what."""
+    manifest = artifact.manifest.model_copy(update={"parent": parent})
+    return replace(artifact, manifest=manifest)
+
+
 def orphan(bundle: Bundle) -> Bundle:
-    """The bundle, as if nobody knew what it was made from."""
-    return replace(bundle, artifact=replace(bundle.artifact, parent=None))
+    return replace(bundle, artifact=of_parent(bundle.artifact, None))
 
 
 def inverted(frame: Pixels) -> Pixels:
@@ -47,7 +52,7 @@ def inverted(frame: Pixels) -> Pixels:
 
 
 def test_the_parent_by_its_digest_is_believed(style: Mapping[str, Path]) -> None:
-    bundle, student = load_bundle(style["bundle"]), load_bundle(style["student"])
+    bundle, student = read_bundle(style["bundle"]), read_bundle(style["student"])
     assert bundle.artifact.parent == student.artifact.digest
     assert stranger(bundle, student, inverted, name="dots fp32") is None
 
@@ -55,30 +60,27 @@ def test_the_parent_by_its_digest_is_believed(style: Mapping[str, Path]) -> None
 def test_a_student_that_draws_the_golden_pictures_is_the_one_it_was_made_from(
     style: Mapping[str, Path],
 ) -> None:
-    bundle, student = orphan(load_bundle(style["bundle"])), load_bundle(style["student"])
-    engine = open_engine(student, "onnxruntime", options=EngineOptions(threads=1))
-    assert stranger(bundle, student, engine.run, name="dots fp32") is None
+    bundle, student = orphan(read_bundle(style["bundle"])), read_bundle(style["student"])
+    with opened(student, "onnxruntime", EngineOptions(threads=1)) as run:
+        assert stranger(bundle, student, run, name="dots fp32") is None
 
 
 def test_a_student_that_draws_others_is_not(style: Mapping[str, Path]) -> None:
-    bundle, student = orphan(load_bundle(style["bundle"])), load_bundle(style["student"])
+    bundle, student = orphan(read_bundle(style["bundle"])), read_bundle(style["student"])
     found = stranger(bundle, student, inverted, name="dots fp32")
     assert found is not None
-    assert found.value is not None
-    assert found.limit == bundle.tolerance + 2 < found.value
-    assert (found.verdict, found.why) == (
-        "not judged",
-        "dots fp32 is not the model it was made from",
-    )
+    assert found.new is not None
+    assert found.limit == bundle.tolerance + 2 < found.new
+    assert found.verdict is None
+    assert "dots fp32 is not the model it was made from" in found.note
 
 
 def test_a_student_names_its_teacher_or_the_file_that_one_was_in(style: Mapping[str, Path]) -> None:
     teacher = Artifact.load(style["teacher"])
-    student = replace(teacher, parent=teacher.digest)
+    student = of_parent(teacher, teacher.digest)
     assert not other_teacher(student, teacher)
-    assert not other_teacher(student, replace(teacher, files={}, parent=teacher.digest))
-    assert not other_teacher(replace(student, parent=None), teacher)
-    assert other_teacher(replace(student, parent="another"), teacher)
+    assert not other_teacher(of_parent(teacher, None), teacher)
+    assert other_teacher(of_parent(teacher, "another"), teacher)
 
 
 def test_what_cannot_be_an_original_is_refused(style: Mapping[str, Path]) -> None:
@@ -99,28 +101,10 @@ def quick(options: BenchOptions) -> BenchOptions:
 def test_the_report_and_a_warning_say_that_a_bundle_was_made_from_another_student(
     style: Mapping[str, Path], quick: BenchOptions, tmp_path: Path
 ) -> None:
-    source = load_bundle(style["bundle"])
-
-    def fill(beside: Path) -> None:
-        (beside / "model.onnx").write_bytes(source.model())
-        (beside / "golden").mkdir()
-        for number, before, after in source.golden():
-            Image.fromarray(before[0]).save(beside / "golden" / f"{number}.in.png")
-            Image.fromarray(255 - after[0]).save(beside / "golden" / f"{number}.out.png")
-
-    known = source.artifact
-    Artifact.create(
-        tmp_path / "other",
-        fill,
-        kind="bundle",
-        name="other",
-        inputs=known.inputs,
-        outputs=known.outputs,
-        made_by=known.made_by,
-    )
+    other = altered(style["bundle"], tmp_path / "other", golden=False, parent=None)
     progress = Warnings()
     report = bench(
-        [tmp_path / "other", style["bundle"]],
+        [other, style["bundle"]],
         teacher=None,
         student=style["student"],
         photos=style["photos"],
@@ -129,10 +113,9 @@ def test_the_report_and_a_warning_say_that_a_bundle_was_made_from_another_studen
         progress=progress,
     )
     (told,) = progress.told
-    assert told.startswith("dots fp32 is not the model that other int8 was made from")
-    first = {drift.compressed: drift.checks[0].name for drift in report.drifts}
-    assert first["other int8"] == "golden"
-    assert first["dots int8"] != "golden"
+    assert told.startswith("dots fp32 is not the model that dots int8 was made from")
+    first = {drift.compressed: drift.checks[0].key for drift in report.drifts}
+    assert first == {"dots int8": "golden_levels", "dots int8 2": "drift_percent"}
 
 
 @pytest.mark.parametrize(

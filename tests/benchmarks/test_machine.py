@@ -24,12 +24,9 @@ def linux(tmp_path: Path) -> Path:
         tmp_path,
         {
             "proc/cpuinfo": "processor : 0\nmodel name\t: Fast 9000\nflags\t\t: fpu avx2 avx512_vnni\n",
-            "proc/meminfo": "MemTotal:       16777216 kB\nMemAvailable:    8388608 kB\n",
-            "proc/loadavg": "0.25 0.5 0.75 1/100 1\n",
             "proc/self/cgroup": "0::/slice/job\n",
             "sys/fs/cgroup/slice/job/cpu.max": "max 100000\n",
             "sys/fs/cgroup/slice/cpu.max": "150000 100000\n",
-            "sys/devices/system/cpu/cpu0/topology/thread_siblings_list": "0-1\n",
             "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor": "performance\n",
             "sys/devices/system/cpu/cpufreq/boost": "1\n",
         },
@@ -39,8 +36,7 @@ def linux(tmp_path: Path) -> Path:
 def test_linux_files_become_facts(linux: Path) -> None:
     machine = record_machine({"OMP_NUM_THREADS": "2", "HOME": "/root"}, root=linux)
     assert (machine.cpu, machine.flags) == ("Fast 9000", ("avx2", "avx512_vnni"))
-    assert (machine.memory_gib, machine.memory_free_gib) == (16, 8)
-    assert (machine.governor, machine.turbo, machine.threads_per_core) == ("performance", True, 2)
+    assert (machine.governor, machine.turbo) == ("performance", True)
     assert machine.thread_variables == {"OMP_NUM_THREADS": "2"}
 
 
@@ -56,7 +52,7 @@ def test_the_tightest_limit_of_a_group_and_those_above_decides(linux: Path) -> N
 
 def test_what_cannot_be_read_is_none_with_a_reason(tmp_path: Path) -> None:
     machine = record_machine({}, root=tmp_path)
-    unknown = ["cpu", "flags", "governor", "turbo", "memory_gib", "quota_cores", "load_average"]
+    unknown = ["cpu", "flags", "governor", "turbo", "quota_cores", "cpu_pressure", "boot_id"]
     assert [getattr(machine, name) for name in unknown] == [None] * len(unknown)
     assert set(unknown) <= set(machine.missing)
     assert all(machine.missing.values())
@@ -84,13 +80,32 @@ def test_this_machine_can_be_recorded_and_read_back() -> None:
     assert machine.packages["numpy"]
 
 
+def test_what_psutil_tells_of_this_machine_is_recorded() -> None:
+    machine = record_machine({})
+    assert machine.memory_gib is not None
+    assert machine.memory_free_gib is not None
+    assert 0 < machine.memory_free_gib < machine.memory_gib
+    assert machine.load_average is not None
+    assert machine.uptime_s
+
+
 def test_what_is_advisory_does_not_gate(linux: Path) -> None:
-    before = record_machine({}, root=linux)
-    (linux / "proc/loadavg").write_text("7.5 0 0 1/1 1")
-    after = record_machine({}, root=linux)
-    assert before.load_average != after.load_average
-    assert before.gating() == after.gating()
+    (linux / "proc/pressure").mkdir()
+    records = []
+    for share in (1.5, 90):
+        (linux / "proc/pressure/cpu").write_text(f"some avg10={share} avg60=0 total=1")
+        records.append(record_machine({}, root=linux))
+    before, after = records
+    assert (before.cpu_pressure, after.cpu_pressure) == (0.015, 0.9)
+    assert differing(before, after) == {}
     assert not ADVISORY & set(before.gating())
+
+
+@pytest.mark.parametrize("name", ["av", "pillow", "scipy"])
+def test_what_only_reads_and_judges_pictures_does_not_gate(linux: Path, name: str) -> None:
+    before = record_machine({}, root=linux)
+    after = before.model_copy(update={"packages": {**before.packages, name: "0.0"}})
+    assert differing(before, after) == {}
 
 
 def test_another_build_of_a_package_gates_though_its_version_is_the_same(

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 import stylepress
-from stylepress.benchmarks.machine.checkout import commit, own_commit
-from stylepress.benchmarks.machine.record import ADVISORY, record_machine
+from stylepress.benchmarks.machine.record import ADVISORY, commit, own_commit, record_machine
 
 
 def test_a_commit_is_told_and_whether_files_differ_from_it(tmp_path: Path) -> None:

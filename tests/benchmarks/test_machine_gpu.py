@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import pytest
 
+from stylepress.benchmarks.machine.energy import MARGIN, energies, enough_s
 from stylepress.benchmarks.machine.gpu import Gpus, open_gpus
 from stylepress.benchmarks.machine.record import Machine, record_machine
 from stylepress.benchmarks.machine.timeline import Timeline, Window
 from stylepress.benchmarks.machine.watch import Watch, judge
-from stylepress.benchmarks.resources.energy import MARGIN, energies, enough_s
 
 pytestmark = pytest.mark.gpu
 WATCHED_S = 8.0

@@ -8,11 +8,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 
-from stylepress.benchmarks.machine.board import clocks_locked, read_board
-from stylepress.benchmarks.machine.files import Tree, cpu_list
+from stylepress.benchmarks.machine.files import Tree
 from stylepress.benchmarks.machine.gpu import Gpus, slowed_by
+from stylepress.benchmarks.machine.jetson import clocks_locked, read_board
 from stylepress.benchmarks.machine.record import Machine, differing, record_machine
 from tests.benchmarks.systems_on_disk import DESKTOP, JETSON, VIRTUAL, write
 
@@ -81,7 +82,6 @@ def test_a_jetson_tells_module_software_power_mode_by_name_and_locked_clocks(
     assert (board.chip, board.l4t, board.jetpack) == ("tegra234", "36.4.3", "6.2+b77")
     assert (board.power_mode, board.power_mode_name) == (2, "MAXN_SUPER")
     assert (board.clocks_locked, board.gpu_mhz) == (True, (1020, 1020))
-    assert machine.temperatures_c == {"cpu": 48.5, "tj": 50.2}
     assert machine.cpu == "NVIDIA Jetson Orin Nano Developer Kit"
 
 
@@ -94,7 +94,7 @@ def test_a_jetson_tells_its_distribution_and_the_libraries_that_are_no_python_pa
     monkeypatch.setattr(metadata, "version", none)
     root = write(tmp_path, JETSON)
     machine = record_machine({}, root=root, ask=refuse)
-    assert (machine.distribution, machine.fans) == ("Ubuntu 22.04.5 LTS", {"pwmfan 1": 0.4})
+    assert machine.distribution == "Ubuntu 22.04.5 LTS"
     assert {name: version for name, version in machine.packages.items() if version} == {
         "tensorrt": "10.3.0.30-1+cuda12.5 (libnvinfer10)",
         "cudnn": "9.3.0.75-1 (libcudnn9-cuda-12)",
@@ -132,7 +132,7 @@ def test_one_free_clock_is_enough_to_be_unlocked(tmp_path: Path) -> None:
 
 def test_another_power_mode_keeps_two_reports_apart_and_is_named(tmp_path: Path) -> None:
     before = record_machine({}, root=write(tmp_path, JETSON), ask=refuse)
-    write(tmp_path, {"var/lib/nvpmodel/status": "pmode:0000", "proc/loadavg": "9 9 9 1/1 1"})
+    write(tmp_path, {"var/lib/nvpmodel/status": "pmode:0000"})
     after = record_machine({}, root=tmp_path, ask=refuse)
     assert differing(before, after) == {
         "board.power_mode": (2, 0),
@@ -147,21 +147,36 @@ def test_another_power_mode_keeps_two_reports_apart_and_is_named(tmp_path: Path)
 def test_a_desktop_tells_clocks_governors_limits_and_mitigations(tmp_path: Path) -> None:
     machine = record_machine({}, root=write(tmp_path, DESKTOP))
     assert machine.governor == "performance,powersave"
-    assert machine.clocks_mhz == ((800, 3500), (800, 5000))
-    assert (machine.smt, machine.threads_per_core, machine.turbo) == (True, 2, True)
+    assert (machine.smt, machine.turbo) == (True, True)
     assert (machine.quota_cores, machine.memory_limit_gib) == (1.5, 4)
     assert (machine.mitigations, machine.virtual) == ("spectre_v2", False)
-    assert (machine.cpu_pressure, machine.uptime_s, machine.cpuset) == (0.125, 100.5, "0-1")
-    assert machine.temperatures_c == {"Package id 0": 61}
+    assert (machine.cpu_pressure, machine.cpuset) == (0.125, "0-1")
     assert machine.board is None
     assert machine.missing["board"] == "this is no Jetson"
+
+
+def test_temperatures_fans_and_clocks_are_those_that_psutil_tells(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def heat(label: str, current: float) -> SimpleNamespace:
+        return SimpleNamespace(label=label, current=current)
+
+    told = {"coretemp": [heat("Package id 0", 61.04)], "nvme": [heat("", 40), heat("", 41)]}
+    monkeypatch.setattr(psutil, "sensors_temperatures", lambda: told, raising=False)
+    monkeypatch.setattr(psutil, "sensors_fans", lambda: {"pwmfan": [heat("", 1200)]}, raising=False)
+    clocks = [SimpleNamespace(current=900, min=800, max=most) for most in (3500, 5000, 5000)]
+    monkeypatch.setattr(psutil, "cpu_freq", lambda percpu=False: clocks)
+    machine = record_machine({})
+    assert machine.temperatures_c == {"Package id 0": 61, "nvme 1": 40, "nvme 2": 41}
+    assert machine.fans == {"pwmfan": 1200}
+    assert machine.clocks_mhz == ((800, 3500), (800, 5000))
 
 
 def test_a_virtual_machine_says_so_and_what_it_hides(tmp_path: Path) -> None:
     machine = record_machine({}, root=write(tmp_path, VIRTUAL))
     assert machine.virtual is True
     assert machine.memory_limit_gib is None
-    hidden = {"governor", "clocks_mhz", "turbo", "temperatures_c", "memory_limit_gib", "gpus"}
+    hidden = {"governor", "turbo", "memory_limit_gib", "gpus"}
     assert hidden <= set(machine.missing)
     assert machine.missing["governor"].startswith("/sys/devices/system/cpu/cpu0/cpufreq")
 
@@ -302,7 +317,3 @@ def test_a_record_written_before_there_were_gpus_is_still_read() -> None:
     new |= {"cpu_pressure", "uptime_s", "boot_id", "mitigations", "temperatures_c"}
     old = record_machine({}).model_dump(mode="json", exclude=new)
     assert Machine.model_validate(old).gpus is None
-
-
-def test_lists_of_processors_are_read() -> None:
-    assert cpu_list("0-3,8,10-11") == (0, 1, 2, 3, 8, 10, 11)

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
+from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.machine.record import Machine
-from stylepress.benchmarks.page import page
 from stylepress.benchmarks.report import Report
-from stylepress.benchmarks.verdict.comparison import Comparison, Judgement, Pictured, Side
-from stylepress.benchmarks.verdict.forms.page import comparison_page
+from stylepress.benchmarks.show.render import page
+from stylepress.benchmarks.verdict.comparison import Comparison, Pictured, Side
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -70,12 +70,14 @@ def looked_at(html: str, folder: Path, *, width: int = 390) -> dict[str, Any]:
 
 def compared(report: Report, machine: Machine) -> Comparison:
     """Gains and losses so large that equal and limit stand close together, at both ends."""
-    side = Side(name="dots", digest="a" * 64, precision="int8", size_bytes=474_000)
-    judgements = tuple(
-        Judgement(
-            subject="pictures in openvino", metric=f"latency p50, ratio {ratio:g}", unit="ms",
+    side = Side(
+        name="dots", digest="a" * 64, precision="int8", size_bytes=474_000, weights_bytes=474_000
+    )
+    checks = tuple(
+        Check(
+            subject="openvino", metric=f"latency p50, ratio {ratio:g}", unit="ms",
             kind="paired", base=10.0, new=10 * ratio, worse=ratio, low=0.9 * ratio,
-            high=1.1 * ratio, confidence=0.95, pairs=6, delta=0.05, gated=True,
+            high=1.1 * ratio, confidence=0.95, pairs=6, limit=0.05, bound="worse by at most",
             verdict="FAIL" if ratio > 1 else "PASS",
             values=tuple((10.0, 10 * ratio * (1 + n / 50)) for n in range(6)),
         )
@@ -88,7 +90,7 @@ def compared(report: Report, machine: Machine) -> Comparison:
     return Comparison(
         tool="stylepress", created="", mode="fresh processes", base=side, new=side,
         verdict="FAIL", reasons=("it is slower",), settings=None, machine=machine,
-        judgements=judgements, gallery=(Pictured("hill", 20.0, shown),),
+        checks=checks, gallery=(Pictured("hill", 20.0, shown),),
     )  # fmt: skip
 
 
@@ -108,7 +110,7 @@ def test_pages_fit_the_screen_and_can_be_used_without_a_mouse(
 def test_a_comparison_fits_the_screen_and_its_labels_never_overlap(
     report: Report, tmp_path: Path, width: int
 ) -> None:
-    seen = looked_at(comparison_page(compared(report, report.machine)), tmp_path, width=width)
+    seen = looked_at(page(compared(report, report.machine)), tmp_path, width=width)
     assert seen["width"] <= width
     assert (seen["overlaps"], seen["pairs"]) == (0, 7 * 10)
     assert (seen["cut"], seen["loaded"], seen["larger"]) == ("20%", True, True)

@@ -11,11 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stylepress.benchmarks.machine.files import Tree
-from stylepress.benchmarks.machine.timeline import Timeline, Window
-from stylepress.benchmarks.machine.watch import Watch
-from stylepress.benchmarks.resources import energy
-from stylepress.benchmarks.resources.energy import (
+from stylepress.benchmarks.machine import energy
+from stylepress.benchmarks.machine.energy import (
     COUNTERS,
     LEAST_S,
     MARGIN,
@@ -23,12 +20,14 @@ from stylepress.benchmarks.resources.energy import (
     energies,
     enough_s,
 )
-from stylepress.benchmarks.resources.ina3221 import ina3221_probe, total_rails
-from stylepress.benchmarks.resources.rapl import rapl_probe
-from stylepress.benchmarks.scenarios import scene
-from stylepress.benchmarks.scenarios.fixed_rate import camera
-from stylepress.benchmarks.scenarios.outcome import Length
-from stylepress.benchmarks.scenarios.warm_up import WarmRule
+from stylepress.benchmarks.machine.files import Tree
+from stylepress.benchmarks.machine.power import ina3221_probe, rapl_probe, total_rails
+from stylepress.benchmarks.machine.timeline import Timeline, Window
+from stylepress.benchmarks.machine.watch import Watch
+from stylepress.benchmarks.timing import scene
+from stylepress.benchmarks.timing.loop import WarmRule
+from stylepress.benchmarks.timing.outcome import Length
+from stylepress.benchmarks.timing.scenarios import camera
 from tests.benchmarks.systems_on_disk import DESKTOP, JETSON, VIRTUAL, write
 
 TENTH = 100_000_000

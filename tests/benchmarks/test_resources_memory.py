@@ -13,33 +13,35 @@ from pathlib import Path
 import pytest
 
 from stylepress.artifact import Artifact
-from stylepress.benchmarks.machine.files import Tree
-from stylepress.benchmarks.machine.processes import forget_peak, peak_bytes
 from stylepress.benchmarks.machine.timeline import Timeline, Window
 from stylepress.benchmarks.machine.watch import Validity, Watch
-from stylepress.benchmarks.resources.cost import Cost, cost_of
-from stylepress.benchmarks.resources.footprint import Asked, measure_footprint
-from stylepress.benchmarks.resources.memory import Memory, memory_of
-from stylepress.benchmarks.scenarios.fresh import Answer, Request
-from stylepress.benchmarks.scenarios.start import drop_files, fresh, measure_start
-from stylepress.benchmarks.timing.roof_graph import Kernel, kernel_bundle
+from stylepress.benchmarks.timing.footprint import (
+    Asked,
+    Cost,
+    Footprint,
+    Memory,
+    cost_of,
+    drop_files,
+    measure_footprint,
+    memory_of,
+)
+from stylepress.benchmarks.timing.worker import Answer, Request, forget_peak, fresh, peak_bytes
 from stylepress.errors import BackendError
 from stylepress.progress import Silent
-from stylepress.runtime.bundle import load_bundle
-from tests.benchmarks.systems_on_disk import JETSON, write
+from stylepress.runtime.bundle import read_bundle
 
 MEASURED = """
 import time
-from stylepress.benchmarks.scenarios.fresh import Request, answer
-answer(Request(bundle, "onnxruntime", 96, 128, frames=1), began=time.perf_counter_ns())
+from stylepress.benchmarks.timing.worker import Request, run_request
+run_request(Request(bundle, "onnxruntime", 96, 128), began=time.perf_counter_ns())
 """
 BARE = """
 from pathlib import Path
 import numpy
 from stylepress.runtime.backends import EngineOptions, open_engine
-from stylepress.runtime.bundle import load_bundle
-engine = open_engine(load_bundle(Path(bundle)), "onnxruntime", options=EngineOptions())
-engine.run(numpy.zeros((1, 96, 128, 3), numpy.uint8))
+from stylepress.runtime.bundle import read_bundle
+engine = open_engine(read_bundle(Path(bundle)), "onnxruntime", options=EngineOptions())
+engine.run({"frame": numpy.zeros((1, 96, 128, 3), numpy.uint8)})
 engine.describe()
 """
 SECOND = 1_000_000_000
@@ -47,9 +49,8 @@ LOAD, STEADY = Window(SECOND, 3 * SECOND), Window(3 * SECOND + 1, 6 * SECOND)
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-    """A small network of two convolutions, which every backend opens."""
-    return kernel_bundle(Kernel("multiply", 8, 2), tmp_path_factory.mktemp("kernel") / "bundle")
+def bundle(style: Mapping[str, Path]) -> Artifact:
+    return Artifact.load(style["bundle"])
 
 
 def timeline(**sensors: list[float]) -> Timeline:
@@ -121,20 +122,14 @@ def test_what_was_not_measured_is_none_with_the_reason() -> None:
     assert Memory.model_validate_json(found.model_dump_json()) == found
 
 
-def test_the_kernel_keeps_the_peak(tmp_path: Path) -> None:
-    assert peak_bytes(Tree(write(tmp_path, JETSON))) == 2 << 20
-    with pytest.raises(LookupError, match="VmHWM"):
-        peak_bytes(Tree(write(tmp_path, {"proc/self/status": "Name: x\n"})))
-
-
 def test_a_peak_can_be_forgotten() -> None:
     if not forget_peak():
         pytest.skip("this system does not let a process forget its peak")
     block = bytearray(64 << 20)
-    high = peak_bytes()
+    high = peak_bytes() or 0
     del block
     assert forget_peak()
-    assert peak_bytes(pid=os.getpid()) < high - (32 << 20)
+    assert (peak_bytes() or 0) < high - (32 << 20)
 
 
 def test_a_bundle_tells_bytes_parameters_and_macs_and_by_which_convention(
@@ -144,20 +139,22 @@ def test_a_bundle_tells_bytes_parameters_and_macs_and_by_which_convention(
     assert small.size_bytes == bundle.size_bytes
     assert small.macs is not None
     assert large.macs == pytest.approx(4 * small.macs, rel=1e-6)
-    assert small.parameters == 2 * 3 * 8 + 3 + 2 * 8 * 8 * 9
+    assert small.parameters == bundle.numbers["params"]
     assert small.engine_bytes == 5
     assert "Convolutions only" in small.convention
     assert Cost.model_validate_json(small.model_dump_json()) == small
 
 
 def test_an_engine_in_a_fresh_process_tells_its_times_and_its_memory(bundle: Artifact) -> None:
-    request = Request(str(bundle.folder), "onnxruntime", 96, 128, frames=2, threads=1)
-    told = fresh(request, environ=os.environ)
+    request = Request(str(bundle.folder), "onnxruntime", 96, 128, min_count=2, threads=1)
+    told = fresh(request, os.environ)
     marks = [told.began, told.imported, told.opened, told.first, told.ended]
     assert marks == sorted(marks)
-    assert (told.frames, told.engine["backend"]) == (2, "onnxruntime")
+    assert (len(told.samples_ns), told.engine["backend"]) == (2, "onnxruntime")
+    assert (told.warm_calls, told.stable) == (0, True)
     if told.load_bytes is not None:
         assert told.load_bytes > 20 << 20  # Python, numpy and the backend at least
+        assert told.peak_rss_bytes == max(told.load_bytes, told.steady_bytes or 0)
 
 
 def test_a_start_is_timed_with_nothing_imported_that_the_engine_does_not_need(
@@ -173,40 +170,20 @@ def test_a_start_is_timed_with_nothing_imported_that_the_engine_does_not_need(
         )
         return set(json.loads(told.stdout.splitlines()[-1]))
 
-    own = {"stylepress.benchmarks", "stylepress.benchmarks.machine"}
-    own |= {f"stylepress.benchmarks.machine.{name}" for name in ("files", "processes")}
-    own |= {"stylepress.benchmarks.scenarios", "stylepress.benchmarks.scenarios.fresh"}
-    assert modules(MEASURED) - modules(BARE) == own
-
-
-def test_cold_and_warm_starts_are_kept_apart(bundle: Artifact) -> None:
-    request = Request(str(bundle.folder), "null", 96, 128, frames=1)
-    start = measure_start(request, rounds=1, environ=os.environ, progress=Silent())
-    assert [one.temperature for one in start.begins] == ["cold", "warm"]
-    assert all(one.total_ms > one.process_ms > 0 for one in start.begins)
-    assert start.median_ms("cold") > 0
-    assert start.cache_bytes == 0
+    own = {"stylepress.benchmarks", "stylepress.benchmarks.timing", "gc", "encodings.ascii"}
+    own |= {f"stylepress.benchmarks.timing.{name}" for name in ("loop", "worker")}
+    extra = modules(MEASURED) - modules(BARE) - own
+    assert not extra
 
 
 def canned(began_ns: int) -> Answer:
     """An engine that took a second until its first frame, and then ran for one more."""
     first = began_ns + SECOND
-    return Answer(began_ns + 1, began_ns + 2, began_ns + 3, first, first + SECOND, 8, 90, 40, {})
-
-
-def test_a_warm_start_finds_the_cache_of_its_cold_one_and_no_other(bundle: Artifact) -> None:
-    caches: list[str | None] = []
-
-    def ask(request: Request, *, environ: Mapping[str, str]) -> Answer:
-        caches.append(request.cache)
-        assert not list(Path(str(request.cache)).iterdir()) or len(caches) % 2 == 0
-        (Path(str(request.cache)) / "compiled").write_bytes(b"12345")
-        return canned(time.perf_counter_ns())
-
-    request = Request(str(bundle.folder), "null", 96, 128, frames=1)
-    start = measure_start(request, rounds=2, environ={}, progress=Silent(), ask=ask)
-    assert caches[0] == caches[1] != caches[2] == caches[3]
-    assert start.cache_bytes == 5
+    return Answer(
+        samples_ns=(1,), load_ns=1, first_call_ns=1, warm_calls=0, stable=True, engine={},
+        peak_rss_bytes=90, waited_share=None, began=began_ns + 1, imported=began_ns + 2,
+        opened=began_ns + 3, first=first, ended=first + SECOND, load_bytes=90, steady_bytes=40,
+    )  # fmt: skip
 
 
 class StubWatch(Watch):
@@ -227,32 +204,47 @@ class StubWatch(Watch):
         )
 
 
+def taken(bundle: Artifact, backend: str, watch: Watch, environ: Mapping[str, str]) -> Footprint:
+    asked = Asked(read_bundle(bundle.folder), backend, (96, 128), None)
+    return measure_footprint(
+        asked, "small", rounds=2, watch=watch, environ=environ, progress=Silent()
+    )
+
+
 def test_a_footprint_tells_load_and_steady_memory_of_the_last_start_apart(
     bundle: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def answered(request: Request, *, environ: Mapping[str, str]) -> Answer:
+    caches: list[str] = []
+
+    def answered(request: Request, environ: Mapping[str, str]) -> Answer:
+        cache = Path(str(request.cache))
+        assert not list(cache.iterdir()) or len(caches) % 2 == 1  # a cold one has an empty cache
+        caches.append(str(cache))
+        (cache / "compiled").write_bytes(b"12345")
         return canned(time.perf_counter_ns())
 
-    monkeypatch.setattr("stylepress.benchmarks.resources.footprint.fresh", answered)
+    monkeypatch.setattr("stylepress.benchmarks.timing.footprint.fresh", answered)
     with StubWatch() as watch:
-        made = measure_footprint(
-            Asked(load_bundle(bundle.folder), "null", (96, 128), None),
-            "small",
-            rounds=2,
-            watch=watch,
-            environ={},
-            progress=Silent(),
-        )
-    memory = made.memory
+        made = taken(bundle, "null", watch, {})
+    memory, start = made.memory, made.start
     assert (memory.load_tree_bytes, memory.steady_tree_bytes) == (90, 40)
     assert (memory.load_main_bytes, memory.steady_main_bytes) == (90, 40)
-    assert len(made.start.begins) == 4
+    assert caches[0] == caches[1] != caches[2] == caches[3]
+    assert start.cache_bytes == 5
+    assert [one.temperature for one in start.begins] == ["cold", "warm"] * 2
+
+
+def test_a_real_engine_is_started_cold_and_warm(bundle: Artifact) -> None:
+    with Watch() as watch:
+        made = taken(bundle, "null", watch, os.environ)
+    assert all(one.total_ms > one.process_ms > 0 for one in made.start.begins)
+    assert made.start.median_ms("cold") > 0
 
 
 def test_an_engine_that_cannot_be_opened_is_the_users_to_know(tmp_path: Path) -> None:
-    request = Request(str(tmp_path), "null", 96, 128, frames=1)
+    request = Request(str(tmp_path), "null", 96, 128)
     with pytest.raises(BackendError, match="no stylepress artifact"):
-        fresh(request, environ=os.environ)
+        fresh(request, os.environ)
 
 
 def test_files_that_were_dropped_are_still_there(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stylepress.benchmarks.scenarios.fixed_rate import camera, fixed_rate
-from stylepress.benchmarks.scenarios.outcome import Length, Offline, Outcome, Server
-from stylepress.benchmarks.scenarios.scene import Wish, setting_named
+from stylepress.benchmarks.timing.outcome import Length, Offline, Outcome, Server
+from stylepress.benchmarks.timing.scenarios import camera, run_scenario
+from stylepress.benchmarks.timing.scene import Wish, setting_named
 from tests.benchmarks.clockwork import MS, Clockwork
 
 
@@ -16,7 +16,7 @@ def test_frames_that_still_wait_at_the_end_were_offered_and_missed() -> None:
     clock = Clockwork()
     length = Length(min_s=0, min_count=300, most_s=2)
     setting = camera(25, drop="none")
-    made = fixed_rate(clock.system(60 * MS), lambda: None, setting, length=length, clock=clock)
+    made = run_scenario(clock.system(60 * MS), lambda: None, setting, length=length, clock=clock)
     assert made.video is not None
     # 34 are begun before 2 s are over; the last is done at 2.04 s, when the 52nd is due.
     assert (made.video.shown, made.video.offered) == (34, 52)
@@ -27,7 +27,7 @@ def test_frames_that_still_wait_at_the_end_were_offered_and_missed() -> None:
 
 def test_a_camera_that_is_kept_up_with_shows_every_frame_in_time() -> None:
     clock = Clockwork()
-    made = fixed_rate(clock.system(10 * MS), lambda: None, camera(25), clock=clock)
+    made = run_scenario(clock.system(10 * MS), lambda: None, camera(25), clock=clock)
     assert made.video is not None
     assert (made.video.dropped, made.video.missed) == ((), 0)
     assert made.throughput_hz == pytest.approx(25)
@@ -40,7 +40,7 @@ def test_without_drops_frames_only_grow_older_and_with_drops_they_do_not() -> No
         clock = Clockwork()
         setting = camera(25, drop=drop, queue=1)
         length = Length(min_s=0, min_count=300)
-        return fixed_rate(
+        return run_scenario(
             clock.system(60 * MS), lambda: None, setting, length=length, clock=clock
         ).samples.response_ns
 
@@ -52,7 +52,7 @@ def test_without_drops_frames_only_grow_older_and_with_drops_they_do_not() -> No
 def test_a_third_of_the_frames_is_dropped_when_each_takes_one_and_a_half() -> None:
     clock = Clockwork()
     length = Length(min_s=0, min_count=300)
-    made = fixed_rate(clock.system(60 * MS), lambda: None, camera(25), length=length, clock=clock)
+    made = run_scenario(clock.system(60 * MS), lambda: None, camera(25), length=length, clock=clock)
     assert made.video is not None
     assert made.video.drop_share == pytest.approx(1 / 3, abs=0.01)
     assert made.video.offered == made.video.shown + len(made.video.dropped) == 300
@@ -92,7 +92,7 @@ def test_the_queue_does_what_a_walk_through_time_does(
 ) -> None:
     clock = Clockwork()
     # 4 ms a frame, services of quarter ticks off the grid, so that nothing ties.
-    made = fixed_rate(
+    made = run_scenario(
         clock.system(*(MS * one + MS // 2 for one in services)),
         lambda: None,
         camera(250, queue=room, drop=drop),
@@ -108,7 +108,7 @@ def test_the_queue_does_what_a_walk_through_time_does(
 
 def test_an_outcome_is_read_back_from_its_json() -> None:
     clock = Clockwork()
-    made = fixed_rate(clock.system(60 * MS), lambda: None, camera(25), clock=clock)
+    made = run_scenario(clock.system(60 * MS), lambda: None, camera(25), clock=clock)
     assert Outcome.model_validate_json(made.model_dump_json()) == made
 
 

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 
 import av
 import pytest
 
-from stylepress.benchmarks.figures import harness
-from stylepress.benchmarks.figures.harness import harness_rows
-from stylepress.benchmarks.pictures.clip import make_clip
-from stylepress.benchmarks.pictures.photos import Photo
-from stylepress.benchmarks.scenarios.film import film_pipeline
-from stylepress.benchmarks.scenarios.outcome import Length
-from stylepress.benchmarks.scenarios.pipeline import STAGES, Pipeline, Split
-from stylepress.benchmarks.scenarios.single_stream import single_stream
-from stylepress.benchmarks.timing.roof_graph import Kernel, kernel_bundle
+from stylepress.benchmarks.quality.motion.clip import make_clip
+from stylepress.benchmarks.quality.photos import Photo
+from stylepress.benchmarks.timing.film import film_pipeline
+from stylepress.benchmarks.timing.outcome import Length, SingleStream
+from stylepress.benchmarks.timing.scenarios import run_scenario
+from stylepress.benchmarks.timing.split import STAGES, Pipeline, Split
+from stylepress.benchmarks.timing.systems import opened
 from stylepress.errors import RecipeError
-from stylepress.runtime.backends import EngineOptions, open_engine
-from stylepress.runtime.bundle import load_bundle
+from stylepress.runtime.backends import EngineOptions
+from stylepress.runtime.bundle import read_bundle
 from tests.benchmarks.clockwork import Clockwork
 
 
@@ -53,7 +49,9 @@ def test_stages_run_in_the_order_a_frame_meets_them_and_are_timed_apart() -> Non
 def test_a_scenario_measures_end_to_end_what_the_pipeline_splits() -> None:
     clock = Clockwork()
     line = pipeline(clock, decode=1, infer=4)
-    made = single_stream(line.run, list, length=Length(min_s=0, min_count=9), clock=clock)
+    made = run_scenario(
+        line.run, list, SingleStream(), length=Length(min_s=0, min_count=9), clock=clock
+    )
     assert made.at(0.5).value_ms == line.split(last=9).end_to_end_ms == 5
 
 
@@ -68,31 +66,22 @@ def test_a_split_of_nothing_is_refused() -> None:
         pipeline(Clockwork(), infer=1).split()
 
 
-def test_a_real_clip_goes_through_every_stage(photos: Sequence[Photo], tmp_path: Path) -> None:
+def test_a_real_clip_goes_through_every_stage(
+    style: Mapping[str, Path], photos: Sequence[Photo], tmp_path: Path
+) -> None:
     paths = [photo.path for photo in photos if photo.path]
     clip = make_clip(paths, tmp_path / "clip.mp4", seconds=0.2, size=(96, 128)).path
     options = EngineOptions(threads=1, size=(96, 128))
     out = tmp_path / "out.mp4"
-    bundle = load_bundle(kernel_bundle(Kernel("multiply", 8, 1), tmp_path / "bundle").folder)
-    with closing(open_engine(bundle, "onnxruntime", options=options)) as engine:
+    bundle = read_bundle(style["bundle"])
+    with opened(bundle, "onnxruntime", options) as run:
         frames = 12  # more than the clip has: it begins anew
-        with film_pipeline(engine.run, clip, out) as line:
-            single_stream(line.run, count().__next__, length=Length(min_s=0, min_count=frames))
+        with film_pipeline(run, clip, out) as line:
+            length = Length(min_s=0, min_count=frames)
+            run_scenario(line.run, count().__next__, SingleStream(), length=length)
             split = line.split()
     assert tuple(stage.name for stage in split.stages) == STAGES
     assert all(stage.median_ms > 0 for stage in split.stages)
     assert sum(stage.share for stage in split.stages) == pytest.approx(1)
     with av.open(str(out)) as film:
         assert sum(1 for _ in film.decode(video=0)) == frames == split.frames
-
-
-def test_the_rows_about_the_harness_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(harness, "TURNS", 2)
-    monkeypatch.setattr(harness, "CALLS", 5)
-    monkeypatch.setattr(harness, "STALL_S", 0.02)
-    monkeypatch.setattr(harness, "SERVICE_S", 0.0)
-    monkeypatch.setattr(harness, "RATE_HZ", 2000.0)
-    rows = list(harness_rows())
-    assert [row.unit for row in rows] == ["x", "%"]
-    assert rows[0].value > 0
-    assert math.isfinite(rows[1].value)

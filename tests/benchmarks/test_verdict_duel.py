@@ -1,213 +1,268 @@
-"""Two bundles are compared: all samples kept, pictures judged too, one verdict and why."""
+"""The gate sees what people see, refuses what `run` refuses, and never passes what it did not measure."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from stylepress.benchmarks.verdict.arm import Answer, Request
-from stylepress.benchmarks.verdict.comparison import (
-    Comparison,
-    Judgement,
-    Side,
-    comparison_text,
-)
-from stylepress.benchmarks.verdict.duel import duel
-from stylepress.benchmarks.verdict.judgements import sizes, tails
-from stylepress.benchmarks.verdict.pictures import Drawn, PictureLimits
-from stylepress.benchmarks.verdict.terms import DuelOptions
-from stylepress.errors import BackendError, RecipeError
+from stylepress.benchmarks.check import Check
+from stylepress.benchmarks.gate import USUAL
+from stylepress.benchmarks.verdict.comparison import Comparison
+from stylepress.benchmarks.verdict.duel import duel, lone
+from stylepress.benchmarks.verdict.measures import MEASURES, pairs_of
+from stylepress.benchmarks.verdict.session import PairPlan
+from stylepress.errors import ArtifactError, RecipeError
 from stylepress.progress import Silent
-from stylepress.runtime.machine import usable_cores
-from tests.benchmarks.duels import SLOW, Heard, compared, options, run, told
+from tests.benchmarks.duels import TINY, Heard, Machine, altered, compared, options, run, slower
+
+BOTH = ("null", "onnxruntime")
+LOOSE = USUAL.changed(
+    **dict.fromkeys(("psnr_db", "cast_levels", "style_shift_percent", "weights_percent"), None),
+    **dict.fromkeys(("saturation_percent", "content_percent", "grid_percent"), None),
+    memory_percent=None,
+)
+"""Times alone make the verdict."""
 
 
-@pytest.fixture(scope="module")
-def same(style: Mapping[str, Path]) -> Comparison:
-    return compared(style, style=style["picture"])
+@pytest.fixture(scope="session")
+def versions(
+    style: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Mapping[str, Path]:
+    folder = tmp_path_factory.mktemp("versions")
+    source = style["bundle"]
+    return {
+        "same": altered(source, folder / "same"),
+        "red": altered(source, folder / "red", add=24),
+        "grey": altered(source, folder / "grey", fade=0.7),
+        "wrong": altered(source, folder / "wrong", golden=False),
+    }
 
 
-@pytest.fixture(scope="module")
-def slower(style: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Comparison:
-    slow = tmp_path_factory.mktemp("copy") / SLOW
-    shutil.copytree(style["bundle"], slow)
-    return compared({**style, SLOW: slow}, SLOW, gated=("p50",))
+def failed(found: Comparison) -> set[str]:
+    return {one.key for one in found.checks if one.verdict == "FAIL"}
 
 
-def test_a_bundle_passes_against_itself(same: Comparison) -> None:
-    assert (same.verdict, same.exit_code, same.reasons) == ("PASS", 0, ())
-    assert {run.part for run in same.runs} == {"first"}
-    assert all(len(run.samples_ns) == 5 for run in same.runs)
-    assert "style distance" in {one.metric for one in same.judgements}
+def of(found: Comparison, key: str, subject: str = "onnxruntime") -> Check:
+    return next(one for one in found.checks if (one.key, one.subject) == (key, subject))
 
 
-def test_extra_work_fails_twice_and_the_reason_is_told(slower: Comparison) -> None:
-    assert (slower.verdict, slower.exit_code) == ("FAIL", 1)
-    assert {run.part for run in slower.runs} == {"first", "confirmation"}
-    p50 = next(one for one in slower.judgements if one.metric == "latency p50")
-    assert p50.worse == pytest.approx(1.2, rel=1e-3)
-    assert p50.confirmation is not None
-    assert p50.confirmation.verdict == "FAIL"
-    assert any("latency p50 is worse: +20.0 % (failed twice)" in why for why in slower.reasons)
-
-
-def test_runs_of_both_arms_take_turns(same: Comparison) -> None:
-    arms = [run.arm for run in sorted(same.runs, key=lambda run: run.place)]
-    couples = {tuple(arms[n : n + 4]) for n in range(0, len(arms), 4)}
-    assert couples <= {("base", "new", "new", "base"), ("new", "base", "base", "new")}
-    assert [run.place for run in same.runs] == list(range(16))
-
-
-def test_too_few_calls_leave_a_percentile_empty_with_the_reason(same: Comparison) -> None:
-    notes = {one.metric: (one.new, one.note) for one in same.judgements}
-    assert notes["latency p90"] == (None, "n/a (need 64 calls)")
-    assert notes["latency p99, pooled"] == (None, "n/a (need 662 calls an arm)")
-
-
-def test_pictures_are_kept_for_the_page_the_worst_first(style: Mapping[str, Path]) -> None:
-    made = compared(style, "student", shown=2)
-    levels = [one.psnr_db for one in made.gallery]
-    assert levels == sorted(levels)
-    assert [shown.title for shown in made.gallery[0].shown] == [
-        "photo", "base", "new", "8 x |new - base|",
-    ]  # fmt: skip
-    told = next(one for one in made.judgements if one.metric == "PSNR against base")
-    assert told.new == pytest.approx(levels[0])
-
-
-def test_runs_tell_when_they_were_and_nobody_invents_what_nobody_watched(same: Comparison) -> None:
-    spans = [(run.began_s, run.ended_s) for run in same.runs]
-    flat = [at for span in spans for at in span if at is not None]
-    assert len(flat) == 2 * len(spans)
-    assert flat[0] == 0
-    assert flat == sorted(flat)
-    assert same.curves is None
-    assert same.settings is not None
-    assert same.settings.foreign_load is None
-
-
-@pytest.mark.parametrize(("waited", "told"), [(0.04, False), (0.06, True)])
-def test_runs_that_waited_for_a_core_longer_than_others_may_use_are_told(
-    same: Comparison, waited: float, told: bool
+def test_a_red_cast_fails_with_the_usual_limits_and_nothing_is_timed(
+    style: Mapping[str, Path], versions: Mapping[str, Path]
 ) -> None:
-    assert same.settings is not None
-    settings = same.settings.model_copy(update={"foreign_load": 0.05})
-    runs = tuple(run.model_copy(update={"waited_share": waited}) for run in same.runs)
-    made = same.model_copy(update={"settings": settings, "runs": runs})
-    wanted = "16 of 16 runs waited for a core for more than 5 % of the time"
-    assert (wanted in made.doubts()) == told
-    assert (wanted in made.summary()) == told
+    machine = Machine()
+    found = compared(style, versions["red"], machine)
+    assert (found.verdict, found.exit_code) == ("FAIL", 1)
+    assert "cast_levels" in failed(found)
+    assert machine.asked == []
+    assert any(one.what == "times and memory" for one in found.unjudged)
 
 
-def test_both_engines_are_recorded_where_they_differ(style: Mapping[str, Path]) -> None:
-    def hinted(request: Request, environ: Mapping[str, str]) -> Answer:
-        precision = "bf16" if request.bundle == str(style["student"]) else "f32"
-        return replace(told(request, environ), engine={"precision": precision})
-
-    asked = options(style)
-    made = duel(
-        style["bundle"], style["student"], options=asked, progress=Silent(), ask=hinted
-    )  # fmt: skip
-    assert made.engines == {"onnxruntime": {"precision": "f32"}}
-    assert made.new_engines == {"onnxruntime": {"precision": "bf16"}}
+def test_less_saturation_fails_with_the_usual_limits(
+    style: Mapping[str, Path], versions: Mapping[str, Path]
+) -> None:
+    found = compared(style, versions["grey"])
+    assert "saturation_percent" in failed(found)
+    change = of(found, "saturation_percent", "pictures").new
+    assert change is not None
+    assert -34 < change < -26
 
 
-def test_equal_engines_are_recorded_once(same: Comparison) -> None:
-    assert same.engines["onnxruntime"]["backend"] == "onnxruntime"
-    assert same.new_engines == {}
+def test_what_run_refuses_fails_before_anything_else_is_looked_at(
+    style: Mapping[str, Path], versions: Mapping[str, Path]
+) -> None:
+    machine = Machine()
+    found = compared(style, versions["wrong"], machine)
+    assert failed(found) == {"golden_levels"}
+    assert found.verdict == "FAIL"
+    assert (machine.asked, found.gallery) == ([], ())
+    assert "`stylepress run` would refuse it" in found.reasons[0]
 
 
-def test_how_long_it_takes_is_told_before_and_so_are_more_threads_than_cores(
+def test_equal_bundles_pass_at_once_and_only_their_golden_pairs_are_run(
     style: Mapping[str, Path],
 ) -> None:
-    heard, cores = Heard(), usable_cores()
-    asked = options(style, threads=cores + 1)
-    duel(style["bundle"], style["bundle"], options=asked, progress=heard, ask=told)
-    assert heard.said[0].startswith("1 backend x 8 pairs x 2 runs: about ")
-    (warned,) = heard.warned
-    assert warned.startswith(f"{cores + 1} threads share {cores} core")
-    assert f"`--threads {cores}`" in warned
+    machine = Machine()
+    found = compared(style, style["bundle"], machine)
+    assert (found.verdict, found.mode, machine.asked) == ("PASS", "not measured", [])
+    assert {one.metric for one in found.gated} >= {"golden pictures", "bytes that differ"}
 
 
-def test_the_base_draws_the_references_and_they_are_written_down(
-    style: Mapping[str, Path], tmp_path: Path
+def test_another_version_that_draws_alike_passes_and_says_what_it_did_not_judge(
+    style: Mapping[str, Path], versions: Mapping[str, Path]
 ) -> None:
-    seen: list[Drawn] = []
-
-    def looks(drawn: Drawn) -> Iterable[Judgement]:
-        seen.append(drawn)
-        return ()
-
-    grey = np.random.default_rng(3).integers(0, 256, (64, 80, 3), np.uint8)
-    Image.fromarray(grey).save(tmp_path / "other.png")
-    found = compared(style, "student", judges=(looks,), references=tmp_path)
-    (drawn,) = seen
-    assert (len(drawn.base), len(drawn.new), len(drawn.references)) == (2, 2, 1)
-    assert drawn.references[0].shape == (1, 64, 80, 3)
-    assert found.settings is not None
-    assert [one.name for one in found.settings.references] == ["other.png"]
+    found = compared(style, versions["same"], labels=("main", "branch"))
+    assert found.verdict == "PASS", found.reasons
+    assert found.labels == ("main", "branch")
+    told = {one.what: one.why for one in found.unjudged}
+    assert "`--style` takes one" in told["style distance"]
+    assert "`--drift`" in next(why for what, why in told.items() if "Frechet" in what)
+    assert any("steady" in what for what in told)
+    assert len(found.runs) == 16
 
 
-def test_a_gated_figure_that_cannot_be_measured_stays_open(style: Mapping[str, Path]) -> None:
-    assert compared(style, gated=("p90",)).verdict == "INCONCLUSIVE"
+def test_all_that_the_style_picture_allows_is_judged(
+    style: Mapping[str, Path], versions: Mapping[str, Path]
+) -> None:
+    found = compared(style, versions["same"], style=style["picture"])
+    assert of(found, "style_percent", "pictures").verdict == "PASS"
+    assert "style distance" not in {one.what for one in found.unjudged}
 
 
-def test_other_pictures_fail_however_fast_they_are(style: Mapping[str, Path]) -> None:
-    strict = PictureLimits(min_psnr_db=90)
-    found = compared(style, "student", limits=strict)
+def test_an_obvious_slowdown_fails_at_the_first_look_of_eight_pairs(
+    style: Mapping[str, Path], versions: Mapping[str, Path]
+) -> None:
+    machine = Machine(times=slower(versions["same"].name, 1.39))
+    found = compared(style, versions["same"], machine, backends=BOTH)
     assert found.verdict == "FAIL"
-    assert any("PSNR against base fails" in why for why in found.reasons)
+    assert len(machine.asked) == 16, "the second backend was not needed"
+    assert [one.note for one in found.gated if one.key == "p50_percent"] == ["obvious"]
 
 
-def test_a_further_judge_counts_in_the_same_verdict(style: Mapping[str, Path]) -> None:
-    def dislikes(drawn: Drawn) -> Iterable[Judgement]:
-        assert drawn.base[0].shape == drawn.new[0].shape == (1, 64, 80, 3)
-        yield Judgement(
-            subject="pictures", metric="drift", unit="", kind="quality", base=1.0, new=2.0,
-            gated=True, verdict="FAIL",
-        )  # fmt: skip
-
-    assert compared(style, judges=(dislikes,)).verdict == "FAIL"
-
-
-def test_a_document_holds_the_whole_comparison_and_its_exit_code(slower: Comparison) -> None:
-    record = json.loads(comparison_text(slower))
-    assert record.pop("exit_code") == 1
-    assert Comparison.model_validate(record) == slower.model_copy(update={"gallery": ()})
-
-
-def test_a_tail_is_of_all_calls_that_count() -> None:
-    counted = [run(n, arm, [1.0] * 400) for n in range(2) for arm in ("base", "new")]
-    spoiled = run(0, "new", [9.0] * 400, ["it was hot"])
-    (found,) = tails([*counted, spoiled], ["onnxruntime"])
-    assert (found.base, found.new, found.worse, found.verdict) == (1, 1, 1, None)
-    (few,) = tails(counted[:2], ["onnxruntime"])
-    assert (few.base, few.new) == (None, None)
-
-
-@pytest.mark.parametrize(("size", "verdict"), [(90, "PASS"), (105, "PASS"), (106, "FAIL")])
-def test_a_bundle_may_grow_by_the_limit(size: int, verdict: str) -> None:
-    base = Side(name="a", digest="a", precision="int8", size_bytes=100, weights_bytes=50)
-    new = base.model_copy(update={"size_bytes": size})
-    files, weights = sizes((base, new), 0.05)
-    assert (files.gated, files.verdict, weights.gated) == (True, verdict, False)
-
-
-def test_a_backend_that_is_not_there_is_refused(style: Mapping[str, Path]) -> None:
-    with pytest.raises(BackendError, match="no backend here"):
-        compared(style, backends=("nowhere",))
-
-
-@pytest.mark.parametrize("gated", [(), ("p50", "speed")])
-def test_an_unknown_figure_is_refused_and_the_known_ones_are_named(
-    gated: tuple[str, ...],
+def test_complete_measures_what_would_not_change_the_verdict(
+    style: Mapping[str, Path], versions: Mapping[str, Path]
 ) -> None:
-    with pytest.raises(RecipeError, match="first-call"):
-        DuelOptions(gated=gated)
+    plan = PairPlan(**{**_fields(TINY), "complete": True})
+    machine = Machine()
+    found = compared(style, versions["red"], machine, plan=plan)
+    assert found.verdict == "FAIL"
+    assert len(machine.asked) == 16
+
+
+def _fields(plan: PairPlan) -> dict[str, Any]:
+    return {name: getattr(plan, name) for name in plan.__slots__}
+
+
+@pytest.fixture
+def instant(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What was waited, without waiting."""
+    waited: list[float] = []
+    monkeypatch.setattr("stylepress.benchmarks.verdict.session.time.sleep", waited.append)
+    return waited
+
+
+def test_a_burst_of_load_puts_pairs_off_and_changes_no_verdict(
+    style: Mapping[str, Path], versions: Mapping[str, Path], instant: list[float]
+) -> None:
+    patient = PairPlan(**{**_fields(TINY), "patience_s": 600})
+    for factor, verdict in ((1.0, "PASS"), (1.39, "FAIL")):
+        machine = Machine(
+            times=slower(versions["same"].name, factor), spoils=lambda _, number: number < 6
+        )
+        found = compared(style, versions["same"], machine, plan=patient, limits=LOOSE)
+        assert found.verdict == verdict
+        assert sum(bool(one.invalid) for one in found.runs) == 6
+        assert len([one for one in found.runs if not one.invalid]) == 16
+    assert instant[:3] == [5, 10, 20]
+
+
+def test_what_was_never_measured_is_no_pass_however_an_open_verdict_exits(
+    style: Mapping[str, Path], versions: Mapping[str, Path], instant: list[float]
+) -> None:
+    patient = PairPlan(**{**_fields(TINY), "patience_s": 60})
+    machine = Machine(spoils=lambda backend, _: backend == "null")
+    found = compared(style, versions["same"], machine, plan=patient, limits=LOOSE, backends=BOTH)
+    assert found.verdict == "INCONCLUSIVE"
+    assert (found.code(3), found.code(0), found.code(1)) == (3, 3, 1)
+    assert of(found, "p50_percent").verdict == "PASS"
+    assert "never measured" in of(found, "p50_percent", "null").note
+    assert sum(instant) == 60
+    assert any(reason.startswith("null was given up: one pair") for reason in found.reasons)
+    assert any("--foreign-load" in reason for reason in found.reasons)
+
+
+def test_what_is_too_noisy_may_pass_where_that_is_asked_for(
+    style: Mapping[str, Path], versions: Mapping[str, Path]
+) -> None:
+    wild = Machine(times=lambda _, number: 10 * (1 + 0.05 * (number * 7 % 13)))
+    found = compared(style, versions["same"], wild, limits=LOOSE)
+    assert found.verdict == "INCONCLUSIVE"
+    assert (found.code(3), found.code(0)) == (3, 0)
+
+
+def test_several_bundles_are_compared_in_one_go_and_one_of_them_fails_all(
+    style: Mapping[str, Path], versions: Mapping[str, Path], tmp_path: Path
+) -> None:
+    for side, dots in (("old", style["bundle"]), ("new", versions["red"])):
+        (tmp_path / side / "dots").mkdir(parents=True)
+        shutil.copytree(dots, tmp_path / side / "dots" / "bundle")
+        shutil.copytree(style["bundle"], tmp_path / side / "lines")
+    machine = Machine()
+    found = duel(
+        tmp_path / "old", tmp_path / "new", options=options(style), progress=Silent(),
+        watch=machine, ask=machine.ask,
+    )  # fmt: skip
+    assert found.verdict == "FAIL"
+    subjects = {one.subject for one in found.checks}
+    assert {"dots in onnxruntime", "lines in onnxruntime", "lines"} <= subjects
+    assert failed(found) >= {"cast_levels"}
+
+
+def test_folders_that_do_not_match_are_refused(style: Mapping[str, Path], tmp_path: Path) -> None:
+    for side, name in (("old", "a"), ("new", "b")):
+        (tmp_path / side).mkdir()
+        shutil.copytree(style["bundle"], tmp_path / side / name)
+    with pytest.raises(RecipeError, match="holds a, b"):
+        duel(tmp_path / "old", tmp_path / "new", options=options(style), progress=Silent())
+    (tmp_path / "none").mkdir()
+    with pytest.raises(ArtifactError, match="hold no bundle"):
+        duel(tmp_path / "none", tmp_path / "none", options=options(style), progress=Silent())
+
+
+def test_without_a_baseline_the_new_bundle_is_held_against_its_own_golden_pairs(
+    style: Mapping[str, Path], versions: Mapping[str, Path]
+) -> None:
+    asked = options(style)
+    good = lone(style["bundle"], why="there is none", options=asked, progress=Silent())
+    assert (good.verdict, good.exit_code, good.base) == ("NO BASELINE", 2, None)
+    assert good.reasons == ("there is none",)
+    bad = lone(versions["wrong"], why="there is none", options=asked, progress=Silent())
+    assert bad.verdict == "FAIL"
+
+
+def test_p90_looks_at_as_many_calls_of_both_arms() -> None:
+    """The estimate from above lies higher the fewer calls there are."""
+    long, short = [1 + 0.001 * n for n in range(400)], [1 + 0.001 * n for n in range(80)]
+    values = pairs_of(
+        [run(0, "base", long), run(0, "new", short)], "onnxruntime", MEASURES["p90_percent"]
+    )
+    assert values is not None
+    assert values[0] == values[1]
+
+
+def test_weights_are_judged_by_the_weights(
+    style: Mapping[str, Path], versions: Mapping[str, Path]
+) -> None:
+    found = compared(style, versions["same"], limits=USUAL.changed(weights_percent=1e-6))
+    weights = of(found, "weights_percent", "size")
+    assert weights.base == pytest.approx((style["bundle"] / "model.onnx").stat().st_size / 1e6)
+    assert weights.verdict == "FAIL"
+    assert of(found, "size_percent", "size").verdict is None
+
+
+def test_how_long_it_takes_is_told_before_it_begins(
+    style: Mapping[str, Path], versions: Mapping[str, Path]
+) -> None:
+    heard, machine = Heard(), Machine()
+    duel(
+        style["bundle"], versions["same"], options=options(style), progress=heard, watch=machine,
+        ask=machine.ask,
+    )  # fmt: skip
+    assert any(said.startswith("Up to 8 pairs of runs in 1 backend") for said in heard.said)
+
+
+def test_a_comparison_is_read_back_as_it_was_written(
+    style: Mapping[str, Path], versions: Mapping[str, Path], tmp_path: Path
+) -> None:
+    from stylepress.benchmarks.show.files import write_forms
+    from stylepress.benchmarks.verdict.comparison import read_comparison
+
+    found = compared(style, versions["same"])
+    write_forms(found, tmp_path)
+    record = json.loads((tmp_path / "comparison.json").read_text())
+    assert record["exit_code"] == found.exit_code
+    assert read_comparison(tmp_path / "comparison.json") == found.model_copy(update={"gallery": ()})

@@ -1,200 +1,106 @@
-"""The floor is what equal arms differ by; it belongs to one machine, and is read back strictly."""
+"""The floor is what two equal builds surely differ by, not how well that was measured."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pytest
 
-from stylepress.benchmarks.machine.record import record_machine
-from stylepress.benchmarks.report import Report, read_report
-from stylepress.benchmarks.report_files import write_json
-from stylepress.benchmarks.verdict.comparison import (
-    Comparison,
-    comparison_schema,
-    comparison_text,
-)
+from stylepress.benchmarks.part import json_text, write_text
 from stylepress.benchmarks.verdict.floor import (
     Floor,
-    FloorEntry,
+    SpoiledError,
     check_floor,
     entries_of,
-    floor_schema,
-    floor_text,
     read_floor,
+    selftest,
 )
-from stylepress.benchmarks.verdict.selftest import selftest
+from stylepress.benchmarks.verdict.session import PairPlan
+from stylepress.benchmarks.verdict.terms import rules_of
 from stylepress.errors import ArtifactError, RecipeError
 from stylepress.progress import Silent
-from tests.benchmarks.duels import ENVIRON, TINY, Heard, compared, options, run, told
+from tests.benchmarks.duels import TINY, Machine, options, run
 
 
-@pytest.fixture(scope="module")
-def same(style: Mapping[str, Path]) -> Comparison:
-    return compared(style)
+def floor(style: Mapping[str, Path], machine: Machine, plan: PairPlan = TINY) -> Floor:
+    asked = options(style, plan=plan)
+    return selftest(
+        [style["bundle"]], options=asked, progress=Silent(), watch=machine, ask=machine.ask
+    )
 
 
-def test_documents_obey_their_published_schema(same: Comparison, floor: Floor) -> None:
-    for schema, text in (
-        (comparison_schema(), comparison_text(same)),
-        (floor_schema(), floor_text(floor)),
-    ):
-        assert schema["$schema"].endswith("2020-12/schema")
-        assert schema["properties"]["schema_version"]["const"] == 1
-        obeys(json.loads(text), schema, schema["$defs"])
-        with pytest.raises(AssertionError, match="surprise"):
-            obeys({**json.loads(text), "surprise": 1}, schema, schema["$defs"])
+def entry(noise: float, pairs: int, shift: float = 0.0):  # type: ignore[no-untyped-def]
+    rng = np.random.default_rng(pairs)
+    runs = [
+        run(n, arm, [10 * float(np.exp(noise * rng.normal() + (shift if arm == "new" else 0)))])
+        for n in range(pairs)
+        for arm in ("base", "new")
+    ]
+    return next(one for one in entries_of(runs, "m", "onnxruntime") if one.metric == "p50_percent")
 
 
-def fits(value: Any, schema: Mapping[str, Any], parts: Mapping[str, Any]) -> bool:
-    try:
-        obeys(value, schema, parts)
-    except AssertionError:
-        return False
-    return True
+def test_chance_is_not_counted_as_a_difference_however_few_pairs_there_are() -> None:
+    floors = [entry(0.02, pairs).floor for pairs in (6, 20, 100)]
+    assert max(floors) < 0.005
+    spreads = [entry(0.02, pairs).spread for pairs in (20, 100)]
+    assert spreads == pytest.approx([0.028] * 2, rel=0.4)
 
 
-def obeys(value: Any, schema: Mapping[str, Any], parts: Mapping[str, Any]) -> None:
-    """Check a value against the part of JSON Schema that pydantic writes."""
-    if "$ref" in schema:
-        return obeys(value, parts[schema["$ref"].rpartition("/")[2]], parts)
-    if "anyOf" in schema:
-        assert any(fits(value, option, parts) for option in schema["anyOf"]), value
-        return None
-    if "const" in schema:
-        assert value == schema["const"]
-    if "enum" in schema:
-        assert value in schema["enum"]
-    kinds: Mapping[str, Any] = {
-        "object": dict, "array": list, "string": str, "integer": int, "number": (int, float),
-        "boolean": bool, "null": type(None),
-    }  # fmt: skip
-    if "type" in schema:
-        assert isinstance(value, kinds[schema["type"]]), f"{value!r} is no {schema['type']}"
-    if isinstance(value, dict):
-        named = schema.get("properties", {})
-        assert set(schema.get("required", ())) <= set(value)
-        for name, item in value.items():
-            extra = schema.get("additionalProperties", True)
-            assert name in named or extra is not False, name
-            known = named.get(name, extra if isinstance(extra, dict) else {})
-            obeys(item, known, parts)
-    if isinstance(value, list):
-        heads = schema.get("prefixItems", [])
-        for index, item in enumerate(value):
-            obeys(item, heads[index] if index < len(heads) else schema.get("items", {}), parts)
-    return None
+def test_what_two_builds_surely_differ_by_is_the_floor() -> None:
+    made = entry(0.002, 20, shift=0.03)
+    assert 0.025 < made.floor < 0.03
+    assert made.least_delta() == pytest.approx(2 * made.floor)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema_version": 2}', '{"document": []}'])
-def test_what_is_no_floor_is_refused_with_the_mend(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "some.json"
-    path.write_text(text, encoding="utf-8")
+def test_the_arms_are_a_bundle_and_another_folder_with_the_same_in_it(
+    style: Mapping[str, Path],
+) -> None:
+    folders: set[Path] = set()
+
+    def times(folder: Path, number: int) -> float:
+        folders.add(folder)
+        return 10 + 0.001 * number
+
+    made = floor(style, Machine(times=times))
+    assert len(folders) == 2
+    assert {one.backend for one in made.entries} == {"null", "onnxruntime"}
+    assert all(not one.samples_ns for one in made.runs if one.backend == "null")
+    assert "a limit below" in made.summary()
+
+
+def test_a_floor_is_read_back_and_holds_for_its_machine_only(
+    style: Mapping[str, Path], tmp_path: Path
+) -> None:
+    made = floor(style, Machine())
+    path = write_text(tmp_path / "floor.json", json_text(made))
+    assert read_floor(path) == made
+    other = made.machine.model_copy(update={"cpu": "another"})
+    with pytest.raises(RecipeError, match=r"cpu .*--selftest"):
+        check_floor(made, other, {"height": 64})
+    with pytest.raises(RecipeError, match="min_s"):
+        check_floor(made.model_copy(update={"min_s": 5.0}), made.machine, {"min_s": 1.0})
+    path.write_text("{}")
     with pytest.raises(ArtifactError, match="--selftest"):
         read_floor(path)
 
 
-def test_another_document_is_named_for_what_it_is(
-    same: Comparison, floor: Floor, report: Report, tmp_path: Path
-) -> None:
-    path = tmp_path / "some.json"
-    path.write_text(comparison_text(same), encoding="utf-8")
-    with pytest.raises(ArtifactError, match=r"is a comparison, not a floor\. .*--selftest"):
-        read_floor(path)
-    with pytest.raises(ArtifactError, match=r"is a comparison, not a report\. .*bench"):
-        read_report(path)
-    path.write_text(floor_text(floor), encoding="utf-8")
-    with pytest.raises(ArtifactError, match="is a floor, not a report"):
-        read_report(path)
-    write_json(report, path)
-    with pytest.raises(ArtifactError, match="is a report, not a floor"):
-        read_floor(path)
+def test_a_limit_below_twice_the_floor_is_refused(style: Mapping[str, Path]) -> None:
+    made = floor(style, Machine())
+    high = tuple(one.model_copy(update={"floor": 0.04}) for one in made.entries)
+    asked = options(style, floor=made.model_copy(update={"entries": high}))
+    with pytest.raises(RecipeError, match="--delta 8"):
+        rules_of({"onnxruntime": "onnxruntime"}, asked, made.machine)
 
 
-@pytest.fixture(scope="module")
-def floor(style: Mapping[str, Path]) -> Floor:
-    return selftest([style["bundle"]], options=options(style), progress=Silent(), ask=told)
-
-
-def test_the_self_test_measures_the_null_system_and_the_bundle(floor: Floor) -> None:
-    assert {(one.model, one.backend) for one in floor.entries} == {
-        ("harness", "null"), ("dots", "onnxruntime"),
-    }  # fmt: skip
-    assert floor.of("onnxruntime", "p50") == pytest.approx(0, abs=1e-6)
-    assert len(floor.runs) == 2 * 2 * TINY.pairs
-    kept = {run.backend: len(run.samples_ns) for run in floor.runs}
-    assert kept == {"null": 0, "onnxruntime": 5}
-    assert "| harness · null | latency p50 | 8 |" in floor.summary()
-
-
-def test_a_self_test_tells_how_long_it_takes_of_all_that_is_measured(
+def test_a_self_test_leaves_a_spoiled_backend_out_and_one_of_nothing_writes_no_floor(
     style: Mapping[str, Path],
 ) -> None:
-    heard, both = Heard(), [style["bundle"], style["student"]]
-    found = selftest(both, options=options(style), progress=heard, ask=told)
-    assert heard.said[0].startswith("3 backends x 8 pairs x 2 runs: about ")
-    assert "up to" not in heard.said[0]
-    assert len(found.runs) == 3 * 8 * 2
-
-
-def entry(ms: Sequence[float], model: str) -> FloorEntry:
-    """The floor of p50 of one model whose new arm took these milliseconds, its base one each."""
-    runs = [run(n, arm, [taken]) for n, new in enumerate(ms) for arm, taken in pair_of(new)]
-    spoiled = run(0, "new", [100], ["it was hot"])
-    found = entries_of([*runs, spoiled], model, "onnxruntime")
-    return next(one for one in found if one.metric == "p50")
-
-
-def pair_of(new: float) -> tuple[tuple[str, float], tuple[str, float]]:
-    return ("base", 1.0), ("new", new)
-
-
-def test_a_floor_is_what_arms_differ_by_or_what_cannot_be_told_and_the_worst_model_counts(
-    floor: Floor,
-) -> None:
-    apart = entry([1.03] * 6, "one")
-    wide = entry([0.9, 0.95, 0.99, 1.01, 1.05, 1.1], "two")
-    assert apart.floor == pytest.approx(0.03)
-    assert wide.floor == pytest.approx((wide.high - wide.low) / 2)
-    assert wide.floor > abs(wide.ratio - 1)
-    both = floor.model_copy(update={"entries": (apart, wide)})
-    assert both.of("onnxruntime", "p50") == max(apart.floor, wide.floor)
-    assert both.of("openvino", "p50") is None
-
-
-def test_a_measured_floor_is_used_and_a_foreign_one_refused(
-    style: Mapping[str, Path], floor: Floor
-) -> None:
-    found = compared(style, floor=floor)
-    assert found.settings is not None
-    assert found.settings.floor_source == "measured"
-    moved = floor.model_copy(update={"width": 999})
-    with pytest.raises(RecipeError, match=r"width \(999 then, 80 now\)"):
-        compared(style, floor=moved)
-    other = record_machine(ENVIRON).model_copy(update={"cpu": "another"})
-    with pytest.raises(RecipeError, match="cpu"):
-        check_floor(floor, other, {})
-
-
-def test_a_floor_of_longer_runs_does_not_hold_for_shorter_ones(
-    style: Mapping[str, Path], floor: Floor
-) -> None:
-    longer = floor.model_copy(update={"min_s": 5.0})
-    with pytest.raises(RecipeError, match=r"min_s \(5.0 then"):
-        compared(style, floor=longer)
-    machine = record_machine(ENVIRON)
-    check_floor(longer, machine, {"min_s": 5.0})
-    check_floor(longer, machine, {"min_s": 20.0})
-
-
-def test_a_limit_that_the_floor_swallows_is_refused_before_anything_runs(
-    style: Mapping[str, Path], floor: Floor
-) -> None:
-    loud = floor.model_copy(
-        update={"entries": tuple(x.model_copy(update={"floor": 0.04}) for x in floor.entries)}
-    )
-    with pytest.raises(RecipeError, match="--delta 8"):
-        compared(style, floor=loud)
+    made = floor(style, Machine(spoils=lambda backend, _: backend == "onnxruntime"))
+    assert {one.backend for one in made.entries} == {"null"}
+    assert "dots · onnxruntime" in {one.what for one in made.skipped}
+    with pytest.raises(SpoiledError, match="Nothing could be measured"):
+        floor(style, Machine(spoils=lambda backend, _: True))
+    with pytest.raises(RecipeError, match="`--pairs 6`"):
+        floor(style, Machine(), PairPlan(pairs=5))

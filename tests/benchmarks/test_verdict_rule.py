@@ -11,17 +11,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats  # type: ignore[import-untyped]
 
-from stylepress.benchmarks.verdict.comparison import LookName
-from stylepress.benchmarks.verdict.holm import holm, least_pairs
+from stylepress.benchmarks.check import Check, together
 from stylepress.benchmarks.verdict.order import orders
 from stylepress.benchmarks.verdict.percentile import least_samples, overlong, upper_percentile
-from stylepress.benchmarks.verdict.rule import Paired, Rule, judge, looks, together
-from stylepress.benchmarks.verdict.trial import (
+from stylepress.benchmarks.verdict.rule import (
     STUCK,
     UNCONFIRMED,
     Key,
+    LookName,
+    Paired,
+    Rule,
     check_power,
     decide,
+    holm,
+    judge,
+    least_pairs,
+    looks,
 )
 from stylepress.errors import RecipeError
 
@@ -145,7 +150,7 @@ def test_a_limit_that_judges_nothing_is_refused(delta: float, floor: float) -> N
         Rule(delta, floor)
 
 
-@pytest.mark.parametrize(("count", "seen"), [(6, [(6, 0.05)]), (10, [(10, 0.01), (20, 0.04)])])
+@pytest.mark.parametrize(("count", "seen"), [(5, [(5, 0.05)]), (10, [(10, 0.01), (20, 0.04)])])
 def test_the_looks_are_planned_before_anything_is_measured(
     count: int, seen: list[tuple[int, float]]
 ) -> None:
@@ -153,10 +158,30 @@ def test_the_looks_are_planned_before_anything_is_measured(
     assert [(look.pairs, look.alpha) for look in looks(count, extend=False)] == [(count, 0.05)]
 
 
-def test_a_plan_that_could_never_fail_is_refused() -> None:
+def test_a_plan_that_could_never_fail_at_its_first_look_is_refused() -> None:
     with pytest.raises(RecipeError, match="--pairs 8"):
-        check_power(6, 6, extend=False)
-    check_power(6, 10, extend=True)
+        check_power(6, 6)
+    check_power(6, 8)
+
+
+@given(st.integers(1, 40))
+def test_the_fewest_pairs_that_are_suggested_can_fail_at_their_first_look(figures: int) -> None:
+    least = least_pairs(figures, 0.05)
+    planned = looks(least, figures=figures)
+    slow = Paired((1.0,) * least, tuple(1.3 + 0.001 * n for n in range(least)), Rule())
+    found = judge({("engine", str(n)): slow for n in range(figures)}, planned[0].alpha)
+    assert {one.verdict for one in found.values()} == {"FAIL"}
+    assert sum(look.alpha for look in planned) == pytest.approx(0.05)
+
+
+def test_what_is_obvious_needs_no_second_time_and_stops_the_rest() -> None:
+    slow, calm = ("one", "p50"), ("two", "p50")
+    source = Subjects({"first": {slow: pairs(1.39, 0.02, 10), calm: pairs(1, 0.005, 10)}})
+    made = decide(source, [slow, calm], pairs=10)
+    assert source.asked == [("first", [slow])]
+    assert (made[slow].verdict, made[slow].note) == ("FAIL", "obvious")
+    whole = decide(source, [slow, calm], pairs=10, complete=True)
+    assert (whole[slow].verdict, whole[calm].verdict) == ("FAIL", "PASS")
 
 
 class Script:
@@ -201,7 +226,7 @@ def test_only_subjects_with_something_open_are_extended_and_a_pass_keeps_its_pai
     more = {loud: pairs(1, 0.001, 10, seed=1)}
     source = Subjects({"first": first, "extension": more})
     made = decide(source, [calm, loud, memory], pairs=10)
-    assert source.asked == [("first", [calm, loud, memory]), ("extension", [loud])]
+    assert source.asked == [("first", [calm]), ("first", [loud, memory]), ("extension", [loud])]
     assert {one.verdict for one in made.values()} == {"PASS"}
     assert [made[key].finding.pairs for key in (calm, loud, memory)] == [10, 20, 10]
     assert all(len(one.figure.base) == one.finding.pairs for one in made.values())
@@ -209,10 +234,10 @@ def test_only_subjects_with_something_open_are_extended_and_a_pass_keeps_its_pai
 
 def test_nothing_is_extended_once_something_failed() -> None:
     bad, loud = ("one", "p50"), ("two", "p50")
-    first = {bad: pairs(1.1, 0.005, 10), loud: pairs(1, 0.05, 10)}
-    source = Subjects({"first": first, "confirmation": {bad: pairs(1.1, 0.005, 10, seed=1)}})
+    first = {bad: pairs(1.08, 0.005, 10), loud: pairs(1, 0.05, 10)}
+    source = Subjects({"first": first, "confirmation": {bad: pairs(1.08, 0.005, 10, seed=1)}})
     made = decide(source, [bad, loud], pairs=10)
-    assert [part for part, _ in source.asked] == ["first", "confirmation"]
+    assert [part for part, _ in source.asked] == ["first", "first", "confirmation"]
     assert (made[bad].verdict, made[loud].verdict) == ("FAIL", "INCONCLUSIVE")
 
 
@@ -239,15 +264,15 @@ def test_the_pairs_that_might_decide_grow_with_the_square_of_what_is_missing() -
 
 def test_a_failure_is_measured_again_alone() -> None:
     good, bad = ("one", "p50"), ("two", "p50")
-    first = {good: pairs(1, 0.005, 10), bad: pairs(1.1, 0.005, 10)}
-    source = Subjects({"first": first, "confirmation": {bad: pairs(1.1, 0.005, 10, seed=1)}})
+    first = {good: pairs(1, 0.005, 10), bad: pairs(1.08, 0.005, 10)}
+    source = Subjects({"first": first, "confirmation": {bad: pairs(1.08, 0.005, 10, seed=1)}})
     made = decide(source, [good, bad], pairs=10)
-    assert source.asked[1:] == [("confirmation", [bad])]
+    assert source.asked[2:] == [("confirmation", [bad])]
     assert (made[good].verdict, made[bad].verdict) == ("PASS", "FAIL")
 
 
 def test_without_confirmation_a_failure_counts_at_once() -> None:
-    script = Script(first=pairs(1.1, 0.005, 10))
+    script = Script(first=pairs(1.08, 0.005, 10))
     assert decide(script, [KEY], pairs=10, confirm=False)[KEY].verdict == "FAIL"
     assert script.asked == [("first", 10)]
 
@@ -261,9 +286,9 @@ def test_a_worse_figure_within_the_floor_stays_open_however_large_the_estimate()
     assert found.verdict == "INCONCLUSIVE"
 
 
-@pytest.mark.parametrize(("again", "verdict"), [(1.1, "FAIL"), (1.0, "INCONCLUSIVE")])
+@pytest.mark.parametrize(("again", "verdict"), [(1.08, "FAIL"), (1.0, "INCONCLUSIVE")])
 def test_a_failure_must_be_found_twice(again: float, verdict: str) -> None:
-    script = Script(first=pairs(1.1, 0.005, 10), confirmation=pairs(again, 0.005, 10, seed=1))
+    script = Script(first=pairs(1.08, 0.005, 10), confirmation=pairs(again, 0.005, 10, seed=1))
     made = decide(script, [KEY], pairs=10)[KEY]
     assert made.verdict == verdict
     assert script.asked == [("first", 10), ("confirmation", 10)]
@@ -283,7 +308,7 @@ class Broken(Subjects):
 
 def test_a_failure_that_cannot_be_measured_again_stays_open_beside_one_that_can() -> None:
     lost, found = ("one", "p50"), ("two", "p50")
-    first = dict.fromkeys((lost, found), pairs(1.1, 0.005, 10))
+    first = dict.fromkeys((lost, found), pairs(1.08, 0.005, 10))
     made = decide(Broken("confirmation", [lost], first), [lost, found], pairs=10)
     assert (made[lost].verdict, made[lost].note) == ("INCONCLUSIVE", UNCONFIRMED)
     assert (made[found].verdict, made[found].note) == ("FAIL", "failed twice")
@@ -315,5 +340,6 @@ def test_what_cannot_be_measured_is_left_out() -> None:
         ([], "INCONCLUSIVE"),
     ],
 )
-def test_one_failure_fails_all_and_nothing_proves_nothing(verdicts: list, whole: str) -> None:  # type: ignore[type-arg]
-    assert together(verdicts) == whole
+def test_the_worst_verdict_is_that_of_all(verdicts: list[str], whole: str) -> None:
+    every = [Check.model_validate({"subject": "a", "metric": "b", "verdict": v}) for v in verdicts]
+    assert together(every) == whole

@@ -1,1 +1,0 @@
-"""What compression changed in the pictures: paired, as a distribution, and in motion."""

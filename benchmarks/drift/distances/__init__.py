@@ -1,1 +1,0 @@
-"""Distances between two sets of pictures, or of the features of them."""

@@ -1,0 +1,171 @@
+"""Where the ruler opens bundles and runs them: the only file of comparisons that meets a runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stylepress.benchmarks.check import Check
+from stylepress.benchmarks.gate import figure
+from stylepress.benchmarks.part import Skipped
+from stylepress.benchmarks.timing.systems import NULL, opened
+from stylepress.errors import ArtifactError, BackendError, RecipeError
+from stylepress.runtime.backends import BACKENDS, EngineOptions, missing
+from stylepress.runtime.bundle import Bundle, read_bundle
+
+Pixels = NDArray[np.uint8]
+Run = Callable[[Pixels], Pixels]
+"""A model: (1, H, W, 3) uint8 to the same shape."""
+
+
+@contextmanager
+def running(bundle: Bundle, backend: str, options: EngineOptions) -> Iterator[Run]:
+    """Open a bundle in a backend, and yield how a frame is drawn.
+
+    Raises:
+        BackendError, FrameError: it cannot be opened there, or not at that size.
+    """
+    with opened(bundle, backend, options) as model:
+        yield model
+
+
+def common_backends(
+    bundles: Sequence[Bundle], wanted: Sequence[str] | None, options: EngineOptions
+) -> tuple[tuple[str, ...], tuple[Skipped, ...]]:
+    """Return the backends in which all bundles can be opened, and why not in the others.
+
+    Raises:
+        BackendError: there is none.
+    """
+    absent = missing()
+    names = wanted or tuple(name for name in BACKENDS if name != NULL)
+    why = {name: absent.get(name) or _refusal(bundles, name, options) for name in names}
+    able = tuple(name for name in names if not why[name])
+    skipped = tuple(Skipped(what=name, why=reason) for name, reason in why.items() if reason)
+    if not able:
+        raise BackendError(
+            f"Both bundles run in no backend here: {'; '.join(one.why for one in skipped)} "
+            f"See `stylepress doctor`."
+        )
+    return able, skipped
+
+
+def _refusal(bundles: Sequence[Bundle], backend: str, options: EngineOptions) -> str:
+    try:
+        for bundle in bundles:
+            with running(bundle, backend, options):
+                pass
+    except BackendError as error:
+        return str(error)
+    return ""
+
+
+def golden_check(bundle: Bundle, backend: str, *, threads: int | None, subject: str) -> Check:
+    """Run a bundle's own golden pairs, and FAIL where `run` would refuse it.
+
+    None of the pairs may lie beyond the tolerance in the manifest; a bundle that brings none is not
+    judged, nor is the backend that only copies frames.
+    """
+    note, worst = "it brings no golden pictures", None
+    if backend == NULL:
+        note = "copies of frames are not what a network draws"
+    else:
+        with opened(bundle, backend, EngineOptions(threads=threads)) as model:
+            gaps = [
+                _gap(result, pair.results[port])
+                for pair in bundle.golden()
+                for port, result in model.engine.run(pair.feeds).items()
+                if port in pair.results
+            ]
+        worst = max(gaps, default=None)
+    limit = bundle.tolerance
+    if worst is None:
+        return figure("golden_levels", subject, note=note)
+    return figure(
+        "golden_levels",
+        subject,
+        kind="pictures",
+        new=worst,
+        limit=limit,
+        verdict="PASS" if worst <= limit else "FAIL",
+        note="" if worst <= limit else "`stylepress run` would refuse it; build it again",
+    )
+
+
+def golden_gap(bundle: Bundle, run: Run) -> float | None:
+    """Return how far what ``run`` draws of bare pictures is from a bundle's golden ones, levels.
+
+    None where it brings none.
+    """
+    gaps = [_gap(run(before), after) for _, before, after in golden_pictures(bundle, bare=True)]
+    return max(gaps, default=None)
+
+
+def _gap(one: NDArray[Any], two: NDArray[Any]) -> float:
+    return float(np.abs(one.astype(np.float64) - two.astype(np.float64)).max())
+
+
+def golden_pictures(bundle: Bundle, *, bare: bool = False) -> Iterator[tuple[str, Pixels, Pixels]]:
+    """Yield the pairs of a bundle's self-test: name, picture in, picture out, (1, H, W, 3) uint8.
+
+    Only those that set nothing else, as a strength, where they shall be ``bare``.
+
+    Raises:
+        ArtifactError: a pair lacks a port, or its main graph maps no picture to a picture.
+    """
+    graph = bundle.graph()
+    if graph.picture is None or graph.picture_out is None:
+        raise ArtifactError(
+            f"The main graph of {bundle.artifact.folder} maps no picture to a picture, so there is "
+            f"nothing to compare. Name the bundle of a frame graph."
+        )
+    for pair in bundle.golden():
+        if bare and len(pair.feeds) > 1:
+            continue
+        yield pair.name, pair.feeds[graph.picture.name], pair.results[graph.picture_out.name]
+
+
+def weights_bytes(bundle: Bundle) -> int:
+    """Return the size of all its graphs: what it weighs without the pictures that it brings."""
+    return sum(bundle.onnx_path(name).stat().st_size for name in bundle.artifact.graphs)
+
+
+def bundle_pairs(base: Path, new: Path) -> dict[str, tuple[Bundle, Bundle]]:
+    """Load two bundles, or all that two folders hold below the same names.
+
+    The name of two single bundles is empty; else it is the way to the bundle within its folder.
+
+    Raises:
+        RecipeError: the folders hold no bundle of one name, or one holds some that the other lacks.
+        ArtifactError: a bundle cannot be loaded.
+    """
+    if (base / "manifest.json").is_file() or (new / "manifest.json").is_file():
+        return {"": (read_bundle(base), read_bundle(new))}
+    old, made = (_bundles(folder) for folder in (base, new))
+    if not old and not made:
+        raise ArtifactError(
+            f"{base} and {new} hold no bundle. Make one with `stylepress build`, and name its "
+            f"folder, or one of folders of bundles."
+        )
+    alone = sorted(set(old) ^ set(made))
+    if alone:
+        raise RecipeError(
+            f"Only one of {base} and {new} holds {', '.join(alone)}. "
+            f"Give two folders with the same bundles, or two bundles."
+        )
+    return {name: (read_bundle(old[name]), read_bundle(made[name])) for name in old}
+
+
+def _bundles(folder: Path) -> dict[str, Path]:
+    found = (path.parent for path in sorted(folder.rglob("manifest.json")))
+    names = {path.relative_to(folder).as_posix(): path for path in found if _is_bundle(path)}
+    return {name.removesuffix("/bundle"): path for name, path in names.items()}
+
+
+def _is_bundle(folder: Path) -> bool:
+    return any(folder.glob("*.onnx"))

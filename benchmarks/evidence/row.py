@@ -1,0 +1,265 @@
+"""One measured figure, tables of them, and how they rest in CSV files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from stylepress import __version__
+from stylepress.benchmarks.machine.record import Machine, commit
+from stylepress.errors import ArtifactError, InputError
+from stylepress.replace import replacing_file
+
+DIGITS = 5
+"""Significant digits that are kept: more than any of these figures has."""
+LIMIT_BYTES = 4 << 20
+RESULTS = "benchmarks/results"
+APART = (RESULTS, "*.md")
+"""The tables themselves, and the documents they are written into, do not count as changes."""
+PACKAGES = ("onnxruntime", "openvino", "torch")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One figure of one subject.
+
+    ``subject`` is a model ("student strokes", "teacher"), ``engine`` what runs it, ``size`` the
+    frame as WxH. ``low`` and ``high`` bound ``value`` with 95 % confidence. ``digest`` is the
+    artifact's, ``note`` what a reader should know. ``promise`` is what README promises, and
+    ``verdict`` whether it is kept.
+    """
+
+    subject: str
+    engine: str
+    precision: str
+    size: str
+    figure: str
+    value: float
+    unit: str
+    low: float | None = None
+    high: float | None = None
+    digest: str = ""
+    promise: str = ""
+    verdict: str = ""
+    note: str = ""
+
+    @property
+    def key(self) -> tuple[str, str, str, str, str]:
+        """What no other row of its table has."""
+        return self.subject, self.engine, self.precision, self.size, self.figure
+
+    @property
+    def shown(self) -> str:
+        """The value with its unit, as tables write it."""
+        return written(self.value, self.unit)
+
+    def line(self) -> str:
+        """Return what it is of, value, promise, verdict, on one line."""
+        subject = " ".join(part for part in self.key if part and part != SHIPS)
+        note = f"  ({self.note})" if self.note else ""
+        return f"{subject:<58} {self.shown:>11}  {self.promise:<12} {self.verdict}{note}".rstrip()
+
+    def record(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {**asdict(self), "value": self.value if math.isfinite(self.value) else None}
+
+
+SHIPS = "what ships"
+
+
+def promised(
+    figure: str,
+    value: float,
+    unit: str,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    note: str = "",
+    digest: str = "",
+) -> Row:
+    """Return a figure that README promises: ``least`` or ``most`` so much, equal is kept.
+
+    A value that is no number is short of it.
+
+    >>> promised("speed", 98.76, "x", least=80).verdict, promised("size", 2, "MB", most=1).promise
+    ('ok', '≤ 1.00 MB')
+    """
+    sign, bar = ("≤", most) if least is None else ("≥", least)
+    assert bar is not None
+    kept = math.isfinite(value) and (value >= bar if least is not None else value <= bar)
+    return Row(
+        *(SHIPS, "", "", "", figure, value, unit),
+        digest=digest,
+        promise=f"{sign} {written(bar, unit)}",
+        verdict="ok" if kept else "short",
+        note=note,
+    )
+
+
+def written(value: float, unit: str) -> str:
+    """Write a value as tables do: three significant digits, "of" as a fraction.
+
+    >>> written(98.76, "x"), written(1.0449, "x"), written(0.0371, "of"), written(25, "fps")
+    ('98.8x', '1.04x', '1/27.0', '25.0 fps')
+    """
+    if not math.isfinite(value):
+        return "none"
+    if unit == "of":
+        return f"1/{1 / value:.1f}" if value else "0"
+    size = abs(value)
+    text = f"{value:.{0 if size >= 100 else 1 if size >= 10 else 2}f}"
+    return f"{text}{unit}" if unit == "x" else f"{text} {unit}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where and when a table was measured. ``commit`` ends in ``+`` when files were changed."""
+
+    measured: str
+    stylepress: str
+    commit: str
+    cpu: str
+    cores: str
+    python: str
+    packages: str
+
+    @classmethod
+    def of(cls, machine: Machine, checkout: Path, *, day: str) -> Provenance:
+        """Describe this machine and the checkout that is measured; ``day`` is today, ISO 8601."""
+        flags = " ".join(flag for flag in machine.flags or () if "vnni" in flag or "amx" in flag)
+        cores = f"{machine.cores} core{'' if machine.cores == 1 else 's'}"
+        known = [(name, machine.packages.get(name)) for name in PACKAGES]
+        return cls(
+            measured=day,
+            stylepress=__version__,
+            commit=commit(checkout, apart=APART),
+            cpu=machine.cpu or machine.architecture,
+            cores=f"{cores} ({flags})" if flags else cores,
+            python=machine.python,
+            packages=", ".join(f"{name} {version}" for name, version in known if version),
+        )
+
+    def line(self) -> str:
+        """Tell it in the line that stands below a table."""
+        commit = f", commit {self.commit}" if self.commit else ""
+        return (
+            f"Measured by `make results` on {self.measured}{commit}: {self.cpu}, {self.cores}, "
+            f"Python {self.python}, {self.packages}."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows in the order they were measured, each of another key, and where that was.
+
+    Raises:
+        InputError: two rows have one key.
+    """
+
+    name: str
+    rows: tuple[Row, ...]
+    made: Provenance
+
+    def __post_init__(self) -> None:
+        keys = [row.key for row in self.rows]
+        twice = next((key for key in keys if keys.count(key) > 1), None)
+        if twice:
+            raise InputError(f"Two results are named {twice}. Name each differently.")
+
+    def find(self, figure: str, **wanted: str) -> Row:
+        """Return the only row of a figure whose named columns are as wanted.
+
+        Raises:
+            InputError: there is none, or more than one.
+        """
+        found = list(self.like(figure, **wanted))
+        if len(found) != 1:
+            raise InputError(
+                f"{len(found)} rows of {self.name}.csv are {figure!r} with {wanted}, not one. "
+                f"Measure the table again with `make results`."
+            )
+        return found[0]
+
+    def like(self, figure: str, **wanted: str) -> Iterator[Row]:
+        """Yield the rows of a figure whose named columns are as wanted."""
+        for row in self.rows:
+            if row.figure == figure and all(getattr(row, k) == v for k, v in wanted.items()):
+                yield row
+
+
+COLUMNS = [field.name for field in fields(Row)]
+ORIGIN = [field.name for field in fields(Provenance)]
+
+
+def write_table(table: Table, folder: Path) -> Path:
+    """Write ``NAME.csv`` below a folder; return the file.
+
+    Raises:
+        OutputError: the folder cannot be written to.
+    """
+    text = io.StringIO()
+    sheet = csv.DictWriter(text, [*COLUMNS, *ORIGIN], lineterminator="\n")
+    sheet.writeheader()
+    for row in table.rows:
+        values = {name: _cell(value) for name, value in asdict(row).items()}
+        sheet.writerow(values | asdict(table.made))
+    path = folder / f"{table.name}.csv"
+    with replacing_file(path) as beside:
+        beside.write_text(text.getvalue(), encoding="utf-8")
+    return path
+
+
+def read_table(path: Path) -> Table:
+    """Read one table.
+
+    Raises:
+        ArtifactError: missing, too large, or not such a table.
+    """
+    try:
+        if path.stat().st_size > LIMIT_BYTES:
+            raise ValueError(f"larger than {LIMIT_BYTES >> 20} MiB")
+        lines = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")), strict=True))
+        origins = {Provenance(**{name: line[name] for name in ORIGIN}) for line in lines}
+        if len(origins) != 1:
+            raise ValueError("it has no rows, or rows of different times or places")
+        return Table(path.stem, tuple(map(_row, lines)), origins.pop())
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+        raise ArtifactError(
+            f"{path} cannot be read as a table of results ({type(error).__name__}: {error}). "
+            f"Measure it with `make results`."
+        ) from error
+
+
+def read_tables(folder: Path) -> dict[str, Table]:
+    """Read all tables of a folder, by their names."""
+    return {path.stem: read_table(path) for path in sorted(folder.glob("*.csv"))}
+
+
+def _row(line: Mapping[str, str]) -> Row:
+    known: dict[str, Any] = {name: line[name] for name in COLUMNS}
+    ends = {name: float(known[name]) if known[name] else None for name in ("low", "high")}
+    return Row(**known | ends | {"value": float(known["value"])})
+
+
+def _cell(value: object) -> str:
+    """Write a cell; a number with the digits that mean something.
+
+    >>> _cell(None), _cell(12.3456789), _cell("a"), _cell(1234567.0)
+    ('', '12.346', 'a', '1234567')
+    """
+    if not isinstance(value, float | int):
+        return "" if value is None else str(value)
+    if not math.isfinite(value):
+        return str(value)
+    return f"{value:.0f}" if abs(value) >= 10**DIGITS else f"{value:.{DIGITS}g}"
+
+
+def mean(values: Iterable[float]) -> float:
+    """Return the mean of values; no number of none."""
+    every = list(values)
+    return sum(every) / len(every) if every else math.nan

@@ -1,0 +1,162 @@
+"""What psutil tells of a machine: processors, memory, heat, and a process with all it started."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import psutil
+
+GIBIBYTE = 1 << 30
+Error = psutil.Error
+"""What is raised of a process that is gone, or is another user's."""
+
+
+def system_facts() -> Mapping[str, Callable[[], Any]]:
+    """Return what reads each fact, by the names of the machine record.
+
+    A reader raises OSError or LookupError where its fact is not told.
+    """
+    memory = psutil.virtual_memory
+    return {
+        "threads_per_core": _threads_per_core,
+        "clocks_mhz": _clocks_mhz,
+        "memory_gib": lambda: round(memory().total / GIBIBYTE, 1),
+        "memory_free_gib": lambda: round(memory().available / GIBIBYTE, 1),
+        "load_average": lambda: round(psutil.getloadavg()[0], 2),
+        "uptime_s": lambda: round(time.time() - psutil.boot_time()),
+        "temperatures_c": temperatures_c,
+        "fans": _fans,
+    }
+
+
+def temperatures_c() -> dict[str, float]:
+    """Return every temperature, by chip and label.
+
+    Raises:
+        LookupError: none can be read.
+    """
+    found: dict[str, float] = {}
+    for chip, readings in getattr(psutil, "sensors_temperatures", dict)().items():
+        for number, one in enumerate(readings):
+            name = one.label or (chip if len(readings) == 1 else f"{chip} {number + 1}")
+            found[name if name not in found else f"{chip} {name}"] = round(one.current, 1)
+    if not found:
+        raise LookupError("this system tells no temperature")
+    return found
+
+
+def _fans() -> dict[str, float]:
+    fans: dict[str, Any] = getattr(psutil, "sensors_fans", dict)()
+    found = {
+        f"{chip} {fan.label}".strip(): float(fan.current)
+        for chip, own in fans.items()
+        for fan in own
+    }
+    if not found:
+        raise LookupError("this system tells the speed of no fan")
+    return found
+
+
+def _threads_per_core() -> int:
+    logical, cores = psutil.cpu_count(), psutil.cpu_count(logical=False)
+    if not logical or not cores:
+        raise LookupError("this system does not tell its cores")
+    return round(logical / cores)
+
+
+def _clocks_mhz() -> tuple[tuple[float, float], ...]:
+    """Return the least and most clocks that are allowed, one pair for each kind of core."""
+    ranges = {(one.min, one.max) for one in psutil.cpu_freq(percpu=True) if one.max}
+    if not ranges:
+        raise LookupError("this system does not tell the clocks that its processors may have")
+    return tuple(sorted(ranges))
+
+
+def processor_probe() -> Mapping[str, float]:
+    """Return ``cpu.busy_s`` and ``cpu.steal_s``: since boot, over the processors we may run on.
+
+    Busy is user, nice, system and interrupts; stolen is what the host gave to others.
+    """
+    every = psutil.cpu_times(percpu=True)
+    if hasattr(os, "sched_getaffinity"):
+        every = [one for number, one in enumerate(every) if number in os.sched_getaffinity(0)]
+    names = ("user", "nice", "system", "irq", "softirq")
+    return {
+        "cpu.busy_s": sum(getattr(one, name, 0.0) for one in every for name in names),
+        "cpu.steal_s": sum(getattr(one, "steal", 0.0) for one in every),
+        "cpu.count": float(len(every)),
+    }
+
+
+def memory_probe() -> Mapping[str, float]:
+    """Return ``memory.available_bytes``, and ``swap.in_bytes`` since boot."""
+    return {
+        "memory.available_bytes": float(psutil.virtual_memory().available),
+        "swap.in_bytes": float(psutil.swap_memory().sin),
+    }
+
+
+def clock_probe() -> Mapping[str, float]:
+    """Return ``clock.cpu_mhz``, the mean of all processors."""
+    now = psutil.cpu_freq()
+    if now is None or not now.current:
+        raise LookupError("this system does not tell the clocks of its processors")
+    return {"clock.cpu_mhz": now.current}
+
+
+def temperature_probe() -> Mapping[str, float]:
+    """Return ``temperature.NAME_c`` of every sensor."""
+    return {f"temperature.{name}_c": value for name, value in temperatures_c().items()}
+
+
+class ProcessTree:
+    """Follow a process and its children, those of which died included in the processor time.
+
+    A process that was seen once is not looked at again when it is none of ours, so a look costs
+    one listing of processes and a read for each of ours. ``apart`` is the observer itself: the
+    processor it uses is ours, its memory is not.
+    """
+
+    def __init__(self, pid: int, *, apart: int = -1) -> None:
+        self.pid, self.apart = pid, apart
+        self._known: dict[int, psutil.Process | None] = {pid: psutil.Process(pid)}
+
+    def members(self) -> list[int]:
+        """Return the processes that are alive, the first one first."""
+        alive = psutil.pids()
+        self._known = {pid: self._known[pid] for pid in alive if pid in self._known}
+        for pid in alive:  # rising, but numbers begin anew: a child may come before its parent
+            self._learn(pid)
+        ours = [pid for pid, process in self._known.items() if process is not None]
+        return sorted(ours, key=lambda pid: pid != self.pid)
+
+    def read(self) -> Mapping[str, float]:
+        """Return ``cpu.own_s``, ``memory.tree_bytes`` and ``memory.main_bytes``, now.
+
+        Memory is the sum of what is resident: pages that processes share count once for each.
+        """
+        seconds = tree = main = 0.0
+        for pid in self.members():
+            process = self._known[pid]
+            with suppress(psutil.Error):
+                assert process is not None
+                seconds += sum(process.cpu_times()[:4])  # of it and of its children that ended
+                resident = process.memory_info().rss
+                tree += 0 if pid == self.apart else resident
+                main += resident if pid == self.pid else 0
+        return {"cpu.own_s": seconds, "memory.tree_bytes": tree, "memory.main_bytes": main}
+
+    def _learn(self, pid: int) -> bool:
+        """Say whether a process is one of ours, asking each but once."""
+        if pid not in self._known:
+            self._known[pid] = None
+            with suppress(psutil.Error):
+                process = psutil.Process(pid)
+                above = process.ppid()
+                if above and self._learn(above):
+                    self._known[pid] = process
+        return self._known[pid] is not None

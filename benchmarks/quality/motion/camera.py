@@ -1,0 +1,142 @@
+"""A camera of exactly known motion over a still photo, and the warping error along that motion.
+
+A matrix (2, 3) maps a place in the frame to a place on the still, in pixels, where the centre of
+pixel (i, j) lies at (i + 0.5, j + 0.5). The motion from frame t to frame u is then exactly
+``inverse(A_u) A_t``, with no occlusion: an oracle for the consistency of stylized video.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from stylepress.benchmarks.quality.motion.course import inside, pair_error
+from stylepress.benchmarks.quality.motion.flow import Flow
+from stylepress.errors import FrameError
+from stylepress.picture import read_picture
+
+Matrix = NDArray[np.float64]
+Frame = NDArray[np.uint8]
+
+ZOOM = 0.12
+ROLL = math.radians(3)
+ROOM = 1.35
+PAN = 0.15
+ABOVE = 0.3
+"""Where the camera stands in the room that a tall photo leaves: what matters is above the middle."""
+
+
+def camera(photo: Path, size: tuple[int, int], count: int) -> tuple[Image.Image, Matrix]:
+    """Enlarge a photo smoothly until the camera finds room on it; return it and (count, 2, 3).
+
+    The still is never sampled coarser than its own pixels, so nothing aliases. Frame ``count``
+    would be frame 0 again.
+    """
+    still = Image.fromarray(read_picture(photo).pixels)
+    height, width = size
+    enlarge = max(ROOM * width / still.width, ROOM * height / still.height)
+    still = still.resize(
+        (math.ceil(still.width * enlarge), math.ceil(still.height * enlarge)),
+        Image.Resampling.LANCZOS,
+    )
+    turn = 2 * np.pi * np.arange(count) / count
+    scale = 1 - ZOOM * (1 - np.cos(turn)) / 2
+    roll = ROLL * np.sin(turn)
+    cos, sin = scale * np.cos(roll), scale * np.sin(roll)
+    reach_x = (np.abs(cos) * width + np.abs(sin) * height).max() / 2
+    reach_y = (np.abs(sin) * width + np.abs(cos) * height).max() / 2
+    pan_x = min(PAN * width, still.width / 2 - reach_x - 1)
+    pan_y = min(PAN * height, still.height / 2 - reach_y - 1)
+    x = still.width / 2 + pan_x * np.sin(turn)
+    top = reach_y + pan_y + 1
+    y = top + ABOVE * (still.height - 2 * top) + pan_y * np.cos(turn)
+    across, down = width / 2, height / 2
+    rows = np.stack(
+        [
+            np.stack([cos, -sin, x - cos * across + sin * down], axis=-1),
+            np.stack([sin, cos, y - sin * across - cos * down], axis=-1),
+        ],
+        axis=1,
+    )
+    return still, rows
+
+
+def render(still: Image.Image, matrices: Matrix, size: tuple[int, int]) -> Iterator[Frame]:
+    """Yield the (H, W, 3) uint8 frame that each (2, 3) matrix sees, bilinear."""
+    height, width = size
+
+    def one(matrix: Matrix) -> Frame:
+        return np.asarray(_warped(still, matrix, (width, height)))
+
+    workers = min(4, os.cpu_count() or 1)
+    with ThreadPoolExecutor(workers) as pool:
+        waiting = iter(matrices)
+        ahead = [pool.submit(one, matrix) for matrix in islice(waiting, 2 * workers)]
+        while ahead:
+            yield ahead.pop(0).result()
+            ahead += [pool.submit(one, matrix) for matrix in islice(waiting, 1)]
+
+
+def warp_error(
+    frames: Iterable[Frame],
+    affines: Matrix,
+    *,
+    cuts: Collection[int] = (),
+    every: int = 1,
+) -> float:
+    """E_warp: mean squared difference of each frame and its predecessor carried along the motion.
+
+    ``frames`` are T (H, W, 3) uint8, ``affines`` (T, 2, 3); only pixels that both frames show
+    count, no pair across a cut, every n-th pair. In squared units of the range [0, 1], mean over
+    pairs; a sharp still picture has a small floor from interpolation.
+
+    Raises:
+        FrameError: no pair of frames was left to compare.
+    """
+    errors = []
+    before: Frame | None = None
+    for number, frame in enumerate(frames):
+        if before is not None and number not in cuts and number % every == 0:
+            errors.append(_pair_error(before, frame, motion(affines[number], affines[number - 1])))
+        before = frame
+    if not errors:
+        raise FrameError(
+            "A warping error needs at least two frames of one scene. Give a longer clip."
+        )
+    return float(np.mean(errors))
+
+
+def motion(start: Matrix, end: Matrix) -> Matrix:
+    """Where a place in the frame of ``start`` lies in the frame of ``end``: (2, 3)."""
+    bottom = np.array([[0.0, 0.0, 1.0]])
+    there: Matrix = np.linalg.solve(np.vstack([end, bottom]), np.vstack([start, bottom]))
+    return there[:2]
+
+
+def flow(back: Matrix, size: tuple[int, int]) -> Flow:
+    """Return a motion as the way of each pixel in frames of (height, width): (H, W, 2) x, y."""
+    y, x = np.indices(size) + 0.5
+    there = np.stack([x, y, np.ones_like(x)], axis=-1) @ back.T
+    way: Flow = (there - np.stack([x, y], axis=-1)).astype(np.float32)
+    return way
+
+
+def _pair_error(before: Frame, frame: Frame, back: Matrix) -> float:
+    """Mean squared difference where ``before``, carried along ``back``, covers ``frame``."""
+    way = flow(back, frame.shape[:2])
+    seen = inside(way)
+    return pair_error(before, frame, way, seen) if seen.any() else 0.0
+
+
+def _warped(image: Image.Image, matrix: Matrix, size: tuple[int, int]) -> Image.Image:
+    return image.transform(
+        size, Image.Transform.AFFINE, tuple(matrix.ravel()), Image.Resampling.BILINEAR
+    )

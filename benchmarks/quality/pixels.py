@@ -1,0 +1,313 @@
+"""Quality numbers of one picture: PSNR, SSIM, style and content distance, grid artefact.
+
+Pictures are (H, W, 3) float arrays, RGB in [0, 1]. Nothing here needs pretrained weights, and
+nothing is random: the same pictures give the same numbers on every machine.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+from scipy import ndimage  # type: ignore[import-untyped]
+
+from stylepress.errors import FrameError
+
+Picture = NDArray[np.floating[Any]]
+Plane = NDArray[np.float64]
+
+PATCH = 7
+LEVELS = 5
+PROJECTIONS = 256
+"""64, as in training, leave 4 % of chance in the ratio of two distances; 256 leave 1.3 %."""
+PATCHES = 8192
+WINDOW = 31
+LUMA = (0.299, 0.587, 0.114)
+TILE = 64
+VISIBLE = 0.5 / 255
+SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+"""Exponents of the five scales of MS-SSIM."""
+
+
+def scaled(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return uint8 pixels as float32 in [0, 1]."""
+    picture: NDArray[np.float32] = pixels.astype(np.float32)
+    picture /= 255
+    return picture
+
+
+def psnr_db(one: Picture, two: Picture) -> float:
+    """Peak signal-to-noise ratio, 10 log10(1 / mean squared difference); infinite when equal."""
+    _same_shape(one, two)
+    error = float(np.mean(np.square(np.asarray(one, np.float64) - two)))
+    return math.inf if error == 0 else -10 * math.log10(error)
+
+
+def ssim(one: Picture, two: Picture) -> float:
+    """Structural similarity (Wang et al. 2004, eq. 13), mean over channels and window positions.
+
+    Gaussian 11x11 window of deviation 1.5, K1 = 0.01, K2 = 0.03, range 1; only windows that lie
+    whole in the picture count. 1 when equal.
+    """
+    _same_shape(one, two)
+    if min(one.shape[:2]) < 11:
+        raise FrameError(
+            f"SSIM needs at least 11x11 pixels, the picture is {one.shape[1]}x{one.shape[0]}. "
+            f"Measure larger pictures."
+        )
+    light, structure = _similarities(np.asarray(one, np.float64), np.asarray(two, np.float64))
+    return float(np.mean(light * structure))
+
+
+def structures(one: Picture, two: Picture) -> tuple[float, float]:
+    """Return SSIM and multi-scale SSIM together, at the cost of the latter; 1 when equal.
+
+    MS-SSIM (Wang, Simoncelli & Bovik 2003, eq. 7): five scales, each the 2x2 mean of the one
+    before, with the paper's exponents; a scale whose mean structure is below zero makes it 0.
+
+    Raises:
+        FrameError: pictures of two sizes, or a side below 176.
+    """
+    _same_shape(one, two)
+    least = 11 << (len(SCALES) - 1)
+    if min(one.shape[:2]) < least:
+        raise FrameError(
+            f"MS-SSIM needs at least {least}x{least} pixels, the picture is "
+            f"{one.shape[1]}x{one.shape[0]}. Measure larger pictures."
+        )
+    x, y = np.asarray(one, np.float64), np.asarray(two, np.float64)
+    single, product = 0.0, 1.0
+    for number, exponent in enumerate(SCALES):
+        if number:
+            x, y = halved(x), halved(y)
+        light, structure = _similarities(x, y)
+        whole = float(np.mean(light * structure))
+        single = single if number else whole
+        level = whole if number == len(SCALES) - 1 else float(np.mean(structure))
+        product *= max(level, 0.0) ** exponent
+    return single, product
+
+
+def _similarities(x: Plane, y: Plane) -> tuple[Plane, Plane]:
+    """Luminance and structure terms of every window that lies whole in the pictures."""
+    mean_x, mean_y = _gaussian(x), _gaussian(y)
+    squares, product = mean_x**2 + mean_y**2, mean_x * mean_y
+    spread = _gaussian(x * x + y * y) - squares
+    both = _gaussian(x * y) - product
+    c1, c2 = 0.01**2, 0.03**2
+    light = (2 * product + c1) / (squares + c1)
+    structure = (2 * both + c2) / (spread + c2)
+    return light[5:-5, 5:-5], structure[5:-5, 5:-5]
+
+
+def colourfulness(pixels: NDArray[np.uint8]) -> float:
+    """Return the mean distance of the largest and the smallest channel, in levels: 0 for grey."""
+    return float(np.ptp(pixels, axis=-1).mean())
+
+
+def style_distance(output: Picture, style: Picture, *, seed: int = 0) -> float:
+    """How far the patches of ``output`` are from those of ``style``, in units of the range.
+
+    Multi-scale patch sliced-Wasserstein distance (after Elnekave & Weiss 2022, arXiv 2103.15545):
+    five average-pool levels, at most 8192 patches of 7x7x3 a level, 256 fixed unit projections,
+    mean |sorted - sorted| matched by quantile, level l weighted 1 + l / 4, summed. The sizes may
+    differ. 0 when equal, symmetric.
+    """
+    _check(output)
+    _check(style)
+    one, two = np.asarray(output, np.float32), np.asarray(style, np.float32)
+    total = 0.0
+    for level in range(LEVELS):
+        if level:
+            one, two = halved(one), halved(two)
+        if min(*one.shape[:2], *two.shape[:2]) < PATCH:
+            break
+        directions = np.random.default_rng((seed, level)).normal(size=(PATCH**2 * 3, PROJECTIONS))
+        directions = (directions / np.linalg.norm(directions, axis=0)).astype(np.float32)
+        mine = _projected(one, directions, seed=(seed, level, 1))
+        theirs = _projected(two, directions, seed=(seed, level, 1))
+        count = max(len(mine), len(theirs))
+        gap = np.abs(as_many(mine, count) - as_many(theirs, count))
+        total += (1 + level / 4) * float(gap.mean(dtype=np.float64))
+    return total
+
+
+def content_distance(output: Picture, content: Picture) -> float:
+    """Squared difference of locally normalised luminance, mean of half and quarter size.
+
+    Each luminance has the mean of its 31x31 surroundings subtracted and is divided by their
+    deviation, so that palette and contrast do not count, only what is drawn. 0 when equal.
+    """
+    _same_shape(output, content)
+    one, two = luminance(output), luminance(content)
+    total = 0.0
+    for _ in range(2):
+        one, two = halved(one), halved(two)
+        total += float(np.mean(np.square(_normalised(one) - _normalised(two))))
+    return total / 2
+
+
+def luminance(picture: Picture) -> Plane:
+    """Rec. 601 luma: (H, W, 3) to (H, W) float64."""
+    luma: Plane = np.asarray(picture, np.float64) @ np.array(LUMA)
+    return luma
+
+
+def grid_energy(picture: Picture, *, period: int = 4) -> float:
+    """Energy locked to a grid of ``period`` pixels over that of the frequencies beside it.
+
+    Taken in 64x64 windows that overlap by half: the power at the frequencies (k, l) / period, but
+    (0, 0), against the power 2 to 4 bins of 1/64 beside each; mean over channels, root mean over
+    windows, squared. About 1 (0.8 to 1.4) for a photo, below 1 for nearest-neighbour blocks, 4
+    when the grid doubles the amplitude that belongs there. An even pattern below half a level
+    (rms) is not seen.
+
+    Raises:
+        FrameError: the picture is smaller than one window.
+    """
+    _check(picture)
+    if min(picture.shape[:2]) < TILE:
+        raise FrameError(
+            f"The grid measure needs {TILE}x{TILE} pixels, the picture is "
+            f"{picture.shape[1]}x{picture.shape[0]}. Measure larger pictures."
+        )
+    if period not in (2, 4, 8, 16):
+        raise FrameError(f"A grid period of {period} cannot be measured. Take 2, 4, 8 or 16.")
+    height, width = (side // period * period for side in picture.shape[:2])
+    image = np.asarray(picture, np.float64)[:height, :width]
+    locked = np.min(
+        [_locked(image, period, block) for block in range(1, period + 1) if period % block == 0],
+        axis=0,
+    )
+    window = _block_window(period)
+    floor = VISIBLE**2 * window.sum() ** 2 / np.square(window).sum() / (period**2 - 1)
+    return float(np.mean(np.sqrt((locked + floor) / (_beside(image, period) + floor))) ** 2)
+
+
+def _locked(image: Plane, period: int, block: int) -> Plane:
+    """Mean power at the grid's frequencies in each window, free of what is not a grid.
+
+    A smooth picture, drawn in nearest-neighbour blocks of ``block`` pixels, has power there too
+    (its own slope, or its stairs). What such a picture would show is taken away first; a pattern
+    that repeats each ``period`` pixels passes the filter untouched, as it lies in its zeros.
+    """
+    height, width = image.shape[:2]
+    coarse = image.reshape(height // block, block, width // block, block, 3).mean((1, 3))
+    box = np.full(period // block, block / period)
+    triangle = np.convolve(box, box)
+    for axis in (0, 1):
+        coarse = ndimage.convolve1d(coarse, triangle, axis=axis, mode="reflect")
+    window = _block_window(period)
+    tiles = _tiles(image - coarse.repeat(block, 0).repeat(block, 1)) * window
+    count = TILE // period
+    folded = tiles.reshape(*tiles.shape[:-2], count, period, count, period).sum((-4, -2))
+    power = np.square(np.abs(np.fft.fft2(folded))) / np.square(window).sum()
+    power[..., 0, 0] = 0
+    locked: Plane = power.sum((-1, -2)).mean(-1) / (period**2 - 1)
+    return locked
+
+
+def _beside(image: Plane, period: int) -> Plane:
+    """Mean power of the frequencies beside the grid's, in each window."""
+    hann = np.hanning(TILE + 1)[:-1]
+    window = np.outer(hann, hann)
+    tiles = _tiles(image)
+    tiles = (tiles - tiles.mean((-1, -2), keepdims=True)) * window
+    power = np.square(np.abs(np.fft.fft2(tiles))).mean(-3) / np.square(window).sum()
+    step = TILE // period
+    bins = np.arange(TILE)
+    away = np.minimum(bins % step, step - bins % step)
+    order = np.rint(bins / step).astype(int) % period
+    far = np.maximum(away[:, None], away[None, :])
+    ring = (far >= 2) & (far <= 4) & ((order[:, None] != 0) | (order[None, :] != 0))
+    beside: Plane = power[..., ring].mean(-1)
+    return beside
+
+
+def _block_window(period: int) -> Plane:
+    """Hann window that is level inside each block of the grid: (64, 64)."""
+    hann = np.hanning(TILE // period + 2)[1:-1].repeat(period)
+    return np.outer(hann, hann)
+
+
+def _tiles(image: Plane) -> Plane:
+    """Overlapping windows: (H, W, 3) to (rows, columns, 3, 64, 64)."""
+    step = TILE // 2
+    return sliding_window_view(image, (TILE, TILE), axis=(0, 1))[::step, ::step]
+
+
+def _gaussian(image: Plane) -> Plane:
+    window = np.exp(-np.square(np.arange(-5, 6)) / (2 * 1.5**2))
+    window /= window.sum()
+    for axis in (0, 1):
+        image = ndimage.correlate1d(image, window, axis=axis, mode="reflect")
+    return image
+
+
+def _projected(
+    image: NDArray[np.float32], directions: NDArray[np.float32], *, seed: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """Sorted projections of patches at fixed random places: (patches, 256)."""
+    rows, columns = image.shape[0] - PATCH + 1, image.shape[1] - PATCH + 1
+    places = np.arange(rows * columns)
+    if len(places) > PATCHES:
+        places = np.random.default_rng(seed).choice(len(places), PATCHES, replace=False)
+    windows = sliding_window_view(image, (PATCH, PATCH), axis=(0, 1))
+    patches = windows[places // columns, places % columns].reshape(len(places), -1)
+    ordered: NDArray[np.float32] = np.sort(patches @ directions, axis=0)
+    return ordered
+
+
+def as_many(ordered: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """Resample sorted columns to ``count`` rows along their quantiles."""
+    if len(ordered) == count:
+        return ordered
+    place = np.linspace(0, len(ordered) - 1, count)
+    below = np.minimum(place.astype(int), max(len(ordered) - 2, 0))
+    above = np.minimum(below + 1, len(ordered) - 1)
+    share = (place - below).astype(np.float32)[:, None]
+    mixed: NDArray[np.float32] = ordered[below] * (1 - share) + ordered[above] * share
+    return mixed
+
+
+def halved(image: NDArray[Any]) -> NDArray[Any]:
+    """Mean of each 2x2 block; an odd last row or column is left out."""
+    even = image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2]
+    halved: NDArray[Any] = (
+        even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]
+    ) / 4
+    return halved
+
+
+def _normalised(luma: Plane) -> Plane:
+    mean = _box(luma)
+    deviation = np.sqrt(np.maximum(_box(luma * luma) - mean * mean, 0) + 1e-3)
+    normalised: Plane = (luma - mean) / deviation
+    return normalised
+
+
+def _box(plane: Plane) -> Plane:
+    """Mean over the part of the 31x31 surroundings that lies in the picture."""
+    inside = ndimage.uniform_filter(np.ones_like(plane), WINDOW, mode="constant")
+    box: Plane = ndimage.uniform_filter(plane, WINDOW, mode="constant") / inside
+    return box
+
+
+def _check(picture: Picture) -> None:
+    if picture.ndim != 3 or picture.shape[2] != 3 or min(picture.shape[:2]) < PATCH:
+        raise FrameError(
+            f"A picture of shape {picture.shape} cannot be measured. "
+            f"Give (H, W, 3) RGB of at least {PATCH}x{PATCH} pixels."
+        )
+
+
+def _same_shape(one: Picture, two: Picture) -> None:
+    _check(one)
+    if one.shape != two.shape:
+        raise FrameError(
+            f"Pictures of shape {one.shape} and {two.shape} cannot be compared pixel by pixel. "
+            f"Resize one to the other."
+        )

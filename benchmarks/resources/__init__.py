@@ -1,1 +1,0 @@
-"""What a model costs beside time: memory, energy, bytes and multiply-accumulates."""

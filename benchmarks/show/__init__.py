@@ -1,0 +1,1 @@
+"""Reports and comparisons as people and other programs read them: pages, Markdown, files."""

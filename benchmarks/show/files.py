@@ -1,0 +1,320 @@
+"""Reports and comparisons as files for build servers and dashboards; a whole folder of them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+from stylepress.benchmarks.check import Check, Verdict
+from stylepress.benchmarks.part import json_text, write_text
+from stylepress.benchmarks.report import Report
+from stylepress.benchmarks.show.figures import figures
+from stylepress.benchmarks.show.render import markdown, page
+from stylepress.benchmarks.verdict.comparison import Comparison
+from stylepress.errors import OutputError
+
+Document = Comparison | Report
+ANNOTATIONS_LIMIT = 10
+"""GitHub shows so many of one kind a step."""
+CONTROL = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+SCALES: Mapping[str, float] = {"ms": 1e6, "MB": 1e6}
+"""To the units that Bencher takes: nanoseconds and bytes."""
+
+
+def gated(document: Document) -> tuple[Check, ...]:
+    """Return what the verdict of a document rests on; the subject says which model it is of."""
+    if isinstance(document, Comparison):
+        return document.gated
+    return tuple(
+        one.model_copy(update={"subject": f"{drift.compressed} against {drift.original}"})
+        for drift in document.drifts
+        for one in drift.checks
+        if one.verdict is not None
+    )
+
+
+def forms(document: Document) -> Mapping[str, str]:
+    """Return every form of a document by the name of its file, the page last."""
+    shared = {
+        "annotations.txt": "".join(f"{line}\n" for line in workflow_commands(gated(document))),
+        "junit.xml": junit(document),
+        **dashboards(document),
+    }
+    if isinstance(document, Report):
+        text = json_text(document)
+        return {
+            "report.json": text,
+            "report.md": markdown(document),
+            **shared,
+            "report.html": page(document),
+        }
+    return {
+        "comparison.json": comparison_text(document),
+        "summary.md": markdown(document),
+        **shared,
+        "rows.csv": _csv(list(rows(document))),
+        "rows.jsonl": "".join(
+            json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows(document)
+        ),
+        "comparison.html": page(document),
+    }
+
+
+def write_forms(document: Document, out: Path) -> tuple[Path, ...]:
+    """Write every form into a folder; return their paths, the page last.
+
+    Raises:
+        OutputError: the folder cannot be written to.
+    """
+    return tuple(write_text(out / name, text) for name, text in forms(document).items())
+
+
+def comparison_text(comparison: Comparison) -> str:
+    """Return what ``comparison.json`` holds."""
+    return json.dumps(comparison.record(), indent=1, allow_nan=False) + "\n"
+
+
+def junit(document: Document) -> str:
+    """Return one test case a gated figure: a failure, skipped while open, else passed."""
+    cases = gated(document)
+    verdict = document.verdict if isinstance(document, Comparison) else ""
+    refused = verdict == "NOT COMPARABLE"
+    absent = verdict == "NO BASELINE"
+    counts = {
+        "tests": str(len(cases) + refused + absent),
+        "failures": str(sum(one.verdict == "FAIL" for one in cases)),
+        "errors": str(int(refused)),
+        "skipped": str(sum(one.verdict == "INCONCLUSIVE" for one in cases) + absent),
+    }
+    command = "compare" if isinstance(document, Comparison) else "bench"
+    root = Element("testsuites", {"name": f"stylepress {command}", **counts})
+    suite = SubElement(root, "testsuite", {"name": _suite(document), **counts})
+    if document.created:
+        suite.set("timestamp", _text(document.created))
+    properties = SubElement(suite, "properties")
+    for name, value in _environment(document).items():
+        SubElement(properties, "property", {"name": _text(name), "value": _text(value)})
+    for one in cases:
+        _case(suite, one)
+    if isinstance(document, Comparison) and (refused or absent):
+        case = SubElement(suite, "testcase", {"classname": "stylepress", "name": "comparable"})
+        words = ", ".join(document.differing) if refused else "; ".join(document.reasons)
+        message = {"message": _text(f"{verdict.lower()}: {words}")}
+        SubElement(case, "error" if refused else "skipped", message)
+    SubElement(suite, "system-out").text = _text(markdown(document))
+    indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + tostring(root, encoding="unicode") + "\n"
+
+
+def workflow_commands(checks: Sequence[Check]) -> Iterator[str]:
+    """Yield the workflow commands that mark what failed (errors) and what is open (warnings).
+
+    At most ten of a kind; the last one tells how many more there are.
+    """
+    kinds: tuple[tuple[Verdict, str, str], ...] = (
+        ("FAIL", "error", "regression"),
+        ("INCONCLUSIVE", "warning", "open"),
+    )
+    for verdict, kind, what in kinds:
+        found = [one for one in checks if one.verdict == verdict]
+        shown = found if len(found) <= ANNOTATIONS_LIMIT else found[: ANNOTATIONS_LIMIT - 1]
+        for one in shown:
+            yield f"::{kind} title={_property(f'{what}: {one.name}')}::{_data(_change(one))}"
+        if len(found) > len(shown):
+            yield f"::{kind} title=stylepress::{len(found) - len(shown)} more, see the job summary"
+
+
+def dashboards(document: Document) -> dict[str, str]:
+    """Return what dashboards take, by the name of its file.
+
+    github-action-benchmark has one file a direction and divides by the last value, so figures that
+    are 0, negative or not finite are left out of its two. Bencher takes nanoseconds and bytes, and
+    bounds as intervals.
+    """
+    found = list(_figures(document))
+    plottable = [one for one in found if one.new and math.isfinite(one.new) and one.new > 0]
+    bencher: dict[str, dict[str, dict[str, float]]] = {}
+    for one in found:
+        if one.new is None or not math.isfinite(one.new):
+            continue
+        scale, bounds = SCALES.get(one.unit, 1.0), _bounds(one)
+        metric = {"value": one.new * scale}
+        if bounds is not None:
+            metric |= {"lower_value": bounds[0] * scale, "upper_value": bounds[1] * scale}
+        bencher.setdefault(one.subject, {})[_slug(one.metric)] = metric
+    smaller, bigger = (
+        [_action(one) for one in plottable if one.larger_is_worse is worse]
+        for worse in (True, False)
+    )
+    return {
+        "github-smaller-is-better.json": _json(smaller),
+        "github-bigger-is-better.json": _json(bigger),
+        "bencher.json": _json(bencher),
+    }
+
+
+def rows(comparison: Comparison) -> Iterator[dict[str, Any]]:
+    """Yield one flat row a figure, for tables and change-point tools; None where unknown."""
+    for one in comparison.checks:
+        yield {
+            "time": comparison.created,
+            "tool": comparison.tool,
+            "mode": comparison.mode,
+            "base_digest": comparison.base.digest if comparison.base else None,
+            "new_digest": comparison.new.digest,
+            **one.model_dump(
+                include={
+                    *("subject", "metric", "unit", "base", "new", "worse", "low", "high"),
+                    *("confidence", "pairs", "p_holm", "limit", "verdict"),
+                }
+            ),
+        }
+
+
+def append_history(comparison: Comparison, path: Path) -> bool:
+    """Add one line to a CSV history: a time, the digest, and a column a figure of the new arm.
+
+    That is the form change-point tools read (Apache Otava: ``time_column: time``). The ratio to
+    the base is in it too, which a change of machine moves much less than the time itself. A trend
+    gives all its figures; what was not compared gives nothing, and False is returned.
+
+    Raises:
+        OutputError: the file's columns are others, or it cannot be read or written.
+    """
+    row: dict[str, Any] = {"time": comparison.created, "digest": comparison.new.digest}
+    known = len(row)
+    for one in comparison.checks:
+        if comparison.mode == "trend" or (one.kind == "paired" and one.verdict is not None):
+            row[f"{one.name} {one.unit}"] = one.new
+            row[f"{one.name} ratio"] = one.worse
+    if len(row) == known:
+        return False
+    text, before = _csv([row]), _history(path)
+    head, _, body = text.partition("\n")
+    if before and before.partition("\n")[0] != head:
+        raise OutputError(
+            f"{path} has other columns than this comparison. "
+            f"Name another history, or compare in the same backends on the same figures."
+        )
+    write_text(path, before + body if before else text)
+    return True
+
+
+def _figures(document: Document) -> Iterator[Check]:
+    """Yield the figures of the new arm, or of everything in a report."""
+    every = figures(document) if isinstance(document, Report) else document.checks
+    return (one for one in every if one.new is not None)
+
+
+def _bounds(one: Check) -> tuple[float, float] | None:
+    """Return the interval of the new value; that of ``worse`` is of base over new where more is better."""
+    if one.low is None or one.high is None:
+        return None
+    if one.worse is None:
+        return one.low, one.high
+    if one.base is None:
+        return None
+    low, high = (one.low, one.high) if one.larger_is_worse else (1 / one.high, 1 / one.low)
+    return one.base * low, one.base * high
+
+
+def _action(one: Check) -> dict[str, Any]:
+    entry: dict[str, Any] = {"name": one.name, "unit": one.unit or "1", "value": one.new}
+    bounds = _bounds(one)
+    if bounds is not None:
+        entry["range"] = f"{bounds[0]:.4g} to {bounds[1]:.4g}"
+    return entry
+
+
+def _case(suite: Element, one: Check) -> None:
+    attributes = {"classname": _text(one.subject), "name": _text(one.metric)}
+    case = SubElement(suite, "testcase", attributes)
+    words = _text(_change(one))
+    if one.verdict == "FAIL":
+        SubElement(case, "failure", {"type": "regression", "message": words})
+    elif one.verdict == "INCONCLUSIVE":
+        more = f", about {one.needed} pairs might decide" if one.needed else ""
+        SubElement(case, "skipped", {"message": f"inconclusive: {words}{more}"})
+
+
+def _change(one: Check) -> str:
+    """Write from what to what a figure went, and its limit."""
+    limit = f"limit {one.limit_text}" if one.limit_text else ""
+    parts = [part for part in (one.change, limit, one.note) if part]
+    before = f"{one.written(one.base)} -> " if one.base is not None else ""
+    return f"{before}{one.written(one.new)}{', ' if parts else ''}{', '.join(parts)}"
+
+
+def _suite(document: Document) -> str:
+    frame = document.settings if isinstance(document, Comparison) else document.scenario
+    return "single stream" + ("" if frame is None else f" {frame.width}x{frame.height}")
+
+
+def _environment(document: Document) -> dict[str, str]:
+    known = {"tool": document.tool}
+    if isinstance(document, Comparison):
+        known |= {"mode": document.mode, "verdict": document.verdict}
+        for arm, side in (("base", document.base), ("new", document.new)):
+            if side is not None:
+                known |= {
+                    f"{arm}.{name}": getattr(side, name)
+                    for name in ("name", "label", "precision", "digest")
+                }
+    facts = document.machine.gating().items()
+    return known | {f"machine.{name}": str(value) for name, value in facts if value is not None}
+
+
+def _history(path: Path) -> str:
+    """Read a history, empty where there is none; its last line ends as the others do."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise OutputError(
+            f"{path} cannot be read as a history ({error}). Name another file."
+        ) from error
+    return text if not text or text.endswith("\n") else f"{text}\n"
+
+
+def _text(text: str) -> str:
+    """Leave out what XML 1.0 cannot hold."""
+    return CONTROL.sub("?", text)
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def _slug(text: str) -> str:
+    """Name a measure as Bencher does.
+
+    >>> _slug("latency p99, pooled")
+    'latency-p99-pooled'
+    """
+    kept = "".join(letter if letter.isalnum() else " " for letter in text.lower())
+    return "-".join(kept.split())
+
+
+def _csv(table: Sequence[Mapping[str, Any]]) -> str:
+    file = io.StringIO()
+    names: Iterable[str] = table[0] if table else ("time",)
+    writer = csv.DictWriter(file, list(names), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table)
+    return file.getvalue()
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

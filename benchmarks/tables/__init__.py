@@ -1,1 +1,0 @@
-"""Every figure that README and docs quote, as rows that a command measures again."""

@@ -1,1 +1,0 @@
-"""A comparison in the forms that build servers, dashboards and people read."""
