@@ -19,7 +19,7 @@ from stylepress.benchmarks.quality.judges import growth, worst_level
 from stylepress.benchmarks.report import Latency, Model, Quality, Report, read_report
 from stylepress.benchmarks.show.figures import DISTANCES, figures
 from stylepress.benchmarks.verdict.comparison import Comparison, Settings, Side
-from stylepress.benchmarks.verdict.duel import paired_check, sizes
+from stylepress.benchmarks.verdict.rows import paired_check, sizes
 from stylepress.benchmarks.verdict.rule import (
     ALPHA,
     ONCE_ALPHA,
@@ -33,7 +33,6 @@ from stylepress.benchmarks.verdict.rule import (
     least_pairs,
     obvious,
 )
-from stylepress.benchmarks.verdict.terms import DuelOptions
 from stylepress.errors import RecipeError
 
 SAME_ENGINES = (
@@ -246,7 +245,7 @@ def _judged(report: Report, both: tuple[Model, Model], limits: Limits) -> Iterat
         one = paired_check(key, _decided(pairs[key], found))
         open_ = {"verdict": "INCONCLUSIVE", "note": f"the rounds do not count: {disturbed}"}
         yield one.model_copy(update=open_) if disturbed else one
-    yield from sizes((_side(both[:1]), _side(both[1:])), DuelOptions(limits=limits))
+    yield from sizes((_side(both[:1]), _side(both[1:])), limits)
     photos = _photos((report, both[0].name), (report, both[1].name))
     for one in _likenesses(photos, limits):
         yield one

@@ -23,8 +23,9 @@ from stylepress.steps import ExportStep
 NETWORK = "network.json"
 GRAPH = "frame"
 """The name of the graph of a bundle that has one."""
-GOLDEN_LEVELS = 2
-"""Levels by which two float backends may differ: each may round a half to its own side."""
+GOLDEN_LEVELS, GOLDEN_RMS = 2.0, 0.5
+"""Levels by which two float backends may differ, at most and as root mean square: each may round a
+half to its own side."""
 
 
 def write_bundle(
@@ -70,7 +71,7 @@ def write_bundle(
             "verified_sizes": [list(size) for size in options.verify_sizes],
         },
         parent=parent.digest,
-        numbers=bundle_numbers(model, agreement, GOLDEN_LEVELS),
+        numbers=bundle_numbers(model, agreement, (GOLDEN_LEVELS, GOLDEN_RMS)),
     )
     progress.advance()
     progress.finish()
@@ -78,16 +79,21 @@ def write_bundle(
 
 
 def bundle_numbers(
-    model: onnx.ModelProto, agreement: Agreement, golden_levels: int
+    model: onnx.ModelProto, agreement: Agreement, golden: tuple[float, float]
 ) -> dict[str, float]:
-    """Return what a bundle's manifest says of its cost and of how near it is to its parent."""
+    """Return what a bundle's manifest says of its cost and of how near it is to its parent.
+
+    ``golden`` is the distance from the golden outputs with which an engine still agrees, in levels
+    of 255: the largest, and the root mean square.
+    """
     priced = cost(model, 512, 512)
     return {
         "params": float(priced.parameters),
         "macs_512": float(priced.macs),
         "psnr_db": agreement.psnr_db,
         "worst_levels": float(agreement.worst_levels),
-        "golden_tolerance": float(golden_levels),
+        "golden_tolerance": golden[0],
+        "golden_rms": golden[1],
     }
 
 

@@ -34,6 +34,11 @@ class Agreement:
     psnr_db: float
     frames: int
 
+    @property
+    def rms_levels(self) -> float:
+        """The root mean square of the differences, in levels of 255."""
+        return 255 * 10 ** (-self.psnr_db / 20)
+
 
 class OnnxFrames:
     """An ONNX frame graph on ONNX Runtime's CPU: the measure of every other engine."""

@@ -52,6 +52,11 @@ class Bundle:
         return self.artifact.numbers.get("golden_tolerance", TOLERANCE)
 
     @property
+    def tolerance_rms(self) -> float:
+        """The same as root mean square over a picture, levels; no bound where none is given."""
+        return self.artifact.numbers.get("golden_rms", self.tolerance)
+
+    @property
     def least(self) -> int:
         """The smallest height and width of a picture that the main graph takes."""
         picture = self.graph().picture

@@ -190,11 +190,14 @@ def self_test(bundle: Bundle, engine: Engine, graph: str | None = None) -> None:
         results = engine.run(pair.feeds)
         for port, expected in pair.results.items():
             gap = np.abs(results[port].astype(np.float64) - expected.astype(np.float64))
-            worst = float(gap.max()) if np.isfinite(gap).all() else math.inf
-            if worst > bundle.tolerance:
+            finite = bool(np.isfinite(gap).all())
+            worst = float(gap.max()) if finite else math.inf
+            rms = math.sqrt(float((gap**2).mean())) if finite else math.inf
+            if worst > bundle.tolerance or rms > bundle.tolerance_rms:
                 raise VerificationError(
                     f"It differs from golden {port} {pair.name} of {bundle.artifact.folder} by "
-                    f"{worst:g}, {bundle.tolerance:g} are allowed. "
+                    f"{worst:g} ({rms:.2g} root mean square), {bundle.tolerance:g} "
+                    f"({bundle.tolerance_rms:.2g}) are allowed. "
                     f"Update the backend, or build the bundle again with `stylepress build`."
                 )
 

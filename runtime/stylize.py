@@ -12,7 +12,13 @@ from types import ModuleType
 from typing import Literal
 
 from stylepress.cache import Cache
-from stylepress.errors import BackendError, FrameError, OutputError, RecipeError
+from stylepress.errors import (
+    BackendError,
+    FrameError,
+    OutputError,
+    RecipeError,
+    StylepressError,
+)
 from stylepress.picture import (
     LIMIT_PIXELS,
     Picture,
@@ -158,7 +164,7 @@ class _Page:
 
     source: Path
     target: Path
-    content: Picture | FrameError
+    content: Picture | StylepressError
 
 
 @dataclass(slots=True)
@@ -293,10 +299,10 @@ class _Work:
     def _write(self, page: _Page, name: str) -> str:
         """Write a page; return why it was skipped, or nothing."""
         try:
-            if isinstance(page.content, FrameError):
+            if isinstance(page.content, StylepressError):
                 raise page.content
             self._note(name, *page.content.warnings, *write_picture(page.target, page.content))
-        except (FrameError, OutputError) as error:
+        except (FrameError, OutputError, BackendError) as error:
             if isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL:
                 raise  # the next one would not fit either
             self._note(name, f"skipped. {str(error).rstrip('.')}")
@@ -322,9 +328,13 @@ def _read_page(source: Path, target: Path, limit_pixels: int) -> _Page:
 
 def _page_maker(styling: Styling) -> Callable[[_Page], _Page]:
     def make(page: _Page) -> _Page:
-        if isinstance(page.content, FrameError):
+        if isinstance(page.content, StylepressError):
             return page
-        return replace(page, content=replace(page.content, pixels=styling(page.content.pixels)))
+        try:
+            styled = styling(page.content.pixels)
+        except BackendError as error:  # perhaps only this one is too large for it
+            return replace(page, content=error)
+        return replace(page, content=replace(page.content, pixels=styled))
 
     return make
 

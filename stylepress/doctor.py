@@ -13,6 +13,7 @@ import stylepress
 
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "video": ("av",),
+    "heif": ("pillow_heif",),
     "openvino": ("openvino",),
     "train": ("torch", "tensorboard"),
     "compress": ("torch", "tensorboard", "onnx"),
@@ -25,6 +26,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
 """The modules that each extra of stylepress brings."""
 PURPOSES: Mapping[str, str] = {
     "video": "read and write videos",
+    "heif": "read HEIC pictures, as phones take them",
     "openvino": "the fastest engine on x86 processors",
     "train": "train teachers, load checkpoints",
     "compress": "distil and quantize",
@@ -36,6 +38,7 @@ PURPOSES: Mapping[str, str] = {
 }
 DISTRIBUTIONS: Mapping[str, str] = {
     "cv2": "opencv-python-headless",
+    "pillow_heif": "pillow-heif",
     "pynvml": "nvidia-ml-py",
     "tensorrt_rtx": "tensorrt-rtx",
 }

@@ -163,7 +163,9 @@ class Animation:
         Raises:
             FrameError: a frame is damaged.
         """
-        for number in range(self.count):
+        # A PNG may begin with a picture for viewers that show no animation.
+        apart = int(bool(getattr(self.image, "default_image", False)))
+        for number in range(apart, self.count):
             with _undisturbed(), _damage_named(self.path, self.image):
                 self.image.seek(number)
                 self.image.load()

@@ -6,19 +6,16 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 from time import perf_counter
 
 from stylepress import __version__
-from stylepress.benchmarks.check import Check, Confirmation, reasons_of, together
+from stylepress.benchmarks.check import Check, reasons_of, together
 from stylepress.benchmarks.engines import (
     bundle_pairs,
     common_backends,
     golden_check,
     running,
-    weights_bytes,
 )
-from stylepress.benchmarks.gate import figure
 from stylepress.benchmarks.machine.record import Machine, record_machine
 from stylepress.benchmarks.machine.timeline import Curves, Window
 from stylepress.benchmarks.part import Skipped
@@ -26,11 +23,11 @@ from stylepress.benchmarks.quality.bundles import other_photos
 from stylepress.benchmarks.quality.gallery import album
 from stylepress.benchmarks.quality.judges import BLIND, JUDGES, Drawn, judged
 from stylepress.benchmarks.quality.photos import Photo, Style, read_style
-from stylepress.benchmarks.timing.systems import check_threads, precision
-from stylepress.benchmarks.verdict.comparison import Comparison, Mode, Run, Side, subject_of
-from stylepress.benchmarks.verdict.measures import MEASURES, pairs_of, pooled_p99_ms
-from stylepress.benchmarks.verdict.percentile import least_samples
-from stylepress.benchmarks.verdict.rule import Decision, Key, LookName, Paired, decide
+from stylepress.benchmarks.timing.systems import check_threads
+from stylepress.benchmarks.verdict.comparison import Comparison, Mode, Run, subject_of
+from stylepress.benchmarks.verdict.measures import MEASURES, pairs_of
+from stylepress.benchmarks.verdict.rows import paired_check, side_of, sizes, tail, unmeasured
+from stylepress.benchmarks.verdict.rule import Key, LookName, Paired, decide
 from stylepress.benchmarks.verdict.session import QUIETER, Arms, Ask, Session, Watch
 from stylepress.benchmarks.verdict.terms import (
     DuelOptions,
@@ -144,7 +141,7 @@ class _Duel:
         failed = any(one.verdict == "FAIL" for one in checks)
         sides = [side_of([one[n] for one in self.pairs.values()], self.options.labels[n])
                  for n in (0, 1)]  # fmt: skip
-        checks += sizes((sides[0], sides[1]), self.options)
+        checks += sizes((sides[0], sides[1]), self.options.limits)
         different = [match for match in matches if not match.same]
         checks += [_equal(match) for match in matches if match.same]
         drawn: dict[str, Drawn] = {}
@@ -162,12 +159,7 @@ class _Duel:
             else:
                 mode = "fresh processes"
                 checks = [*self._times(different, machine), *checks]
-        told = {one.note for one in checks if one.key and one.new is None and one.verdict is None}
-        unjudged += [
-            Skipped(what=one.metric, why=one.note)
-            for one in checks
-            if one.note in told and one.new is None and one.verdict is None
-        ]
+        unjudged += self._left_open(checks)
         photos = different[0].photos if different else ()
         counted = sum(len(match.backends) for match in different) * len(self.options.gated)
         return Comparison(
@@ -288,9 +280,9 @@ class _Duel:
             checks.append(
                 paired_check(key, decided[key])
                 if key in decided
-                else _unmeasured(key, why, gated=gated)
+                else unmeasured(key, why, gated=gated)
             )
-        return [*checks, *(_tail(runs, subject) for subject in subjects if subject in ran)]
+        return [*checks, *(tail(runs, subject) for subject in subjects if subject in ran)]
 
     def _runs(self) -> Iterator[Run]:
         """All runs, on the clock of the first session."""
@@ -332,6 +324,15 @@ class _Duel:
         if gave_up:
             yield QUIETER
 
+    def _left_open(self, checks: Sequence[Check]) -> Iterator[Skipped]:
+        """Yield what has a limit and no verdict, the figures of one reason together."""
+        found: dict[str, dict[str, None]] = {}
+        for one in checks:
+            limit = one.key and self.options.limits.limit(one.key)
+            if limit and one.new is None and one.verdict is None:
+                found.setdefault(one.note, {})[one.metric] = None
+        yield from (Skipped(what=", ".join(names), why=why) for why, names in found.items())
+
     def _unjudged(self) -> Iterator[Skipped]:
         yield from BLIND
         if not self.options.judges:
@@ -351,97 +352,3 @@ def _equal(match: Match) -> Check:
     note = "both bundles are equal to the last byte; nothing had to be measured"
     return Check(subject=subject, metric="bytes that differ", kind="exact", new=0, limit=0,
                  verdict="PASS", note=note)  # fmt: skip
-
-
-def side_of(bundles: Sequence[Bundle], label: str = "") -> Side:
-    """Describe one arm."""
-    known = [bundle.artifact for bundle in bundles]
-    return Side(
-        name=" + ".join(dict.fromkeys(one.name for one in known)),
-        digest=" + ".join(one.digest for one in known),
-        precision=" + ".join(dict.fromkeys(map(precision, known))),
-        size_bytes=sum(one.size_bytes for one in known),
-        weights_bytes=sum(map(weights_bytes, bundles)),
-        label=label,
-    )
-
-
-def sizes(sides: tuple[Side, Side], options: DuelOptions | None) -> Iterator[Check]:
-    """What does not vary: the weights, and all files; None: nothing is judged."""
-    for key in ("weights_percent", "size_percent"):
-        name = "weights_bytes" if key == "weights_percent" else "size_bytes"
-        base, new = (getattr(side, name) for side in sides)
-        check = figure(
-            key,
-            "size",
-            kind="exact",
-            base=base / 1e6,
-            new=new / 1e6,
-            worse=new / base if base else None,
-            note="" if base != new else "unchanged",
-        )
-        yield check if options is None else options.limits.held(check)
-
-
-def paired_check(key: Key, made: Decision) -> Check:
-    """Write down one decided figure of pairs."""
-    one, taken, again = made.finding, made.figure, made.again
-    rule = taken.rule
-    confirmation = None
-    if again is not None and again.verdict is not None:
-        repeated = made.repeated
-        confirmation = Confirmation(
-            pairs=again.pairs,
-            worse=again.worse,
-            low=again.low,
-            high=again.high,
-            p=again.p,
-            verdict=again.verdict,
-            values=() if repeated is None else tuple(zip(repeated.base, repeated.new, strict=True)),
-        )
-    return figure(
-        key[1],
-        key[0],
-        kind="paired",
-        base=median(taken.base),
-        new=median(taken.new),
-        larger_is_worse=taken.larger_is_worse,
-        worse=one.worse,
-        low=one.low,
-        high=one.high,
-        confidence=one.confidence,
-        pairs=one.pairs,
-        p=one.p,
-        p_holm=one.p_holm,
-        limit=rule.delta if taken.gated else None,
-        floor=rule.floor,
-        verdict=made.verdict,
-        needed=one.needed if made.verdict == "INCONCLUSIVE" else None,
-        confirmation=confirmation,
-        values=tuple(zip(taken.base, taken.new, strict=True)),
-        note=made.note,
-    )
-
-
-def _unmeasured(key: Key, why: str, *, gated: bool) -> Check:
-    """A figure that nobody could take: open where it is gated."""
-    return figure(
-        key[1], key[0], kind="paired", verdict="INCONCLUSIVE" if gated else None, note=why
-    )
-
-
-def _tail(runs: Sequence[Run], subject: str) -> Check:
-    """Pool the calls of each arm for a p99, which a single run cannot give; shown, not judged."""
-    base, new = pooled_p99_ms(runs, subject)
-    both = base is not None and new is not None
-    return Check(
-        subject=subject,
-        metric="latency p99, pooled",
-        unit="ms",
-        base=base,
-        new=new,
-        worse=new / base if base is not None and new is not None else None,
-        note="upper estimate, 99 % confidence"
-        if both
-        else f"needs {least_samples(0.99)} calls an arm",
-    )

@@ -56,6 +56,10 @@ class Clock:
         """The latest time that a packet lasts to."""
         return max((float(line.end * line.base) for line in self._lines.values()), default=0.0)
 
+    def most_ahead(self, base: Fraction) -> int:
+        """Return the longest step of time that is no jump, in ticks of ``base`` seconds."""
+        return math.ceil(AHEAD_S / base) if self._broadcast else ENDLESS
+
     def settle(self, packet: Packet[Stream]) -> None:
         """Put the times of a packet on the line, in place."""
         line = self._lines.get(packet.stream.index) or self._line(packet)
@@ -79,8 +83,8 @@ class Clock:
         if base is None or packet.dts is None:
             return None
         shift = round(self._shifts[0] / base)
-        most = math.ceil(AHEAD_S / base) if self._broadcast else ENDLESS
-        line = _Line(base, shift, packet.dts + shift, -int(BACK_S / base), most, self._jumps)
+        most, least = self.most_ahead(base), -int(BACK_S / base)
+        line = _Line(base, shift, packet.dts + shift, least, most, self._jumps)
         self._lines[packet.stream.index] = line
         return line
 

@@ -51,16 +51,17 @@ class Reader:
         self.path, self.expected = clip.path, clip.frames
         self.rate, self.time_base, self.aspect = clip.rate, clip.time_base, clip.aspect
         self.complete = False
-        self.frames = self.damaged = self.back_in_time = 0
+        self.frames = self.damaged = self.jumps = 0
         self.begin = Fraction(0)
         self.trouble = ""
         self.peak = PEAK_CD_M2
         self._curve: int | None = None
         self._gamut: int | None = None
         self._step = max(1, round(1 / (clip.rate * clip.time_base)))
+        self._clock = Clock(clip.container.format.name)
+        self._most = self._clock.most_ahead(clip.time_base)
         self._last: int | None = None
         self._begins: dict[int, int] = {}
-        self._clock = Clock(clip.container.format.name)
         self._slots = Slots(clip.pictures) if clip.container.format.name in UNTIMED else None
         self.upright = Upright(deinterlace=deinterlace)
         self._deinterlace = deinterlace
@@ -174,11 +175,14 @@ class Reader:
         pts = frame.pts
         if pts is not None and self.begin:
             pts -= round(self.begin / self.time_base)
-        if self._last is not None and (pts is None or pts <= self._last):
-            self.back_in_time += pts is not None
+        if self._last is not None and not self._follows(pts, self._last):
+            self.jumps += pts is not None
             pts = self._last + self._step
         self._last = pts or 0
         return Shot(frame, self._last, frame.duration or self._step)
+
+    def _follows(self, pts: int | None, last: int) -> bool:
+        return pts is not None and last < pts <= last + self._most
 
     def findings(self) -> list[str]:
         """Tell in one sentence each what was wrong with the clip, after it was read."""
@@ -196,9 +200,9 @@ class Reader:
             found.append(f"{self.damaged} damaged packets or frames were passed over or patched")
         if restarts := self._clock.restarts:
             found.append(f"its clock began anew {restarts} times; the parts follow each other")
-        if self.back_in_time:
+        if self.jumps:
             found.append(
-                f"{self.back_in_time} frames had times that run backwards; "
+                f"{self.jumps} frames had times that run backwards or far ahead; "
                 f"they follow each other at the usual rate instead"
             )
         return found + self._conversions()

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import av
 import numpy as np
@@ -47,6 +47,7 @@ BT709 = 1  # the same number for matrix, transfer curve and primaries, and in li
 FRAME_DURATION = 1 << 8  # AV_CODEC_FLAG_FRAME_DURATION: packets last as long as their frames
 # libswscale's AREA, FULL_CHR_H_INP and ACCURATE_RND: the mean of the pixels that share a sample.
 TO_YUV = 0x20 | 0x4000 | 0x40000
+PRIMING_S = 0.03  # packets of sound that end longer before 0 are no start that decoders need
 COVERS = {"mjpeg": "jpeg", "png": "png"}
 
 
@@ -110,12 +111,12 @@ class Film:
         self._reached: dict[int, int] = {}
         self._begin: int | None = None
         self._first_dts: int | None = None
-        self._end = 0
+        self._end = self._refused = 0
 
     @property
     def damaged_sound(self) -> int:
-        """How many packets of sound could not be decoded or encoded."""
-        return sum(sound.damaged for sound in self._sounds.values())
+        """How many packets of sound could not be decoded, encoded or written."""
+        return self._refused + sum(sound.damaged for sound in self._sounds.values())
 
     def add_pictures(
         self, quality: Quality, *, threads: int, tags: Mapping[str, str], disposition: int = 0
@@ -235,13 +236,25 @@ class Film:
             return
         if sound := self._sounds.get(index):
             for encoded in sound(packet):
-                self._container.mux(encoded)
+                self._put(encoded, track)
             return
-        self._forward(packet, track)
+        if packet.pts is not None and packet.time_base:
+            end = packet.pts + (packet.duration or 0)
+            if end < 0 and end * packet.time_base < -PRIMING_S:
+                return  # cut off by the source; Matroska would put all other tracks later instead
         packet.stream = track
-        self._container.mux(packet)
+        self._put(packet, track)
 
-    def _forward(self, packet: Packet[Stream], track: Stream) -> None:
+    def _put(self, packet: Packet[Any], track: Stream) -> None:
+        self._forward(packet, track)
+        try:
+            self._container.mux(packet)
+        except FFmpegError as error:
+            if isinstance(error, OSError):  # a full disk, not a damaged packet
+                raise
+            self._refused += 1
+
+    def _forward(self, packet: Packet[Any], track: Stream) -> None:
         # Muxers refuse a track whose time does not run forward, in ticks of their own.
         if packet.dts is None or not packet.time_base or not track.time_base:
             return
@@ -254,9 +267,9 @@ class Film:
 
     def finish(self) -> None:
         """Encode what is still under way."""
-        for sound in self._sounds.values():
+        for index, sound in self._sounds.items():
             for encoded in sound(None):
-                self._container.mux(encoded)
+                self._put(encoded, self._tracks[index])
         last = self._pictures.encode(None)
         if last and self.form.muxer in FRONT:
             self._stretch(last[-1])
@@ -315,7 +328,8 @@ def translated(path: Path) -> Iterator[None]:
     except FFmpegError as error:
         if isinstance(error, OSError) and error.errno:
             raise
+        other = ".mp4" if path.suffix.lower() == ".mkv" else ".mkv"
         raise OutputError(
             f"{path} cannot be encoded ({error.strerror}). "
-            f"Try another suffix, e.g. {path.with_suffix('.mkv').name}."
+            f"Try another suffix, e.g. {path.with_suffix(other).name}."
         ) from error

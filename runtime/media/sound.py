@@ -131,9 +131,10 @@ class SoundEncoder:
 
     def __init__(self, track: AudioStream, stream: AudioStream) -> None:
         """Take the track that is read and the stream to encode into."""
-        self.stream, self.damaged = stream, 0
-        self._track = track
-        self._packer: AudioResampler | None = None
+        self.damaged = 0
+        self._track, self._stream = track, stream
+        self._shape: tuple[object, ...] | None = None
+        self._resampler: AudioResampler | None = None
 
     def __call__(self, packet: Packet[Stream] | None) -> Iterator[Packet[AudioStream]]:
         """Yield the packets that are ready; None is the end, and yields what is still inside."""
@@ -149,27 +150,42 @@ class SoundEncoder:
 
     def _encoded(self, frame: AudioFrame | None) -> list[Packet[AudioStream]]:
         try:
-            if frame is None:
-                return self.stream.encode(None)
-            named = [frame] if _is_named(frame.layout) else self._named(frame)
-            return [packet for each in named for packet in self.stream.encode(each)]
-        except FFmpegError:
+            packets = [p for fitted in self._fitted(frame) for p in self._stream.encode(fitted)]
+            return packets if frame is not None else [*packets, *self._stream.encode(None)]
+        except (FFmpegError, ValueError):
             self.damaged += 1
             return []
 
-    def _named(self, frame: AudioFrame) -> Iterator[AudioFrame]:
-        """Yield sound of so many channels as that of the usual layout of so many."""
-        # PyAV 18 crashes on arrays of 8 planes, so that channels are interleaved first.
-        self._packer = self._packer or AudioResampler(format=frame.format.packed)
-        for packed in self._packer.resample(frame):
-            named = AudioFrame.from_ndarray(
-                packed.to_ndarray(),
-                format=packed.format.name,
-                layout=UNNAMED[frame.layout.nb_channels],
+    def _fitted(self, frame: AudioFrame | None) -> Iterator[AudioFrame]:
+        """Yield sound as the encoder takes it; a broadcast changes layout or rate on its way."""
+        shape = None
+        if frame is not None:
+            shape = (frame.format.name, frame.layout.name, frame.sample_rate, frame.time_base)
+        if shape != self._shape:
+            if self._resampler is not None:
+                yield from self._resampler.resample(None)
+            wanted = self._stream.codec_context
+            self._shape, self._resampler = (
+                shape,
+                AudioResampler(wanted.format, wanted.layout, wanted.sample_rate),
             )
-            named.sample_rate, named.pts, named.time_base = (
-                packed.sample_rate,
-                packed.pts,
-                packed.time_base,
-            )
-            yield named
+        if frame is not None and self._resampler is not None:
+            for named in _named(frame):
+                yield from self._resampler.resample(named)
+
+
+def _named(frame: AudioFrame) -> Iterator[AudioFrame]:
+    """Yield sound of so many channels as that of the usual layout of so many."""
+    if _is_named(frame.layout):
+        yield frame
+        return
+    # PyAV 18 crashes on arrays of 8 planes, so that channels are interleaved first.
+    for packed in AudioResampler(frame.format.packed).resample(frame):
+        named = AudioFrame.from_ndarray(
+            packed.to_ndarray(),
+            format=packed.format.name,
+            layout=UNNAMED[frame.layout.nb_channels],
+        )
+        named.sample_rate, named.pts = packed.sample_rate, packed.pts
+        named.time_base = packed.time_base
+        yield named

@@ -20,7 +20,7 @@ from tests.benchmarks.duels import altered
 ROOT = Path(__file__).parents[2]
 CI = ROOT / "docs" / "ci"
 TINY = [
-    *("--size", "64x64", "--backend", "null", "--threads", "1", "--pairs", "6", "--no-extend"),
+    *("--size", "64x64", "--backend", "null", "--threads", "1", "--pairs", "8", "--no-extend"),
     *("--no-confirm", "--min-time", "0", "--min-count", "5", "--delta", "400"),
     *("--foreign-load", "100", "--quiet"),
 ]
@@ -66,7 +66,7 @@ def test_the_steps_compare_and_hand_everything_on(
     record: dict[str, Any] = json.loads((out / "comparison.json").read_text(encoding="utf-8"))
     assert done.returncode == record["exit_code"], done.stderr
     assert record["verdict"] in ("PASS", "FAIL", "INCONCLUSIVE")
-    assert len(record["runs"]) == 12
+    assert len(record["runs"]) == 16
     assert (record["base"]["label"], record["new"]["label"]) == ("main", "my-branch")
     assert (tmp_path / "summary").read_text() == (out / "summary.md").read_text()
     lines = (tmp_path / "output").read_text().splitlines()

@@ -255,6 +255,13 @@ def test_an_animation_gives_every_frame_and_its_time(suffix: str, tmp_path: Path
         pass
 
 
+def test_a_still_before_an_animated_png_is_not_shown(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (16, 12), (level,) * 3) for level in (20, 120, 220)]
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:], default_image=True)
+    with animation(tmp_path / "a.png") as moving:
+        assert [picture.pixels.mean() for picture, _ in moving.frames()] == [120, 220]
+
+
 def test_a_frame_without_a_time_lasts_as_long_as_in_a_browser(tmp_path: Path) -> None:
     frames = [Image.new("L", (16, 12), level) for level in (20, 220)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=0)

@@ -253,3 +253,28 @@ def test_subtitles_from_before_the_first_picture_do_not_move_the_clock(tmp_path:
             if packet.size
         ]
     assert shown == [(b"across", 0.0, 500), (b"within", pytest.approx(0.6, abs=1e-3), 300)]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
+def test_what_an_edit_cut_off_does_not_come_back_as_a_lead_in(suffix: str, tmp_path: Path) -> None:
+    """As phones trim: sound and pictures of the first second are in the file, but not shown."""
+    source = tmp_path / "in.mp4"
+    with av.open(str(source), "w", options={"avoid_negative_ts": "disabled"}) as container:
+        pictures = container.add_stream("libx264", rate=25)
+        sound = container.add_stream("aac", rate=48_000, layout="stereo")
+        assert isinstance(pictures, av.VideoStream)
+        assert isinstance(sound, av.AudioStream)
+        pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"
+        for index, level in enumerate(levels(50)):
+            frame = av.VideoFrame.from_ndarray(gray(level), format="rgb24")
+            frame.pts, frame.time_base = index - 25, Fraction(1, 25)
+            container.mux(pictures.encode(frame))
+            noise = noise_frame(40 * index)
+            noise.pts = 48 * (40 * index - 1000)
+            container.mux(sound.encode(noise))
+        container.mux(sound.encode(None))
+        container.mux(pictures.encode(None))
+    seen = seen_by(source, tmp_path / f"out{suffix}")
+    assert np.allclose(seen.levels, levels(50)[25:], atol=2.5)
+    assert seen.times[0] - max(0, seen.sound[0][0]) < 0.13
+    assert seen.sound[-1][0] - seen.times[-1] == pytest.approx(0.02, abs=0.03)

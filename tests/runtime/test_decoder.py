@@ -205,6 +205,18 @@ def test_an_hdr_curve_is_told(tmp_path: Path) -> None:
     assert any(HDR_CURVES[16] in finding for finding in findings)
 
 
+def test_one_time_far_ahead_in_a_broadcast_moves_no_other(tmp_path: Path) -> None:
+    with opened(write_clip(tmp_path / "in.ts", [SCENE] * 9)) as clip:
+        reader = Reader(clip, stop=threading.Event(), stages=Stages(lambda: 0.0))
+        frames = list(clip.container.decode(clip.pictures))
+        assert frames[4].pts is not None
+        frames[4].pts += 90_000 * 20_000
+        reader._items = lambda: iter(frames)  # type: ignore[method-assign]
+        times = [shot.pts for shot in reader if isinstance(shot, Shot)]
+        assert any("1 frames had times" in finding for finding in reader.findings())
+    assert times == [3600 * number for number in range(9)]
+
+
 def test_times_that_run_backwards_are_put_in_order(tmp_path: Path) -> None:
     with opened(write_clip(tmp_path / "in.mp4", [SCENE] * 3)) as clip:
         reader = Reader(clip, stop=threading.Event(), stages=Stages(lambda: 0.0))

@@ -121,7 +121,10 @@ def test_two_streams_of_one_batch_have_their_own_strength(
 def test_a_strength_for_another_number_of_frames_is_refused(
     backend: str, toy: Bundle, noise: Noise
 ) -> None:
-    feeds = {"frame": noise(4, 4, batch=2), "strength": np.ones(3, np.float32)}
+    feeds: dict[str, NDArray[Any]] = {
+        "frame": noise(4, 4, batch=2),
+        "strength": np.ones(3, np.float32),
+    }
     with pytest.raises(FrameError, match=r"strength is \(3,\).*here batch 2"):
         engine_of(toy, backend).run(feeds)
 
@@ -178,11 +181,12 @@ def test_callers_with_arrays_of_their_own_do_not_disturb_each_other(
 @EVERY_REAL
 def test_state_goes_from_call_to_call(backend: str, several: Bundle, noise: Noise) -> None:
     engine = engine_of(several, backend, "memory")
-    state: dict[str, Any] = {}
+    state: dict[str, NDArray[Any]] = {}
     expected = np.zeros((2, 6, 5, 3), np.float32)
     for seed in range(4):
         frame = noise(6, 5, batch=2, seed=seed)
-        results = engine.run({"frame": frame, **state})
+        feeds: dict[str, NDArray[Any]] = {"frame": frame, **state}
+        results = engine.run(feeds)
         expected += (frame - expected) * np.float32(0.5)
         assert np.array_equal(results["after"], expected)
         assert np.array_equal(results["frame_out"], np.rint(expected).astype(np.uint8))

@@ -123,3 +123,34 @@ def test_damaged_packets_of_sound_are_counted(tmp_path: Path) -> None:
     path.write_bytes(data)
     summary = run(path, tmp_path / "out.webm")
     assert any("damaged packets of sound" in warning for warning in summary.warnings)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".webm"])
+def test_sound_that_changes_its_shape_on_the_way_goes_on(suffix: str, tmp_path: Path) -> None:
+    """As broadcasts do between a film and its advertisements."""
+    data = b""
+    for layout, rate in (("stereo", 48_000), ("mono", 44_100)):
+        data += write_tone(tmp_path / "part.ts", "mp2", rate, layout).read_bytes()
+    (tmp_path / "in.ts").write_bytes(data)
+    run(tmp_path / "in.ts", tmp_path / f"out{suffix}")
+    if suffix == ".mp4":  # copied: what a player makes of it is as before
+        return
+    layout, rate, samples, _ = heard(tmp_path / f"out{suffix}")
+    assert (layout, rate) == ("stereo", 48_000)
+    assert samples.shape[1] / rate == pytest.approx(4, abs=0.15)
+    assert loudest_hz(samples[1, : rate * 2], rate) == pytest.approx(400, abs=3)
+    assert loudest_hz(samples[1, rate * 2 :], rate) == pytest.approx(300, abs=3)
+
+
+def test_a_damaged_packet_that_a_muxer_refuses_ends_nothing(tmp_path: Path) -> None:
+    source = write_tone(tmp_path / "in.ts", "aac", 48_000, "stereo")
+    data = bytearray(source.read_bytes())
+    places = [at for at in range(len(data) - 1) if data[at : at + 2] == b"\xff\xf1"]
+    for at in places[10:20:3]:
+        data[at : at + 7] = bytes(7)
+    source.write_bytes(data)
+    summary = run(source, tmp_path / "out.mp4")
+    assert summary.frames == COUNT
+    assert any("damaged packets of sound" in warning for warning in summary.warnings)
+    _, rate, samples, _ = heard(tmp_path / "out.mp4")
+    assert samples.shape[1] / rate > 1.5

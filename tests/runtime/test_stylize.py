@@ -15,7 +15,7 @@ from stylepress.progress import Silent
 from stylepress.runtime.backends import Engine, EngineOptions, open_engine
 from stylepress.runtime.bundle import Bundle, read_bundle
 from stylepress.runtime.stylize import StylizeOptions, Summary, stylize
-from tests.runtime.clips import Heard, Pixels, fifty_frames, levels, play
+from tests.runtime.clips import Heard, Pixels, Plain, fifty_frames, levels, play
 
 # The modules that need PyAV.
 MEDIA_OF_VIDEOS = (
@@ -147,6 +147,29 @@ def test_a_name_that_cannot_be_written_stops_no_other(bundle: Bundle, tmp_path: 
     assert (summary.written, summary.skipped) == (4, 1)
     assert len(list(target.iterdir())) == 4
     assert [line for line in told if "skipped" in line and "too long" in line]
+
+
+def test_a_picture_that_the_engine_refuses_stops_no_other(bundle: Bundle, tmp_path: Path) -> None:
+    for seed, name in enumerate(("a.png", "b.png", "c.png")):
+        photo(tmp_path / "photos" / name, (40 + seed, 30))
+
+    class Picky(Plain):
+        def styled(self, frame: Pixels, strength: float) -> Pixels:
+            if frame.shape[2] == 41:
+                raise BackendError("The engine has no memory for it. Make it smaller.")
+            return frame.copy()
+
+    heard = Heard()
+    summary = stylize(
+        bundle,
+        tmp_path / "photos",
+        tmp_path / "out",
+        options=ORT,
+        progress=heard,
+        opener=lambda options: Picky(),
+    )
+    assert (summary.written, summary.skipped) == (2, 1)
+    assert heard.warnings == ["b.png: skipped. The engine has no memory for it. Make it smaller."]
 
 
 def test_linked_folders_are_stylized_and_a_link_as_target_is_kept(
