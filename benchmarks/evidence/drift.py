@@ -134,7 +134,7 @@ def _judged(style: Shipped, change: str, drift: Drift) -> Iterator[Row]:
         high=None if ratio is None else ratio.high,
         digest=style.bundle.digest,
         verdict=drift.verdict or "",
-        note=", ".join(one.metric for one in drift.checks if one.verdict == "FAIL"),
+        note="; ".join(one.metric for one in drift.checks if one.verdict == "FAIL"),
     )
     values = {CHECKS.get(check.key, ""): check.new for check in drift.checks}
     for name in TOLD if change == INT8 else ():

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from statistics import median
 from time import perf_counter_ns
@@ -27,13 +26,14 @@ from stylepress.benchmarks.evidence.row import Row, promised
 from stylepress.benchmarks.evidence.setting import Setting
 from stylepress.benchmarks.quality.photos import golden_photos
 from stylepress.benchmarks.timing.interval import paired_ratio
-from stylepress.benchmarks.timing.systems import Pixels, Run
+from stylepress.benchmarks.timing.systems import Pixels, Run, opened
 from stylepress.benchmarks.timing.worker import fresh
 from stylepress.benchmarks.verdict.measures import p50_ms
 from stylepress.benchmarks.verdict.order import orders
 from stylepress.benchmarks.verdict.rule import DELTA, Key, LookName, Paired, Rule, Source, decide
 from stylepress.benchmarks.verdict.session import Arms, Ask, PairPlan, Session
 from stylepress.benchmarks.verdict.terms import frames_file
+from stylepress.runtime.backends import EngineOptions
 from stylepress.runtime.bundle import Bundle, read_bundle
 
 SIZE, BACKEND = (128, 128), "onnxruntime"
@@ -207,8 +207,8 @@ class Stand:
         self.bundle, self.plan, self.setting, self.ask = bundle, plan, setting, ask
         photos = golden_photos(bundle, SIZE, limit=2)
         self.frames = frames_file(photos, setting.folder("gate"))
-        with ExitStack() as stack:
-            run = setting.engine(bundle, SIZE, stack, backend=BACKEND)
+        # One thread, as the arms have: two wait for each other on a busy machine.
+        with opened(bundle, BACKEND, EngineOptions(size=SIZE, threads=1)) as run:
             self.call_bytes = call_bytes(run, photos[0].frame)
 
     def pool(self, kind: Kind, *, seed: int) -> list[Block]:

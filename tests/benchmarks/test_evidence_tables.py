@@ -329,9 +329,9 @@ def test_int8_and_known_defects_are_judged_and_make_a_table(setting: Setting) ->
     table = Table("judged", rows, HERE)
     verdicts = {one.engine: one.verdict for one in table.like(drift.DIRECT)}
     assert list(verdicts) == [drift.INT8, *defects]
-    assert verdicts["red 60 levels up"] == "regression"
-    assert verdicts["nothing"] == "ok"
-    assert "cast_levels mean" in table.find(drift.DIRECT, engine="red 60 levels up").note
+    assert verdicts["red 60 levels up"] == "FAIL"
+    assert verdicts["nothing"] == "PASS"
+    assert "colour cast, mean" in table.find(drift.DIRECT, engine="red 60 levels up").note
     assert table.find(drift.CAST).value < 5
     lines = parts({"judged": table})["judged"].splitlines()
     assert [line.split(" | ")[0] for line in lines[2:5]] == [f"| {name}" for name in verdicts]
