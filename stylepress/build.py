@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,6 +18,7 @@ from stylepress.steps import (
     DistilStep,
     EngineStep,
     ExportStep,
+    LowerStep,
     QuantizeStep,
     Step,
 )
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from stylepress.train.trainer.team import Team
 
 Until = Literal["train", "compress", "export"]
-Precision = Literal["int8", "fp32"]
+Precision = Literal["int8", "fp16", "fp32"]
 RECIPES = (".yaml", ".yml")
 UNTIL: Mapping[Until, tuple[str, ...]] = {
     "train": ("load", "train"),
@@ -47,7 +48,8 @@ class BuildOptions:
     that of the bundle; None for the recipe's (INT8 where photos are named). ``low``, ``high`` and
     ``bgr`` say what a checkpoint's images are, where its family is not to be believed. ``environ``
     is where torchrun says how many processes train together, and where standard weights are looked
-    for; ``home`` is the user's folder.
+    for; ``home`` is the user's folder. ``here`` is the target that this machine is: what it
+    measures says nothing of another; None where that is not known.
     """
 
     out: Path | None = None
@@ -65,6 +67,7 @@ class BuildOptions:
     until: Until = "export"
     environ: Mapping[str, str] = field(default_factory=dict)
     home: Path = Path()
+    here: Target | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ class BuildResult:
     artifacts: Mapping[str, Artifact]
     reused: frozenset[str]
     choice: Choice | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def teacher(self) -> Artifact:
@@ -113,6 +117,7 @@ class BuildResult:
             },
             "backend": self.choice.backend if self.choice else None,
             "median_ms": dict(self.choice.median_ms) if self.choice else {},
+            "notes": list(self.notes),
         }
 
     def summary(self) -> str:
@@ -126,6 +131,7 @@ class BuildResult:
         if self.choice:
             times = ", ".join(f"{name} {ms:.1f} ms" for name, ms in self.choice.median_ms.items())
             lines.append(f"fastest here: {self.choice.backend} ({times})")
+        lines += self.notes
         if self.artifacts and self.reused == set(self.artifacts):
             lines.append("Nothing to do: everything was built before from the same inputs.")
         return "\n".join(lines)
@@ -207,7 +213,7 @@ def _adapted(recipe: Recipe, options: BuildOptions) -> Recipe:
             else step
             for step in steps
         ]
-    if options.precision == "fp32":
+    if options.precision in ("fp32", "fp16"):
         steps = [step for step in steps if not isinstance(step, QuantizeStep)]
     elif options.precision == "int8" and not any(isinstance(s, QuantizeStep) for s in steps):
         steps.append(QuantizeStep())
@@ -237,21 +243,29 @@ class _Build:
 
     def run(self) -> BuildResult:
         """Do the steps in their order, as far as asked."""
+        from stylepress.targets.detect import fits
         from stylepress.targets.target import load_target, usable_engines
 
-        target = load_target(self.recipe.target)
-        engines = usable_engines(target)  # said before hours of training, not after
-        steps = [step for step in self.recipe.plan() if step.step in UNTIL[self.options.until]]
-        _check_fit(steps, target)
+        target, here = load_target(self.recipe.target), self.options.here
+        measured = here is None or fits(target, here)
+        # Said before hours of training, not after. Another device has its own engines.
+        anywhere = "tensorrt_rtx" in target.engines
+        engines = usable_engines(target) if measured or anywhere else ()
+        for caveat in target.caveats():
+            self.progress.warn(caveat)
+        recipe = lowered_recipe(self.recipe, target, fp16=self.options.precision == "fp16")
+        steps = [step for step in recipe.plan() if step.step in UNTIL[self.options.until]]
+        _check_fit(steps, target, self.options.precision)
         if "tensorrt_rtx" in engines and self.options.until == "export":
             steps.append(EngineStep(target=self.recipe.target, folder="engine"))
         source: Artifact | None = None
         for step in steps:
             source = self._step(source, step)
+        bundle = self.artifacts.get("bundle")
         leads = self.team is None or self.team.leads
-        bundled = "bundle" in self.artifacts and leads
-        choice = self._fastest(engines, target.size) if bundled else None
-        return BuildResult(self.out, self.artifacts, frozenset(self.reused), choice)
+        choice = self._fastest(engines, target.size) if bundle and leads and measured else None
+        notes = tuple(_notes(bundle, target, here if not measured else None)) if bundle else ()
+        return BuildResult(self.out, self.artifacts, frozenset(self.reused), choice, notes)
 
     def _step(self, source: Artifact | None, step: Step) -> Artifact:
         """Do one step, or take its result from the cache."""
@@ -341,19 +355,56 @@ class _Build:
         return choice
 
 
-def _check_fit(steps: list[Step], target: Target) -> None:
+def lowered_recipe(recipe: Recipe, target: Target, *, fp16: bool = False) -> Recipe:
+    """Return the recipe with a step `lower` at its end, if the target asks for another bundle.
+
+    A recipe that lowers by itself, or makes no bundle, stays as it is.
+    """
+    exports = [step for step in recipe.steps if isinstance(step, ExportStep)]
+    last = recipe.steps[-1]
+    if not exports or not isinstance(last, ExportStep | QuantizeStep):
+        return recipe
+    quantized = isinstance(last, QuantizeStep)
+    if not target.changes(opset=exports[-1].opset, quantized=quantized, fp16=fp16):
+        return recipe
+    step = LowerStep(target=recipe.target, fp16=fp16)
+    return recipe.model_copy(update={"steps": (*recipe.steps, step)})
+
+
+def _notes(bundle: Artifact, target: Target, elsewhere: Target | None) -> Iterator[str]:
+    """Say what the target changed, what was not measured here and why, and what is estimated."""
+    lowering = bundle.made_by if bundle.made_by.get("step") == "lower" else {}
+    for graph, passes in lowering.get("passes", {}).items():
+        changes = ", ".join(passes) or "nothing had to be changed"
+        yield f"for {lowering['target']}, {graph}: {changes}"
+    if elsewhere is not None:
+        yield (
+            f"not measured: this machine is {elsewhere.name}, not {target.full_name}. "
+            f"Copy {bundle.folder} there."
+        )
+    floor_ms, budget_ms = bundle.numbers.get("estimated_floor_ms"), target.budgets.latency_ms
+    if floor_ms is not None:
+        height, width = target.size
+        mode = f" in {target.mode.name}" if target.mode and len(target.modes) > 1 else ""
+        budget = f", budget {budget_ms:g} ms" if budget_ms else ""
+        yield (
+            f"estimated from the data sheet, not measured: no frame of {width}x{height} takes less "
+            f"than {floor_ms:.2g} ms on {target.name}{mode}{budget}"
+        )
+    size_mb = target.budgets.size_mb
+    if size_mb is not None and bundle.size_bytes / 1e6 > size_mb:
+        yield f"the bundle has {bundle.size_bytes / 1e6:.2g} MB, over the budget of {size_mb:g} MB"
+
+
+def _check_fit(steps: list[Step], target: Target, asked: Precision | None) -> None:
     """Refuse what the target cannot run, before anything is trained.
 
     Raises:
-        RecipeError: the opset or the precision is none of the target's.
+        RecipeError: the precision is none of the target's.
     """
-    for step in steps:
-        if isinstance(step, ExportStep) and step.opset > target.opset_max:
-            raise RecipeError(
-                f"The recipe exports opset {step.opset}, and {target.name} reads "
-                f"{target.opset_max} at most. Set `export: {{opset: {target.opset_max}}}`."
-            )
-    precision = "int8" if any(isinstance(step, QuantizeStep) for step in steps) else "fp32"
+    quantized = any(isinstance(step, QuantizeStep) for step in steps)
+    half = asked == "fp16" or any(isinstance(s, LowerStep) and s.fp16 for s in steps)
+    precision: Precision = "int8" if quantized else "fp16" if half else "fp32"
     if precision not in target.precisions and any(isinstance(s, ExportStep) for s in steps):
         raise RecipeError(
             f"The recipe makes a bundle of {precision}, and {target.name} runs "

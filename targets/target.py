@@ -19,7 +19,7 @@ from typing_extensions import Self
 from stylepress.document import Section, load_document
 from stylepress.errors import BackendError, RecipeError
 from stylepress.targets.engines import ENGINES, EngineKind
-from stylepress.targets.jetpack import JetPack, jetpacks
+from stylepress.targets.jetpack import JetPack, jetpacks, version
 
 FOLDER = Path(__file__).parent / "profiles"
 EngineName = Literal["openvino", "onnxruntime", "tensorrt", "tensorrt_rtx", "null"]
@@ -29,6 +29,8 @@ SidePx = Annotated[int, Field(ge=16, le=8192)]
 Positive = Annotated[float, Field(gt=0)]
 NAME = re.compile(r"(?P<module>[^@:]+)(?:@(?P<jetpack>[^:]+))?(?::(?P<mode>.+))?")
 MOST_NEAR = 3
+GROUPS_SINCE = "10.9"
+"""The first TensorRT whose parser reads GroupNormalization."""
 NO_TARGET: Mapping[str, str] = {
     "orin": "jetson-orin-nano-8gb",
     "xavier": "jetson-agx-xavier-32gb",
@@ -125,6 +127,23 @@ class Target(Section):
         mode = f":{self.mode.name}" if self.mode and len(self.modes) > 1 else ""
         return f"{self.name}{jetpack}{mode}"
 
+    def changes(self, *, opset: int, quantized: bool, fp16: bool) -> tuple[str, ...]:
+        """Say what of a bundle is changed for this device; nothing where it fits as it is.
+
+        ``opset`` and ``quantized`` are of the bundle as it is without; ``fp16`` is asked for.
+        """
+        said = []
+        if opset > self.opset:
+            said.append(f"opset {opset} to {self.opset}")
+        if quantized and "onnxruntime" in self.engines:
+            said.append("Q/DQ placed for ONNX Runtime")
+        if fp16:
+            said.append("FP16 between the first and the last convolution")
+        branch = self.tensorrt_version
+        if branch is not None and version(branch) < version(GROUPS_SINCE):
+            said.append(f"normalizations as TensorRT {branch} reads them")
+        return tuple(said)
+
     def caveats(self) -> tuple[str, ...]:
         """Say what somebody who builds for this device should know first, a sentence each."""
         said = [self.impossible] if self.impossible else []
@@ -174,7 +193,9 @@ def with_jetpack(target: Target, name: str) -> Target:
         RecipeError: it does not run on this device.
     """
     if name not in target.jetpacks:
-        can = f"It runs JetPack {', '.join(target.jetpacks)}." if target.jetpacks else "It has none."
+        can = (
+            f"It runs JetPack {', '.join(target.jetpacks)}." if target.jetpacks else "It has none."
+        )
         raise RecipeError(f"{target.title} does not run JetPack {name!r}. {can}")
     others = tuple(other for other in target.jetpacks if other != name)
     return target.model_copy(update={"jetpacks": (name, *others)})

@@ -70,7 +70,9 @@ def _fold(made: Rewrite) -> None:
 
 
 def _computed(
-    made: Rewrite, node: onnx.NodeProto, feeds: Mapping[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]]
+    made: Rewrite,
+    node: onnx.NodeProto,
+    feeds: Mapping[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]],
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
     ports = [
         onnx.helper.make_tensor_value_info(

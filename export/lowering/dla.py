@@ -60,7 +60,12 @@ def folded_norms(model: onnx.ModelProto, moments: Mapping[str, Moments]) -> onnx
         scale, shift = factors
         conv = made.maker(norm.input[0])
         alone = made.only_user(norm.input[0]) is norm
-        if conv is None or conv.op_type != "Conv" or not alone or not _fold(made, conv, scale, shift):
+        if (
+            conv is None
+            or conv.op_type != "Conv"
+            or not alone
+            or not _fold(made, conv, scale, shift)
+        ):
             name = norm.name
             times = made.keep(scale[:, None, None].astype(np.float32), f"{name}_scale")
             plus = made.keep(shift[:, None, None].astype(np.float32), f"{name}_shift")

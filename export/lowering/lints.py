@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,6 +38,13 @@ ON_DLA = frozenset(
     }
 )
 """Operators that run on NVDLA through TensorRT; anything else goes to the GPU and back."""
+COSTLY = frozenset(
+    {
+        *("InstanceNormalization", "GroupNormalization", "LayerNormalization", "Pad", "Sqrt"),
+        *("DepthToSpace", "SpaceToDepth", "ReduceMean", "QuantizeLinear", "DequantizeLinear"),
+    }
+)
+"""Those of them that work on pictures; what works on sizes and numbers costs nothing there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +111,9 @@ def operators(model: onnx.ModelProto, tensorrt: str | None) -> Iterator[Finding]
             yield _refused(node, REFUSED[kind], "Replace it in the network.")
         if tensorrt and kind in NEWER and version(tensorrt) < version(NEWER[kind][0]):
             since, mend = NEWER[kind]
-            yield _refused(node, f"TensorRT {tensorrt} has it not, {since} has", f"{mend.capitalize()}.")
+            yield _refused(
+                node, f"TensorRT {tensorrt} has it not, {since} has", f"{mend.capitalize()}."
+            )
         if kind == "Resize" and attribute(node, "antialias", 0):
             yield _refused(node, "Resize with antialias is not supported", "Resize without it.")
         if kind == "ConvTranspose":
@@ -115,11 +124,15 @@ def operators(model: onnx.ModelProto, tensorrt: str | None) -> Iterator[Finding]
         made = Rewrite(model)
         for node in made.kinds("InstanceNormalization"):
             if any(made.constant(name) is None for name in node.input[1:]):
-                yield _refused(node, "its scale or bias is computed", "Lower it: `constant_affine`.")
+                yield _refused(
+                    node, "its scale or bias is computed", "Lower it: `constant_affine`."
+                )
 
 
 def _refused(node: Node, what: str, mend: str) -> Finding:
-    return Finding("operators", node.name or node.op_type, f"{node.op_type}: {what}", mend, fatal=True)
+    return Finding(
+        "operators", node.name or node.op_type, f"{node.op_type}: {what}", mend, fatal=True
+    )
 
 
 def qdq_rules(model: onnx.ModelProto) -> Iterator[Finding]:
@@ -139,7 +152,9 @@ def qdq_rules(model: onnx.ModelProto) -> Iterator[Finding]:
         if data is not None and data.dtype == np.int32:
             yield _qdq(node, "a bias in int32 is refused", "Leave the bias in float.")
         if data is None and scale is not None and scale.size > 1:
-            yield _slow(node, "one scale a channel for an activation runs in float", "Use one scale.")
+            yield _slow(
+                node, "one scale a channel for an activation runs in float", "Use one scale."
+            )
     for node in made.kinds("Conv", "ConvTranspose", "InstanceNormalization"):
         makers = [made.maker(name) for name in node.input[:2]]
         rounded = [m for m in makers if m is not None and m.op_type == "DequantizeLinear"]
@@ -172,45 +187,48 @@ def fp16_range(model: onnx.ModelProto) -> Iterator[Finding]:
         halves = [v for v in values if v is not None and v.dtype == np.float16]
         if any(not np.isfinite(value).all() for value in halves):
             yield Finding(
-                "fp16-range", node.name, f"a constant is beyond {LARGEST:g}",
-                "Keep the node in FP32, as an island.", fatal=True,
+                "fp16-range",
+                node.name,
+                f"a constant is beyond {LARGEST:g}",
+                "Keep the node in FP32, as an island.",
+                fatal=True,
             )
         if node.op_type in ("Conv", "ConvTranspose") and halves:
             source = made.maker(node.input[0])
             widened = source is not None and source.op_type == "Cast"
             if widened and attribute(source, "to") == onnx.TensorProto.FLOAT:  # type: ignore[arg-type]
                 yield Finding(
-                    "fp16-range", node.name, "its input is FP32 and its weight FP16",
-                    "Cast the input to FP16.", fatal=True,
+                    "fp16-range",
+                    node.name,
+                    "its input is FP32 and its weight FP16",
+                    "Cast the input to FP16.",
+                    fatal=True,
                 )
 
 
 def dla_table(model: onnx.ModelProto) -> Iterator[Finding]:
     """Find what leaves NVDLA for the GPU and comes back: each costs a copy of the picture."""
-    convs: Callable[[Node], bool] = lambda node: node.op_type == "Conv"  # noqa: E731
-    inside = False
-    last = max((i for i, node in enumerate(model.graph.node) if convs(node)), default=-1)
-    for index, node in enumerate(model.graph.node):
-        inside = inside or convs(node)
-        if inside and index < last and node.op_type not in ON_DLA and _on_pictures(node):
+    places = [i for i, node in enumerate(model.graph.node) if node.op_type == "Conv"]
+    inside = model.graph.node[places[0] : places[-1]] if places else []
+    for node in inside:
+        if node.op_type not in ON_DLA and node.op_type in COSTLY:
             yield Finding(
-                "dla", node.name, f"{node.op_type} does not run on NVDLA",
-                "Leave DLA off, or lower with `variant: dla` and train on.", fatal=False,
+                "dla",
+                node.name,
+                f"{node.op_type} does not run on NVDLA",
+                "Leave DLA off, or lower with `variant: dla` and train on.",
+                fatal=False,
             )
     for port in model.graph.input:
         free = [d.dim_param for d in port.type.tensor_type.shape.dim if not d.HasField("dim_value")]
         if free:
             yield Finding(
-                "dla", port.name, f"its dimensions {', '.join(free)} are free, and NVDLA has none",
-                "Fix them: `size: [H, W]` and `batch: 1` of the step `lower`.", fatal=False,
+                "dla",
+                port.name,
+                f"its dimensions {', '.join(free)} are free, and NVDLA has none",
+                "Fix them: `size: [H, W]` and `batch: 1` of the step `lower`.",
+                fatal=False,
             )
-
-
-def _on_pictures(node: Node) -> bool:
-    return node.op_type in (
-        *("InstanceNormalization", "GroupNormalization", "LayerNormalization", "Pad", "Sqrt"),
-        *("DepthToSpace", "SpaceToDepth", "ReduceMean", "QuantizeLinear", "DequantizeLinear"),
-    )
 
 
 def newest_opset(model: onnx.ModelProto, target: Target) -> bool:

@@ -50,7 +50,10 @@ def _one_group_norm(made: Rewrite, node: Node, opset: int) -> None:
             f"GroupNormalization {node.name!r} has one scale a group, an early form that ONNX gave "
             f"up. Export with opset {GROUPS_WHOLE}, or with 17 or less."
         )
-    across = [made.keep(value[:, None, None], f"{name}_{what}") for what, value in (("scale", scale), ("bias", bias))]
+    across = [
+        made.keep(value[:, None, None], f"{name}_{what}")
+        for what, value in (("scale", scale), ("bias", bias))
+    ]
     made.add("Add", [made.add("Mul", [back, across[0]]), across[1]], node.output[0])
     made.remove(node)
 

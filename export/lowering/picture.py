@@ -56,9 +56,7 @@ def picture_codes(rewrite: Rewrite) -> None:
         ]
         for back in rewrite.users(node.output[0]):
             old = back.output[0]
-            rewrite.lead(
-                rewrite.users(old), old, rewrite.add("DequantizeLinear", [codes, *coding])
-            )
+            rewrite.lead(rewrite.users(old), old, rewrite.add("DequantizeLinear", [codes, *coding]))
 
 
 def _back_to_frame(rewrite: Rewrite, tensor: str) -> list[Node] | None:

@@ -180,7 +180,9 @@ class _Placement:
                     self._swap(source, node)
                     moved = True
                 elif node.op_type == "QuantizeLinear" and self._same_codes(source, node):
-                    self.rewrite.lead(self.rewrite.users(node.output[0]), node.output[0], source.input[0])
+                    self.rewrite.lead(
+                        self.rewrite.users(node.output[0]), node.output[0], source.input[0]
+                    )
                     self.rewrite.remove(node)
                     moved = True
 
@@ -244,7 +246,10 @@ class _Placement:
         pairs = zip(back.input[1:], node.input[1:], strict=True)
         values = [tuple(self.rewrite.constant(name) for name in pair) for pair in pairs]
         return all(
-            one is not None and two is not None and one.dtype == two.dtype and np.array_equal(one, two)
+            one is not None
+            and two is not None
+            and one.dtype == two.dtype
+            and np.array_equal(one, two)
             for one, two in values
         )
 
