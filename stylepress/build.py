@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from stylepress.artifact import Artifact
 from stylepress.cache import Cache, cached
+from stylepress.device import Precision, bundle_in, check_fit, lowered_recipe, lowering_of, notes_on
 from stylepress.document import Document
 from stylepress.errors import RecipeError
 from stylepress.progress import Progress, Silent
@@ -17,8 +18,6 @@ from stylepress.stages import STAGES, Stage, step_identity, step_key
 from stylepress.steps import (
     DistilStep,
     EngineStep,
-    ExportStep,
-    LowerStep,
     QuantizeStep,
     Step,
 )
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from stylepress.train.trainer.team import Team
 
 Until = Literal["train", "compress", "export"]
-Precision = Literal["int8", "fp16", "fp32"]
 RECIPES = (".yaml", ".yml")
 UNTIL: Mapping[Until, tuple[str, ...]] = {
     "train": ("load", "train"),
@@ -141,20 +139,25 @@ def build(source: Path, *, options: BuildOptions, progress: Progress) -> BuildRe
     """Build everything ``source`` asks for, as far as ``options.until``, into ``options.out``.
 
     ``source`` is a recipe, a weights file, or a checkpoint folder; to distil from the latter two
-    needs ``options.photos``. Steps that were built before from the same inputs, by the same code
+    needs ``options.photos``. A bundle is lowered to the target, and nothing else. Steps that were built before from the same inputs, by the same code
     and tools, are taken from the cache.
 
     Raises:
         StylepressError: any step that cannot be done, with the mend.
     """
-    recipe = resolved(source, options)
+    bundle = bundle_in(source)
+    recipe = (
+        lowering_of(bundle, options.target, photos=options.photos, fp16=options.precision == "fp16")
+        if bundle
+        else resolved(source, options)
+    )
     out = options.out or Path("runs") / recipe.name
     if int(options.environ.get("WORLD_SIZE", "1")) == 1:
-        return _Build(recipe, out, options, progress).run()
+        return _Build(recipe, out, options, progress).run(bundle)
     from stylepress.train.trainer.team import joined_team
 
     with joined_team(options.environ) as team:
-        return _Build(recipe, out, options, progress if team.leads else Silent(), team).run()
+        return _Build(recipe, out, options, progress if team.leads else Silent(), team).run(bundle)
 
 
 def resolved(source: Path, options: BuildOptions) -> Recipe:
@@ -241,8 +244,8 @@ class _Build:
         self._digests: dict[Path, str] = {}
         self._shared: dict[str, Any] = {}
 
-    def run(self) -> BuildResult:
-        """Do the steps in their order, as far as asked."""
+    def run(self, source: Artifact | None = None) -> BuildResult:
+        """Do the steps in their order, as far as asked; the first works on ``source``."""
         from stylepress.targets.detect import fits
         from stylepress.targets.target import load_target, usable_engines
 
@@ -255,16 +258,15 @@ class _Build:
             self.progress.warn(caveat)
         recipe = lowered_recipe(self.recipe, target, fp16=self.options.precision == "fp16")
         steps = [step for step in recipe.plan() if step.step in UNTIL[self.options.until]]
-        _check_fit(steps, target, self.options.precision)
+        check_fit(steps, target, self.options.precision)
         if "tensorrt_rtx" in engines and self.options.until == "export":
             steps.append(EngineStep(target=self.recipe.target, folder="engine"))
-        source: Artifact | None = None
         for step in steps:
             source = self._step(source, step)
         bundle = self.artifacts.get("bundle")
         leads = self.team is None or self.team.leads
         choice = self._fastest(engines, target.size) if bundle and leads and measured else None
-        notes = tuple(_notes(bundle, target, here if not measured else None)) if bundle else ()
+        notes = tuple(notes_on(bundle, target, here if not measured else None)) if bundle else ()
         return BuildResult(self.out, self.artifacts, frozenset(self.reused), choice, notes)
 
     def _step(self, source: Artifact | None, step: Step) -> Artifact:
@@ -353,60 +355,3 @@ class _Build:
         )
         engine.close()
         return choice
-
-
-def lowered_recipe(recipe: Recipe, target: Target, *, fp16: bool = False) -> Recipe:
-    """Return the recipe with a step `lower` at its end, if the target asks for another bundle.
-
-    A recipe that lowers by itself, or makes no bundle, stays as it is.
-    """
-    exports = [step for step in recipe.steps if isinstance(step, ExportStep)]
-    last = recipe.steps[-1]
-    if not exports or not isinstance(last, ExportStep | QuantizeStep):
-        return recipe
-    quantized = isinstance(last, QuantizeStep)
-    if not target.changes(opset=exports[-1].opset, quantized=quantized, fp16=fp16):
-        return recipe
-    step = LowerStep(target=recipe.target, fp16=fp16)
-    return recipe.model_copy(update={"steps": (*recipe.steps, step)})
-
-
-def _notes(bundle: Artifact, target: Target, elsewhere: Target | None) -> Iterator[str]:
-    """Say what the target changed, what was not measured here and why, and what is estimated."""
-    lowering = bundle.made_by if bundle.made_by.get("step") == "lower" else {}
-    for graph, passes in lowering.get("passes", {}).items():
-        changes = ", ".join(passes) or "nothing had to be changed"
-        yield f"for {lowering['target']}, {graph}: {changes}"
-    if elsewhere is not None:
-        yield (
-            f"not measured: this machine is {elsewhere.name}, not {target.full_name}. "
-            f"Copy {bundle.folder} there."
-        )
-    floor_ms, budget_ms = bundle.numbers.get("estimated_floor_ms"), target.budgets.latency_ms
-    if floor_ms is not None:
-        height, width = target.size
-        mode = f" in {target.mode.name}" if target.mode and len(target.modes) > 1 else ""
-        budget = f", budget {budget_ms:g} ms" if budget_ms else ""
-        yield (
-            f"estimated from the data sheet, not measured: no frame of {width}x{height} takes less "
-            f"than {floor_ms:.2g} ms on {target.name}{mode}{budget}"
-        )
-    size_mb = target.budgets.size_mb
-    if size_mb is not None and bundle.size_bytes / 1e6 > size_mb:
-        yield f"the bundle has {bundle.size_bytes / 1e6:.2g} MB, over the budget of {size_mb:g} MB"
-
-
-def _check_fit(steps: list[Step], target: Target, asked: Precision | None) -> None:
-    """Refuse what the target cannot run, before anything is trained.
-
-    Raises:
-        RecipeError: the precision is none of the target's.
-    """
-    quantized = any(isinstance(step, QuantizeStep) for step in steps)
-    half = asked == "fp16" or any(isinstance(s, LowerStep) and s.fp16 for s in steps)
-    precision: Precision = "int8" if quantized else "fp16" if half else "fp32"
-    if precision not in target.precisions and any(isinstance(s, ExportStep) for s in steps):
-        raise RecipeError(
-            f"The recipe makes a bundle of {precision}, and {target.name} runs "
-            f"{', '.join(target.precisions)}. Choose with `--precision`."
-        )

@@ -203,6 +203,37 @@ def export(
     _built(source, options, json=json, quiet=quiet)
 
 
+def convert(
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="A bundle, or a checkpoint's folder.")
+    ],
+    to: Annotated[
+        Literal["openvino", "torchscript", "torch-export", "triton"],
+        typer.Option(
+            "--to", help="OpenVINO IR and Triton of a bundle, the others of a checkpoint."
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="A new folder.")],
+    target: TargetName = None,
+) -> None:
+    """Write a model in the format of another program, checked against its own pictures.
+
+    A model repository for Triton serves on the GPU or processor of the target.
+
+    [bold]Examples[/bold]
+
+    $ stylepress convert runs/candy/bundle --to openvino --out candy-ir
+    $ stylepress convert runs/candy/bundle --to triton --target a100-80gb --out models
+    $ stylepress convert runs/candy/student --to torch-export --out candy-torch
+    """
+    from stylepress.artifact import Artifact
+    from stylepress.export.formats.convert import convert as write
+    from stylepress.targets.target import load_target
+
+    said = write(Artifact.load(source), to, out, target=load_target(target or "cpu"))
+    terminal().say(f"Wrote {out}. {said}")
+
+
 def _stage(
     recipe: Path,
     until: Stage,

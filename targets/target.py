@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -178,12 +179,17 @@ def load_target(name_or_path: str) -> Target:
     module = parts["module"] if parts else name_or_path
     if module not in names():
         raise RecipeError(f"There is no target {module!r}. {_nearest(module)}")
-    target = load_document(FOLDER / f"{module}.yaml", Target)
+    target = _shipped(module)
     if parts and parts["jetpack"]:
         target = with_jetpack(target, parts["jetpack"])
     if parts and parts["mode"]:
         target = with_mode(target, parts["mode"])
     return target
+
+
+@lru_cache
+def _shipped(module: str) -> Target:
+    return load_document(FOLDER / f"{module}.yaml", Target)
 
 
 def with_jetpack(target: Target, name: str) -> Target:

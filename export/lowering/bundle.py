@@ -71,10 +71,24 @@ def lower_bundle(
     for each in made.values():
         for one in each.passes:
             progress.say(f"{one.name}: {_said(one.agreement)}.")
-    for warning in found:
+    for warning in _worth_saying(found, options):
         progress.warn(f"{target.full_name}: {warning}")
     progress.finish()
     return _sealed(bundle, target, out, (made, found, photos or golden_inputs(bundle)), options)
+
+
+def _worth_saying(found: Sequence[Finding], options: LowerStep) -> list[str]:
+    """Return the warnings; of NVDLA one sentence, unless the bundle is meant for it."""
+    if options.variant == "dla":
+        return [str(one) for one in found]
+    left = [one for one in found if one.rule == "dla"]
+    said = [str(one) for one in found if one.rule != "dla"]
+    if left:
+        said.append(
+            f"NVDLA is not of use for this network: {len(left)} of its nodes and ports would go "
+            f"back to the GPU ({left[0].node} first). It is lowered for the GPU."
+        )
+    return said
 
 
 def golden_inputs(bundle: Artifact) -> list[Pixels]:
@@ -161,7 +175,7 @@ def _sealed(
             "precision": precision,
             "variant": options.variant,
             "passes": {name: [one.name for one in each.passes] for name, each in made.items()},
-            "warnings": [str(one) for one in found],
+            "warnings": _worth_saying(found, options),
         },
         parent=bundle.digest,
         numbers=numbers,

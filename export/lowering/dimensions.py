@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
-from stylepress.export.lowering.rewrite import Rewrite
+from stylepress.export.lowering.rewrite import Array, Rewrite
 
 SMALL = 4096
 """Elements of a constant that is computed here at most: shapes and indices, not pictures."""
@@ -72,8 +73,8 @@ def _fold(made: Rewrite) -> None:
 def _computed(
     made: Rewrite,
     node: onnx.NodeProto,
-    feeds: Mapping[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]],
-) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
+    feeds: Mapping[str, Array],
+) -> Array:
     ports = [
         onnx.helper.make_tensor_value_info(
             name, onnx.helper.np_dtype_to_tensor_dtype(value.dtype), value.shape
@@ -83,4 +84,5 @@ def _computed(
     out = onnx.helper.make_empty_tensor_value_info(node.output[0])
     graph = onnx.helper.make_graph([node], "one", ports, [out])
     single = onnx.helper.make_model(graph, opset_imports=list(made.model.opset_import))
-    return np.asarray(ReferenceEvaluator(single).run(None, dict(feeds))[0])
+    results: Any = ReferenceEvaluator(single).run(None, dict(feeds))
+    return np.asarray(results[0])

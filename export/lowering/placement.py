@@ -64,8 +64,10 @@ def for_onnxruntime(model: onnx.ModelProto, limits: Mapping[str, float]) -> onnx
     """Return a Q/DQ graph as ONNX Runtime runs it in INT8: the same function but for rounding.
 
     ``limits`` holds the largest |x| of each tensor that ``unplaced`` names; one that is missing
-    leaves its convolution in float.
+    leaves its convolution in float. A float graph is given back as it is.
     """
+    if not any(node.op_type == "QuantizeLinear" for node in model.graph.node):
+        return model
     made = _Placement(model, limits)
     made.prepare()
     plan = [(node, made.codes_of(made.result(node))) for node in made.convolutions()]
