@@ -139,8 +139,8 @@ def build(source: Path, *, options: BuildOptions, progress: Progress) -> BuildRe
     """Build everything ``source`` asks for, as far as ``options.until``, into ``options.out``.
 
     ``source`` is a recipe, a weights file, or a checkpoint folder; to distil from the latter two
-    needs ``options.photos``. A bundle is lowered to the target, and nothing else. Steps that were built before from the same inputs, by the same code
-    and tools, are taken from the cache.
+    needs ``options.photos``. A bundle is lowered to the target, and nothing else. Steps that were
+    built before from the same inputs, by the same code and tools, are taken from the cache.
 
     Raises:
         StylepressError: any step that cannot be done, with the mend.

@@ -46,9 +46,7 @@ def write_repository(
     return config
 
 
-def config_text(
-    graph: Graph, *, name: str, target: Target, precision: Precision = "fp32"
-) -> str:
+def config_text(graph: Graph, *, name: str, target: Target, precision: Precision = "fp32") -> str:
     """Return the model configuration, in protobuf's text format."""
     batched = all(isinstance(port.shape[0], str) for port in (*graph.inputs, *graph.outputs))
     lines = [

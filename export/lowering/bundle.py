@@ -56,7 +56,7 @@ def lower_bundle(
             f"{bundle.folder} is no bundle of a frame graph, so it cannot be lowered. "
             f"Name a bundle that `stylepress build` wrote."
         )
-    _check_half(bundle, target, options)
+    _check_precision(bundle, target, options)
     model = onnx.load_model_from_string(bundle.path(bundle.graphs[GRAPH].file).read_bytes())
     port = bundle.graphs[GRAPH].picture
     least = port.least if port else 1
@@ -111,7 +111,12 @@ def golden_inputs(bundle: Artifact) -> list[Pixels]:
     return frames
 
 
-def _check_half(bundle: Artifact, target: Target, options: LowerStep) -> None:
+def _check_precision(bundle: Artifact, target: Target, options: LowerStep) -> None:
+    if bundle.made_by.get("precision") == "int8" and "int8" not in target.precisions:
+        raise RecipeError(
+            f"{bundle.folder} is INT8, and {target.name} runs {', '.join(target.precisions)}. "
+            f"Lower the float bundle that it was made from."
+        )
     if not options.fp16:
         return
     if "fp16" not in target.precisions:
