@@ -142,7 +142,8 @@ def _sealed(
     before = bundle.path(bundle.graphs[GRAPH].file).read_bytes()
     files: dict[str, bytes] = {}
     graphs: dict[str, Graph] = {}
-    tolerance = float(bundle.numbers.get("golden_tolerance", GOLDEN_LEVELS))
+    levels = float(bundle.numbers.get("golden_tolerance", GOLDEN_LEVELS))
+    rms = float(bundle.numbers.get("golden_rms", levels))
     for name, lowering in made.items():
         place = MODEL if name == GRAPH else f"{name}.onnx"
         data = serialized(lowering.model)
@@ -152,13 +153,14 @@ def _sealed(
         graphs[name] = _ports(bundle.graphs[GRAPH], options).model_copy(update=update)
         files |= {place: data, **golden_files(data, photos, graphs[name], name, options.size)}
         crops = [crop for crop, _ in golden_crops(photos, options.size)]
-        tolerance = max(tolerance, float(compare(before, data, crops).worst_levels))
+        moved = compare(before, data, crops)
+        levels, rms = max(levels, moved.worst_levels), max(rms, moved.rms_levels)
     main = made[GRAPH].model
     precision: Precision = "fp16" if options.fp16 else bundle.made_by.get("precision", "fp32")
     numbers = dict(bundle.numbers)
     numbers |= {
         key: value
-        for key, value in bundle_numbers(main, _total(made[GRAPH]), int(tolerance)).items()
+        for key, value in bundle_numbers(main, _total(made[GRAPH]), (levels, rms)).items()
         if key not in ("psnr_db", "worst_levels")
     }
     numbers["lowered_psnr_db"] = min(_total(each).psnr_db for each in made.values())

@@ -113,6 +113,11 @@ def lowered(
         )
     if branch is not None and version(branch) < version(AFFINE_SINCE):
         made.apply("affine of norms as weights", constant_affine, levels=ROUNDED_LEVELS)
+    # What keeps every pixel comes first: FP16 lets ONNX Runtime join casts as the opset allows.
+    made.apply(
+        f"opset {opset_of(made.model)} to {target.opset}", lambda m: to_opset(m, target.opset)
+    )
+    _fix(made, options)
     if options.variant == "dla":
         made.apply("zero padding", zero_padded, least_db=options.min_psnr_db)
         norms = [n.input[0] for n in made.model.graph.node if n.op_type == "InstanceNormalization"]
@@ -120,10 +125,6 @@ def lowered(
         made.apply("norms folded", lambda m: folded_norms(m, seen), least_db=options.min_psnr_db)
     if options.fp16:
         _half(made, options.min_psnr_db)
-    _fix(made, options)
-    made.apply(
-        f"opset {opset_of(made.model)} to {target.opset}", lambda m: to_opset(m, target.opset)
-    )
     return made
 
 
