@@ -30,6 +30,9 @@ def lowered_recipe(recipe: Recipe, target: Target, *, fp16: bool = False) -> Rec
     if not target.changes(opset=exports[-1].opset, quantized=quantized, fp16=fp16):
         return recipe
     step = LowerStep(target=recipe.target, fp16=fp16)
+    if isinstance(last, QuantizeStep):  # who lets INT8 be further from float means both roundings
+        least_db = min(step.min_psnr_db, last.min_psnr_db)
+        step = step.model_copy(update={"min_psnr_db": least_db})
     return recipe.model_copy(update={"steps": (*recipe.steps, step)})
 
 

@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -94,7 +95,7 @@ def onnxruntime_figures(recipes: Path) -> Iterator[Figure]:
         graphs = {"float": student, "shipped": shipped, "placed": placed}
         frame = {"frame": photos[0], "strength": np.ones(1, np.float32)}
         sessions = {name: _session(graph) for name, graph in graphs.items()}
-        taken = turns({n: lambda s=s: s.run(None, frame) for n, s in sessions.items()})  # type: ignore[misc]
+        taken = turns({name: partial(s.run, None, frame) for name, s in sessions.items()})
         faster = ratio(taken["float"], taken["placed"])
         note = f"{style}, {median(taken['float']):.1f} and {median(taken['placed']):.1f} ms"
         yield _least("INT8 against float on ONNX Runtime", faster, "times", FASTER_BAR, note)
@@ -241,7 +242,7 @@ def _peak_macs_s() -> float:
         sizes = {"x": [1, KERNEL_CHANNELS, KERNEL_SIDE, KERNEL_SIDE]}
         request = _compiled(_chain(layers), sizes).create_infer_request()
         x = np.random.default_rng(0).normal(size=sizes["x"]).astype(np.float32)
-        calls[str(layers)] = lambda r=request, x=x: r.infer({0: x}, share_inputs=True)  # type: ignore[misc]
+        calls[str(layers)] = partial(request.infer, {0: x}, share_inputs=True)
     taken = turns(calls)
     more_ms = min(taken[str(MANY)]) - min(taken[str(FEW)])
     return (MANY - FEW) * KERNEL_SIDE**2 * KERNEL_CHANNELS**2 * 9 / more_ms * 1e3

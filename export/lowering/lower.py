@@ -69,9 +69,7 @@ class Lowering:
         if serialized(after) == serialized(self.model):
             return
         onnx.checker.check_model(after, full_check=True)
-        sizes = _fixed_size(after)
-        pictures = [fitted(one, sizes) if sizes else one for one in self.pictures]
-        agreement = compare(serialized(self.model), serialized(after), pictures)
+        agreement = compare(serialized(self.model), serialized(after), self.pictures)
         wrong = (
             agreement.worst_levels > levels if least_db is None else agreement.psnr_db < least_db
         )
@@ -102,7 +100,8 @@ def lowered(
     model: onnx.ModelProto, target: Target, pictures: Sequence[Pixels], options: LowerStep
 ) -> Lowering:
     """Return a graph in the form that the target's first engine takes."""
-    made = Lowering(model, target, pictures)
+    made = Lowering(model, target, _sized(pictures, options))
+    pictures = made.pictures
     if target.engines[0] == "onnxruntime":
         place(made, options.min_psnr_db)
     branch = target.tensorrt_version
@@ -132,7 +131,7 @@ def placed(
     model: onnx.ModelProto, target: Target, pictures: Sequence[Pixels], options: LowerStep
 ) -> Lowering:
     """Return a quantized graph as ONNX Runtime wants it, beside that of the first engine."""
-    made = Lowering(model, target, pictures)
+    made = Lowering(model, target, _sized(pictures, options))
     place(made, options.min_psnr_db)
     _fix(made, options)
     return made
@@ -175,7 +174,6 @@ def _floats(model: onnx.ModelProto) -> list[str]:
     ]
 
 
-def _fixed_size(model: onnx.ModelProto) -> tuple[int, int] | None:
-    dims = model.graph.input[0].type.tensor_type.shape.dim
-    fixed_ones = [dim.dim_value for dim in dims[1:3] if dim.HasField("dim_value")]
-    return (fixed_ones[0], fixed_ones[1]) if len(fixed_ones) == 2 else None
+def _sized(pictures: Sequence[Pixels], options: LowerStep) -> Sequence[Pixels]:
+    """Return the pictures at the size that the graph is fixed to."""
+    return [fitted(one, options.size) for one in pictures] if options.size else pictures
