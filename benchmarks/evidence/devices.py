@@ -173,7 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Make the table; return 1 if a cell is not green."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--recipes", type=Path, default=Path("recipes"))
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
+    parser.add_argument("--out", type=Path, default=Path("docs/devices"))
     options = parser.parse_args(arguments)
     made = list(cells(options.recipes, list(profiles())))
     with replacing_file(options.out / CSV) as beside, beside.open("w", newline="") as file:

@@ -266,7 +266,7 @@ def _chain(layers: int) -> onnx.ModelProto:
             helper.make_node("Relu", [f"c{layer}"], [f"r{layer}"]),
         ]
         x = f"r{layer}"
-    shape_of = ["n", KERNEL_CHANNELS, "h", "w"]
+    shape_of: list[str | int] = ["n", KERNEL_CHANNELS, "h", "w"]
     graph = helper.make_graph(
         nodes,
         "chain",
@@ -316,7 +316,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, write the tables, print the figures; return 1 if a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--recipes", type=Path, default=Path("recipes"))
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
+    parser.add_argument("--out", type=Path, default=Path("docs/devices"))
     options = parser.parse_args(arguments)
     layers: list[dict[str, Any]] = []
     figures = [*onnxruntime_figures(options.recipes), *openvino_figures(options.recipes, layers)]

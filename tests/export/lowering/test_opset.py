@@ -25,7 +25,7 @@ def test_a_frame_graph_draws_the_same_pixels_in_an_older_opset(
     assert all(np.array_equal(before(photo), after(photo)) for photo in photos)
 
 
-CASES = {
+CASES: dict[str, tuple[list[onnx.NodeProto], dict[str, Array]]] = {
     "mean over axes that were an input": (
         [helper.make_node("ReduceMean", ["x", "axes"], ["y"], "mean", keepdims=1)],
         {"axes": np.array([2, 3], np.int64)},
