@@ -242,8 +242,10 @@ def _nearest(name: str) -> str:
     """Say which targets are meant: by spelling, by how a name begins, by a word people use."""
     known = names()
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    near = difflib.get_close_matches(slug, known, n=1, cutoff=0.85)
-    if not near and slug:
+    if spelt := difflib.get_close_matches(slug, known, n=1, cutoff=0.85):
+        return f"Did you mean {spelt[0]!r}?"
+    near: list[str] = []
+    if slug:
         begun = [one for one in known if one.startswith(slug) or f"jetson-{slug}" in one]
         near = [one for one in begun if not one.endswith("-cpu")][:MOST_NEAR]
     near = near or [one for word, one in NO_TARGET.items() if word in slug][:1]
