@@ -60,7 +60,7 @@ def write_bundle(
         out,
         {MODEL: data, **golden_files(data, photos, graph.ports, GRAPH)},
         name=name,
-        graph=graph.ports,
+        graphs={GRAPH: graph.ports},
         made_by={
             "step": "export",
             "stylepress": stylepress.__version__,
@@ -102,12 +102,12 @@ def sealed(
     files: Mapping[str, bytes],
     *,
     name: str,
-    graph: Graph,
+    graphs: Mapping[str, Graph],
     made_by: Mapping[str, Any],
     parent: str,
     numbers: Mapping[str, float],
 ) -> Artifact:
-    """Write the files of a bundle with one graph and seal them.
+    """Write the files of a bundle and seal them.
 
     Raises:
         OutputError: ``out`` cannot be written.
@@ -123,7 +123,7 @@ def sealed(
         fill,
         kind="bundle",
         name=name,
-        graphs={GRAPH: graph},
+        graphs=graphs,
         made_by=made_by,
         parent=parent,
         numbers=numbers,

@@ -27,8 +27,10 @@ GOLDEN_SIZES: tuple[tuple[Size, float], ...] = (
 PICTURE_MODES = {1: "L", 3: "RGB"}
 
 
-def golden_crops(photos: Sequence[Pixels]) -> list[tuple[Pixels, float]]:
+def golden_crops(photos: Sequence[Pixels], size: Size | None = None) -> list[tuple[Pixels, float]]:
     """Return the (1, H, W, 3) uint8 crops of photos that are kept, with their strengths.
+
+    All are of ``size``, where a graph takes no other.
 
     Raises:
         FrameError: no photos.
@@ -36,16 +38,20 @@ def golden_crops(photos: Sequence[Pixels]) -> list[tuple[Pixels, float]]:
     if not photos:
         raise FrameError("There are no photos to test the bundle by. Name a folder of photos.")
     pairs = zip(itertools.cycle(photos), GOLDEN_SIZES, strict=False)
-    return [(fitted(photo, size), strength) for photo, (size, strength) in pairs]
+    return [(fitted(photo, size or usual), strength) for photo, (usual, strength) in pairs]
 
 
 def golden_files(
-    model: bytes, photos: Sequence[Pixels], graph: Graph, name: str
+    model: bytes,
+    photos: Sequence[Pixels],
+    graph: Graph,
+    name: str,
+    size: Size | None = None,
 ) -> dict[str, bytes]:
     """Return what this very file gives in ONNX Runtime, by file name inside the bundle."""
     engine = OnnxFrames(model)
     files: dict[str, bytes] = {}
-    for number, (crop, strength) in enumerate(golden_crops(photos)):
+    for number, (crop, strength) in enumerate(golden_crops(photos, size)):
         values: dict[str, NDArray[Any]] = {FRAME: crop, FRAME_OUT: engine(crop, strength)}
         if strength != graph.input(STRENGTH).default:
             values[STRENGTH] = np.full(len(crop), strength, np.float32)

@@ -47,7 +47,7 @@ def per_convolution(model: onnx.ModelProto, height: int, width: int) -> dict[str
     Raises:
         ExportError: a convolution's size cannot be told from the size of the frame.
     """
-    shapes = _shapes(model, height, width)
+    shapes = shapes_at(model, height, width)
     macs: dict[str, int] = {}
     for node in model.graph.node:
         if node.op_type in ("Conv", "ConvTranspose"):
@@ -75,7 +75,7 @@ def parameters(model: onnx.ModelProto) -> int:
     )
 
 
-def _shapes(model: onnx.ModelProto, height: int, width: int) -> Mapping[str, list[int | None]]:
+def shapes_at(model: onnx.ModelProto, height: int, width: int) -> Mapping[str, list[int | None]]:
     """Infer all shapes for one frame of a size; a dimension that stays unknown is None."""
     fixed = onnx.ModelProto()
     fixed.CopyFrom(model)

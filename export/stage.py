@@ -12,9 +12,10 @@ from stylepress.errors import RecipeError
 from stylepress.export.bundle import GRAPH, write_bundle
 from stylepress.export.frame_graph import FrameGraph, ImageRange
 from stylepress.export.int8.bundle import quantize_bundle
+from stylepress.export.lowering.bundle import lower_bundle
 from stylepress.export.rtx import compile_plan
 from stylepress.export.verify import Pixels
-from stylepress.steps import EngineStep, ExportStep, QuantizeStep
+from stylepress.steps import EngineStep, ExportStep, LowerStep, QuantizeStep
 from stylepress.targets.target import load_target
 from stylepress.train.patterns import draw
 from stylepress.train.photos import Photos
@@ -76,6 +77,21 @@ def quantize(source: Artifact, step: QuantizeStep, out: Path, work: Work) -> Art
         source,
         out,
         frames=_Frames(album(step.photos, work), step.calibration_photos),
+        options=step,
+        progress=work.progress,
+    )
+
+
+def lower(source: Artifact, step: LowerStep, out: Path, work: Work) -> Artifact:
+    """Write the bundle of a target: the same pictures, in the form that its engines take."""
+    photos: list[Pixels] = []
+    if step.photos is not None:
+        photos = list(itertools.islice(album(step.photos, work).frames(WATCHED), WATCHED))
+    return lower_bundle(
+        source,
+        load_target(step.target),
+        out,
+        photos=photos,
         options=step,
         progress=work.progress,
     )

@@ -111,11 +111,12 @@ def open_engine(
         BackendError: no such backend, not installed, or it cannot load the bundle.
         FrameError: ``options.size`` is smaller than the bundle takes.
     """
-    wanted = bundle.graph(graph)
+    name = bundle.placed_for(backend, graph)
+    wanted = bundle.graph(name)
     if options.size is not None and wanted.picture is not None:
         check_size(wanted.picture, options.size)
     opener = load_backend(backend).open_engine
-    engine: Engine = opener(bundle, graph or bundle.main, options, prepared)
+    engine: Engine = opener(bundle, name, options, prepared)
     return engine
 
 

@@ -43,8 +43,8 @@ class Bundle:
     @property
     def main(self) -> str:
         """The graph that works on frames, the first by name; in a bundle without one, the first."""
-        graphs = self.artifact.graphs
-        return next((name for name in graphs if graphs[name].kind == "frame"), next(iter(graphs)))
+        own = {n: g for n, g in self.artifact.graphs.items() if g.instead_of is None}
+        return next((name for name in own if own[name].kind == "frame"), next(iter(own)))
 
     @property
     def tolerance(self) -> float:
@@ -75,6 +75,19 @@ class Bundle:
                 f"Name one of {', '.join(self.artifact.graphs)}."
             )
         return self.artifact.graphs[wanted]
+
+    def placed_for(self, backend: str, name: str | None = None) -> str:
+        """Return the graph that a backend takes for the one of that name, or for the main one.
+
+        Raises:
+            RecipeError: there is none of that name.
+        """
+        self.graph(name)
+        wanted = name or self.main
+        for other, graph in self.artifact.graphs.items():
+            if graph.instead_of == wanted and backend in graph.engines:
+                return other
+        return wanted
 
     def onnx_path(self, name: str | None = None) -> Path:
         """Return the place of a graph's file."""

@@ -172,7 +172,7 @@ def _admit(
     except BackendError as error:
         return error
     try:
-        self_test(bundle, engine)
+        self_test(bundle, engine, bundle.placed_for(name))
         _run(engine, frame)
     except (BackendError, VerificationError) as error:
         engine.close()

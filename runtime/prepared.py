@@ -63,7 +63,7 @@ def prepare(
         BackendError: no such backend, not installed, or it cannot load the bundle.
         OutputError: the cache cannot be written.
     """
-    name = graph or bundle.main
+    name = bundle.placed_for(backend, graph)
     step = {
         "step": "engine",
         "backend": backend,

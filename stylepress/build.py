@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from stylepress.artifact import Artifact
 from stylepress.cache import Cache, cached
+from stylepress.device import Precision, bundle_in, check_fit, lowered_recipe, lowering_of, notes_on
 from stylepress.document import Document
 from stylepress.errors import RecipeError
 from stylepress.progress import Progress, Silent
@@ -17,7 +18,6 @@ from stylepress.stages import STAGES, Stage, step_identity, step_key
 from stylepress.steps import (
     DistilStep,
     EngineStep,
-    ExportStep,
     QuantizeStep,
     Step,
 )
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from stylepress.train.trainer.team import Team
 
 Until = Literal["train", "compress", "export"]
-Precision = Literal["int8", "fp32"]
 RECIPES = (".yaml", ".yml")
 UNTIL: Mapping[Until, tuple[str, ...]] = {
     "train": ("load", "train"),
@@ -47,7 +46,8 @@ class BuildOptions:
     that of the bundle; None for the recipe's (INT8 where photos are named). ``low``, ``high`` and
     ``bgr`` say what a checkpoint's images are, where its family is not to be believed. ``environ``
     is where torchrun says how many processes train together, and where standard weights are looked
-    for; ``home`` is the user's folder.
+    for; ``home`` is the user's folder. ``here`` is the target that this machine is: what it
+    measures says nothing of another; None where that is not known.
     """
 
     out: Path | None = None
@@ -65,6 +65,7 @@ class BuildOptions:
     until: Until = "export"
     environ: Mapping[str, str] = field(default_factory=dict)
     home: Path = Path()
+    here: Target | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class BuildResult:
     artifacts: Mapping[str, Artifact]
     reused: frozenset[str]
     choice: Choice | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def teacher(self) -> Artifact:
@@ -113,6 +115,7 @@ class BuildResult:
             },
             "backend": self.choice.backend if self.choice else None,
             "median_ms": dict(self.choice.median_ms) if self.choice else {},
+            "notes": list(self.notes),
         }
 
     def summary(self) -> str:
@@ -126,6 +129,7 @@ class BuildResult:
         if self.choice:
             times = ", ".join(f"{name} {ms:.1f} ms" for name, ms in self.choice.median_ms.items())
             lines.append(f"fastest here: {self.choice.backend} ({times})")
+        lines += self.notes
         if self.artifacts and self.reused == set(self.artifacts):
             lines.append("Nothing to do: everything was built before from the same inputs.")
         return "\n".join(lines)
@@ -135,20 +139,25 @@ def build(source: Path, *, options: BuildOptions, progress: Progress) -> BuildRe
     """Build everything ``source`` asks for, as far as ``options.until``, into ``options.out``.
 
     ``source`` is a recipe, a weights file, or a checkpoint folder; to distil from the latter two
-    needs ``options.photos``. Steps that were built before from the same inputs, by the same code
-    and tools, are taken from the cache.
+    needs ``options.photos``. A bundle is lowered to the target, and nothing else. Steps that were
+    built before from the same inputs, by the same code and tools, are taken from the cache.
 
     Raises:
         StylepressError: any step that cannot be done, with the mend.
     """
-    recipe = resolved(source, options)
+    bundle = bundle_in(source)
+    recipe = (
+        lowering_of(bundle, options.target, photos=options.photos, fp16=options.precision == "fp16")
+        if bundle
+        else resolved(source, options)
+    )
     out = options.out or Path("runs") / recipe.name
     if int(options.environ.get("WORLD_SIZE", "1")) == 1:
-        return _Build(recipe, out, options, progress).run()
+        return _Build(recipe, out, options, progress).run(bundle)
     from stylepress.train.trainer.team import joined_team
 
     with joined_team(options.environ) as team:
-        return _Build(recipe, out, options, progress if team.leads else Silent(), team).run()
+        return _Build(recipe, out, options, progress if team.leads else Silent(), team).run(bundle)
 
 
 def resolved(source: Path, options: BuildOptions) -> Recipe:
@@ -207,7 +216,7 @@ def _adapted(recipe: Recipe, options: BuildOptions) -> Recipe:
             else step
             for step in steps
         ]
-    if options.precision == "fp32":
+    if options.precision in ("fp32", "fp16"):
         steps = [step for step in steps if not isinstance(step, QuantizeStep)]
     elif options.precision == "int8" and not any(isinstance(s, QuantizeStep) for s in steps):
         steps.append(QuantizeStep())
@@ -235,23 +244,30 @@ class _Build:
         self._digests: dict[Path, str] = {}
         self._shared: dict[str, Any] = {}
 
-    def run(self) -> BuildResult:
-        """Do the steps in their order, as far as asked."""
+    def run(self, source: Artifact | None = None) -> BuildResult:
+        """Do the steps in their order, as far as asked; the first works on ``source``."""
+        from stylepress.targets.detect import fits
         from stylepress.targets.target import load_target, usable_engines
 
-        target = load_target(self.recipe.target)
-        engines = usable_engines(target)  # said before hours of training, not after
-        steps = [step for step in self.recipe.plan() if step.step in UNTIL[self.options.until]]
-        _check_fit(steps, target)
+        target, here = load_target(self.recipe.target), self.options.here
+        measured = here is None or fits(target, here)
+        # Said before hours of training, not after. Another device has its own engines.
+        anywhere = "tensorrt_rtx" in target.engines
+        engines = usable_engines(target) if measured or anywhere else ()
+        for caveat in target.caveats():
+            self.progress.warn(caveat)
+        recipe = lowered_recipe(self.recipe, target, fp16=self.options.precision == "fp16")
+        steps = [step for step in recipe.plan() if step.step in UNTIL[self.options.until]]
+        check_fit(steps, target, self.options.precision)
         if "tensorrt_rtx" in engines and self.options.until == "export":
             steps.append(EngineStep(target=self.recipe.target, folder="engine"))
-        source: Artifact | None = None
         for step in steps:
             source = self._step(source, step)
+        bundle = self.artifacts.get("bundle")
         leads = self.team is None or self.team.leads
-        bundled = "bundle" in self.artifacts and leads
-        choice = self._fastest(engines, target.size) if bundled else None
-        return BuildResult(self.out, self.artifacts, frozenset(self.reused), choice)
+        choice = self._fastest(engines, target.size) if bundle and leads and measured else None
+        notes = tuple(notes_on(bundle, target, here if not measured else None)) if bundle else ()
+        return BuildResult(self.out, self.artifacts, frozenset(self.reused), choice, notes)
 
     def _step(self, source: Artifact | None, step: Step) -> Artifact:
         """Do one step, or take its result from the cache."""
@@ -339,23 +355,3 @@ class _Build:
         )
         engine.close()
         return choice
-
-
-def _check_fit(steps: list[Step], target: Target) -> None:
-    """Refuse what the target cannot run, before anything is trained.
-
-    Raises:
-        RecipeError: the opset or the precision is none of the target's.
-    """
-    for step in steps:
-        if isinstance(step, ExportStep) and step.opset > target.opset_max:
-            raise RecipeError(
-                f"The recipe exports opset {step.opset}, and {target.name} reads "
-                f"{target.opset_max} at most. Set `export: {{opset: {target.opset_max}}}`."
-            )
-    precision = "int8" if any(isinstance(step, QuantizeStep) for step in steps) else "fp32"
-    if precision not in target.precisions and any(isinstance(s, ExportStep) for s in steps):
-        raise RecipeError(
-            f"The recipe makes a bundle of {precision}, and {target.name} runs "
-            f"{', '.join(target.precisions)}. Choose with `--precision`."
-        )

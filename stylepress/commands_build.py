@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from stylepress.options import Fresh, Json, Quiet, TargetName, build_cache, home, terminal
+from stylepress.options import (
+    Fresh,
+    Json,
+    Quiet,
+    TargetName,
+    build_cache,
+    home,
+    terminal,
+    this_machine,
+)
 from stylepress.steps import Preset
 
 if TYPE_CHECKING:
@@ -26,7 +35,7 @@ Photos = Annotated[
     typer.Option(metavar="DIR", help="Folder of photos, to learn from and to calibrate with."),
 ]
 BundlePrecision = Annotated[
-    Literal["int8", "fp32"] | None,
+    Literal["int8", "fp16", "fp32"] | None,
     typer.Option(help="Of the bundle; default the recipe's, or int8 where photos are named."),
 ]
 ImageValues = Annotated[
@@ -81,6 +90,7 @@ def build(
     $ stylepress build candy.pth --as-is
     $ stylepress build candy.pth --photos photos/ --out runs/candy
     $ stylepress build recipes/glass.yaml --target x86-cpu
+    $ stylepress build candy.pth --photos photos/ --target jetson-orin-nano-8gb@6.2
     """
     from stylepress.build import BuildOptions
 
@@ -99,6 +109,7 @@ def build(
         cache=build_cache(fresh=no_cache),
         environ=os.environ,
         home=home(),
+        here=this_machine().target,
     )
     _built(source, options, json=json, quiet=quiet)
 
@@ -187,8 +198,40 @@ def export(
         cache=build_cache(fresh=no_cache),
         environ=os.environ,
         home=home(),
+        here=this_machine().target,
     )
     _built(source, options, json=json, quiet=quiet)
+
+
+def convert(
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="A bundle, or a checkpoint's folder.")
+    ],
+    to: Annotated[
+        Literal["openvino", "torchscript", "torch-export", "triton"],
+        typer.Option(
+            "--to", help="OpenVINO IR and Triton of a bundle, the others of a checkpoint."
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="A new folder.")],
+    target: TargetName = None,
+) -> None:
+    """Write a model in the format of another program, checked against its own pictures.
+
+    A model repository for Triton serves on the GPU or processor of the target.
+
+    [bold]Examples[/bold]
+
+    $ stylepress convert runs/candy/bundle --to openvino --out candy-ir
+    $ stylepress convert runs/candy/bundle --to triton --target a100-80gb --out models
+    $ stylepress convert runs/candy/student --to torch-export --out candy-torch
+    """
+    from stylepress.artifact import Artifact
+    from stylepress.export.formats.convert import convert as write
+    from stylepress.targets.target import load_target
+
+    said = write(Artifact.load(source), to, out, target=load_target(target or "cpu"))
+    terminal().say(f"Wrote {out}. {said}")
 
 
 def _stage(
@@ -211,6 +254,7 @@ def _stage(
         cache=build_cache(fresh=no_cache),
         environ=os.environ,
         home=home(),
+        here=this_machine().target,
     )
     _built(recipe, options, json=False, quiet=quiet)
 

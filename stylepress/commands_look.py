@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from stylepress.errors import OutputError
-from stylepress.options import Json, terminal
+from stylepress.options import Json, terminal, this_machine
 from stylepress.terminal import table
+
+if TYPE_CHECKING:
+    from stylepress.targets.target import PowerMode
 
 Drawn = Annotated[str, typer.Argument(metavar="NAME", help="Pattern: glass, strokes or woodcut.")]
 
@@ -68,23 +70,33 @@ def inspect(
 
 
 def targets_list(json: Json = False) -> None:
-    """List the device profiles that ship."""
+    """List the device profiles that ship.
+
+    A name may be followed by a JetPack and a power mode: jetson-orin-nano-8gb@6.2:15W.
+    """
     from stylepress.targets.target import load_target, names
 
     every = [load_target(name) for name in names()]
     if json:
         terminal().show_json([target.model_dump(mode="json") for target in every])
         return
-    rows = [[one.name, ", ".join(one.engines), one.title] for one in every]
-    terminal().show(table(["name", "engines", "what it is"], rows))
+    rows = [[one.name, ", ".join(one.jetpacks), ", ".join(one.engines), one.title] for one in every]
+    terminal().show(table(["name", "JetPack", "engines", "what it is"], rows))
 
 
 def targets_show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name, or a .yaml file.")],
     json: Json = False,
 ) -> None:
-    """Show one device profile, and which of its engines are installed here."""
+    """Show one device profile, and which of its engines are installed here.
+
+    [bold]Examples[/bold]
+
+    $ stylepress targets show jetson-orin-nano-8gb
+    $ stylepress targets show jetson-orin-nano-8gb@5.1:15W
+    """
     from stylepress.targets.engines import ENGINES
+    from stylepress.targets.jetpack import jetpacks
     from stylepress.targets.target import load_target
 
     target = load_target(name)
@@ -96,15 +108,26 @@ def targets_show(
         f"{name}: {'installed' if ENGINES[name].installed else ENGINES[name].install}"
         for name in target.engines
     ]
-    terminal().show(facts(values))
+    values["jetpacks"] = [str(jetpacks()[name]) for name in target.jetpacks]
+    values["modes"] = [_peaks(mode) for mode in target.modes]
+    values["opset"] = target.opset
+    values["mind"] = list(target.caveats())
+    shown = {key: value for key, value in values.items() if value not in ([], {})}
+    terminal().show(facts(shown))
+
+
+def _peaks(mode: PowerMode) -> str:
+    values = mode.model_dump(exclude_none=True, exclude={"name"})
+    return f"{mode.name}: {', '.join(f'{k} {v:g}' for k, v in values.items()) or 'no peaks known'}"
 
 
 def targets_detect(json: Json = False) -> None:
-    """Name the device profile of this machine."""
-    from stylepress.targets.target import detect
-
-    name = detect(platform.machine())
-    terminal().show_json({"target": name}) if json else terminal().show(name)
+    """Name the device profile of this machine, with its JetPack and power mode."""
+    found = this_machine()
+    if json:
+        terminal().show_json({"target": found.target.full_name, "notes": list(found.notes)})
+        return
+    terminal().show("\n".join([found.target.full_name, *found.notes]))
 
 
 def schema(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import stylepress
@@ -22,6 +23,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "flow": ("cv2",),
     "nvml": ("pynvml",),
     "rtx": ("tensorrt_rtx",),
+    "tensorrt": ("tensorrt",),
 }
 """The modules that each extra of stylepress brings."""
 PURPOSES: Mapping[str, str] = {
@@ -35,6 +37,7 @@ PURPOSES: Mapping[str, str] = {
     "flow": "the motion of your own videos in reports",
     "nvml": "clocks, memory and energy of NVIDIA GPUs in reports",
     "rtx": "compile for desktop RTX cards",
+    "tensorrt": "compile on an NVIDIA device",
 }
 DISTRIBUTIONS: Mapping[str, str] = {
     "cv2": "opencv-python-headless",
@@ -104,7 +107,7 @@ def examine() -> Health:
     """Look at this Python, this machine, and every optional part. Imports no engine's package."""
     from stylepress.runtime.backends import BACKENDS, missing
     from stylepress.runtime.machine import usable_cores
-    from stylepress.targets.target import detect
+    from stylepress.targets.detect import detect
 
     reasons = missing()
     machine = {
@@ -113,7 +116,7 @@ def examine() -> Health:
         "system": platform.platform(),
         "processor": platform.machine(),
         "cores": usable_cores(),
-        "target": detect(platform.machine()),
+        "target": detect(Path("/"), machine=platform.machine()).target.full_name,
     }
     parts = []
     for name, modules in EXTRAS.items():

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+import platform
 import re
 import sys
 import tempfile
 from collections.abc import Collection, Sequence
+from contextlib import suppress
+from importlib import util
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +22,7 @@ from stylepress.errors import BackendError, RecipeError
 from stylepress.terminal import Terminal
 
 if TYPE_CHECKING:
+    from stylepress.targets.detect import Detected
     from stylepress.targets.target import Target
 
 Quiet = Annotated[
@@ -108,6 +112,19 @@ def home() -> Path:
         return Path.home()
     except RuntimeError:
         return Path(tempfile.gettempdir())
+
+
+def this_machine() -> Detected:
+    """Return the target of this machine; NVML is asked for its cards where it can be."""
+    from stylepress.targets.detect import detect
+
+    cards: list[str] = []
+    if util.find_spec("pynvml") is not None:
+        from stylepress.benchmarks.machine.gpu import open_gpus
+
+        with suppress(LookupError):
+            cards = [str(card["name"]) for card in open_gpus().facts()]
+    return detect(Path("/"), machine=platform.machine(), gpus=cards)
 
 
 def refuse_idle(context: typer.Context, names: Collection[str], why: str) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 from typing_extensions import Self
 
 from stylepress.document import Section
@@ -17,6 +17,7 @@ DType = Literal["uint8", "int8", "int32", "int64", "float16", "float32", "bool"]
 ColourOrder = Literal["rgb", "bgr"]
 Dimension = Annotated[int, Field(ge=1)] | Annotated[str, Field(min_length=1)]
 PICTURE_DIMS = 4
+PLACED = ("instead_of", "engines")
 
 
 class Port(Section):
@@ -61,7 +62,8 @@ class Graph(Section):
     """One graph of an artifact: the file that holds it, its ports, and what it remembers.
 
     ``state`` maps an output to the input of the next call that it feeds; a first call is fed the
-    default of that input.
+    default of that input. ``instead_of`` names a graph that does the same; ``engines`` are those
+    that should take this one for it.
     """
 
     kind: GraphKind
@@ -69,6 +71,8 @@ class Graph(Section):
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     state: Mapping[str, str] = Field(default_factory=dict)
+    instead_of: str | None = None
+    engines: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _names_fit(self) -> Self:
@@ -88,6 +92,12 @@ class Graph(Section):
                     f"its first call"
                 )
         return self
+
+    @model_serializer(mode="wrap")
+    def _short(self, usual: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out that it stands instead of no other graph: most manifests say nothing of it."""
+        values: dict[str, Any] = usual(self)
+        return values if self.instead_of else {k: values[k] for k in values if k not in PLACED}
 
     def input(self, name: str) -> Port:
         """Return the input of that name.

@@ -34,7 +34,8 @@ TAKES: dict[str, tuple[str, ...]] = {
     "distil": ("load", "train", "distil"),
     "export": ("load", "train", "distil"),
     "quantize": ("export",),
-    "engine": ("export", "quantize"),
+    "lower": ("export", "quantize"),
+    "engine": ("export", "quantize", "lower"),
 }
 """The steps that each step may follow."""
 FOLDERS = {
@@ -43,10 +44,17 @@ FOLDERS = {
     "distil": "student",
     "export": "bundle",
     "quantize": "bundle",
+    "lower": "bundle",
     "engine": "engine",
 }
 FLOAT = "float"
-"""The folder of a float bundle that an INT8 bundle is made from."""
+"""The folder of a float bundle that another bundle is made from."""
+BEFORE: dict[tuple[str, str], str] = {
+    ("export", "quantize"): FLOAT,
+    ("export", "lower"): FLOAT,
+    ("quantize", "lower"): "int8",
+}
+"""The folder of a bundle that another is made from, by its own step and the next."""
 
 
 class Recipe(Section):
@@ -102,7 +110,7 @@ class Recipe(Section):
                 if key in fields and getattr(step, key) is None
             }
             after = self.steps[number + 1].step if number + 1 < len(self.steps) else ""
-            usual = FLOAT if after == "quantize" else FOLDERS[step.step]
+            usual = BEFORE.get((step.step, after), FOLDERS[step.step])
             folder = step.folder or usual
             used[folder] += 1
             update["folder"] = folder if used[folder] == 1 else f"{folder}-{used[folder]}"

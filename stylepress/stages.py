@@ -64,6 +64,12 @@ def _quantize(source: Artifact | None, step: Any, out: Path, work: Work) -> Arti
     return quantize(_needed(source, step), step, out, work)
 
 
+def _lower(source: Artifact | None, step: Any, out: Path, work: Work) -> Artifact:
+    from stylepress.export.stage import lower
+
+    return lower(_needed(source, step), step, out, work)
+
+
 def _engine(source: Artifact | None, step: Any, out: Path, work: Work) -> Artifact:
     from stylepress.export.stage import engine
 
@@ -78,6 +84,7 @@ STAGES: Mapping[str, Stage] = {
         _export, "bundle", ("train", "export"), ("torch", "onnx", "onnxscript", "onnxruntime")
     ),
     "quantize": Stage(_quantize, "bundle", ("export",), ("onnx", "onnxruntime", "numpy")),
+    "lower": Stage(_lower, "bundle", ("export", "targets"), ("onnx", "onnxruntime", "numpy")),
     "engine": Stage(_engine, "engine", ("export", "targets"), ("tensorrt-rtx",)),
 }
 

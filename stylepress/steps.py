@@ -259,6 +259,32 @@ class QuantizeStep(Section):
     folder: FolderName = None
 
 
+class LowerStep(Section):
+    """Bring a bundle into the form that a target's engines take, each change held against it.
+
+    ``size`` and ``batch`` fix what is free otherwise; ``variant: dla`` changes the network itself.
+    """
+
+    step: Literal["lower"] = "lower"
+    target: str = Field(description="name of a target, or a target file")
+    fp16: bool = Field(
+        default=False, description="of a float bundle: halve what is between its ends"
+    )
+    size: tuple[SidePx, SidePx] | None = Field(
+        default=None, description="[height, width], pixels: the only frames it takes then"
+    )
+    batch: int | None = Field(default=None, ge=1, le=64, description="the only batch it takes then")
+    variant: Literal["equal", "dla"] = Field(
+        default="equal",
+        description="dla: zero padding and folded norms, for NVDLA; train on with it",
+    )
+    min_psnr_db: float = Field(
+        default=32.0, ge=0, le=100, description="where values are rounded on purpose, or it fails"
+    )
+    photos: PhotoFolder = None
+    folder: FolderName = None
+
+
 class EngineStep(Section):
     """Compile a bundle for a target whose compiler runs on any machine."""
 
@@ -267,7 +293,9 @@ class EngineStep(Section):
     folder: FolderName = None
 
 
-Step: TypeAlias = LoadStep | TrainStep | DistilStep | ExportStep | QuantizeStep | EngineStep
+Step: TypeAlias = (
+    LoadStep | TrainStep | DistilStep | ExportStep | QuantizeStep | LowerStep | EngineStep
+)
 AnyStep = Annotated[Step, Field(discriminator="step")]
 """A step as a recipe holds it, known by its key ``step``."""
 

@@ -43,5 +43,6 @@ ENGINES: Mapping[str, EngineKind] = {
         "stylepress.runtime.ort",
     ),
     "openvino": EngineKind("openvino", ("openvino",), "openvino", "stylepress.runtime.ov"),
+    "tensorrt": EngineKind("tensorrt", ("tensorrt",), "tensorrt", None),
     "tensorrt_rtx": EngineKind("tensorrt_rtx", ("tensorrt-rtx",), "rtx", None),
 }

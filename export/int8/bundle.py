@@ -78,7 +78,7 @@ def quantize_bundle(
         out,
         {MODEL: data, **golden_files(data, photos, graph, GRAPH)},
         name=bundle.name,
-        graph=graph,
+        graphs={GRAPH: graph},
         made_by={
             "step": "quantize",
             "stylepress": stylepress.__version__,

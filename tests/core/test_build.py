@@ -62,11 +62,13 @@ def test_a_checkpoint_as_it_is_in_int8(home: Path, cache: Cache, tmp_path: Path)
     result = built(
         home / "candy.pth", tmp_path, as_is=True, photos=photos, precision="int8", cache=cache
     )
-    assert steps_of(result) == ["load", "export", "quantize"]
-    assert list(result.artifacts) == ["teacher", "float", "bundle"]
+    assert steps_of(result) == ["load", "export", "quantize", "lower"]
+    assert list(result.artifacts) == ["teacher", "float", "int8", "bundle"]
     assert result.bundle.made_by["precision"] == "int8"
     assert result.float_bundle.made_by["precision"] == "fp32"
-    assert result.bundle.parent == result.float_bundle.digest
+    assert result.artifacts["int8"].parent == result.float_bundle.digest
+    assert result.bundle.parent == result.artifacts["int8"].digest
+    assert "Q/DQ for ONNX Runtime" in result.notes[0]
     picture = noise(64, 64)
     gap = painted(tmp_path / "bundle", picture).astype(int) - painted(tmp_path / "float", picture)
     assert np.abs(gap).max() <= result.bundle.numbers["golden_tolerance"]
@@ -76,8 +78,8 @@ def test_the_whole_path_and_both_forms_of_its_recipe(
     home: Path, cache: Cache, tmp_path: Path
 ) -> None:
     long = built(home / "long.yaml", tmp_path / "long", cache=cache)
-    assert steps_of(long) == ["train", "distil", "export", "quantize"]
-    assert list(long.artifacts) == ["teacher", "student", "float", "bundle"]
+    assert steps_of(long) == ["train", "distil", "export", "quantize", "lower"]
+    assert list(long.artifacts) == ["teacher", "student", "float", "int8", "bundle"]
     chain = list(long.artifacts.values())
     assert [later.parent for later in chain[1:]] == [earlier.digest for earlier in chain[:-1]]
     short = built(home / "short.yaml", tmp_path / "short", cache=cache)
@@ -164,7 +166,7 @@ def test_options_change_the_steps_of_a_recipe(
         (["export", "nothing.pth"], "Name a recipe (.yaml), a checkpoint"),
         (["build", "wrong.yaml"], "Change the order of the steps"),
         (["export", "candy.pth", "--range", "1,0"], "Give `low` (black) and the larger `high`"),
-        (["export", "candy.pth", "--target", "toaster"], "Choose one of arm64-cpu, cpu,"),
+        (["export", "candy.pth", "--target", "toaster"], "Choose one of a100-40gb, a100-80gb,"),
     ],
 )
 def test_what_cannot_be_built_is_refused_before_anything_is(

@@ -1,0 +1,179 @@
+"""Lowering: the passes that one target needs, each held against the graph it was given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import onnx
+
+from stylepress.errors import ExportError, VerificationError
+from stylepress.export.lowering.dimensions import fixed
+from stylepress.export.lowering.dla import folded_norms, zero_padded
+from stylepress.export.lowering.fp16 import LARGEST, to_fp16
+from stylepress.export.lowering.lints import Finding, lint
+from stylepress.export.lowering.norms import constant_affine, needs_fp32, prescaled, without_groups
+from stylepress.export.lowering.opset import to_opset
+from stylepress.export.lowering.placement import for_onnxruntime, unplaced
+from stylepress.export.lowering.ranges import largest, limits, moments
+from stylepress.export.lowering.rewrite import opset_of
+from stylepress.export.onnx_file import serialized
+from stylepress.export.verify import Agreement, Pixels, compare, fitted
+from stylepress.steps import LowerStep
+from stylepress.targets.jetpack import version
+from stylepress.targets.target import GROUPS_SINCE, Target
+
+AFFINE_SINCE = "8.6"
+MARGIN = 4.0
+"""A tensor is kept out of FP16 when photos bring it within this factor of the largest number."""
+ROUNDED_LEVELS = 1
+"""Levels by which a pass that only sums in another order may move a picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What one rewrite did to the pictures, against the graph before it."""
+
+    name: str
+    agreement: Agreement
+
+
+@dataclass
+class Lowering:
+    """A graph on its way to a target, with the passes it went through and what is still wrong.
+
+    ``pictures`` are (1, H, W, 3) uint8; each pass is compared on all of them in ONNX Runtime.
+    """
+
+    model: onnx.ModelProto
+    target: Target
+    pictures: Sequence[Pixels]
+    passes: list[Pass] = field(default_factory=list)
+
+    def apply(
+        self,
+        name: str,
+        rewrite: Callable[[onnx.ModelProto], onnx.ModelProto],
+        *,
+        levels: int = 0,
+        least_db: float | None = None,
+    ) -> None:
+        """Rewrite the graph, unless nothing changes, and check that it draws what it drew.
+
+        ``levels`` may differ; or, where values are rounded on purpose, at least ``least_db``.
+
+        Raises:
+            VerificationError: the pictures differ by more.
+        """
+        after = rewrite(self.model)
+        if serialized(after) == serialized(self.model):
+            return
+        onnx.checker.check_model(after, full_check=True)
+        agreement = compare(serialized(self.model), serialized(after), self.pictures)
+        wrong = (
+            agreement.worst_levels > levels if least_db is None else agreement.psnr_db < least_db
+        )
+        if wrong:
+            allowed = f"{levels} levels" if least_db is None else f"{least_db:g} dB"
+            raise VerificationError(
+                f"Lowering to {self.target.full_name}: after `{name}` the pictures differ by "
+                f"{agreement.worst_levels} levels ({agreement.psnr_db:.1f} dB), where {allowed} may "
+                f"be. Lower `min_psnr_db` of the step `lower`, or choose another precision."
+            )
+        self.model = after
+        self.passes.append(Pass(name, agreement))
+
+    def findings(self, least: int) -> list[Finding]:
+        """Return what the target would stumble over.
+
+        Raises:
+            ExportError: some of it is fatal.
+        """
+        found = lint(self.model, self.target, least=least)
+        fatal = [one for one in found if one.fatal]
+        if fatal:
+            raise ExportError(f"{self.target.full_name} cannot take this graph. {fatal[0]}")
+        return found
+
+
+def lowered(
+    model: onnx.ModelProto, target: Target, pictures: Sequence[Pixels], options: LowerStep
+) -> Lowering:
+    """Return a graph in the form that the target's first engine takes."""
+    made = Lowering(model, target, _sized(pictures, options))
+    pictures = made.pictures
+    if target.engines[0] == "onnxruntime":
+        place(made, options.min_psnr_db)
+    branch = target.tensorrt_version
+    old = branch is not None and version(branch) < version(GROUPS_SINCE)
+    if old or target.opset < 21 <= opset_of(model):
+        made.apply(
+            "GroupNormalization as InstanceNormalization", without_groups, levels=ROUNDED_LEVELS
+        )
+    if branch is not None and version(branch) < version(AFFINE_SINCE):
+        made.apply("affine of norms as weights", constant_affine, levels=ROUNDED_LEVELS)
+    # What keeps every pixel comes first: FP16 lets ONNX Runtime join casts as the opset allows.
+    made.apply(
+        f"opset {opset_of(made.model)} to {target.opset}", lambda m: to_opset(m, target.opset)
+    )
+    _fix(made, options)
+    if options.variant == "dla":
+        made.apply("zero padding", zero_padded, least_db=options.min_psnr_db)
+        norms = [n.input[0] for n in made.model.graph.node if n.op_type == "InstanceNormalization"]
+        seen = moments(made.model, norms, pictures)
+        made.apply("norms folded", lambda m: folded_norms(m, seen), least_db=options.min_psnr_db)
+    if options.fp16:
+        _half(made, options.min_psnr_db)
+    return made
+
+
+def placed(
+    model: onnx.ModelProto, target: Target, pictures: Sequence[Pixels], options: LowerStep
+) -> Lowering:
+    """Return a quantized graph as ONNX Runtime wants it, beside that of the first engine."""
+    made = Lowering(model, target, _sized(pictures, options))
+    place(made, options.min_psnr_db)
+    _fix(made, options)
+    return made
+
+
+def place(made: Lowering, least_db: float) -> None:
+    """Place Q/DQ for ONNX Runtime, with the ranges that the pictures show."""
+    if any(node.op_type == "QuantizeLinear" for node in made.model.graph.node):
+        seen = limits(made.model, unplaced(made.model), made.pictures)
+        made.apply("Q/DQ for ONNX Runtime", lambda m: for_onnxruntime(m, seen), least_db=least_db)
+
+
+def _half(made: Lowering, least_db: float) -> None:
+    """Go to FP16, but for what the pictures show to be too large for it."""
+    norms = [n.input[0] for n in made.model.graph.node if n.op_type == "InstanceNormalization"]
+    sizes = largest(made.model, norms, made.pictures)
+    made.apply("quieter norms", lambda m: prescaled(m, sizes), levels=ROUNDED_LEVELS)
+    tensors = _floats(made.model)
+    most = largest(made.model, tensors, made.pictures)
+    loud = {name for name, size in most.items() if size * MARGIN > LARGEST}
+    islands = set(needs_fp32(made.model, most))
+    islands |= {n.name for n in made.model.graph.node if loud.intersection((*n.input, *n.output))}
+    made.apply("typed FP16", lambda m: to_fp16(m, islands=islands), least_db=least_db)
+
+
+def _fix(made: Lowering, options: LowerStep) -> None:
+    sizes = {"batch": options.batch} if options.batch else {}
+    if options.size:
+        sizes |= dict(zip(("height", "width"), options.size, strict=True))
+    if sizes:
+        made.apply("fixed sizes", lambda m: fixed(m, sizes))
+
+
+def _floats(model: onnx.ModelProto) -> list[str]:
+    inferred = onnx.shape_inference.infer_shapes(model).graph
+    return [
+        port.name
+        for port in inferred.value_info
+        if port.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    ]
+
+
+def _sized(pictures: Sequence[Pixels], options: LowerStep) -> Sequence[Pixels]:
+    """Return the pictures at the size that the graph is fixed to."""
+    return [fitted(one, options.size) for one in pictures] if options.size else pictures
