@@ -15,9 +15,9 @@ from stylepress.compress.pool import pool_of
 from stylepress.compress.taps import Taps
 from stylepress.compress.terms import TERMS, Comparison, Term, weighted
 from stylepress.ports import Port
-from stylepress.steps import DistilStep, recorded
+from stylepress.steps import DistilStep, recorded, with_loss
 from stylepress.train.photos import Photos
-from stylepress.train.student import IMAGE, FoldedStudent, Student, StudentSize, fold
+from stylepress.train.student import IMAGE, FoldedStudent, Student, StudentSize, fold, unfold
 from stylepress.train.teacher import side_by_side
 from stylepress.train.trainer.feed import generator
 from stylepress.train.trainer.fit import Iteration, Objective, Training, fit
@@ -58,12 +58,13 @@ def distil_student(
     session: Session,
     *,
     extra: Sequence[Term] = (),
+    start: FoldedStudent | None = None,
 ) -> tuple[FoldedStudent, TrainingSummary]:
     """Train a student of ``size`` and fold it; return it on the CPU.
 
     A teacher with instance norms picks colours by what the whole picture holds, which a student
     without norms cannot see: the style and content terms must let it choose its own. ``extra``
-    terms are added to the usual ones.
+    terms are added to the usual ones. A ``start`` goes on learning, its norms standing still.
 
     Batch normalisation switches to its population statistics for the last part of the run, as
     RepSR found necessary (arXiv 2205.05671), so that folding changes nothing.
@@ -72,9 +73,10 @@ def distil_student(
         TrainingError: the loss stopped being finite.
         RecipeError: a tapped layer that the teacher has not.
     """
+    step = with_loss(step, "vgg" if step.loss == "vgg" else "swd")
     torch.manual_seed(step.seed or 0)
     held = _held(teacher, session)
-    student = Student(size)
+    student = Student(size) if start is None else unfold(start)
     taps = Taps(held.module, student, step.taps) if step.feature_weight else None
     modules = {"student": student} if taps is None else {"student": student, "taps": taps}
     parts = [
@@ -87,7 +89,7 @@ def distil_student(
         )
         for name, module in modules.items()
     ]
-    late = int(step.steps * (1 - step.freeze_norm_share))
+    late = int(step.steps * (1 - step.freeze_norm_share)) if start is None else 0
     preview = side_by_side(photos.crop(generator(step.seed or 0, 0), step.crop_px))
     with pool_of(held, photos, step, session) as pool:
         training = Training(
@@ -148,12 +150,14 @@ def _terms(
             output = now.net("student")(inputs)
             if taps is not None:
                 guesses, features = now.net("taps")(), taps.of_teacher(teacher, content)
+        inner = slice(step.margin_px or None, -(step.margin_px or 0) or None)
         output = output[..., : content.shape[-2], : content.shape[-1]].float()
+        output = output[..., inner, inner]
         count = len(content)
         comparison = Comparison(
             output[:count],
-            content,
-            target,
+            content[..., inner, inner],
+            target[..., inner, inner],
             now.draw,
             style=teacher.style,
             twin=output[count:] if len(output) > count else None,

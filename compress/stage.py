@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from stylepress.artifact import Artifact
+from stylepress.compress.copying import Copying
 from stylepress.compress.distil import Teacher, distil_student, save_student
 from stylepress.errors import RecipeError
 from stylepress.steps import DistilStep
-from stylepress.train.stage import album, style_pixels
-from stylepress.train.student import PRESETS
+from stylepress.train.stage import album, step_vgg, style_pixels
+from stylepress.train.student import PRESETS, FoldedStudent, StudentSize
 from stylepress.train.trainer.session import open_session
 from stylepress.train.weights.checkpoint import load_network
 from stylepress.work import Work
@@ -31,10 +32,33 @@ def distil(source: Artifact, step: DistilStep, out: Path, work: Work) -> Artifac
     photos = album(step.photos, work)
     with open_session(work, step) as session:
         teacher = Teacher(loaded.module, loaded.image, style)
-        net, summary = distil_student(teacher, photos, PRESETS[step.preset], step, session)
+        size, place = PRESETS[step.preset], session.device.place
+        extra = Copying(step_vgg(step.vgg, work, place)).terms if step.loss == "vgg" else ()
+        start = None if step.start is None else beginning(step.start, size)
+        net, summary = distil_student(
+            teacher, photos, size, step, session, extra=extra, start=start
+        )
         return session.team.written(
             lambda: save_student(
                 net, out, name=work.name, step=step, parent=source.digest, summary=summary
             ),
             otherwise=lambda: Artifact.load(out),
         )
+
+
+def beginning(folder: Path, size: StudentSize) -> FoldedStudent:
+    """Load the student that a distillation goes on from.
+
+    Raises:
+        CheckpointError: no checkpoint, or one that cannot be read.
+        RecipeError: a network of another kind or size.
+    """
+    loaded = load_network(folder)
+    module = loaded.module
+    if not isinstance(module, FoldedStudent) or module.size != size:
+        kind = f"a student of {module.size}" if isinstance(module, FoldedStudent) else loaded.family
+        raise RecipeError(
+            f"{folder} holds {kind}, and the student to begin with must be of {size}. "
+            f"Name a student of the same preset, or leave `start` away."
+        )
+    return module

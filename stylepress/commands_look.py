@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from stylepress.errors import OutputError
-from stylepress.options import Json, terminal
+from stylepress.options import Json, home, terminal
 from stylepress.terminal import table
 
 Drawn = Annotated[str, typer.Argument(metavar="NAME", help="Pattern: glass, strokes or woodcut.")]
@@ -27,7 +28,7 @@ def doctor(json: Json = False) -> None:
     """
     from stylepress.doctor import examine
 
-    health = examine()
+    health = examine(env=os.environ, home=home())
     screen = terminal()
     if json:
         screen.show_json(health.record())
@@ -42,7 +43,9 @@ def doctor(json: Json = False) -> None:
             + "\n"
         )
         rows = [[part.name, part.purpose, part.mend or "installed"] for part in health.parts]
-        screen.show(table(["extra", "for", "state"], rows))
+        screen.show(table(["extra", "for", "state"], rows) + "\n")
+        found = [[name, one.enables, one.place or one.mend] for name, one in health.weights.items()]
+        screen.show(table(["weights", "for", "where they are, or how to get them"], found))
     if not health.able:
         screen.error("No engine can run here. Run `pip install stylepress` again.")
         raise typer.Exit(1)

@@ -125,9 +125,7 @@ def _unpacked(name: str, scratch: Path) -> Path:
     _called(["apt-get", "download", name], scratch, name)
     files = list(scratch.glob("*.deb"))
     if not files:
-        raise FrameError(
-            f"apt fetched nothing for {name}. Run `apt-get update`, then try again."
-        )
+        raise FrameError(f"apt fetched nothing for {name}. Run `apt-get update`, then try again.")
     root = scratch / "root"
     _called(["dpkg-deb", "--extract", str(files[0]), str(root)], scratch, name)
     return root

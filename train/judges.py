@@ -26,8 +26,8 @@ from stylepress.train.features.distances import (
 )
 from stylepress.train.features.effnet import EfficientNetLite0, load_effnet
 from stylepress.train.features.gaussians import Gaussian, gaussian, relative_frechet
-from stylepress.train.features.vgg import Vgg, find_vgg19, load_vgg
-from stylepress.train.weights.standard import find_weights
+from stylepress.train.features.vgg import Vgg, load_vgg
+from stylepress.train.weights.standard import find_vgg19, find_weights
 
 Name = Literal["vgg", "effnet"]
 Frames = NDArray[np.uint8]
@@ -142,5 +142,5 @@ def _images(frames: Frames) -> list[Tensor]:
             f"Judges need {LEAST_SIDE} pixels a side, these frames are "
             f"{frames.shape[2]}x{frames.shape[1]}. Measure larger pictures."
         )
-    whole = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)
+    whole = torch.from_numpy(np.array(frames)).permute(0, 3, 1, 2)
     return [image[None].float() / 255 for image in whole]

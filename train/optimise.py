@@ -23,7 +23,6 @@ from stylepress.train.features.distances import (
     total_variation,
 )
 from stylepress.train.features.vgg import LEAST_SIDE, Vgg
-from stylepress.train.loop import Precision, autocast
 
 SHOW_EVERY = 10
 LIMIT_SIDE = 4096
@@ -47,7 +46,6 @@ class OptimiseOptions:
     range_weight: float = 0.5
     optimizer: Literal["adam", "lbfgs"] = "adam"
     learning_rate: float = 0.03
-    precision: Precision = "fp32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +89,13 @@ def optimise(
     finally:
         progress.finish()
     picture = picture.clamp(0, 1)
-    # Judged at the style's usual size, whatever the picture's, in full precision.
     final = _Aims.of(vgg, _resized(content, sizes[-1][0]), style, STYLE_SIDE)
     with torch.no_grad():
-        seen = vgg(picture[None], STYLE_LAYERS)
+        drawn = vgg(picture[None], STYLE_LAYERS)
     return Optimised(
         picture,
-        float(style_distance(seen, final.grams)),
-        float(relative_gap(seen[CONTENT_LAYER], final.content)),
+        float(style_distance(drawn, final.grams)),
+        float(relative_gap(drawn[CONTENT_LAYER], final.content)),
     )
 
 
@@ -149,14 +146,13 @@ def _descend(
 
     def evaluate() -> Tensor:
         optimizer.zero_grad()
-        with autocast(options.precision, image.device):
-            seen = vgg(image.contiguous(memory_format=torch.channels_last), STYLE_LAYERS)
+        seen = vgg(image, STYLE_LAYERS)
         loss = style_distance(seen, aims.grams).sum()
         loss = loss + options.content_weight * relative_gap(seen[CONTENT_LAYER], aims.content).sum()
         loss = loss + options.variation_weight * total_variation(image)
         loss = loss + options.range_weight * out_of_range(image)
         loss.backward()  # type: ignore[no-untyped-call]
-        return loss
+        return loss.detach()
 
     for number in range(count):
         if options.optimizer == "adam":

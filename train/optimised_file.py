@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,10 @@ from stylepress.errors import OutputError
 from stylepress.progress import Progress
 from stylepress.replace import replacing_file
 from stylepress.train.features.distances import STYLE_LAYERS, resized, style_distance, style_grams
-from stylepress.train.features.vgg import Vgg, find_vgg19, load_vgg
-from stylepress.train.loop import fast_precision
+from stylepress.train.features.vgg import Vgg, load_vgg
 from stylepress.train.optimise import OptimiseOptions, optimise
 from stylepress.train.photos import read_style
-from stylepress.train.weights.standard import FoundFile, find_weights, require_weights
+from stylepress.train.weights.standard import FoundFile, find_vgg19, find_weights, require_weights
 
 
 def optimise_file(
@@ -52,24 +50,33 @@ def optimise_file(
         )
     content, style = read_style(photo), read_style(painting)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    vgg = _network(weights, env=env, home=home).to(device, memory_format=torch.channels_last)
+    bf16 = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
+    vgg = _network(weights, env=env, home=home).quick(device, bf16=bf16)
     content, style = content.to(device), style.to(device)
-    options = replace(options, precision=fast_precision())
     began = time.monotonic()
     done = optimise(
-        vgg, content, style, options, progress, (lambda seen: _write(seen, output)) if watch else None
+        vgg,
+        content,
+        style,
+        options,
+        progress,
+        (lambda seen: _write(seen, output)) if watch else None,
     )
     _write(done.picture, output)
-    before = resized(content, options.side)
+    exact, photo_px = vgg.quick(device, bf16=False), resized(content, options.side)
+    aims = style_grams(exact, style)
     with torch.no_grad():
-        untouched = style_distance(vgg(before[None], STYLE_LAYERS), style_grams(vgg, style))
+        reached, untouched = (
+            float(style_distance(exact(picture[None], STYLE_LAYERS), aims))
+            for picture in (done.picture, photo_px)
+        )
     return {
         "picture": str(output),
         "width": done.picture.shape[-1],
         "height": done.picture.shape[-2],
         "seconds": time.monotonic() - began,
-        "style_distance": done.style_distance,
-        "photo_style_distance": float(untouched),
+        "style_distance": reached,
+        "photo_style_distance": untouched,
         "content_distance": done.content_distance,
         "weights": vgg.source.name,
         "device": device.type,

@@ -268,6 +268,65 @@ def fold(student: Student) -> FoldedStudent:
     return folded
 
 
+@torch.no_grad()
+def unfold(folded: FoldedStudent) -> Student:
+    """Return a student that can learn again and computes what ``folded`` computes.
+
+    The inverse of `fold` within float error: norms begin as the identity with statistics that
+    stand still, so keep them in eval mode until they have seen data. The branches of a rep-block
+    share its kernel; a kernel of an upscaling is solved for.
+    """
+    student = Student(folded.size).eval()
+    kernels = [_kernel(layer) for layer in folded.modules() if isinstance(layer, nn.Conv2d)]
+    kernels[0] = (kernels[0][0] * 255, kernels[0][1])
+    kernels[-1] = (kernels[-1][0] / 255, kernels[-1][1] / 255)
+    for layer, (weight, bias) in zip(_folding(student), kernels, strict=True):
+        if isinstance(layer, RepBlock):
+            _unfold_block(layer, weight, bias)
+            continue
+        plain, least = layer, weight
+        if isinstance(layer, Upscale):
+            plain, least, bias = layer.conv, _unphased(weight), bias[::4]
+        plain.weight.copy_(least)
+        if plain.bias is not None:
+            plain.bias.copy_(bias)
+    return student
+
+
+def _folding(module: nn.Module) -> Iterator[RepBlock | Upscale | nn.Conv2d]:
+    """Yield the parts that fold to one convolution each, in the order they stand."""
+    if isinstance(module, RepBlock | Upscale | nn.Conv2d):
+        yield module
+        return
+    for part in module.children():
+        yield from _folding(part)
+
+
+def _unfold_block(block: RepBlock, weight: Tensor, bias: Tensor) -> None:
+    """Give the wide branch what the other two do not draw yet."""
+    for norm in (block.wide_norm, block.point_norm, block.skip_norm):
+        nn.init.ones_(norm.weight)
+        nn.init.zeros_(norm.bias)
+        if norm.running_mean is not None and norm.running_var is not None:
+            norm.running_mean.zero_()
+            norm.running_var.fill_(1 - norm.eps)
+    block.point.weight.mul_(0.1)
+    block.wide.weight.zero_()
+    others, _ = _fold_block(block)
+    block.wide.weight.copy_(weight - others)
+    block.wide_norm.bias.copy_(bias)
+
+
+def _unphased(phases: Tensor) -> Tensor:
+    """Return the 3x3 kernel whose phases these are; `_phases` is linear and loses nothing."""
+    outputs, inputs = phases.shape[0] // 4, phases.shape[1]
+    basis = torch.eye(9, dtype=phases.dtype).view(9, 1, 3, 3)
+    images = _phases(basis).reshape(9, 36)  # one row a basis kernel
+    wanted = phases.reshape(outputs, 4, inputs, 9).permute(0, 2, 1, 3).reshape(-1, 36)
+    solved = torch.linalg.lstsq(images.T, wanted.T).solution
+    return solved.T.reshape(outputs, inputs, 3, 3)
+
+
 def _kernels(module: nn.Module) -> Iterator[Kernel]:
     """Yield the plain kernel of each convolution-like part, in the order the parts stand."""
     if isinstance(module, RepBlock):

@@ -23,9 +23,9 @@ Activations = Mapping[str, Tensor]
 
 
 def gram(activation: Tensor) -> Tensor:
-    """Channel products over all pixels: (N, C, H, W) to (N, C, C), divided by H*W; float32."""
-    flat = activation.flatten(2).float()
-    return flat @ flat.transpose(1, 2) / flat.shape[2]
+    """Channel products over all pixels: (N, C, H, W) to (N, C, C) float32, divided by H*W."""
+    flat = activation.permute(0, 2, 3, 1).flatten(1, 2)  # free when channels lie last
+    return (flat.transpose(1, 2) @ flat).float() / flat.shape[1]
 
 
 def relative_gap(one: Tensor, aim: Tensor) -> Tensor:

