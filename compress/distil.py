@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -111,7 +111,7 @@ def save_student(
     name: str,
     step: DistilStep,
     parent: str,
-    summary: TrainingSummary,
+    numbers: Mapping[str, float],
 ) -> Artifact:
     """Write a folded student as a checkpoint artifact."""
     return save_checkpoint(
@@ -123,7 +123,7 @@ def save_student(
         made_by={"stylepress": stylepress.__version__, **recorded(step)},
         name=name,
         parent=parent,
-        numbers={"loss": summary.loss},
+        numbers=numbers,
     )
 
 

@@ -347,4 +347,4 @@ def identity(step: Section) -> dict[str, Any]:
 
 def recorded(step: Section) -> dict[str, Any]:
     """Return what of a step stands in a manifest: its values, and no path of this machine."""
-    return step.model_dump(mode="json", exclude={*REPORTING, "photos", "style", "vgg"})
+    return step.model_dump(mode="json", exclude={*REPORTING, "photos", "style", "vgg", "start"})
