@@ -166,7 +166,7 @@ class DistilStep(Section):
 
     step: Literal["distil"] = "distil"
     preset: Preset = Field(default="base", description="size of the student")
-    steps: Steps = 3000
+    steps: Steps = 2400
     crop_px: CropPx = 256
     batch: int = Field(default=2, ge=1, le=1024)
     learning_rate: LearningRate = 3e-3
@@ -181,7 +181,7 @@ class DistilStep(Section):
         le=256,
         multiple_of=4,
         description="rim of a crop that is not compared, for want of what is around it; "
-        "default 32 for vgg, 0 for swd",
+        "default 48 for vgg, 0 for swd",
     )
     copy_weight: Weight = Field(
         default=1.0, description="for vgg: distance to the teacher's frame in its features"
@@ -220,8 +220,8 @@ class DistilStep(Section):
         default=0.012, ge=0, le=0.5, description="deviation of that noise, white being 1"
     )
     twin_shift: int = Field(default=3, ge=0, le=16, description="most pixels of those shifts")
-    pool: int = Field(default=256, ge=1, le=100_000, description="teacher pictures drawn once")
-    pool_px: CropPx = Field(default=384, description="side of those pictures")
+    pool: int = Field(default=160, ge=1, le=100_000, description="teacher pictures drawn once")
+    pool_px: CropPx = Field(default=512, description="side of those pictures")
     freeze_norm_share: float = Field(
         default=0.25,
         ge=0,
@@ -318,7 +318,7 @@ AnyStep = Annotated[Step, Field(discriminator="step")]
 USUAL: Mapping[str, Mapping[str, Mapping[str, float]]] = {
     "train": {"vgg": {"content_weight": 0.15}, "swd": {"content_weight": 0.1}},
     "distil": {
-        "vgg": {"margin_px": 32, "frame_weight": 0.5, "style_weight": 0, "content_weight": 0},
+        "vgg": {"margin_px": 48, "frame_weight": 0.5, "style_weight": 0, "content_weight": 0},
         "swd": {"margin_px": 0, "frame_weight": 1, "style_weight": 1, "content_weight": 0.15},
     },
 }
