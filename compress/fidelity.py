@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stylepress.progress import Progress
-from stylepress.train.judges import Judge, Name, find_judges
+from stylepress.train.features.judges import Judge, Name, find_judges
 from stylepress.train.photos import Photos
 from stylepress.train.student import FoldedStudent
 

@@ -51,8 +51,8 @@ def optimise(
     $ stylepress optimise cat.jpg starry_night.jpg cat-starry.png
     $ stylepress optimise cat.jpg starry_night.jpg cat.png --content-weight 0.15 --watch
     """
-    from stylepress.train.optimise import OptimiseOptions
-    from stylepress.train.optimised_file import optimise_file
+    from stylepress.train.gatys.optimise import OptimiseOptions
+    from stylepress.train.gatys.picture_file import optimise_file
 
     options = OptimiseOptions(
         side=size,

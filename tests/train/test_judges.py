@@ -14,7 +14,7 @@ from PIL import Image, ImageFilter
 from stylepress.errors import CheckpointError, FrameError
 from stylepress.train.features.effnet import EfficientNetLite0
 from stylepress.train.features.gaussians import Gaussian, frechet, gaussian, relative_frechet
-from stylepress.train.judges import Judge, find_judges
+from stylepress.train.features.judges import Judge, find_judges
 from stylepress.train.patterns import draw
 
 ROOT = Path(__file__).parents[2]

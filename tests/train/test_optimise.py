@@ -13,8 +13,8 @@ from stylepress.errors import FrameError, OutputError
 from stylepress.progress import Silent
 from stylepress.train.features.distances import STYLE_LAYERS, style_distance, style_grams
 from stylepress.train.features.vgg import Vgg, vgg_from
-from stylepress.train.optimise import OptimiseOptions, optimise
-from stylepress.train.optimised_file import optimise_file
+from stylepress.train.gatys.optimise import OptimiseOptions, optimise
+from stylepress.train.gatys.picture_file import optimise_file
 from tests.train.test_vgg import caffe
 
 

@@ -17,7 +17,7 @@ from stylepress.progress import Progress
 from stylepress.replace import replacing_file
 from stylepress.train.features.distances import STYLE_LAYERS, resized, style_distance, style_grams
 from stylepress.train.features.vgg import Vgg, load_vgg
-from stylepress.train.optimise import OptimiseOptions, optimise
+from stylepress.train.gatys.optimise import OptimiseOptions, optimise
 from stylepress.train.photos import read_style
 from stylepress.train.weights.standard import FoundFile, find_vgg19, find_weights, require_weights
 
