@@ -9,12 +9,19 @@ from stylepress.compress.terms import Comparison, Term
 from stylepress.train.features.distances import COPY_LAYERS, copy_distance, gram, relative_gap
 from stylepress.train.features.vgg import Vgg
 
+CORNERS = 0.3
+"""Share of the steps that look at a corner of the crop, and so at the edges of pictures."""
+
 
 class Copying:
-    """Features of both pictures of a comparison, computed once for the terms that look at them."""
+    """Features of both pictures of a comparison, computed once for the terms that look at them.
 
-    def __init__(self, vgg: Vgg) -> None:
-        self._vgg = vgg
+    They are of a square in the middle, ``margin_px`` from each side of the crop, because a student
+    lacks what is around a crop; at some steps of one in a corner, because pictures have edges.
+    """
+
+    def __init__(self, vgg: Vgg, margin_px: int = 0) -> None:
+        self._vgg, self._margin = vgg, margin_px
         self._last: tuple[Comparison, dict[str, Tensor], dict[str, Tensor]] | None = None
 
     @property
@@ -38,7 +45,19 @@ class Copying:
 
     def _features(self, comparison: Comparison) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         if self._last is None or self._last[0] is not comparison:
+            down, right = self._place(comparison.draw)
+            height, width = (side - 2 * self._margin for side in comparison.output.shape[-2:])
+            square = (..., slice(down, down + height), slice(right, right + width))
             with torch.no_grad():
-                aims = self._vgg(comparison.target, COPY_LAYERS)
-            self._last = (comparison, self._vgg(comparison.output, COPY_LAYERS), aims)
+                aims = self._vgg(comparison.target[square], COPY_LAYERS)
+            self._last = (comparison, self._vgg(comparison.output[square], COPY_LAYERS), aims)
         return self._last[1], self._last[2]
+
+    def _place(self, draw: torch.Generator) -> tuple[int, int]:
+        """Return how far down and right the square begins, in pixels."""
+        if not self._margin:
+            return 0, 0
+        chance, down, right = torch.rand(3, generator=draw).tolist()
+        if chance >= CORNERS:
+            return self._margin, self._margin
+        return 2 * self._margin * round(down), 2 * self._margin * round(right)

@@ -150,14 +150,12 @@ def _terms(
             output = now.net("student")(inputs)
             if taps is not None:
                 guesses, features = now.net("taps")(), taps.of_teacher(teacher, content)
-        inner = slice(step.margin_px or None, -(step.margin_px or 0) or None)
         output = output[..., : content.shape[-2], : content.shape[-1]].float()
-        output = output[..., inner, inner]
         count = len(content)
         comparison = Comparison(
             output[:count],
-            content[..., inner, inner],
-            target[..., inner, inner],
+            content,
+            target,
             now.draw,
             style=teacher.style,
             twin=output[count:] if len(output) > count else None,

@@ -8,6 +8,7 @@ from stylepress.artifact import Artifact
 from stylepress.compress.copying import Copying
 from stylepress.compress.distil import Teacher, distil_student, save_student
 from stylepress.compress.fidelity import fidelity, parted
+from stylepress.compress.terms import Term
 from stylepress.errors import RecipeError
 from stylepress.steps import DistilStep
 from stylepress.train.photos import Photos
@@ -35,7 +36,9 @@ def distil(source: Artifact, step: DistilStep, out: Path, work: Work) -> Artifac
     with open_session(work, step) as session:
         teacher = Teacher(loaded.module, loaded.image, style)
         size, place = PRESETS[step.preset], session.device.place
-        extra = Copying(step_vgg(step.vgg, work, place)).terms if step.loss == "vgg" else ()
+        extra: tuple[Term, ...] = ()
+        if step.loss == "vgg":
+            extra = Copying(step_vgg(step.vgg, work, place), step.margin_px or 0).terms
         start = None if step.start is None else beginning(step.start, size)
         net, summary = distil_student(
             teacher, photos, size, step, session, extra=extra, start=start

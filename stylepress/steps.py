@@ -180,8 +180,8 @@ class DistilStep(Section):
         ge=0,
         le=256,
         multiple_of=4,
-        description="rim of a crop that is not compared, for want of what is around it; "
-        "default 48 for vgg, 0 for swd",
+        description="rim of a crop that features leave out, for want of what is around it; "
+        "default 48 for vgg",
     )
     copy_weight: Weight = Field(
         default=1.0, description="for vgg: distance to the teacher's frame in its features"
@@ -191,7 +191,7 @@ class DistilStep(Section):
     )
     frame_weight: Weight | None = Field(
         default=None,
-        description="distance to the teacher's frame in pixels; default 0.5 for vgg, 1 for swd",
+        description="distance to the teacher's frame in pixels; default 1",
     )
     style_weight: Weight | None = Field(
         default=None,
@@ -318,7 +318,7 @@ AnyStep = Annotated[Step, Field(discriminator="step")]
 USUAL: Mapping[str, Mapping[str, Mapping[str, float]]] = {
     "train": {"vgg": {"content_weight": 0.15}, "swd": {"content_weight": 0.1}},
     "distil": {
-        "vgg": {"margin_px": 48, "frame_weight": 0.5, "style_weight": 0, "content_weight": 0},
+        "vgg": {"margin_px": 48, "frame_weight": 1, "style_weight": 0, "content_weight": 0},
         "swd": {"margin_px": 0, "frame_weight": 1, "style_weight": 1, "content_weight": 0.15},
     },
 }

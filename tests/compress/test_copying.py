@@ -119,3 +119,13 @@ def test_a_distillation_goes_on_from_a_student_of_its_size_only(
         beginning(tmp_path / "first", PRESETS["base"])
     with pytest.raises(RecipeError, match="holds transformer"):
         beginning(tmp_path / "teacher", PRESETS["nano"])
+
+
+def test_features_leave_out_the_rim_and_look_at_corners_now_and_then() -> None:
+    copying = Copying(vgg_from(caffe("vgg19")), margin_px=8)
+    target = pictures(2)
+    rim = target.clone()
+    rim[..., :4, :] = 0  # seen from the corners at the top only
+    draw = torch.Generator().manual_seed(1)
+    gaps = [float(copying.distance(Comparison(rim, pictures(1), target, draw))) for _ in range(24)]
+    assert 0 < sum(gap > 0 for gap in gaps) < 12

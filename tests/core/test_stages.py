@@ -30,7 +30,12 @@ def test_without_vgg_pictures_are_compared_by_patches_and_that_is_said(
     heard = Heard()
     step = settled(DistilStep(), env={}, home=tmp_path, progress=heard)
     assert isinstance(step, DistilStep)
-    assert (step.loss, step.style_weight, step.content_weight, step.margin_px) == ("swd", 1, 0.15, 0)
+    assert (step.loss, step.style_weight, step.content_weight, step.margin_px) == (
+        "swd",
+        1,
+        0.15,
+        0,
+    )
     assert "pip install 'stylepress[vgg]'" in heard.warnings[0]
 
 
@@ -46,7 +51,7 @@ def test_vgg_is_the_default_where_it_is_installed(tmp_path: Path) -> None:
         pytest.skip("no VGG-19 is installed: pip install 'stylepress[vgg]'")
     step = settled(DistilStep(), env={}, home=tmp_path, progress=Silent())
     assert isinstance(step, DistilStep)
-    assert (step.loss, step.style_weight, step.frame_weight) == ("vgg", 0, 0.5)
+    assert (step.loss, step.style_weight, step.frame_weight) == ("vgg", 0, 1)
 
 
 def test_what_a_recipe_says_stands_and_other_steps_are_left_alone(tmp_path: Path) -> None:
