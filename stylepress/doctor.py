@@ -155,7 +155,7 @@ def weight_files(*, env: Mapping[str, str], home: Path) -> dict[str, Weights]:
     """Look for every published weight file; one that is there and not genuine says so as its mend."""
     from stylepress.train.weights.standard import STANDARD, VARIABLE, find_weights
 
-    files = {}
+    files: dict[str, Weights] = {}
     for name, standard in STANDARD.items():
         mend = f"put it into ${VARIABLE}"
         if standard.extra:

@@ -32,11 +32,10 @@ Sizes = Annotated[
 Pattern = Literal["glass", "strokes", "woodcut"]
 Preset = Literal["nano", "small", "base", "texture"]
 
-Loss = Literal["auto", "vgg", "swd"]
-LOSS = Field(
-    default="auto",
-    description="VGG features, where a weight file is found; swd, patches, needs none",
-)
+Loss = Annotated[
+    Literal["auto", "vgg", "swd"],
+    Field(description="VGG features, where a weight file is found; swd, patches, needs none"),
+]
 VggFile = Annotated[
     Path | None,
     Field(default=None, description="VGG-19 or VGG-16 file, instead of the one found here"),
@@ -128,7 +127,7 @@ class TrainStep(Section):
     crop_px: CropPx = 256
     batch: int = Field(default=1, ge=1, le=1024)
     learning_rate: LearningRate = 1.5e-3
-    loss: Loss = LOSS
+    loss: Loss = "auto"
     vgg: VggFile = None
     content_weight: Weight | None = Field(
         default=None, description="default 0.15 for vgg (0.05 puts style first), 0.1 for swd"
@@ -170,7 +169,7 @@ class DistilStep(Section):
     crop_px: CropPx = 256
     batch: int = Field(default=2, ge=1, le=1024)
     learning_rate: LearningRate = 3e-3
-    loss: Loss = LOSS
+    loss: Loss = "auto"
     vgg: VggFile = None
     start: Path | None = Field(
         default=None, description="folder of a student of the same preset to go on from"
@@ -310,7 +309,7 @@ class EngineStep(Section):
 
 
 Step: TypeAlias = LoadStep | TrainStep | DistilStep | ExportStep | QuantizeStep | EngineStep
-Trained = TypeVar("Trained", TrainStep, DistilStep)
+Trained = TypeVar("Trained", bound=TrainStep | DistilStep)
 AnyStep = Annotated[Step, Field(discriminator="step")]
 """A step as a recipe holds it, known by its key ``step``."""
 
@@ -333,7 +332,8 @@ def with_loss(step: Trained, loss: Literal["vgg", "swd"]) -> Trained:
     """
     usual = USUAL[step.step][loss]
     filled = {key: value for key, value in usual.items() if getattr(step, key) is None}
-    return step.model_copy(update={"loss": loss, **filled})
+    changed: Trained = step.model_copy(update={"loss": loss, **filled})
+    return changed
 
 
 def identity(step: Section) -> dict[str, Any]:

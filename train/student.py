@@ -262,9 +262,7 @@ def fold(student: Student) -> FoldedStudent:
     kernels[-1] = (kernels[-1][0] * 255, kernels[-1][1] * 255)
     plain = [layer for layer in folded.modules() if isinstance(layer, nn.Conv2d)]
     for layer, (weight, bias) in zip(plain, kernels, strict=True):
-        layer.weight.copy_(weight)
-        if layer.bias is not None:
-            layer.bias.copy_(bias)
+        _copy_kernel(layer, weight, bias)
     return folded
 
 
@@ -284,13 +282,17 @@ def unfold(folded: FoldedStudent) -> Student:
         if isinstance(layer, RepBlock):
             _unfold_block(layer, weight, bias)
             continue
-        plain, least = layer, weight
         if isinstance(layer, Upscale):
-            plain, least, bias = layer.conv, _unphased(weight), bias[::4]
-        plain.weight.copy_(least)
-        if plain.bias is not None:
-            plain.bias.copy_(bias)
+            _copy_kernel(layer.conv, _unphased(weight), bias[::4])
+        else:
+            _copy_kernel(layer, weight, bias)
     return student
+
+
+def _copy_kernel(layer: nn.Conv2d, weight: Tensor, bias: Tensor) -> None:
+    layer.weight.copy_(weight)
+    if layer.bias is not None:
+        layer.bias.copy_(bias)
 
 
 def _folding(module: nn.Module) -> Iterator[RepBlock | Upscale | nn.Conv2d]:
@@ -323,7 +325,7 @@ def _unphased(phases: Tensor) -> Tensor:
     basis = torch.eye(9, dtype=phases.dtype).view(9, 1, 3, 3)
     images = _phases(basis).reshape(9, 36)  # one row a basis kernel
     wanted = phases.reshape(outputs, 4, inputs, 9).permute(0, 2, 1, 3).reshape(-1, 36)
-    solved = torch.linalg.lstsq(images.T, wanted.T).solution
+    solved: Tensor = torch.linalg.lstsq(images.T, wanted.T).solution
     return solved.T.reshape(outputs, inputs, 3, 3)
 
 

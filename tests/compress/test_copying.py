@@ -71,7 +71,7 @@ def test_a_copy_costs_nothing_and_both_terms_weigh_as_told() -> None:
 def test_gradients_reach_the_student_only() -> None:
     copying = Copying(vgg_from(caffe("vgg19")))
     output, target = pictures(1).requires_grad_(), pictures(2).requires_grad_()
-    copying.distance(Comparison(output, pictures(3), target, torch.Generator())).backward()
+    copying.distance(Comparison(output, pictures(3), target, torch.Generator())).backward()  # type: ignore[no-untyped-call]
     assert output.grad is not None
     assert target.grad is None
 

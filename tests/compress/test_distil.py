@@ -149,7 +149,7 @@ def test_a_term_more_is_one_function(tmp_path: Path, photos: Photos) -> None:
     def darkness(comparison: Comparison) -> Tensor:
         return comparison.output.mean()
 
-    extra = [Term("darkness", lambda step, _: 2 * step.frame_weight, darkness)]
+    extra = [Term("darkness", lambda step, _: 2 * (step.frame_weight or 0), darkness)]
     session = Session(tmp_path)
     _, summary = distil_student(
         Teacher(Negative(), UNIT), photos, SIZE, a_step(4), session, extra=extra

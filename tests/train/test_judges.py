@@ -103,7 +103,7 @@ def test_what_cannot_be_judged_is_refused(judges: list[Judge], photo: Image.Imag
     with pytest.raises(FrameError, match="same pictures"):
         judge.fidelity(frame(photo), frame(photo), small)
     with pytest.raises(FrameError, match="uint8 frames"):
-        judge.style(frame(photo).astype(np.float32), frame(photo)[0])  # type: ignore[arg-type]
+        judge.style(frame(photo).astype(np.float32), frame(photo)[0])
 
 
 def test_another_network_is_no_efficientnet() -> None:

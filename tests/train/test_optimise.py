@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -28,11 +29,13 @@ def picture(seed: int, height: int = 40, width: int = 48) -> Tensor:
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
-def test_the_style_comes_nearer_and_the_size_is_as_asked(vgg: Vgg, optimizer: str) -> None:
+def test_the_style_comes_nearer_and_the_size_is_as_asked(
+    vgg: Vgg, optimizer: Literal["adam", "lbfgs"]
+) -> None:
     content, style = picture(1), picture(2) ** 4
     options = OptimiseOptions(
         side=64, steps=30, levels=2, content_weight=0, optimizer=optimizer, learning_rate=0.05
-    )  # type: ignore[arg-type]
+    )
     shown: list[Tensor] = []
     done = optimise(vgg, content, style, options, Silent(), shown.append)
     before = float(style_distance(vgg(content[None], STYLE_LAYERS), style_grams(vgg, style)))

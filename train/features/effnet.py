@@ -23,7 +23,7 @@ EPSILON = 1e-3
 class Group(NamedTuple):
     """Blocks of one shape in turn; the first one strides and changes the channels."""
 
-    count: int
+    blocks: int
     kernel: int
     stride: int
     expansion: int
@@ -40,22 +40,25 @@ GROUPS = (
     Group(4, 5, 2, 6, 192),
     Group(1, 3, 1, 6, 320),
 )
-BLOCKS = sum(group.count for group in GROUPS)
+BLOCKS = sum(group.blocks for group in GROUPS)
 
 
 class Unit(nn.Module):
     """A convolution with the normalisation behind it folded in, and ReLU6 where ``active``."""
+
+    weight: Tensor
+    bias: Tensor
 
     def __init__(self, weight: Tensor, bias: Tensor, *, stride: int, active: bool) -> None:
         super().__init__()
         self.register_buffer("weight", weight)
         self.register_buffer("bias", bias)
         self.stride, self.active = stride, active
-        self.groups = weight.shape[0] if weight.shape[1] == 1 else 1
+        self.shared: int = weight.shape[0] if weight.shape[1] == 1 else 1
 
     def forward(self, x: Tensor) -> Tensor:
         kernel = self.weight.shape[-1]
-        x = F.conv2d(x, self.weight, self.bias, self.stride, kernel // 2, groups=self.groups)
+        x = F.conv2d(x, self.weight, self.bias, self.stride, kernel // 2, groups=self.shared)
         return F.relu6(x) if self.active else x
 
 
@@ -78,9 +81,10 @@ class EfficientNetLite0(nn.Module):
         super().__init__()
         self.sha256 = sha256
         self.stem = _unit(state, "_conv_stem", "_bn0", origin, stride=2)
-        blocks, inputs = [], STEM
+        blocks: list[Block] = []
+        inputs = STEM
         for group in GROUPS:
-            for number in range(group.count):
+            for number in range(group.blocks):
                 stride = group.stride if number == 0 else 1
                 key = f"_blocks.{len(blocks)}"
                 units = (

@@ -78,8 +78,8 @@ class Vgg(nn.Module):
         wanted is computed.
         """
         left = set(wanted)
-        x = self.prepared(image.float()).to(self.convolutions[0].weight.dtype)
-        if self.convolutions[1].weight.is_contiguous(memory_format=torch.channels_last):
+        x = self.prepared(image.float()).to(self.second.dtype)
+        if self.second.is_contiguous(memory_format=torch.channels_last):
             x = x.contiguous(memory_format=torch.channels_last)
         taken: dict[str, Tensor] = {}
         block = "1"
@@ -95,6 +95,12 @@ class Vgg(nn.Module):
         if left:
             raise ValueError(f"no layer {sorted(left)} in a {self.source.variant} of this depth")
         return taken
+
+    @property
+    def second(self) -> Tensor:
+        """The kernel of the second convolution: its type and layout are those of all."""
+        kernel: Tensor = self.get_parameter("convolutions.1.weight")
+        return kernel
 
     def quick(self, place: torch.device, *, bf16: bool) -> Vgg:
         """Move to a device, in the layout and the precision that are fastest there; return self.
