@@ -222,7 +222,7 @@ class DistilStep(Section):
     pool: int = Field(default=160, ge=1, le=100_000, description="teacher pictures drawn once")
     pool_px: CropPx = Field(default=512, description="side of those pictures")
     freeze_norm_share: float = Field(
-        default=0.25,
+        default=0.5,
         ge=0,
         le=1,
         description="last share of the steps, with batch statistics frozen",
