@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast
 
 from pydantic import Field, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
@@ -102,6 +102,7 @@ class LoadStep(Section):
     low: float | None = Field(default=None, description="its value of black; default its family's")
     high: float | None = Field(default=None, description="its value of white")
     order: ColourOrder | None = Field(default=None, description="its colour order")
+    half: bool = Field(default=False, description="keep its weights as float16, in half the bytes")
     photos: PhotoFolder = None
     folder: FolderName = None
 
@@ -332,8 +333,7 @@ def with_loss(step: Trained, loss: Literal["vgg", "swd"]) -> Trained:
     """
     usual = USUAL[step.step][loss]
     filled = {key: value for key, value in usual.items() if getattr(step, key) is None}
-    changed: Trained = step.model_copy(update={"loss": loss, **filled})
-    return changed
+    return cast("Trained", step.model_copy(update={"loss": loss, **filled}))
 
 
 def identity(step: Section) -> dict[str, Any]:

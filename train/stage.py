@@ -59,6 +59,7 @@ def load(source: Artifact | None, step: LoadStep, out: Path, work: Work) -> Arti
         },
         name=work.name,
         parent=loaded.digest,
+        half=step.half,
     )
 
 
