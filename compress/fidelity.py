@@ -19,8 +19,8 @@ from stylepress.train.student import FoldedStudent
 EVERY = 10
 """Each tenth photo is held out of the training, to judge on, where there are enough."""
 ENOUGH = 12
-JUDGED = 6
-MOST_SIDE = 640
+JUDGED = 4
+MOST_SIDE = 512
 """Longer side at which photos are judged, in pixels."""
 POOR = 0.8
 """From here on a student is told to be no copy: 1 is as far from the teacher as the photo is."""

@@ -36,6 +36,8 @@ STYLE_BLOCKS = (0, 2, 4, 10, 15)
 COPY_BLOCKS = (0, 2, 4, 10)
 """Those compared position by position: the deepest has too few positions."""
 LEAST_SIDE = 64
+CPU = torch.device("cpu")
+"""Judges sit beside the device: a GPU may be busy with what is measured."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def find_judges(*, env: Mapping[str, str], home: Path) -> dict[Name, Judge]:
     judges: dict[Name, Judge] = {}
     vgg = find_vgg19(env=env, home=home)
     if vgg is not None:
-        judges["vgg"] = Judge("vgg", load_vgg(vgg.path, vgg.sha256))
+        judges["vgg"] = Judge("vgg", load_vgg(vgg.path, vgg.sha256).quick(CPU, bf16=False))
     effnet = find_weights("effnet-lite0", env=env, home=home)
     if effnet is not None:
         judges["effnet"] = Judge("effnet", load_effnet(effnet.path, effnet.sha256))
