@@ -25,7 +25,7 @@ def optimise(
     ] = 120,
     levels: Annotated[
         int, typer.Option(metavar="N", min=1, max=6, help="Sizes, each twice the one before.")
-    ] = 2,
+    ] = 3,
     content_weight: Annotated[
         float, typer.Option(min=0, help="0.05 puts style first, 0.15 keeps the subject.")
     ] = 0.05,

@@ -39,7 +39,7 @@ class OptimiseOptions:
     """
 
     side: int = 512
-    levels: int = 2
+    levels: int = 3
     steps: int = 120
     content_weight: float = 0.05
     variation_weight: float = 0.02
