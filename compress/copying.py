@@ -6,9 +6,12 @@ import torch
 from torch import Tensor
 
 from stylepress.compress.terms import Comparison, Term
-from stylepress.train.features.distances import COPY_LAYERS, copy_distance, gram, relative_gap
+from stylepress.train.features.distances import COPY_LAYERS, gram, relative_gap
 from stylepress.train.features.vgg import Vgg
 
+DEEP = 1 / 3
+"""Share of the steps that look at the deepest layer, which costs as much as all others together;
+it counts three times there, so that nothing changes in the mean."""
 CORNERS = 0.3
 """Share of the steps that look at a corner of the crop, and so at the edges of pictures."""
 
@@ -35,12 +38,16 @@ class Copying:
     def distance(self, comparison: Comparison) -> Tensor:
         """Mean over relu1_1 to relu4_1 of the squared distance over the target's square."""
         drawn, aims = self._features(comparison)
-        return copy_distance(drawn, aims).mean()
+        gaps = [
+            relative_gap(drawn[name], aims[name]).mean() / (DEEP if name == COPY_LAYERS[-1] else 1)
+            for name in drawn
+        ]
+        return torch.stack(gaps).sum() / len(COPY_LAYERS)
 
     def gram_distance(self, comparison: Comparison) -> Tensor:
         """The same of the Gram matrices: the texture is right even where its place is not."""
         drawn, aims = self._features(comparison)
-        gaps = [relative_gap(gram(drawn[name]), gram(aims[name])) for name in COPY_LAYERS]
+        gaps = [relative_gap(gram(drawn[name]), gram(aims[name])) for name in drawn]
         return torch.stack(gaps).mean()
 
     def _features(self, comparison: Comparison) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -48,9 +55,11 @@ class Copying:
             down, right = self._place(comparison.draw)
             height, width = (side - 2 * self._margin for side in comparison.output.shape[-2:])
             square = (..., slice(down, down + height), slice(right, right + width))
+            deep = float(torch.rand(1, generator=comparison.draw)) < DEEP
+            layers = COPY_LAYERS if deep else COPY_LAYERS[:-1]
             with torch.no_grad():
-                aims = self._vgg(comparison.target[square], COPY_LAYERS)
-            self._last = (comparison, self._vgg(comparison.output[square], COPY_LAYERS), aims)
+                aims = self._vgg(comparison.target[square], layers)
+            self._last = (comparison, self._vgg(comparison.output[square], layers), aims)
         return self._last[1], self._last[2]
 
     def _place(self, draw: torch.Generator) -> tuple[int, int]:

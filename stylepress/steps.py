@@ -166,7 +166,7 @@ class DistilStep(Section):
 
     step: Literal["distil"] = "distil"
     preset: Preset = Field(default="base", description="size of the student")
-    steps: Steps = 2400
+    steps: Steps = 3600
     crop_px: CropPx = 256
     batch: int = Field(default=2, ge=1, le=1024)
     learning_rate: LearningRate = 3e-3

@@ -18,6 +18,7 @@ from stylepress.compress.terms import Comparison, weighted
 from stylepress.errors import RecipeError
 from stylepress.progress import Silent
 from stylepress.steps import DistilStep, LoadStep, with_loss
+from stylepress.train.features.distances import COPY_LAYERS, copy_distance
 from stylepress.train.features.vgg import vgg_from
 from stylepress.train.photos import Photos
 from stylepress.train.stage import load
@@ -129,3 +130,15 @@ def test_features_leave_out_the_rim_and_look_at_corners_now_and_then() -> None:
     draw = torch.Generator().manual_seed(1)
     gaps = [float(copying.distance(Comparison(rim, pictures(1), target, draw))) for _ in range(24)]
     assert 0 < sum(gap > 0 for gap in gaps) < 12
+
+
+def test_the_deepest_layer_is_seen_at_a_third_of_the_steps_and_counts_three_times() -> None:
+    vgg = vgg_from(caffe("vgg19"))
+    output, target, draw = pictures(1), pictures(2), torch.Generator().manual_seed(1)
+    copying = Copying(vgg)
+    found = [
+        float(copying.distance(Comparison(output, pictures(3), target, draw))) for _ in range(90)
+    ]
+    whole = float(copy_distance(vgg(output, COPY_LAYERS), vgg(target, COPY_LAYERS)).mean())
+    assert len({round(value, 5) for value in found}) == 2
+    assert sum(found) / len(found) == pytest.approx(whole, rel=0.2)
