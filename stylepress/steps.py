@@ -30,7 +30,7 @@ Sizes = Annotated[
     Field(min_length=1, description="[height, width], pixels"),
 ]
 Pattern = Literal["glass", "strokes", "woodcut"]
-Preset = Literal["nano", "small", "base", "texture"]
+Preset = Literal["nano", "small", "base", "wide", "texture"]
 
 Loss = Annotated[
     Literal["auto", "vgg", "swd"],

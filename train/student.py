@@ -54,6 +54,7 @@ PRESETS: dict[Preset, StudentSize] = {
     "nano": StudentSize(width=16, blocks=6, half=16),
     "small": StudentSize(width=32, blocks=6, half=16),
     "base": StudentSize(width=32, blocks=2, half=16, deep_width=64, deep_blocks=6),
+    "wide": StudentSize(width=32, blocks=2, half=16, deep_width=128, deep_blocks=6),
     "texture": StudentSize(width=16, blocks=6, half=16, stride=2),
 }
 DILATIONS = (1, 2, 2, 1)
