@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from stylepress.compress.terms import Comparison, Term
-from stylepress.train.features.distances import COPY_LAYERS, gram, relative_gap
+from stylepress.train.features.distances import COPY_LAYERS, gram, relative_gap, style_grams
 from stylepress.train.features.vgg import Vgg
 
 DEEP = 1 / 3
@@ -23,16 +23,31 @@ class Copying:
     lacks what is around a crop; at some steps of one in a corner, because pictures have edges.
     """
 
-    def __init__(self, vgg: Vgg, margin_px: int = 0) -> None:
+    def __init__(self, vgg: Vgg, margin_px: int = 0, style: Tensor | None = None) -> None:
+        """Keep the Gram matrices of ``style``, (3, H, W) float32 in [0, 1], where there is one."""
         self._vgg, self._margin = vgg, margin_px
+        self._style = None if style is None else style_grams(vgg, style)
         self._last: tuple[Comparison, dict[str, Tensor], dict[str, Tensor]] | None = None
 
     @property
-    def terms(self) -> tuple[Term, Term]:
-        """The distance of the features, place by place, and that of their Gram matrices."""
+    def terms(self) -> tuple[Term, ...]:
+        """The distance of the features, place by place, and those of their Gram matrices.
+
+        The latter are held against the teacher's and, for the share ``to_style``, the style's.
+        """
+        styled = self._style is not None
         return (
             Term("copy", lambda step, _: step.copy_weight, self.distance),
-            Term("grams", lambda step, _: step.gram_weight, self.gram_distance),
+            Term(
+                "grams",
+                lambda step, _: step.gram_weight * (1 - step.to_style * styled),
+                self.gram_distance,
+            ),
+            Term(
+                "style_grams",
+                lambda step, _: step.gram_weight * step.to_style * styled,
+                self.style_distance,
+            ),
         )
 
     def distance(self, comparison: Comparison) -> Tensor:
@@ -48,6 +63,14 @@ class Copying:
         """The same of the Gram matrices: the texture is right even where its place is not."""
         drawn, aims = self._features(comparison)
         gaps = [relative_gap(gram(drawn[name]), gram(aims[name])) for name in drawn]
+        return torch.stack(gaps).mean()
+
+    def style_distance(self, comparison: Comparison) -> Tensor:
+        """Distance of the Gram matrices to the style picture's: what a teacher strews about."""
+        drawn, _ = self._features(comparison)
+        if self._style is None:
+            return comparison.output.new_zeros(())
+        gaps = [relative_gap(gram(drawn[name]), self._style[name]) for name in drawn]
         return torch.stack(gaps).mean()
 
     def _features(self, comparison: Comparison) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

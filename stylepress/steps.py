@@ -187,7 +187,7 @@ class DistilStep(Section):
         default=1.0, description="for vgg: distance to the teacher's frame in its features"
     )
     gram_weight: Weight = Field(
-        default=0.2, description="for vgg: distance to the teacher's frame in Gram matrices"
+        default=0.6, description="for vgg: distance in Gram matrices, to frame and style picture"
     )
     frame_weight: Weight | None = Field(
         default=None,

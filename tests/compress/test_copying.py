@@ -142,3 +142,17 @@ def test_the_deepest_layer_is_seen_at_a_third_of_the_steps_and_counts_three_time
     whole = float(copy_distance(vgg(output, COPY_LAYERS), vgg(target, COPY_LAYERS)).mean())
     assert len({round(value, 5) for value in found}) == 2
     assert sum(found) / len(found) == pytest.approx(whole, rel=0.2)
+
+
+def test_a_style_picture_draws_the_gram_matrices_for_its_share() -> None:
+    vgg, style = vgg_from(caffe("vgg19")), pictures(5)[0]
+    step = with_loss(DistilStep(gram_weight=2, to_style=0.25), "vgg")
+
+    def of(copying: Copying) -> dict[str, Tensor]:
+        same = Comparison(style[None], pictures(1)[:1], pictures(2)[:1], torch.Generator())
+        return weighted(copying.terms, step, same)
+
+    terms, without = of(Copying(vgg, style=style)), of(Copying(vgg))
+    assert float(terms["style_grams"]) == pytest.approx(0, abs=1e-4)
+    assert float(terms["grams"]) == pytest.approx(0.75 * float(without["grams"]))
+    assert "style_grams" not in without
