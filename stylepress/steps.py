@@ -333,6 +333,9 @@ def with_loss(step: Trained, loss: Literal["vgg", "swd"]) -> Trained:
     """
     usual = USUAL[step.step][loss]
     filled = {key: value for key, value in usual.items() if getattr(step, key) is None}
+    if isinstance(step, DistilStep) and "margin_px" in filled:
+        room = (step.crop_px - LEAST_COMPARED_PX) // 8 * 4  # on both sides, in fours
+        filled["margin_px"] = min(filled["margin_px"], room)
     return cast("Trained", step.model_copy(update={"loss": loss, **filled}))
 
 

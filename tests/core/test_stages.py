@@ -68,3 +68,8 @@ def test_both_losses_have_build_keys_of_their_own() -> None:
 def test_a_margin_must_leave_something_to_compare() -> None:
     with pytest.raises(ValidationError, match="leaves fewer than 64 pixels"):
         DistilStep(crop_px=128, margin_px=48)
+
+
+def test_a_small_crop_has_a_small_margin() -> None:
+    margins = [with_loss(DistilStep(crop_px=px), "vgg").margin_px for px in (64, 96, 256)]
+    assert margins == [0, 16, 48]
