@@ -126,11 +126,19 @@ class Quality(Part):
     identical: bool = False
 
 
+FIDELITY = (
+    "Fidelity: distance to the original over the photo's distance to it, in features of a "
+    "published network; 0 is a copy, 1 as far as the photo. Students are trained with VGG by "
+    "default, so EfficientNet judges them."
+)
+
+
 class Look(Part):
     """How like an ``original``'s pictures those of a model are, mean over photos.
 
     ``psnr_db`` is None where all are equal, ``cast_levels`` by how many of 255 levels the mean
-    colour is off, ``saturation_percent`` by how much more colourful they are.
+    colour is off, ``saturation_percent`` by how much more colourful they are. ``fidelity`` is by
+    network the distance of their features, 0 for a copy and 1 for what is as far as the photo.
     """
 
     model: str
@@ -140,6 +148,7 @@ class Look(Part):
     ssim: float
     cast_levels: float
     saturation_percent: float
+    fidelity: Mapping[str, float] = Field(default_factory=dict)
 
 
 class Consistency(Part):

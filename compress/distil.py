@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,9 +15,9 @@ from stylepress.compress.pool import pool_of
 from stylepress.compress.taps import Taps
 from stylepress.compress.terms import TERMS, Comparison, Term, weighted
 from stylepress.ports import Port
-from stylepress.steps import DistilStep, recorded
+from stylepress.steps import DistilStep, recorded, with_loss
 from stylepress.train.photos import Photos
-from stylepress.train.student import IMAGE, FoldedStudent, Student, StudentSize, fold
+from stylepress.train.student import IMAGE, FoldedStudent, Student, StudentSize, fold, unfold
 from stylepress.train.teacher import side_by_side
 from stylepress.train.trainer.feed import generator
 from stylepress.train.trainer.fit import Iteration, Objective, Training, fit
@@ -58,12 +58,13 @@ def distil_student(
     session: Session,
     *,
     extra: Sequence[Term] = (),
+    start: FoldedStudent | None = None,
 ) -> tuple[FoldedStudent, TrainingSummary]:
     """Train a student of ``size`` and fold it; return it on the CPU.
 
     A teacher with instance norms picks colours by what the whole picture holds, which a student
     without norms cannot see: the style and content terms must let it choose its own. ``extra``
-    terms are added to the usual ones.
+    terms are added to the usual ones. A ``start`` goes on learning, its norms standing still.
 
     Batch normalisation switches to its population statistics for the last part of the run, as
     RepSR found necessary (arXiv 2205.05671), so that folding changes nothing.
@@ -72,9 +73,10 @@ def distil_student(
         TrainingError: the loss stopped being finite.
         RecipeError: a tapped layer that the teacher has not.
     """
+    step = with_loss(step, "vgg" if step.loss == "vgg" else "swd")
     torch.manual_seed(step.seed or 0)
     held = _held(teacher, session)
-    student = Student(size)
+    student = Student(size) if start is None else unfold(start)
     taps = Taps(held.module, student, step.taps) if step.feature_weight else None
     modules = {"student": student} if taps is None else {"student": student, "taps": taps}
     parts = [
@@ -87,7 +89,7 @@ def distil_student(
         )
         for name, module in modules.items()
     ]
-    late = int(step.steps * (1 - step.freeze_norm_share))
+    late = int(step.steps * (1 - step.freeze_norm_share)) if start is None else 0
     preview = side_by_side(photos.crop(generator(step.seed or 0, 0), step.crop_px))
     with pool_of(held, photos, step, session) as pool:
         training = Training(
@@ -109,7 +111,7 @@ def save_student(
     name: str,
     step: DistilStep,
     parent: str,
-    summary: TrainingSummary,
+    numbers: Mapping[str, float],
 ) -> Artifact:
     """Write a folded student as a checkpoint artifact."""
     return save_checkpoint(
@@ -121,7 +123,7 @@ def save_student(
         made_by={"stylepress": stylepress.__version__, **recorded(step)},
         name=name,
         parent=parent,
-        numbers={"loss": summary.loss},
+        numbers=numbers,
     )
 
 

@@ -92,7 +92,10 @@ class Pool:
         One at a time, so that a picture does not depend on which others are drawn.
         """
         draw = generator(self._step.seed or 0, -1 - index)
-        content = self._photos.crop(draw, self._step.pool_px, zoom=ZOOM)
+        # Features tell how photos look; strange crops only make up for patches that do not.
+        content = self._photos.crop(
+            draw, self._step.pool_px, zoom=ZOOM, strange=self._step.loss != "vgg"
+        )
         (held,) = self._session.device.receive((content,))
         with self._session.device.autocast():
             target = self._teacher(held[None])[0]

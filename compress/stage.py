@@ -5,13 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from stylepress.artifact import Artifact
+from stylepress.compress.copying import Copying
 from stylepress.compress.distil import Teacher, distil_student, save_student
+from stylepress.compress.fidelity import fidelity, parted
+from stylepress.compress.terms import Term
 from stylepress.errors import RecipeError
 from stylepress.steps import DistilStep
-from stylepress.train.stage import album, style_pixels
-from stylepress.train.student import PRESETS
+from stylepress.train.photos import Photos
+from stylepress.train.stage import album, step_vgg, style_pixels
+from stylepress.train.student import PRESETS, FoldedStudent, StudentSize
 from stylepress.train.trainer.session import open_session
-from stylepress.train.weights.checkpoint import load_network
+from stylepress.train.weights.checkpoint import LoadedNetwork, load_network
 from stylepress.work import Work
 
 
@@ -28,13 +32,52 @@ def distil(source: Artifact, step: DistilStep, out: Path, work: Work) -> Artifac
         raise RecipeError("A student is distilled on photos. Add `photos: FOLDER`.")
     loaded = load_network(source.folder)
     style = style_pixels(step.style) if step.style is not None else None
-    photos = album(step.photos, work)
+    photos, held = parted(album(step.photos, work))
     with open_session(work, step) as session:
         teacher = Teacher(loaded.module, loaded.image, style)
-        net, summary = distil_student(teacher, photos, PRESETS[step.preset], step, session)
+        size, place = PRESETS[step.preset], session.device.place
+        extra: tuple[Term, ...] = ()
+        if step.loss == "vgg":
+            vgg, aim = step_vgg(step.vgg, work, place), None if style is None else style.to(place)
+            extra = Copying(vgg, step.margin_px or 0, aim).terms
+        start = None if step.start is None else beginning(step.start, size)
+        net, summary = distil_student(
+            teacher, photos, size, step, session, extra=extra, start=start
+        )
         return session.team.written(
             lambda: save_student(
-                net, out, name=work.name, step=step, parent=source.digest, summary=summary
+                net,
+                out,
+                name=work.name,
+                step=step,
+                parent=source.digest,
+                numbers={"loss": summary.loss, **_judged(loaded, net, held, work)},
             ),
             otherwise=lambda: Artifact.load(out),
         )
+
+
+def _judged(
+    loaded: LoadedNetwork, net: FoldedStudent, held: Photos, work: Work
+) -> dict[str, float]:
+    """Return the fidelity of a student to the network it was distilled from."""
+    teacher = Teacher(loaded.module.cpu().eval(), loaded.image)
+    return fidelity(teacher, net, held, work.progress, env=work.environ, home=work.home)
+
+
+def beginning(folder: Path, size: StudentSize) -> FoldedStudent:
+    """Load the student that a distillation goes on from.
+
+    Raises:
+        CheckpointError: no checkpoint, or one that cannot be read.
+        RecipeError: a network of another kind or size.
+    """
+    loaded = load_network(folder)
+    module = loaded.module
+    if not isinstance(module, FoldedStudent) or module.size != size:
+        kind = f"a student of {module.size}" if isinstance(module, FoldedStudent) else loaded.family
+        raise RecipeError(
+            f"{folder} holds {kind}, and the student to begin with must be of {size}. "
+            f"Name a student of the same preset, or leave `start` away."
+        )
+    return module

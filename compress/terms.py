@@ -137,10 +137,14 @@ def _same_size(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
 
 TERMS: tuple[Term, ...] = (
     Term("noise", lambda step, _: step.noise_weight, steadiness),
-    Term("frame", lambda step, _: step.frame_weight, lambda c: frame_distance(c.output, c.target)),
+    Term(
+        "frame",
+        lambda step, _: step.frame_weight or 0.0,
+        lambda c: frame_distance(c.output, c.target),
+    ),
     Term(
         "content",
-        lambda step, _: step.content_weight,
+        lambda step, _: step.content_weight or 0.0,
         lambda c: content_distance(c.output, c.content),
     ),
     Term(
@@ -150,12 +154,12 @@ TERMS: tuple[Term, ...] = (
     ),
     Term(
         "style",
-        lambda step, styled: step.style_weight * (1 - step.to_style * styled),
+        lambda step, styled: (step.style_weight or 0.0) * (1 - step.to_style * styled),
         lambda c: sliced_wasserstein(c.output, c.target, c.draw),
     ),
     Term(
         "to_style",
-        lambda step, styled: step.style_weight * step.to_style * styled,
+        lambda step, styled: (step.style_weight or 0.0) * step.to_style * styled,
         to_style_picture,
     ),
     Term(

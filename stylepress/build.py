@@ -14,7 +14,7 @@ from stylepress.document import Document
 from stylepress.errors import RecipeError
 from stylepress.progress import Progress, Silent
 from stylepress.recipe import FLOAT, Recipe, changed, load_recipe, plain_name
-from stylepress.stages import STAGES, Stage, step_identity, step_key
+from stylepress.stages import STAGES, Stage, settled, step_identity, step_key
 from stylepress.steps import (
     DistilStep,
     EngineStep,
@@ -273,6 +273,8 @@ class _Build:
         """Do one step, or take its result from the cache."""
         stage, name = STAGES[step.step], step.folder or step.step
         parents = [source.digest] if source else [self.recipe.name]
+        options = self.options
+        step = settled(step, env=options.environ, home=options.home, progress=self.progress)
         identity = step_identity(step, parents, self._digests)
         work = Work(
             name=self.recipe.name,

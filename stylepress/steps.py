@@ -7,8 +7,9 @@ recipe's where a step gives none of its own.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast
 
 from pydantic import Field, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
@@ -29,7 +30,17 @@ Sizes = Annotated[
     Field(min_length=1, description="[height, width], pixels"),
 ]
 Pattern = Literal["glass", "strokes", "woodcut"]
-Preset = Literal["nano", "small", "base", "texture"]
+Preset = Literal["nano", "small", "base", "wide", "texture"]
+
+Loss = Annotated[
+    Literal["auto", "vgg", "swd"],
+    Field(description="VGG features, where a weight file is found; swd, patches, needs none"),
+]
+VggFile = Annotated[
+    Path | None,
+    Field(default=None, description="VGG-19 or VGG-16 file, instead of the one found here"),
+]
+LEAST_COMPARED_PX = 64
 
 VERIFY_SIZES = ((256, 256), (257, 383), (512, 512))
 """The middle one is odd, so that cropping is proven too."""
@@ -91,6 +102,7 @@ class LoadStep(Section):
     low: float | None = Field(default=None, description="its value of black; default its family's")
     high: float | None = Field(default=None, description="its value of white")
     order: ColourOrder | None = Field(default=None, description="its colour order")
+    half: bool = Field(default=False, description="keep its weights as float16, in half the bytes")
     photos: PhotoFolder = None
     folder: FolderName = None
 
@@ -116,13 +128,10 @@ class TrainStep(Section):
     crop_px: CropPx = 256
     batch: int = Field(default=1, ge=1, le=1024)
     learning_rate: LearningRate = 1.5e-3
-    loss: Literal["swd", "vgg"] = Field(
-        default="swd",
-        description="sliced Wasserstein, offline; or VGG features, with a weight file",
-    )
-    vgg: Path | None = Field(default=None, description="VGG-16 weight file, for loss: vgg")
+    loss: Loss = "auto"
+    vgg: VggFile = None
     content_weight: Weight | None = Field(
-        default=None, description="default 0.1 for swd, 1 (the published weight) for vgg"
+        default=None, description="default 0.15 for vgg (0.05 puts style first), 0.1 for swd"
     )
     style_weight: Weight = 1.0
     palette_weight: Weight = Field(
@@ -157,13 +166,40 @@ class DistilStep(Section):
 
     step: Literal["distil"] = "distil"
     preset: Preset = Field(default="base", description="size of the student")
-    steps: Steps = 3000
+    steps: Steps = 3600
     crop_px: CropPx = 256
     batch: int = Field(default=2, ge=1, le=1024)
     learning_rate: LearningRate = 3e-3
-    frame_weight: Weight = Field(default=1.0, description="distance to the teacher's frame")
-    style_weight: Weight = Field(default=1.0, description="style distance to the teacher's frame")
-    content_weight: Weight = Field(default=0.15, description="content distance to the photo")
+    loss: Loss = "auto"
+    vgg: VggFile = None
+    start: Path | None = Field(
+        default=None, description="folder of a student of the same preset to go on from"
+    )
+    margin_px: int | None = Field(
+        default=None,
+        ge=0,
+        le=256,
+        multiple_of=4,
+        description="rim of a crop that features leave out, for want of what is around it; "
+        "default 48 for vgg",
+    )
+    copy_weight: Weight = Field(
+        default=1.0, description="for vgg: distance to the teacher's frame in its features"
+    )
+    gram_weight: Weight = Field(
+        default=0.6, description="for vgg: distance in Gram matrices, to frame and style picture"
+    )
+    frame_weight: Weight | None = Field(
+        default=None,
+        description="distance to the teacher's frame in pixels; default 1",
+    )
+    style_weight: Weight | None = Field(
+        default=None,
+        description="patch distance to the teacher's frame; default 0 for vgg, 1 for swd",
+    )
+    content_weight: Weight | None = Field(
+        default=None, description="content distance to the photo; default 0 for vgg, 0.15 for swd"
+    )
     grid_weight: Weight = Field(
         default=30.0, description="distance of what is locked to a 4-pixel grid"
     )
@@ -184,10 +220,10 @@ class DistilStep(Section):
         default=0.012, ge=0, le=0.5, description="deviation of that noise, white being 1"
     )
     twin_shift: int = Field(default=3, ge=0, le=16, description="most pixels of those shifts")
-    pool: int = Field(default=256, ge=1, le=100_000, description="teacher pictures drawn once")
-    pool_px: CropPx = Field(default=384, description="side of those pictures")
+    pool: int = Field(default=160, ge=1, le=100_000, description="teacher pictures drawn once")
+    pool_px: CropPx = Field(default=512, description="side of those pictures")
     freeze_norm_share: float = Field(
-        default=0.25,
+        default=0.5,
         ge=0,
         le=1,
         description="last share of the steps, with batch statistics frozen",
@@ -209,10 +245,16 @@ class DistilStep(Section):
                 "feature_weight is set but no layer is tapped. "
                 "Name teacher layers, e.g. `taps: [res5]`."
             )
-        if self.frame_weight == self.style_weight == self.feature_weight == 0:
+        copied = self.copy_weight if self.loss != "swd" else 0
+        if self.frame_weight == self.style_weight == self.feature_weight == copied == 0:
             raise ValueError(
-                "frame_weight, style_weight and feature_weight are all 0, so the student would "
-                "learn nothing. Give one of them a weight above 0."
+                "frame_weight, style_weight, copy_weight and feature_weight are all 0, so the "
+                "student would learn nothing. Give one of them a weight above 0."
+            )
+        if self.crop_px - 2 * (self.margin_px or 0) < LEAST_COMPARED_PX:
+            raise ValueError(
+                f"crop_px {self.crop_px} less twice margin_px {self.margin_px} leaves fewer than "
+                f"{LEAST_COMPARED_PX} pixels to compare. Raise crop_px, or lower margin_px."
             )
         if self.crop_px > self.pool_px:
             raise ValueError(
@@ -296,8 +338,33 @@ class EngineStep(Section):
 Step: TypeAlias = (
     LoadStep | TrainStep | DistilStep | ExportStep | QuantizeStep | LowerStep | EngineStep
 )
+Trained = TypeVar("Trained", bound=TrainStep | DistilStep)
 AnyStep = Annotated[Step, Field(discriminator="step")]
 """A step as a recipe holds it, known by its key ``step``."""
+
+
+USUAL: Mapping[str, Mapping[str, Mapping[str, float]]] = {
+    "train": {"vgg": {"content_weight": 0.15}, "swd": {"content_weight": 0.1}},
+    "distil": {
+        "vgg": {"margin_px": 48, "frame_weight": 1, "style_weight": 0, "content_weight": 0},
+        "swd": {"margin_px": 0, "frame_weight": 1, "style_weight": 1, "content_weight": 0.15},
+    },
+}
+"""What the keys mean that were left open, by step and loss."""
+
+
+def with_loss(step: Trained, loss: Literal["vgg", "swd"]) -> Trained:
+    """Return a step that trains with ``loss``, with the weights filled in that are usual for it.
+
+    >>> with_loss(DistilStep(frame_weight=2), "vgg").frame_weight
+    2.0
+    """
+    usual = USUAL[step.step][loss]
+    filled = {key: value for key, value in usual.items() if getattr(step, key) is None}
+    if isinstance(step, DistilStep) and "margin_px" in filled:
+        room = (step.crop_px - LEAST_COMPARED_PX) // 8 * 4  # on both sides, in fours
+        filled["margin_px"] = min(filled["margin_px"], room)
+    return cast("Trained", step.model_copy(update={"loss": loss, **filled}))
 
 
 def identity(step: Section) -> dict[str, Any]:
@@ -311,4 +378,4 @@ def identity(step: Section) -> dict[str, Any]:
 
 def recorded(step: Section) -> dict[str, Any]:
     """Return what of a step stands in a manifest: its values, and no path of this machine."""
-    return step.model_dump(mode="json", exclude={*REPORTING, "photos", "style", "vgg"})
+    return step.model_dump(mode="json", exclude={*REPORTING, "photos", "style", "vgg", "start"})

@@ -95,11 +95,19 @@ class Photos:
             image.thumbnail((most_side, most_side), Image.Resampling.LANCZOS)
             yield np.asarray(image, np.uint8)[None]
 
-    def crop(self, draw: torch.Generator, side: int, *, zoom: tuple[float, float] = ZOOM) -> Tensor:
+    def crop(
+        self,
+        draw: torch.Generator,
+        side: int,
+        *,
+        zoom: tuple[float, float] = ZOOM,
+        strange: bool = True,
+    ) -> Tensor:
         """Draw one augmented square crop: (3, side, side) float32 in [0, 1].
 
         Photo, scale, place, mirroring, colours and the discs laid on it all come from ``draw``,
-        so a seed is a crop.
+        so a seed is a crop. Without ``strange`` ones, half of the crops have the photo's own
+        colours, and none is a negative, has its channels swapped or a disc on it.
         """
         photo = self.at(int(torch.randint(len(self.paths), (1,), generator=draw)))
         random = torch.rand(13, generator=draw).tolist()
@@ -111,6 +119,8 @@ class Photos:
         pixels = torch.from_numpy(np.asarray(square, np.float32) / 255).permute(2, 0, 1)
         if random[3] < 0.5:
             pixels = pixels.flip(2)
+        if not strange:
+            return (_jitter(pixels, random[4:]) if random[12] < 0.5 else pixels).contiguous()
         if random[12] < SWAPPED:
             pixels = pixels[torch.randperm(3, generator=draw)]
         pixels = _jitter(pixels, random[4:])

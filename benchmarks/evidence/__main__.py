@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from time import perf_counter_ns
 
+from stylepress.benchmarks.evidence.copies import copy_figures
 from stylepress.benchmarks.evidence.documents import rewrite
 from stylepress.benchmarks.evidence.drift import drift_figures, judged_rows
 from stylepress.benchmarks.evidence.gate import gate_figures, power_rows
@@ -42,6 +43,7 @@ TABLES: Mapping[str, Mapping[str, Maker]] = {
     "figures": {
         "speed": speed_figures,
         "pictures": picture_figures,
+        "copies": copy_figures,
         "video": video_figures,
         "start": start_figures,
         "harness": harness_figures,

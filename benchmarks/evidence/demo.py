@@ -12,6 +12,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from stylepress.benchmarks.bench import BenchOptions, bench
 from stylepress.benchmarks.quality.motion.clip import make_clip
 from stylepress.benchmarks.show.files import write_forms
@@ -20,8 +23,9 @@ from stylepress.benchmarks.timing.latency import Plan
 from stylepress.build import BuildOptions, build, resolved
 from stylepress.errors import StylepressError
 from stylepress.options import home, terminal
-from stylepress.picture import PHOTO_SUFFIXES
+from stylepress.picture import PHOTO_SUFFIXES, read_picture
 from stylepress.progress import Progress
+from stylepress.replace import replacing_file
 from stylepress.runtime.bundle import read_bundle
 from stylepress.runtime.stylize import StylizeOptions, stylize
 
@@ -85,7 +89,16 @@ def show(demo: Demo, progress: Progress) -> list[Path]:
         )
         written = write_forms(report, demo.out / "report")
     progress.say(f"{headline(report)}.")
-    return [made.bundle.folder, picture, clip, video, *written]
+    both = demo.out / f"{photos[0].stem}.before-after.jpg"
+    _beside(photos[0], picture, both)
+    return [made.bundle.folder, both, picture, clip, video, *written]
+
+
+def _beside(photo: Path, stylized: Path, out: Path) -> None:
+    """Write a photo and what became of it side by side."""
+    before, after = read_picture(photo).pixels, read_picture(stylized).pixels
+    with replacing_file(out) as beside:
+        Image.fromarray(np.concatenate([before, after], axis=1)).save(beside, quality=90)
 
 
 @contextmanager

@@ -75,7 +75,9 @@ def shipped(recipes: Path) -> Sequence[Shipped]:
 
 
 def _style(recipes: Path, folder: Path) -> Shipped:
-    picture = recipes / "styles" / f"{folder.name}.png"
+    names = (f"{folder.name}.png", f"{folder.name}.jpg")
+    pictures = [recipes / "styles" / name for name in names]
+    picture = next((path for path in pictures if path.is_file()), pictures[0])
     if not picture.is_file():
         raise ArtifactError(
             f"There is no style picture {picture}. "

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,17 @@ Pixels = NDArray[np.uint8]
 AMPLIFIED = 8
 MOST_SIDE = 640
 QUALITY = 88
+
+
+class Copies(Protocol):
+    """A judge of copies; `stylepress.train.features.judges.Judge` is one."""
+
+    @property
+    def label(self) -> str:
+        """Which network it judges by."""
+
+    def fidelity(self, photos: Pixels, originals: Pixels, copies: Pixels) -> float:
+        """Return 0 for a copy of the original, 1 for what is as far from it as the photo."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +96,21 @@ def _pictured(
     )
 
 
-def looks(drawings: Sequence[Drawing]) -> Iterator[Look]:
-    """Say how like those of the teacher, and of the student in float, each bundle's pictures are."""
+def looks(drawings: Sequence[Drawing], judges: Sequence[Copies] = ()) -> Iterator[Look]:
+    """Say how like those of the teacher, and of the student in float, each bundle's pictures are.
+
+    ``judges`` tell how far a copy is from its original, over published networks.
+    """
     models = list(drawings[0].made) if drawings else []
     for model in models:
         for other in models:
             if model.role == "bundle" and other.role != "bundle":
-                yield _look(drawings, model, other)
+                yield _look(drawings, model, other, judges)
 
 
-def _look(drawings: Sequence[Drawing], model: Model, other: Model) -> Look:
+def _look(
+    drawings: Sequence[Drawing], model: Model, other: Model, judges: Sequence[Copies]
+) -> Look:
     pairs = [(one.made[model], one.made[other]) for one in drawings]
     levels = [psnr_db(unit(mine), unit(theirs)) for mine, theirs in pairs]
     finite = [level for level in levels if math.isfinite(level)]
@@ -108,6 +125,12 @@ def _look(drawings: Sequence[Drawing], model: Model, other: Model) -> Look:
             colour_shifts(mine[0], theirs[0])["cast_levels"] for mine, theirs in pairs
         ),
         saturation_percent=100 * (own - before) / max(before, 1.0),
+        fidelity={
+            judge.label: fmean(
+                judge.fidelity(one.content, one.made[other], one.made[model]) for one in drawings
+            )
+            for judge in judges
+        },
     )
 
 

@@ -267,7 +267,7 @@ def drift_judge(
     Raises:
         ArtifactError, CheckpointError, BackendError, RecipeError: a file is not what it must be.
     """
-    network = open_extractor(extractor)
+    network = open_extractor(extractor, env=env, home=home)
     options = StudyOptions(square=square_of(network), ladder=0, limits=limits)
     if lpips is not None:
         options = replace(options, lpips=open_lpips(lpips, env=env, home=home))

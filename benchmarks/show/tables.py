@@ -8,7 +8,7 @@ from statistics import median
 
 from stylepress.benchmarks.machine.energy import Energy
 from stylepress.benchmarks.machine.watch import Validity
-from stylepress.benchmarks.report import Latency, Look, Model, Report, Speedup, mean_of
+from stylepress.benchmarks.report import FIDELITY, Latency, Look, Model, Report, Speedup, mean_of
 from stylepress.benchmarks.show.words import (
     NONE,
     engine_facts,
@@ -95,13 +95,12 @@ def looks(report: Report) -> tuple[list[str], Table]:
         "Style: patch sliced-Wasserstein distance to the style picture."
         if any(one.style_distance is not None for one in report.qualities)
         else "No style picture was given (`--style`), so there is no distance to it.",
-        (
-            "Content: difference of locally normalised luminance to the photo. Grid: 1 is a photo, "
-            "more is a pattern of 4 pixels."
-        ),
+        "Content: difference of locally normalised luminance to the photo.",
+        "Grid: 1 is a photo, more is a pattern of 4 pixels.",
     ]
     if any(one.reference for one in report.qualities):
         notes.append("PSNR and SSIM against the model in the last column.")
+    notes += [FIDELITY] * any(one.fidelity for one in report.looks)
     title = f"Quality, mean of {len(report.scenario.photos)} photos"
     return told, Table(
         title, ["model", *MEASURES.values(), "against"], rows, " ".join(notes)
@@ -123,6 +122,7 @@ def _look(report: Report, one: Look) -> str:
     )
     if mine is not None and theirs:
         parts.append(f"{times(mine / theirs)} as far from the style picture")
+    parts += [f"fidelity {value:.2f} by {name}" for name, value in one.fidelity.items()]
     told = f"{one.model} against {one.original}: {', '.join(parts)}."
     if one.role == "teacher" and one.psnr_db < 25:
         told += (

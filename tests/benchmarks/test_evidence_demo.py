@@ -44,10 +44,11 @@ def test_the_demonstration_leaves_bundle_picture_video_with_sound_and_report(
         size=(96, 128),
         report=BenchOptions(size=(96, 128), plan=Plan(rounds=2, turn_s=0, warm_up=1)),
     )
-    bundle, picture, clip, video, report, *_, page = show(demo, Silent())
+    bundle, both, picture, clip, video, report, *_, page = show(demo, Silent())
     assert (bundle / "model.onnx").is_file()
-    with Image.open(picture) as image:
+    with Image.open(picture) as image, Image.open(both) as pair:
         assert image.size == (160, 120)
+        assert pair.size == (320, 120)
     for path in (clip, video):
         with av.open(str(path)) as container:
             assert (len(container.streams.video), len(container.streams.audio)) == (1, 1)

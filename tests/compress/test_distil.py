@@ -149,7 +149,7 @@ def test_a_term_more_is_one_function(tmp_path: Path, photos: Photos) -> None:
     def darkness(comparison: Comparison) -> Tensor:
         return comparison.output.mean()
 
-    extra = [Term("darkness", lambda step, _: 2 * step.frame_weight, darkness)]
+    extra = [Term("darkness", lambda step, _: 2 * (step.frame_weight or 0), darkness)]
     session = Session(tmp_path)
     _, summary = distil_student(
         Teacher(Negative(), UNIT), photos, SIZE, a_step(4), session, extra=extra
@@ -218,7 +218,9 @@ def test_a_grid_is_seen_and_a_shade_is_not() -> None:
 def test_a_saved_student_comes_back_equal(tmp_path: Path, photos: Photos) -> None:
     session = Session(tmp_path / "run")
     net, summary = distil_student(Teacher(Negative(), UNIT), photos, SIZE, a_step(4), session)
-    save_student(net, tmp_path / "s", name="s", step=a_step(4), parent="x", summary=summary)
+    save_student(
+        net, tmp_path / "s", name="s", step=a_step(4), parent="x", numbers={"loss": summary.loss}
+    )
     again = load_network(tmp_path / "s")
     assert (again.family, again.image) == ("student", IMAGE)
     image = torch.rand(1, 3, 20, 20)

@@ -132,7 +132,7 @@ def test_the_doctor_knows_the_extras_of_the_package() -> None:
 
 
 def test_the_doctor_says_what_runs_here_in_a_form_that_programs_read() -> None:
-    health = examine()
+    health = examine(env={}, home=Path.home())
     assert health.able
     assert health.backends["onnxruntime"] == ""
     assert json.loads(json.dumps(health.record()))["backends"]["null"]["runs"] is True
@@ -142,7 +142,7 @@ def test_what_is_not_installed_is_told_with_the_command_that_brings_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("stylepress.doctor.find_spec", lambda module: None)
-    parts = {part.name: part for part in examine().parts}
+    parts = {part.name: part for part in examine(env={}, home=Path.home()).parts}
     assert parts["video"].lacks == ("av",)
     assert parts["video"].mend == "pip install 'stylepress[video]'"
 
@@ -154,4 +154,4 @@ def test_a_module_belongs_to_the_smallest_extra_that_brings_it(module: str, extr
 
 def test_the_doctor_loads_no_training_stack(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    assert examine().able
+    assert examine(env={}, home=Path.home()).able

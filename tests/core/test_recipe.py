@@ -177,12 +177,12 @@ def test_a_loaded_teacher_is_not_trained(load: Any) -> None:
         ("style: {pattern: glas}", "'glass', 'strokes' or 'woodcut'"),
         ("style: a\nstudent: {distil: {crop_px: 255}}", "crop_px` is 255. It should be a multiple"),
         (
-            "style: a\nstudent: {distil: {frame_weight: 0, style_weight: 0}}",
+            "style: a\nstudent: {distil: {loss: swd, frame_weight: 0, style_weight: 0}}",
             "would learn nothing. Give one",
         ),
         (
-            "style: a\nstudent: {distil: {crop_px: 512}}",
-            "crops are cut from pictures of pool_px 384",
+            "style: a\nstudent: {distil: {crop_px: 640}}",
+            "crops are cut from pictures of pool_px 512",
         ),
         ("style: a\nteacher: {train: {style_weight: 0}}", "would learn no style"),
         ("style: a\nteacher: {train: {learning_rate: 2}}", "less than or equal to 1"),
@@ -240,4 +240,4 @@ def test_every_recipe_that_ships_can_be_read() -> None:
     for path in recipes:
         photos = load_recipe(path).photos
         assert photos is not None
-        assert photos.is_dir(), path
+        assert photos.is_dir() or photos.name == "debian", path  # that is fetched

@@ -279,3 +279,17 @@ def test_a_bundle_is_no_checkpoint(tmp_path: Path) -> None:
 def test_a_folder_that_is_no_artifact_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="no stylepress artifact"):
         load_network(tmp_path)
+
+
+def test_weights_kept_as_float16_take_half_the_bytes_and_come_back_as_float32(
+    tmp_path: Path,
+) -> None:
+    source = net()
+    with torch.no_grad():
+        for weight in source.parameters():
+            weight.copy_(weight.half())
+    whole, half = kept(tmp_path / "a", source), kept(tmp_path / "b", source, half=True)
+    sizes = [one.path("weights.safetensors").stat().st_size for one in (whole, half)]
+    assert sizes[1] < 0.7 * sizes[0]
+    loaded = load_network(half.folder).module.state_dict()
+    assert all(torch.equal(loaded[key], one) for key, one in source.state_dict().items())

@@ -17,6 +17,7 @@ from stylepress.train.student import (
     StudentSize,
     Upscale,
     fold,
+    unfold,
 )
 
 
@@ -38,6 +39,18 @@ def test_folding_keeps_the_function_to_1e_5(preset: Preset) -> None:
     image = torch.rand(2, 3, 37, 50)
     folded = (fold(student)(image * 255 - 128) + 128) / 255
     assert torch.allclose(folded, student(image), atol=1e-5)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_folded_student_can_learn_again_from_where_it_stood(preset: Preset) -> None:
+    folded = fold(shaken(Student(PRESETS[preset])))
+    again = unfold(folded)
+    image = torch.rand(1, 3, 37, 50)
+    expected = (folded(image * 255 - 128) + 128) / 255
+    assert torch.allclose(again(image), expected, atol=2e-4)
+    assert torch.allclose(fold(again)(image * 255 - 128), folded(image * 255 - 128), atol=0.05)
+    again(image).mean().backward()
+    assert all(p.grad is not None for p in again.parameters())
 
 
 @settings(max_examples=20, deadline=None)

@@ -89,10 +89,12 @@ def save_checkpoint(
     name: str,
     parent: str | None = None,
     numbers: Mapping[str, float] | None = None,
+    half: bool = False,
 ) -> Artifact:
     """Write the float32 weights of ``module`` and what rebuilds it: same weights, same bytes.
 
-    ``spec`` is the network's image input; its output has the same range and colour order.
+    ``spec`` is the network's image input; its output has the same range and colour order. ``half``
+    writes float16, which comes back as float32.
 
     Raises:
         CheckpointError: weights that are not finite, or a config its family does not have.
@@ -101,6 +103,8 @@ def save_checkpoint(
     """
     # Cloned, because safetensors refuses tensors that share memory.
     state = {key: plain(key, one, folder).clone() for key, one in module.state_dict().items()}
+    if half:
+        state = {key: one.half() if one.is_floating_point() else one for key, one in state.items()}
     refuse_not_finite(state, f"The network for {folder}")
     if family in FAMILIES:
         FAMILIES[family].check(config, folder)

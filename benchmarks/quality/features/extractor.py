@@ -29,6 +29,8 @@ INCEPTION_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb91
 """pt_inception-2015-12-05-6726825d.pth of pytorch-fid, the same file as torch-fidelity's."""
 FID_FILES = frozenset({INCEPTION_SHA256})
 FID_LAYER, FID_DIMENSION = "pool3", 2048
+PUBLISHED = ("effnet-lite0", "vgg19")
+"""Names that stand for genuine networks in place of a file."""
 CHUNK = 16
 """Pictures described at once: enough to keep the processor busy, few enough for its cache."""
 PYTORCH = (b"PK", b"\x80\x02")
@@ -42,7 +44,7 @@ class ExtractorFact(Part):
     """
 
     name: str
-    kind: Literal["code", "onnx", "inception"]
+    kind: Literal["code", "onnx", "inception", "published"]
     sha256: str
     layer: str
     dimension: int
@@ -50,7 +52,8 @@ class ExtractorFact(Part):
 
     @property
     def metric(self) -> str:
-        """``fid[...]`` for the genuine network, layer and preprocessing, ``frechet_distance`` else.
+        """``fid[...]`` for the genuine network, layer and preprocessing, ``fd[...]`` for others that
+        are published, ``frechet_distance`` for what a user brings and for our own features.
 
         >>> HandcraftedExtractor().fact.metric
         'frechet_distance'
@@ -61,12 +64,14 @@ class ExtractorFact(Part):
             and self.preprocessing == "clean"
             and (self.layer, self.dimension) == (FID_LAYER, FID_DIMENSION)
         )
+        if self.kind == "published":
+            return f"fd[{self.name}]"
         return f"fid[{self.preprocessing}]" if genuine else "frechet_distance"
 
     @property
     def title(self) -> str:
         """What a reader is told: never FID of something that is not."""
-        if self.metric != "frechet_distance":
+        if self.metric.startswith("fid"):
             return f"FID ({self.preprocessing})"
         return f"Frechet distance over {self.name}, not FID"
 
@@ -150,8 +155,12 @@ class HandcraftedExtractor:
         return Seen(np.concatenate(rows))
 
 
-def open_extractor(path: Path | None) -> Extractor:
+def open_extractor(
+    path: Path | None, *, env: Mapping[str, str] | None = None, home: Path | None = None
+) -> Extractor:
     """Load the user's feature network; the handcrafted one when there is none.
+
+    ``effnet-lite0`` and ``vgg19`` are the published networks, where their weights are here.
 
     A PyTorch file must be the published Inception weights of FID, all else is read as ONNX: one
     (N, 3, H, W) float32 input in [0, 1], features out.
@@ -161,6 +170,10 @@ def open_extractor(path: Path | None) -> Extractor:
     """
     if path is None:
         return HandcraftedExtractor()
+    if str(path) in PUBLISHED and not path.exists():
+        from stylepress.benchmarks.quality.features.published import PublishedExtractor  # torch
+
+        return PublishedExtractor(str(path), env=env or {}, home=home or Path())
     try:
         with path.open("rb") as file:
             start = file.read(2)

@@ -1,0 +1,1 @@
+"""Published networks whose activations losses and judges compare."""

@@ -1,0 +1,1 @@
+"""One picture by optimisation: the reference that every network is measured by."""
