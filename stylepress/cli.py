@@ -22,6 +22,7 @@ from stylepress import (
     commands_compare,
     commands_look,
     commands_run,
+    commands_serve,
 )
 from stylepress.errors import StylepressError
 from stylepress.options import terminal
@@ -47,6 +48,7 @@ app.command("train", rich_help_panel=MAKE)(commands_build.train)
 app.command("compress", rich_help_panel=MAKE)(commands_build.compress)
 app.command("export", rich_help_panel=MAKE)(commands_build.export)
 app.command("run", rich_help_panel=USE)(commands_run.run)
+app.command("serve", rich_help_panel=USE)(commands_serve.serve)
 app.command("bench", rich_help_panel=USE)(commands_bench.bench)
 app.command("compare", rich_help_panel=USE)(commands_compare.compare)
 app.command("inspect", rich_help_panel=LOOK)(commands_look.inspect)

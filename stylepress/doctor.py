@@ -22,6 +22,9 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "flow": ("cv2",),
     "nvml": ("pynvml",),
     "rtx": ("tensorrt_rtx",),
+    "serve": ("av", "aiohttp", "prometheus_client"),
+    "webrtc": ("av", "aiohttp", "prometheus_client", "aiortc"),
+    "remote": ("tritonclient",),
 }
 """The modules that each extra of stylepress brings."""
 PURPOSES: Mapping[str, str] = {
@@ -35,6 +38,9 @@ PURPOSES: Mapping[str, str] = {
     "flow": "the motion of your own videos in reports",
     "nvml": "clocks, memory and energy of NVIDIA GPUs in reports",
     "rtx": "compile for desktop RTX cards",
+    "serve": "the video daemon",
+    "webrtc": "watch and send video by WebRTC",
+    "remote": "engines on another v2 server",
 }
 DISTRIBUTIONS: Mapping[str, str] = {
     "cv2": "opencv-python-headless",
