@@ -21,7 +21,7 @@ from aiortc import RTCPeerConnection, RTCSessionDescription, VideoStreamTrack
 from aiortc.mediastreams import MediaStreamError
 from av.video.frame import VideoFrame
 
-from stylepress.runtime.media.decoder import to_rgb
+from stylepress.runtime.media.colour import to_rgb
 from stylepress.runtime.media.lanes import padded
 from stylepress.runtime.serve.camera import PICTURE_PIXELS, Cameras
 from stylepress.runtime.serve.control import bad_request, not_found, read_limited

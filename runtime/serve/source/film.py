@@ -14,7 +14,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from stylepress.errors import FrameError
-from stylepress.runtime.media.decoder import CONTAINERS, to_rgb
+from stylepress.runtime.media.colour import to_rgb
+from stylepress.runtime.media.streams import CONTAINERS
+from stylepress.runtime.media.upright import Upright
 from stylepress.runtime.serve.slots import Writer
 from stylepress.runtime.serve.source.process import Pace
 
@@ -120,8 +122,8 @@ def _read_file(path: Path, wish: Mapping[str, Any], writer: Writer) -> None:
 def _decoded(
     container: InputContainer, stream: VideoStream, writer: Writer
 ) -> Iterator[tuple[VideoFrame, int]]:
-    """Yield frames, each with the time at which its data was there; pass over what is damaged."""
-    wrong = 0
+    """Yield upright frames, each with the time at which its data was there; pass over what is damaged."""
+    wrong, upright = 0, Upright()
     for packet in container.demux(stream):
         captured_ns = time.monotonic_ns()
         try:
@@ -136,7 +138,8 @@ def _decoded(
                 ) from error
             continue
         for frame in frames:
-            yield frame, captured_ns
+            for picture in upright(frame):
+                yield picture, captured_ns
 
 
 def _hand_over(
