@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, quote, unquote
 
 from stylepress.errors import RecipeError
 
@@ -105,18 +104,6 @@ def redacted(text: str) -> str:
     return re.sub(r"(\b[a-z0-9+]+://)[^\s/]*@", r"\1", text, flags=re.IGNORECASE)
 
 
-def is_private(host: str) -> bool:
-    """Whether an address is the machine itself, link-local, or no unicast address at all."""
-    address = ipaddress.ip_address(host)
-    return (
-        address.is_loopback
-        or address.is_link_local
-        or address.is_unspecified
-        or address.is_multicast
-        or address.is_reserved
-    )
-
-
 def _parse(text: str, schemes: dict[str, str]) -> Address:
     if any(ord(letter) < 32 or ord(letter) == 127 for letter in text):
         raise RecipeError("An address holds a control character. Write it in plain letters.")
@@ -160,4 +147,5 @@ def _remote(kind: str, scheme: str, rest: str) -> Address:
             f"Write {scheme}://user:password@host:port/path, a slash in a password as %2F."
         )
     port = int(match[3] or PORTS[scheme])
-    return Address(kind, scheme, slash + path, match[1] or match[2], port, user, password)
+    host = match[1] or match[2]
+    return Address(kind, scheme, slash + path, host, port, unquote(user), unquote(password))

@@ -39,7 +39,7 @@ LIVE_OPTIONS: Mapping[str, Options] = {
         "format_whitelist": "mjpeg,mpjpeg",
         "analyzeduration": "300000",
         "fflags": "nobuffer",
-        "follow": "0",
+        "max_redirects": "0",
     },
     "v4l2": {"protocol_whitelist": "file", "format_whitelist": "video4linux2,v4l2"},
 }
