@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import webbrowser
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -83,11 +84,17 @@ def serve(
 
     start_logging(sys.stdout, log_level)
 
+    def ready(address: str) -> None:
+        if demo:
+            screen.say(f"Open {address} in a browser.")
+            if sys.stdout.isatty():
+                webbrowser.open(address)
+
     async def main() -> None:
         daemon = Daemon(
             configuration, cache=Cache(user_cache()), progress=screen, environ=os.environ,
             reread=None if config is None else read, watched=config,
-            on_ready=lambda address: screen.say(f"Open {address} in a browser.") if demo else None,
+            on_ready=ready,
         )  # fmt: skip
         await daemon.run()
 

@@ -102,9 +102,9 @@ class Daemon:
                 task.cancel()
         finally:
             self.parts.stopping = True
-            self.doorway.close()
             server.views.close()
             await asyncio.to_thread(self._close)
+            self.doorway.close()  # until now somebody may ask whether it is ready: it is not
             await runner.cleanup()
             log.info("stopped")
 

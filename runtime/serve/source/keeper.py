@@ -25,7 +25,7 @@ BACK_OFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 JITTER = 0.2
 STEADY_S = 10.0
 """A source that gave frames for so long begins again with the shortest wait."""
-PROBE_S = 1.0
+PROBE_S, POLL_S = 1.0, 0.2
 SLATE_S = 0.5
 START_S = 20.0
 """How long a process may take until it runs; a busy small box is slow."""
@@ -51,23 +51,35 @@ class Keeper(threading.Thread):
         """Open, watch, and open again, until ``stop``."""
         failures = 0
         while not self._left.is_set():
-            reader = self._spawn()
-            try:
-                if failures and not self._wait(failures):
-                    break
-                reason, steady = self._watch(reader)
-            finally:
-                self._end(reader)
+            reason, steady = self._round(failures)
             if self._left.is_set():
                 break
             if reason == "ended":
                 self.stream.become("ended", "The file is over.")
                 return
             failures = 1 if steady else failures + 1
-            kind, text = reason.split(":", 1)
+            kind, _, text = reason.partition(":")
             self.stream.ledger.reconnects[kind] += 1
-            self.stream.become("lost", text.strip())
-            log.warning("%s is lost: %s", self.address.shown, text.strip(), extra={"stream": self.stream.name})  # fmt: skip
+            self.stream.become("lost", text)
+            log.warning(
+                "%s is lost: %s", self.address.shown, text, extra={"stream": self.stream.name}
+            )
+
+    def _round(self, failures: int) -> tuple[str, bool]:
+        """Run one process of the source; return why it ended, and whether it ran for a while."""
+        reader: Reader | None = None
+        try:
+            # Begun before the wait, so that a camera that is back need not wait for imports.
+            reader = self._spawn()
+            if failures and not self._wait(failures):
+                return "stopped:", True
+            return self._watch(reader)
+        except Exception as error:
+            log.exception("a source cannot be watched", extra={"stream": self.stream.name})
+            self._left.wait(BACK_OFF_S[0])
+            return f"crash:{type(error).__name__} in the process of the source.", False
+        finally:
+            self._end(reader)
 
     def stop(self, timeout_s: float = 2.0) -> None:
         """End the process and the thread."""
@@ -120,46 +132,52 @@ class Keeper(threading.Thread):
 
     def _watch(self, reader: Reader) -> tuple[str, bool]:
         """Pass frames on until the source is lost; return why, and whether it ran for a while."""
-        entry, stream = self.stream.entry, self.stream
-        if stream.state not in ("lost",):
+        stream = self.stream
+        if stream.state != "lost":
             stream.become("starting", f"Opening {self.address.shown}.")
         reader.go()
-        begun = last = time.monotonic()
-        opened, crowded, corrupt = False, 0, 0
+        last = time.monotonic()
+        since: float | None = None
+        crowded = corrupt = 0
+
+        def steady() -> bool:
+            return since is not None and time.monotonic() - since > STEADY_S
+
         while not self._left.is_set():
             try:
-                message = reader.receive(0.2)
+                message = reader.receive(POLL_S)
             except (EOFError, ValueError):
-                return self._gone(), self._was_steady(begun)
+                return self._gone(), steady()
             now = time.monotonic()
             if isinstance(message, Sent):
-                if not opened or last == begun:
+                if since is None:
+                    since = now
                     stream.source_changed()
-                opened, last = True, now
+                last = now
                 stream.ledger.lose(message.crowded - crowded, "crowded")
                 stream.ledger.corrupt += message.corrupt - corrupt
                 crowded, corrupt = message.crowded, message.corrupt
-                self._pass(reader, message, live_since=begun)
+                self._pass(reader, message)
+            elif message is not None and message["event"] == "lost":
+                return f"error:{redacted(str(message.get('reason')))}", steady()
+            elif message is not None and message["event"] == "ended":
+                return "ended", True
             elif message is not None:
-                if message["event"] == "lost":
-                    return f"error:{redacted(str(message.get('reason')))}", now - begun > STEADY_S
-                if message["event"] == "ended":
-                    return "ended", True
-                opened, last = True, now
                 stream.codec = str(message.get("codec", ""))
-                begun = begun if begun != last else now
-            allowed = entry.timeout_s if opened else max(entry.timeout_s, self._allowance(begun))
-            if now - last > allowed + 0.5:
-                return f"timeout:No picture for {now - last:.0f} s.", last - begun > STEADY_S
-            if now - last > entry.timeout_s:
+            if now - last > self._patience(since is None):
+                return f"timeout:No picture for {now - last:.0f} s.", steady()
+            if now - last > stream.entry.timeout_s:
                 self._slate()
         return "stopped:", True
 
-    def _allowance(self, begun: float) -> float:
-        # The first start includes the interpreter and its imports.
-        return START_S if self.starts == 1 else self.stream.entry.timeout_s + 2.0
+    def _patience(self, opening: bool) -> float:
+        """Say after how long without a frame the process is given up; the first start is slow."""
+        timeout_s = self.stream.entry.timeout_s
+        if not opening:
+            return timeout_s + 0.5
+        return max(timeout_s + 2.0, START_S if self.starts == 1 else 0.0)
 
-    def _pass(self, reader: Reader, sent: Sent, *, live_since: float) -> None:
+    def _pass(self, reader: Reader, sent: Sent) -> None:
         pixels = reader.memory.frame(sent.slot, sent.height, sent.width)
         release = partial(reader.release, sent.slot)
         frame = Frame(sent.number, sent.captured_ns, pixels, release)
@@ -167,9 +185,6 @@ class Keeper(threading.Thread):
             self.stream.become("live")
             log.info("%s is live", self.address.shown, extra={"stream": self.stream.name})
         self.stream.put(frame)
-
-    def _was_steady(self, begun: float) -> bool:
-        return time.monotonic() - begun > STEADY_S
 
     def _gone(self) -> str:
         process = self._process
@@ -224,9 +239,10 @@ class Keeper(threading.Thread):
             last = None
         stream.publish_slate(slate(stream.name, stream.reason, size, behind=last))
 
-    def _end(self, reader: Reader) -> None:
+    def _end(self, reader: Reader | None) -> None:
         process, self._process = self._process, None
         if process is not None:
             process.kill()
             process.wait()
-        reader.close()
+        if reader is not None:
+            reader.close()

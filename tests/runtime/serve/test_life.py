@@ -23,7 +23,7 @@ import yaml
 from PIL import Image
 
 from stylepress.runtime.serve.ledger import balance
-from tests.runtime.serve.running import PATIENCE_S, Daemon, running
+from tests.runtime.serve.running import PATIENCE_S, ROOT, Daemon, running
 
 STREAM = {"input": "test://", "size": "160x120", "fps": 15, "style": "tint"}
 
@@ -273,3 +273,15 @@ def test_whep_and_whip_carry_video_both_ways(daemon: Daemon) -> None:
     width, height, name = asyncio.run(visit())
     assert (width, height) == (160, 120)
     _until(lambda: name not in str(daemon.ask("GET", "/api/v1/state")))
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+def test_systemd_takes_the_unit_and_finds_little_exposed(tmp_path: Path) -> None:
+    unit = tmp_path / "stylepress.service"
+    text = (ROOT / "runtime/serve/deploy/stylepress.service").read_text(encoding="utf-8")
+    unit.write_text(text.replace("/opt/stylepress/bin/stylepress", "/bin/true"), encoding="utf-8")
+    verify = ["systemd-analyze", "verify", str(unit)]
+    made = subprocess.run(verify, capture_output=True, text=True, check=False)
+    assert (made.returncode, made.stderr) == (0, "")
+    limit = ["systemd-analyze", "security", "--offline=true", "--threshold=30", str(unit)]
+    assert subprocess.run(limit, capture_output=True, check=False).returncode == 0
