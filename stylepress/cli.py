@@ -23,6 +23,7 @@ from stylepress import (
     commands_look,
     commands_picture,
     commands_run,
+    commands_serve,
 )
 from stylepress.errors import StylepressError
 from stylepress.options import terminal
@@ -51,6 +52,7 @@ app.command("export", rich_help_panel=MAKE)(commands_build.export)
 app.command("convert", rich_help_panel=MAKE)(commands_build.convert)
 app.command("run", rich_help_panel=USE)(commands_run.run)
 app.command("optimise", rich_help_panel=USE)(commands_picture.optimise)
+app.command("serve", rich_help_panel=USE)(commands_serve.serve)
 app.command("bench", rich_help_panel=USE)(commands_bench.bench)
 app.command("compare", rich_help_panel=USE)(commands_compare.compare)
 app.command("inspect", rich_help_panel=LOOK)(commands_look.inspect)

@@ -135,7 +135,7 @@ def targets_detect(json: Json = False) -> None:
 
 def schema(
     document: Annotated[
-        Literal["recipe", "target", "gate", "report", "comparison", "floor"],
+        Literal["recipe", "target", "serve", "gate", "report", "comparison", "floor"],
         typer.Argument(help="Which file."),
     ],
 ) -> None:
@@ -164,9 +164,10 @@ def schema(
         terminal().show_json(document_schema(Gate))
         return
     from stylepress.recipe import Recipe
+    from stylepress.runtime.serve.config import Configuration
     from stylepress.targets.target import Target
 
-    models: dict[str, type[Section]] = {"recipe": Recipe, "target": Target}
+    models: dict[str, type[Section]] = {"recipe": Recipe, "target": Target, "serve": Configuration}
     terminal().show_json(document_schema(models[document]))
 
 

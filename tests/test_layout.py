@@ -29,7 +29,7 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 EVIDENCE = ROOT / "benchmarks" / "evidence"
 """Programs of maintainers: held to the same rules, but in no wheel."""
 LINES_LIMIT, README_LIMIT = 400, 30
-DATA = {".yaml", ".html", ".css", ".js", ".json", ".j2"}
+DATA = {".yaml", ".html", ".css", ".js", ".json", ".j2", ".service"}
 """What a room may hold beside Python; every file of these kinds must be in the wheel."""
 RAISING = {"raises", "fail", "load", "check_model", "fromstring", "suppress"}
 """Calls that raise where something is not as it should be."""

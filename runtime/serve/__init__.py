@@ -1,0 +1,1 @@
+"""The video daemon: cameras in, stylized pictures out, steered while it runs."""

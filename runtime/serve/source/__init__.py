@@ -1,0 +1,1 @@
+"""Where frames come from: one child process for each source, and the thread that keeps it alive."""
