@@ -94,11 +94,12 @@ class BenchOptions:
         if self.starts < 0 or not 0 <= self.foreign_load <= 1:
             raise RecipeError(
                 f"{self.starts} starts and a foreign load of {100 * self.foreign_load:g} % cannot "
-                f"be measured by. Give 0 starts or more, and 0 to 100 %."
+                f"be measured by.",
+                "Give 0 starts or more, and 0 to 100 %.",
             )
         if self.most_photos < 1:
             raise RecipeError(
-                f"Nothing can be measured on {self.most_photos} photos. Take one or more."
+                f"Nothing can be measured on {self.most_photos} photos.", "Take one or more."
             )
         check_frame(self.size)
 
@@ -136,7 +137,7 @@ def bench(
             cannot be used, with the mend.
     """
     if not bundles:
-        raise RecipeError("There is no bundle to measure. Name the folder that `build` wrote.")
+        raise RecipeError("There is no bundle to measure.", "Name the folder that `build` wrote.")
     check_originals(student, teacher)
     names: set[str] = set()
     loaded = list(named(bundles, names))

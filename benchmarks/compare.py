@@ -115,8 +115,8 @@ def judged_again(stored: Comparison, limits: Limits) -> Comparison:
     """
     if stored.settings is None or stored.differing:
         raise RecipeError(
-            f"There is nothing to judge again in a comparison that ended with {stored.verdict}. "
-            f"Compare two bundles."
+            f"There is nothing to judge again in a comparison that ended with {stored.verdict}.",
+            "Compare two bundles.",
         )
     confirm, alpha = stored.settings.confirm, stored.settings.looks[-1][1]
     pairs: dict[Key, Paired] = {}
@@ -179,8 +179,8 @@ def _check_fields(vary: Collection[str], base: Report, new: Report) -> None:
     unknown = [name for name in vary if not any(f"{one}.".startswith(f"{name}.") for one in known)]
     if unknown:
         raise RecipeError(
-            f"Neither machine has a field {', '.join(unknown)} that could vary. "
-            f"Name some of {', '.join(known)}, or a group of them."
+            f"Neither machine has a field {', '.join(unknown)} that could vary.",
+            f"Name some of {', '.join(known)}, or a group of them.",
         )
 
 

@@ -122,7 +122,8 @@ def golden_pictures(bundle: Bundle, *, bare: bool = False) -> Iterator[tuple[str
     if graph.picture is None or graph.picture_out is None:
         raise ArtifactError(
             f"The main graph of {bundle.artifact.folder} maps no picture to a picture, so there is "
-            f"nothing to compare. Name the bundle of a frame graph."
+            f"nothing to compare.",
+            "Name the bundle of a frame graph.",
         )
     for pair in bundle.golden():
         if bare and len(pair.feeds) > 1:
@@ -149,14 +150,14 @@ def bundle_pairs(base: Path, new: Path) -> dict[str, tuple[Bundle, Bundle]]:
     old, made = (_bundles(folder) for folder in (base, new))
     if not old and not made:
         raise ArtifactError(
-            f"{base} and {new} hold no bundle. Make one with `stylepress build`, and name its "
-            f"folder, or one of folders of bundles."
+            f"{base} and {new} hold no bundle.",
+            "Make one with `stylepress build`, and name its folder, or one of folders of bundles.",
         )
     alone = sorted(set(old) ^ set(made))
     if alone:
         raise RecipeError(
-            f"Only one of {base} and {new} holds {', '.join(alone)}. "
-            f"Give two folders with the same bundles, or two bundles."
+            f"Only one of {base} and {new} holds {', '.join(alone)}.",
+            "Give two folders with the same bundles, or two bundles.",
         )
     return {name: (read_bundle(old[name]), read_bundle(made[name])) for name in old}
 

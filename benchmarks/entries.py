@@ -64,7 +64,9 @@ class Entries:
         entered = [self._bundle(bundle, name) for bundle, name in loaded]
         if not any(entered):
             why = "; ".join(f"{one.what}: {one.why}" for one in self.systems.skipped)
-            raise BackendError(f"There is nothing that runs here ({why}). See `stylepress doctor`.")
+            raise BackendError(
+                f"There is nothing that runs here ({why}).", "See `stylepress doctor`."
+            )
 
     def check_judged(self) -> None:
         """Refuse to measure where no pictures could be judged.
@@ -75,14 +77,15 @@ class Entries:
         models = {one.model for one in self.systems.contenders if one.model and one.backend != NULL}
         if not models:
             raise RecipeError(
-                f"The backend {NULL} copies frames, and copies judge nothing. "
-                f"Name another `--backend`, or leave `--gate` out."
+                f"The backend {NULL} copies frames, and copies judge nothing.",
+                "Name another `--backend`, or leave `--gate` out.",
             )
         originals = {one: original_of(one, models) for one in models if one.role == "bundle"}
         if not any(other and other.family == one.family for one, other in originals.items()):
             raise RecipeError(
                 "With `--teacher` alone no pictures are judged: a student is not meant to equal "
-                "it. Give the student in float with `--student`, or leave `--gate` out."
+                "it.",
+                "Give the student in float with `--student`, or leave `--gate` out.",
             )
 
     def _bundle(self, bundle: Bundle, name: str) -> bool:

@@ -156,7 +156,7 @@ class Limits(Section):
         for key, value in limits.items():
             if value is not None and not 0 < value < math.inf:
                 raise RecipeError(
-                    f"A limit of {value:g} for {key} judges nothing. Give a number above 0."
+                    f"A limit of {value:g} for {key} judges nothing.", "Give a number above 0."
                 )
         return self.model_copy(update=limits)
 

@@ -22,15 +22,15 @@ def check_originals(student: Path | None, teacher: Path | None) -> None:
     """
     if student is not None and precision(Artifact.load(student)) == "int8":
         raise RecipeError(
-            f"{student} is INT8 itself, which tells nothing of what INT8 lost. "
-            f"Give its float bundle or the student's checkpoint with `--student`."
+            f"{student} is INT8 itself, which tells nothing of what INT8 lost.",
+            "Give its float bundle or the student's checkpoint with `--student`.",
         )
     if teacher is not None and teacher.is_dir():
         kind = Artifact.load(teacher).kind
         if kind != "checkpoint":
             raise RecipeError(
-                f"{teacher} is a {kind}, and a teacher is measured from its weights. "
-                f"Give its checkpoint with `--teacher`."
+                f"{teacher} is a {kind}, and a teacher is measured from its weights.",
+                "Give its checkpoint with `--teacher`.",
             )
 
 

@@ -66,17 +66,18 @@ def read_json(path: Path, kind: type[Document], *, noun: str, command: str) -> D
     try:
         if path.stat().st_size > LIMIT_BYTES:
             raise ArtifactError(
-                f"{path} is larger than {LIMIT_BYTES >> 20} MiB. Write a {noun} with `{command}`."
+                f"{path} is larger than {LIMIT_BYTES >> 20} MiB.",
+                f"Write a {noun} with `{command}`.",
             )
         return kind.model_validate_json(path.read_bytes())
     except OSError as error:
         raise ArtifactError(
-            f"{path} cannot be read as a {noun} ({error.strerror}). Write one with `{command}`."
+            f"{path} cannot be read as a {noun} ({error.strerror}).", f"Write one with `{command}`."
         ) from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the whole file"
         raise ArtifactError(
-            f"{path} is no stylepress {noun} of this version: {place}: {first['msg']}. "
-            f"Write it again with `{command}`."
+            f"{path} is no stylepress {noun} of this version: {place}: {first['msg']}.",
+            f"Write it again with `{command}`.",
         ) from error

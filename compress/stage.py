@@ -29,7 +29,7 @@ def distil(source: Artifact, step: DistilStep, out: Path, work: Work) -> Artifac
         FrameError: no photos.
     """
     if step.photos is None:
-        raise RecipeError("A student is distilled on photos. Add `photos: FOLDER`.")
+        raise RecipeError("A student is distilled on photos.", "Add `photos: FOLDER`.")
     loaded = load_network(source.folder)
     style = style_pixels(step.style) if step.style is not None else None
     photos, held = parted(album(step.photos, work))
@@ -77,7 +77,7 @@ def beginning(folder: Path, size: StudentSize) -> FoldedStudent:
     if not isinstance(module, FoldedStudent) or module.size != size:
         kind = f"a student of {module.size}" if isinstance(module, FoldedStudent) else loaded.family
         raise RecipeError(
-            f"{folder} holds {kind}, and the student to begin with must be of {size}. "
-            f"Name a student of the same preset, or leave `start` away."
+            f"{folder} holds {kind}, and the student to begin with must be of {size}.",
+            "Name a student of the same preset, or leave `start` away.",
         )
     return module

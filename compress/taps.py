@@ -25,7 +25,7 @@ class Taps(nn.Module):
             if name not in known or not name:
                 near = ", ".join(sorted(k for k in known if k and "." not in k)[:12])
                 raise RecipeError(
-                    f"The teacher has no layer {name!r} to tap. Name some of: {near}."
+                    f"The teacher has no layer {name!r} to tap.", f"Name some of: {near}."
                 )
         self._layers = [known[name] for name in names]
         self._trunk = [student.trunk]
@@ -63,6 +63,6 @@ def _width(layer: nn.Module, name: str) -> int:
         if isinstance(weight, Tensor):
             return weight.shape[0]
     raise RecipeError(
-        f"The teacher's layer {name!r} has no weights, so its width is unknown. Tap the "
-        f"convolution, norm or block before it."
+        f"The teacher's layer {name!r} has no weights, so its width is unknown.",
+        "Tap the convolution, norm or block before it.",
     )

@@ -32,8 +32,8 @@ class ImageRange:
     def __post_init__(self) -> None:
         if not self.low < self.high:
             raise ExportError(
-                f"An image range from {self.low} to {self.high} holds no image. "
-                f"Give the value of black first, then the larger one of white."
+                f"An image range from {self.low} to {self.high} holds no image.",
+                "Give the value of black first, then the larger one of white.",
             )
 
     @classmethod
@@ -45,8 +45,8 @@ class ImageRange:
         """
         if port.low is None or port.high is None:
             raise ExportError(
-                f"The port {port.name} does not say which values are black and white. "
-                f"Give its family a `low` and a `high`."
+                f"The port {port.name} does not say which values are black and white.",
+                "Give its family a `low` and a `high`.",
             )
         return cls(port.low, port.high, port.order == "bgr")
 

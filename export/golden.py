@@ -36,7 +36,7 @@ def golden_crops(photos: Sequence[Pixels], size: Size | None = None) -> list[tup
         FrameError: no photos.
     """
     if not photos:
-        raise FrameError("There are no photos to test the bundle by. Name a folder of photos.")
+        raise FrameError("There are no photos to test the bundle by.", "Name a folder of photos.")
     pairs = zip(itertools.cycle(photos), GOLDEN_SIZES, strict=False)
     return [(fitted(photo, size or usual), strength) for photo, (usual, strength) in pairs]
 

@@ -105,6 +105,7 @@ def _known(
     if not known or len(known) < len(dims):
         raise ExportError(
             f"The shape of {name!r} at {node.op_type} {node.name!r} is {dims or 'unknown'}, so its "
-            f"cost cannot be told. Give every convolution a size that follows from the frame's."
+            f"cost cannot be told.",
+            "Give every convolution a size that follows from the frame's.",
         )
     return known

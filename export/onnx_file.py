@@ -50,8 +50,8 @@ def onnx_model(graph: FrameGraph, *, opset: int = 18) -> onnx.ModelProto:
     """
     if opset < OPSET_LEAST:
         raise ExportError(
-            f"PyTorch writes opset {OPSET_LEAST} or later, not {opset}. "
-            f"Ask for opset {OPSET_LEAST}."
+            f"PyTorch writes opset {OPSET_LEAST} or later, not {opset}.",
+            f"Ask for opset {OPSET_LEAST}.",
         )
     model = in_memory_order(_closed(_traced(graph, opset)))
     check_onnx(model, opset=opset)
@@ -77,9 +77,9 @@ def _traced(graph: FrameGraph, opset: int) -> onnx.ModelProto:
         return translated(graph, example, ports=ports, shapes=shapes, opset=opset)
     except Exception as error:  # PyTorch raises nearly anything here
         raise ExportError(
-            f"PyTorch cannot export {type(graph.network).__name__} ({_reason(error)}). "
-            f"Its forward must be tensor operations that follow any height and width, "
-            f"without Python decisions on what the tensors hold."
+            f"PyTorch cannot export {type(graph.network).__name__} ({_reason(error)}).",
+            "Its forward must be tensor operations that follow any height and width, "
+            "without Python decisions on what the tensors hold.",
         ) from error
 
 
@@ -190,8 +190,8 @@ def check_onnx(model: onnx.ModelProto, *, opset: int) -> None:
     if opsets.get("") != opset or foreign:
         raise ExportError(
             f"The ONNX file has opset {opsets.get('')} and foreign operators {foreign or 'none'}, "
-            f"but opset {opset} without any was asked for. Ask for the opset it has, or take the "
-            f"foreign operators out of the network."
+            f"but opset {opset} without any was asked for.",
+            "Ask for the opset it has, or take the foreign operators out of the network.",
         )
     for port in (*model.graph.input, *model.graph.output):
         dims = port.type.tensor_type.shape.dim
@@ -199,17 +199,18 @@ def check_onnx(model: onnx.ModelProto, *, opset: int) -> None:
         if fixed:
             raise ExportError(
                 f"{port.name!r} came out with the fixed dimension {fixed[0]}, so other sizes would "
-                f"fail. Take whatever depends on the size out of the network's forward."
+                f"fail.",
+                "Take whatever depends on the size out of the network's forward.",
             )
     if any(tensor.data_location for tensor in model.graph.initializer):
-        raise ExportError("The weights came out in a second file. Export a network below 2 GB.")
+        raise ExportError("The weights came out in a second file.", "Export a network below 2 GB.")
     _check_nodes(model)
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ExportError(
-            f"The ONNX checker refuses the model ({_reason(error)}). "
-            f"Try another opset, or report the network."
+            f"The ONNX checker refuses the model ({_reason(error)}).",
+            "Try another opset, or report the network.",
         ) from error
 
 
@@ -222,8 +223,8 @@ def _check_nodes(model: onnx.ModelProto) -> None:
         raise ExportError(
             f"The graph begins with {'/'.join(sorted(first)) or 'nothing'}, ends with "
             f"{'/'.join(sorted(last)) or 'nothing'} and holds {'/'.join(idle) or 'no'} leftovers of "
-            f"training, where it should begin and end with Cast and hold none. "
-            f"Put the network into eval mode and export it again."
+            f"training, where it should begin and end with Cast and hold none.",
+            "Put the network into eval mode and export it again.",
         )
 
 

@@ -88,13 +88,13 @@ def compile_plan(
     """
     if importlib.util.find_spec(PACKAGE) is None:
         raise BackendError(
-            "The TensorRT for RTX compiler is not installed. "
-            'Install it with `pip install "stylepress[rtx]"`; it needs no GPU.'
+            "The TensorRT for RTX compiler is not installed.",
+            'Install it with `pip install "stylepress[rtx]"`; it needs no GPU.',
         )
     if compute_capability not in CAPABILITIES:
         raise BackendError(
-            f"TensorRT for RTX makes no plans for compute capability {compute_capability}. "
-            f"It knows {', '.join(CAPABILITIES)}."
+            f"TensorRT for RTX makes no plans for compute capability {compute_capability}.",
+            f"It knows {', '.join(CAPABILITIES)}.",
         )
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder)
@@ -108,8 +108,8 @@ def compile_plan(
         report = json.loads((made / "report.json").read_text(encoding="utf-8"))
         if report["error"]:
             raise ExportError(
-                f"TensorRT for RTX refuses {onnx_path.name}: {report['error']}. "
-                f"Leave that operation out of the network, or use another backend."
+                f"TensorRT for RTX refuses {onnx_path.name}: {report['error']}.",
+                "Leave that operation out of the network, or use another backend.",
             )
         return PlanProof(
             plan=(made / "plan").read_bytes(),
@@ -146,15 +146,16 @@ def _run_apart(folder: Path, onnx_path: Path) -> None:
         )
     except subprocess.TimeoutExpired as error:
         raise ExportError(
-            f"TensorRT for RTX did not finish {onnx_path.name} within {TIMEOUT_S:.0f} s. "
-            f"Compile it on a faster machine, or with a smaller largest size."
+            f"TensorRT for RTX did not finish {onnx_path.name} within {TIMEOUT_S:.0f} s.",
+            "Compile it on a faster machine, or with a smaller largest size.",
         ) from error
     if done.returncode:
         how = f"signal {-done.returncode}" if done.returncode < 0 else f"code {done.returncode}"
         last = [line for line in done.stderr.splitlines() if line.strip()][-1:]
         raise ExportError(
             f"TensorRT for RTX broke on {onnx_path.name} ({how}{': ' if last else ''}"
-            f"{''.join(last)[:200]}). Another opset may get around it; report the file to NVIDIA."
+            f"{''.join(last)[:200]}).",
+            "Another opset may get around it; report the file to NVIDIA.",
         )
 
 

@@ -72,7 +72,9 @@ class _Frames:
 def quantize(source: Artifact, step: QuantizeStep, out: Path, work: Work) -> Artifact:
     """Write the INT8 bundle of a float bundle, calibrated on photos."""
     if step.photos is None:
-        raise RecipeError("INT8 is calibrated on photos. Add `photos: FOLDER`, or `--photos DIR`.")
+        raise RecipeError(
+            "INT8 is calibrated on photos.", "Add `photos: FOLDER`, or `--photos DIR`."
+        )
     return quantize_bundle(
         source,
         out,

@@ -52,8 +52,8 @@ class OnnxFrames:
             )
         except Exception as error:  # ONNX Runtime's own classes share no public base
             raise ExportError(
-                f"ONNX Runtime cannot load the exported model ({str(error)[:200]}). "
-                f"Export it again with another opset, or update onnxruntime."
+                f"ONNX Runtime cannot load the exported model ({str(error)[:200]}).",
+                "Export it again with another opset, or update onnxruntime.",
             ) from error
 
     def __call__(self, frame: Pixels, strength: float = 1.0) -> Pixels:
@@ -103,7 +103,7 @@ def verify(
         FrameError: no frames.
     """
     if not frames:
-        raise FrameError("There are no photos to verify the model on. Name a folder of photos.")
+        raise FrameError("There are no photos to verify the model on.", "Name a folder of photos.")
     engine, difference = OnnxFrames(model), Difference()
     for height, width in sizes:
         for frame in frames:
@@ -112,16 +112,16 @@ def verify(
     untouched = fitted(frames[0], sizes[0])
     if not np.array_equal(engine(untouched, 0.0), untouched):
         raise VerificationError(
-            "Strength 0 does not give the frame back, so the picture is mixed in wrongly. "
-            "Report this with the network; nothing was written."
+            "Strength 0 does not give the frame back, so the picture is mixed in wrongly.",
+            "Report this with the network; nothing was written.",
         )
     result = difference.agreement()
     if result.worst_levels > tolerance_levels:
         raise VerificationError(
             f"ONNX Runtime and PyTorch differ by {result.worst_levels} levels of 255 (PSNR "
-            f"{result.psnr_db:.1f} dB, {result.frames} frames), where {tolerance_levels} may. "
-            f"Export with another opset; the network may hold an operation that ONNX rounds "
-            f"differently."
+            f"{result.psnr_db:.1f} dB, {result.frames} frames), where {tolerance_levels} may.",
+            "Export with another opset; the network may hold an operation that ONNX rounds "
+            "differently.",
         )
     return result
 
@@ -148,8 +148,8 @@ def fitted(frame: Pixels, size: Size) -> Pixels:
     """Scale a (1, H, W, 3) frame until it covers ``size``, and crop its middle."""
     if frame.ndim != 4 or frame.shape[0] != 1 or frame.shape[3] != 3 or frame.dtype != np.uint8:
         raise FrameError(
-            f"A frame is {frame.dtype} {frame.shape}, not uint8 (1, H, W, 3). "
-            f"Give photos as RGB, 8 bits a channel, one at a time."
+            f"A frame is {frame.dtype} {frame.shape}, not uint8 (1, H, W, 3).",
+            "Give photos as RGB, 8 bits a channel, one at a time.",
         )
     height, width = size
     picture = ImageOps.fit(Image.fromarray(frame[0]), (width, height), Image.Resampling.BICUBIC)

@@ -69,13 +69,13 @@ class EngineOptions:
     def __post_init__(self) -> None:
         if self.lanes < 1 or (self.threads is not None and self.threads < 1):
             raise RecipeError(
-                f"An engine was asked for {self.lanes} lanes on {self.threads} threads. "
-                f"Give at least one of each."
+                f"An engine was asked for {self.lanes} lanes on {self.threads} threads.",
+                "Give at least one of each.",
             )
         if self.size is not None and min(self.size) < 1:
             raise RecipeError(
-                f"An engine was asked for frames of height and width {self.size}. "
-                f"Give at least one pixel of each."
+                f"An engine was asked for frames of height and width {self.size}.",
+                "Give at least one pixel of each.",
             )
 
     @property
@@ -129,7 +129,7 @@ def find(name: str) -> EngineKind:
     if name not in BACKENDS:
         near = difflib.get_close_matches(name, BACKENDS, 1)
         hint = f"Do you mean {near[0]!r}?" if near else f"Name one of {', '.join(BACKENDS)}."
-        raise BackendError(f"There is no backend {name!r}. {hint}")
+        raise BackendError(f"There is no backend {name!r}.", hint)
     return BACKENDS[name]
 
 
@@ -164,7 +164,7 @@ def versions() -> dict[str, str]:
 
 def closed(backend: str) -> BackendError:
     """Return the error of a call after ``close``."""
-    return BackendError(f"This {backend} engine is closed. Open another with `open_engine`.")
+    return BackendError(f"This {backend} engine is closed.", "Open another with `open_engine`.")
 
 
 def load_backend(name: str) -> ModuleType:
@@ -176,15 +176,15 @@ def load_backend(name: str) -> ModuleType:
     backend = find(name)
     if util.find_spec(backend.package) is None:
         raise BackendError(
-            f"The backend {name} needs the package {backend.package}, which is not installed. "
-            f"Install it with `{backend.install}`."
+            f"The backend {name} needs the package {backend.package}, which is not installed.",
+            f"Install it with `{backend.install}`.",
         )
     try:
         return import_module(str(backend.module))
     except (ImportError, OSError) as error:
         raise BackendError(
-            f"The package {backend.package} is installed but cannot be loaded ({error}). "
-            f"Install it afresh: `{backend.install} --force-reinstall`."
+            f"The package {backend.package} is installed but cannot be loaded ({error}).",
+            f"Install it afresh: `{backend.install} --force-reinstall`.",
         ) from error
 
 

@@ -71,8 +71,8 @@ class Bundle:
         wanted = name or self.main
         if wanted not in self.artifact.graphs:
             raise RecipeError(
-                f"{self.artifact.folder} holds no graph {wanted!r}. "
-                f"Name one of {', '.join(self.artifact.graphs)}."
+                f"{self.artifact.folder} holds no graph {wanted!r}.",
+                f"Name one of {', '.join(self.artifact.graphs)}.",
             )
         return self.artifact.graphs[wanted]
 
@@ -118,8 +118,8 @@ class Bundle:
             _check_sizes(graph, feeds, results, lacking)
             if lacking:
                 raise ArtifactError(
-                    f"Golden pair {number} of {self.artifact.folder} lacks {', '.join(lacking)}. "
-                    f"Build the bundle again with `stylepress build`."
+                    f"Golden pair {number} of {self.artifact.folder} lacks {', '.join(lacking)}.",
+                    "Build the bundle again with `stylepress build`.",
                 )
             yield GoldenPair(str(number), feeds, results)
             number += 1
@@ -144,10 +144,11 @@ def read_bundle(folder: Path) -> Bundle:
     artifact = Artifact.load(folder)
     if artifact.kind != "bundle":
         raise ArtifactError(
-            f"{folder} is {_kind_with_article(artifact)} ({artifact.name}), not a bundle. {_mend(artifact)}"
+            f"{folder} is {_kind_with_article(artifact)} ({artifact.name}), not a bundle.",
+            _mend(artifact),
         )
     if not artifact.graphs:
-        raise ArtifactError(f"{folder} holds no graph. Build it again with `stylepress build`.")
+        raise ArtifactError(f"{folder} holds no graph.", "Build it again with `stylepress build`.")
     facts = {}
     for name, graph in artifact.graphs.items():
         try:
@@ -159,8 +160,8 @@ def read_bundle(folder: Path) -> Bundle:
     bundle = Bundle(artifact, facts)
     if bundle.tolerance < 0:
         raise ArtifactError(
-            f"{folder} allows a tolerance of {bundle.tolerance}. "
-            f"Build it again with `stylepress build`."
+            f"{folder} allows a tolerance of {bundle.tolerance}.",
+            "Build it again with `stylepress build`.",
         )
     return bundle
 
@@ -179,8 +180,8 @@ def _check_closed(path: Path, facts: OnnxFacts) -> None:
     if facts.outside:
         shown = ", ".join(facts.outside[:3])
         raise ArtifactError(
-            f"{path} reads data from outside itself ({shown}). A bundle is one closed "
-            f"file: export the model again with its weights inside."
+            f"{path} reads data from outside itself ({shown}).",
+            "A bundle is one closed file: export the model again with its weights inside.",
         )
 
 
@@ -191,8 +192,8 @@ def _check_ports(path: Path, graph: Graph, facts: OnnxFacts) -> None:
             _fits(port, by_name[port.name]) for port in ports
         ):
             raise ArtifactError(
-                f"{path} has the ports {_listed(actual)} where its manifest says {_listed(ports)}. "
-                f"Make a bundle of your model with `stylepress export`."
+                f"{path} has the ports {_listed(actual)} where its manifest says {_listed(ports)}.",
+                "Make a bundle of your model with `stylepress export`.",
             )
 
 
@@ -213,19 +214,19 @@ def _sealed(artifact: Artifact, name: str) -> bytes:
     path, expected = artifact.path(name), artifact.files[name]
     if expected.size_bytes > SIZE_LIMIT_BYTES:
         raise ArtifactError(
-            f"{path} has {expected.size_bytes} bytes, more than one ONNX file can hold. "
-            f"Build it again with `stylepress build`."
+            f"{path} has {expected.size_bytes} bytes, more than one ONNX file can hold.",
+            "Build it again with `stylepress build`.",
         )
     try:
         data = path.read_bytes()
     except OSError as error:
         raise ArtifactError(
-            f"{path} cannot be read ({error.strerror}). Copy the whole folder again."
+            f"{path} cannot be read ({error.strerror}).", "Copy the whole folder again."
         ) from error
     if hashlib.sha256(data).hexdigest() != expected.sha256:
         raise ArtifactError(
-            f"{path} is not the file that its manifest was written for any more. "
-            f"Copy the whole folder again, or rebuild it with `stylepress build`."
+            f"{path} is not the file that its manifest was written for any more.",
+            "Copy the whole folder again, or rebuild it with `stylepress build`.",
         )
     return data
 
@@ -256,8 +257,8 @@ def _picture(path: Path, port: Port) -> Array:
     except (OSError, SyntaxError, ValueError, Warning, Image.DecompressionBombError) as error:
         raise ArtifactError(
             f"{path} is no golden picture, an 8-bit PNG of {channels} channels and at most "
-            f"{GOLDEN_LIMIT_PIXELS >> 20} megapixels ({error}). "
-            f"Build the bundle again with `stylepress build`."
+            f"{GOLDEN_LIMIT_PIXELS >> 20} megapixels ({error}).",
+            "Build the bundle again with `stylepress build`.",
         ) from error
 
 
@@ -270,7 +271,7 @@ def _tensor(path: Path, port: Port) -> Array:
             raise ValueError(f"{array.dtype} {array.shape}")
     except (OSError, KeyError, ValueError, SafetensorError) as error:
         raise ArtifactError(
-            f"{path} does not hold the golden values of {port.name} ({error}). "
-            f"Build the bundle again with `stylepress build`."
+            f"{path} does not hold the golden values of {port.name} ({error}).",
+            "Build the bundle again with `stylepress build`.",
         ) from error
     return array

@@ -197,8 +197,8 @@ def self_test(bundle: Bundle, engine: Engine, graph: str | None = None) -> None:
                 raise VerificationError(
                     f"It differs from golden {port} {pair.name} of {bundle.artifact.folder} by "
                     f"{worst:g} ({rms:.2g} root mean square), {bundle.tolerance:g} "
-                    f"({bundle.tolerance_rms:.2g}) are allowed. "
-                    f"Update the backend, or build the bundle again with `stylepress build`."
+                    f"({bundle.tolerance_rms:.2g}) are allowed.",
+                    "Update the backend, or build the bundle again with `stylepress build`.",
                 )
 
 

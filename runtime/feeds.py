@@ -32,8 +32,8 @@ def complete(graph: Graph, feeds: Feeds) -> dict[str, Array]:
     unknown = [name for name in feeds if all(name != port.name for port in graph.inputs)]
     if unknown:
         raise FrameError(
-            f"The graph has no input {unknown[0]!r}. "
-            f"Feed some of {', '.join(port.name for port in graph.inputs)}."
+            f"The graph has no input {unknown[0]!r}.",
+            f"Feed some of {', '.join(port.name for port in graph.inputs)}.",
         )
     sizes: dict[str, int] = {}
     arrays = {
@@ -70,19 +70,20 @@ def places(
     for name, array in (out or {}).items():
         if name not in outputs:
             raise FrameError(
-                f"The graph has no output {name!r}. Give arrays for {', '.join(outputs)}."
+                f"The graph has no output {name!r}.", f"Give arrays for {', '.join(outputs)}."
             )
         port, wanted = outputs[name], result_shape(graph, outputs[name], arrays)
         fits = array.shape == wanted if wanted else array.ndim == len(port.shape)
         if array.dtype != port.dtype or not fits:
             raise FrameError(
                 f"The array for the output {name} is {array.dtype} {array.shape}, what comes out "
-                f"is {port.dtype} {wanted or f'({_shape(port)})'}. Give an array of that kind."
+                f"is {port.dtype} {wanted or f'({_shape(port)})'}.",
+                "Give an array of that kind.",
             )
         if not array.flags.c_contiguous or not array.flags.writeable:
             raise FrameError(
-                f"The array for the output {name} is read-only or a view with gaps. "
-                f"Give a C-contiguous array of its own."
+                f"The array for the output {name} is read-only or a view with gaps.",
+                "Give a C-contiguous array of its own.",
             )
     return dict(out or {})
 
@@ -101,7 +102,8 @@ def check_size(port: Port, sizes: Sequence[int]) -> None:
     if min(sizes) < port.least:
         raise FrameError(
             f"A {port.name} is {'x'.join(map(str, reversed(sizes)))} pixels, this bundle takes "
-            f"sides from {port.least}. Enlarge the picture first."
+            f"sides from {port.least}.",
+            "Enlarge the picture first.",
         )
 
 
@@ -109,14 +111,14 @@ def _checked(port: Port, value: Any, sizes: dict[str, int]) -> Array:
     array: Array = value
     if array.dtype != port.dtype:
         raise FrameError(
-            f"The input {port.name} is {array.dtype}, the graph takes {port.dtype}. "
-            f"Convert it with `.astype('{port.dtype}')`, to values of {_range(port)}."
+            f"The input {port.name} is {array.dtype}, the graph takes {port.dtype}.",
+            f"Convert it with `.astype('{port.dtype}')`, to values of {_range(port)}.",
         )
     if array.ndim != len(port.shape) or 0 in array.shape:
-        raise FrameError(_misfit(port, array.shape))
+        raise FrameError(*_misfit(port, array.shape))
     for size, wanted in zip(array.shape, port.shape, strict=True):
         if size != (sizes.setdefault(wanted, size) if isinstance(wanted, str) else wanted):
-            raise FrameError(_misfit(port, array.shape, sizes))
+            raise FrameError(*_misfit(port, array.shape, sizes))
     free = [s for s, name in zip(array.shape, port.shape, strict=True) if isinstance(name, str)]
     if len(free) > 1:
         check_size(port, free[1:])
@@ -128,27 +130,28 @@ def _checked(port: Port, value: Any, sizes: dict[str, int]) -> Array:
 def _filled(port: Port, value: Any, sizes: Mapping[str, int]) -> Array:
     if value is None:
         raise FrameError(
-            f"The input {port.name} was not fed and has no default. "
-            f"Feed {port.dtype} of shape ({_shape(port)})."
+            f"The input {port.name} was not fed and has no default.",
+            f"Feed {port.dtype} of shape ({_shape(port)}).",
         )
     if not isinstance(value, numbers.Real | np.bool_):
         raise FrameError(
             f"The input {port.name} is a {type(value).__name__}, the graph takes {port.dtype} of "
-            f"shape ({_shape(port)}). Feed a numpy array, or one number for all of it."
+            f"shape ({_shape(port)}).",
+            "Feed a numpy array, or one number for all of it.",
         )
     number = float(value)
     _check_bounds(port, number, number)
     if not _holds(port, number):
         raise FrameError(
-            f"The input {port.name} is {number:g}, which {port.dtype} does not hold. "
-            f"Give a whole number that it does."
+            f"The input {port.name} is {number:g}, which {port.dtype} does not hold.",
+            "Give a whole number that it does.",
         )
     shape = [size if isinstance(size, int) else sizes.get(size) for size in port.shape]
     known = tuple(size for size in shape if size is not None)
     if len(known) < len(shape):
         raise FrameError(
-            f"The size of the input {port.name} ({_shape(port)}) follows from no other input. "
-            f"Feed an array instead of a number."
+            f"The size of the input {port.name} ({_shape(port)}) follows from no other input.",
+            "Feed an array instead of a number.",
         )
     return np.full(known, number, port.dtype)
 
@@ -166,12 +169,14 @@ def _check_bounds(port: Port, least: float, most: float) -> None:
     if not low <= least <= most <= high:  # also when one is not a number
         wrong = least if not low <= least else most
         raise FrameError(
-            f"The input {port.name} holds {wrong:g}, outside {_range(port)}. "
-            f"Give values between them."
+            f"The input {port.name} holds {wrong:g}, outside {_range(port)}.",
+            "Give values between them.",
         )
 
 
-def _misfit(port: Port, shape: tuple[int, ...], sizes: Mapping[str, int] | None = None) -> str:
+def _misfit(
+    port: Port, shape: tuple[int, ...], sizes: Mapping[str, int] | None = None
+) -> tuple[str, str]:
     text = f"The input {port.name} is {shape}, the graph takes ({_shape(port)})"
     if sizes:
         text += f", here {', '.join(f'{name} {size}' for name, size in sizes.items())}"
@@ -180,7 +185,7 @@ def _misfit(port: Port, shape: tuple[int, ...], sizes: Mapping[str, int] | None 
         if port.is_picture
         else "Feed an array of that shape."
     )
-    return f"{text}. {mend}"
+    return f"{text}.", mend
 
 
 def _shape(port: Port) -> str:

@@ -65,8 +65,8 @@ class Model:
         graph = engine.graph
         if graph.picture is None or graph.picture_out is None:
             raise BackendError(
-                f"The main graph of {bundle.artifact.folder} maps no picture to a picture. "
-                f"Use its engine: `model.engine.run({{...}})` takes any ports."
+                f"The main graph of {bundle.artifact.folder} maps no picture to a picture.",
+                "Use its engine: `model.engine.run({...})` takes any ports.",
             )
         self.bundle, self.engine = bundle, engine
         self._source, self._sink = graph.picture.name, graph.picture_out.name
@@ -99,8 +99,8 @@ class Model:
         """
         if picture.dtype != np.uint8 or picture.ndim != 3:
             raise FrameError(
-                f"A picture is {picture.dtype} {picture.shape}, a file holds uint8 (H, W, 3). "
-                f"Write the pictures of a batch one by one."
+                f"A picture is {picture.dtype} {picture.shape}, a file holds uint8 (H, W, 3).",
+                "Write the pictures of a batch one by one.",
             )
         write_picture(Path(path), Picture(picture))
 

@@ -27,7 +27,8 @@ def open_engine(
     if ports.picture is None or ports.picture_out is None or len(ports.outputs) > 1:
         raise BackendError(
             f"The null backend copies pictures, and the graph {graph!r} of "
-            f"{bundle.artifact.folder} does not map one to one. Name another backend."
+            f"{bundle.artifact.folder} does not map one to one.",
+            "Name another backend.",
         )
     return NullEngine(ports, options)
 

@@ -230,6 +230,6 @@ def _varint(message: memoryview, at: int) -> tuple[int, int]:
 
 def _broken(reason: str) -> ArtifactError:
     return ArtifactError(
-        f"This is no whole ONNX model: {reason}. "
-        f"Copy the file again, or export the model again with `stylepress build`."
+        f"This is no whole ONNX model: {reason}.",
+        "Copy the file again, or export the model again with `stylepress build`.",
     )

@@ -39,8 +39,8 @@ def open_engine(
         session = onnxruntime.InferenceSession(data, settings, providers=["CPUExecutionProvider"])
     except Exception as error:  # its own errors share no base
         raise BackendError(
-            f"onnxruntime {onnxruntime.__version__} cannot load {bundle.onnx_path(graph)}: {_line(error)}. "
-            f"Update onnxruntime, or export with an older opset than {bundle.facts[graph].opsets.get('')}."
+            f"onnxruntime {onnxruntime.__version__} cannot load {bundle.onnx_path(graph)}: {_line(error)}.",
+            f"Update onnxruntime, or export with an older opset than {bundle.facts[graph].opsets.get('')}.",
         ) from error
     return OrtEngine(session, bundle.graph(graph), options)
 
@@ -69,8 +69,8 @@ class OrtEngine:
             except Exception as error:  # its own errors share no base
                 shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
                 raise BackendError(
-                    f"onnxruntime failed on {shapes}: {_line(error)}. "
-                    f"Try another backend, or a smaller frame."
+                    f"onnxruntime failed on {shapes}: {_line(error)}.",
+                    "Try another backend, or a smaller frame.",
                 ) from error
 
     def _results(

@@ -102,7 +102,8 @@ class Compiler:
     def _refused(self, verb: str, error: Exception) -> BackendError:
         return BackendError(
             f"OpenVINO {version()} cannot {verb} {self.place} (opset {self.opset}): "
-            f"{_reason(error)}. Update openvino, or choose the onnxruntime backend."
+            f"{_reason(error)}.",
+            "Update openvino, or choose the onnxruntime backend.",
         )
 
 
@@ -201,8 +202,8 @@ class OvEngine:
         except RuntimeError as error:
             shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
             raise BackendError(
-                f"OpenVINO failed on {shapes}: {_reason(error)}. "
-                f"Try another backend, or a smaller frame."
+                f"OpenVINO failed on {shapes}: {_reason(error)}.",
+                "Try another backend, or a smaller frame.",
             ) from error
 
     def describe(self) -> Mapping[str, str | int]:

@@ -77,11 +77,11 @@ class StylizeOptions:
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:
-            raise RecipeError(f"The strength is {self.strength}. Give a number from 0 to 1.")
+            raise RecipeError(f"The strength is {self.strength}.", "Give a number from 0 to 1.")
         if self.lanes is not None and self.lanes < 1:
-            raise RecipeError(f"{self.lanes} lanes were asked for. Give 1 or more.")
+            raise RecipeError(f"{self.lanes} lanes were asked for.", "Give 1 or more.")
         if self.limit_pixels < 1:
-            raise RecipeError(f"The limit is {self.limit_pixels} pixels. Give at least 1.")
+            raise RecipeError(f"The limit is {self.limit_pixels} pixels.", "Give at least 1.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,10 +343,10 @@ def _check_target(source: Path, target: Path, *, overwrite: bool) -> None:
     if not target.exists():
         return
     if target.samefile(source):
-        raise OutputError(f"{target} is the file that is read. Name another file to write to.")
+        raise OutputError(f"{target} is the file that is read.", "Name another file to write to.")
     if not overwrite:
         raise OutputError(
-            f"{target} exists already. Name another file, or replace it with `--overwrite`."
+            f"{target} exists already.", "Name another file, or replace it with `--overwrite`."
         )
 
 
@@ -355,7 +355,7 @@ def _video_module(source: Path) -> ModuleType:
         from stylepress.runtime.media import video
     except ImportError as error:
         raise BackendError(
-            f"{source} is no picture, and videos need the package av ({error}). "
-            f"Install it with `pip install 'stylepress[video]'`."
+            f"{source} is no picture, and videos need the package av ({error}).",
+            "Install it with `pip install 'stylepress[video]'`.",
         ) from error
     return video

@@ -146,8 +146,8 @@ class Artifact:
         """
         if name not in self.files:
             raise ArtifactError(
-                f"{self.folder} holds no file {name!r}, only {', '.join(sorted(self.files))}. "
-                f"Build it again with `stylepress build`."
+                f"{self.folder} holds no file {name!r}, only {', '.join(sorted(self.files))}.",
+                "Build it again with `stylepress build`.",
             )
         return self.folder / name
 
@@ -172,8 +172,8 @@ class Artifact:
         occupied = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
         if occupied and not (folder / MANIFEST).is_file():
             raise OutputError(
-                f"{folder} exists and is no stylepress artifact. "
-                f"Name another folder, or move what is there away."
+                f"{folder} exists and is no stylepress artifact.",
+                "Name another folder, or move what is there away.",
             )
         with replacing_folder(folder) as beside:
             fill(beside)
@@ -209,15 +209,15 @@ class Artifact:
             path = folder / name
             if path.is_symlink() or not path.is_file():
                 raise ArtifactError(
-                    f"{folder} lacks its file {name!r}. "
-                    f"Copy the whole folder again, or rebuild it with `stylepress build`."
+                    f"{folder} lacks its file {name!r}.",
+                    "Copy the whole folder again, or rebuild it with `stylepress build`.",
                 )
             actual = _record(path)
             if actual != expected:
                 raise ArtifactError(
                     f"{path} has digest {actual.sha256[:12]} ({actual.size_bytes} bytes) but its "
-                    f"manifest expects {expected.sha256[:12]} ({expected.size_bytes} bytes). "
-                    f"Copy the whole folder again, or rebuild it with `stylepress build`."
+                    f"manifest expects {expected.sha256[:12]} ({expected.size_bytes} bytes).",
+                    "Copy the whole folder again, or rebuild it with `stylepress build`.",
                 )
         return artifact
 
@@ -245,18 +245,18 @@ def _read(folder: Path) -> Manifest:
         if manifest.digest != manifest.identity():
             raise ValueError("its digest does not match what it says")
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise ArtifactError(f"{_lacking(folder)} {_meant(folder)}") from error
+        raise ArtifactError(_lacking(folder), _meant(folder)) from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise ArtifactError(
-            f"{place} cannot be understood ({where}: {first['msg']}). "
-            f"Rebuild the artifact with `stylepress build`."
+            f"{place} cannot be understood ({where}: {first['msg']}).",
+            "Rebuild the artifact with `stylepress build`.",
         ) from error
     except (OSError, ValueError, RecursionError) as error:
         raise ArtifactError(
-            f"{place} cannot be understood ({type(error).__name__}: {error}). "
-            f"Rebuild the artifact with `stylepress build`."
+            f"{place} cannot be understood ({type(error).__name__}: {error}).",
+            "Rebuild the artifact with `stylepress build`.",
         ) from error
     return manifest
 
@@ -274,7 +274,8 @@ def _refuse_older(folder: Path, text: str) -> None:
     }.get(kind, "stylepress build RECIPE")
     raise ArtifactError(
         f"{folder} is a {kind} of an earlier stylepress (manifest {schema}, this version reads "
-        f"{SCHEMA}). Rebuild it with `{command}`."
+        f"{SCHEMA}).",
+        f"Rebuild it with `{command}`.",
     )
 
 
@@ -287,8 +288,8 @@ def _refuse_unlisted(artifact: Artifact) -> None:
         is_listed = name in folders if path.is_dir() and not path.is_symlink() else name in listed
         if not is_listed:
             raise ArtifactError(
-                f"{artifact.folder} holds {name!r}, which its manifest does not list. "
-                f"Remove it: an artifact is changed by building it again."
+                f"{artifact.folder} holds {name!r}, which its manifest does not list.",
+                "Remove it: an artifact is changed by building it again.",
             )
 
 

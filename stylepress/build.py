@@ -170,16 +170,17 @@ def resolved(source: Path, options: BuildOptions) -> Recipe:
         return _adapted(load_recipe(source), options)
     if not source.exists():
         raise RecipeError(
-            f"{source} does not exist. Name a recipe (.yaml), a checkpoint (.pth, .safetensors) "
-            f"or a folder that stylepress wrote."
+            f"{source} does not exist.",
+            "Name a recipe (.yaml), a checkpoint (.pth, .safetensors) "
+            "or a folder that stylepress wrote.",
         )
     precision = options.precision or ("int8" if options.photos else "fp32")
     if options.photos is None and (precision == "int8" or not options.as_is):
         what = "to calibrate INT8 with" if options.as_is else "to distil and calibrate with"
         raise RecipeError(
-            f"{source} is a checkpoint, and no photos were named {what}. "
-            f"Add `--photos DIR` (a dozen varied photos are enough to begin), or make a float "
-            f"bundle of the network as it is with `--as-is`."
+            f"{source} is a checkpoint, and no photos were named {what}.",
+            "Add `--photos DIR` (a dozen varied photos are enough to begin), or make a float "
+            "bundle of the network as it is with `--as-is`.",
         )
     low, high = options.image or (None, None)
     load = {"step": "load", "checkpoint": str(source.absolute()), "low": low, "high": high}

@@ -77,8 +77,8 @@ def content_digest(path: Path) -> str:
         return sha.hexdigest()
     except OSError as error:
         raise RecipeError(
-            f"{error.filename or path} cannot be read ({error.strerror}). "
-            f"Check the path and its permissions."
+            f"{error.filename or path} cannot be read ({error.strerror}).",
+            "Check the path and its permissions.",
         ) from error
 
 
@@ -106,7 +106,8 @@ class Cache:
         artifact = Artifact.load(entry)
         if artifact.kind != kind:
             raise ArtifactError(
-                f"{entry} holds a {artifact.kind}, not a {kind}. Remove that folder, or the cache."
+                f"{entry} holds a {artifact.kind}, not a {kind}.",
+                "Remove that folder, or the cache.",
             )
         with suppress(OSError):
             os.utime(entry)  # the time of its last use, for trim()
@@ -242,7 +243,7 @@ def copied(artifact: Artifact, out: Path) -> Artifact:
     )
     if made.digest != artifact.digest:
         raise ArtifactError(
-            f"{artifact.folder} changed while it was copied. Run the command again."
+            f"{artifact.folder} changed while it was copied.", "Run the command again."
         )
     return made
 

@@ -129,7 +129,7 @@ def run(arguments: Sequence[str]) -> int:
 def _told(error: BaseException, screen: Terminal) -> int:
     """Tell an error to the user; return the exit code."""
     if isinstance(error, StylepressError):
-        screen.error(str(error))
+        screen.error(error.wrong, error.mend)
         return error.exit_code
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         screen.warn("interrupted.")
@@ -137,7 +137,7 @@ def _told(error: BaseException, screen: Terminal) -> int:
     if isinstance(error, _usage_error()):
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "stylepress"
-        screen.error(f"{error.format_message().rstrip('.')}. Try `{command} --help`.")
+        screen.error(f"{error.format_message().rstrip('.')}.", f"Try `{command} --help`.")
         return USAGE
     if isinstance(error, ModuleNotFoundError) and (mend := _missing_module(error)):
         screen.error(mend)

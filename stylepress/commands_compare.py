@@ -216,19 +216,19 @@ def _kind_of(base: Path, new: Path | None) -> Kind:
         if one == "comparison":
             return "comparison"
         raise RecipeError(
-            f"{base} is compared with nothing. Name two bundles or two reports, or a stored "
-            f"comparison alone."
+            f"{base} is compared with nothing.",
+            "Name two bundles or two reports, or a stored comparison alone.",
         )
     if not new.exists():
-        raise RecipeError(f"There is no {new}. Name a bundle's folder, or a report.json.")
+        raise RecipeError(f"There is no {new}.", "Name a bundle's folder, or a report.json.")
     two = _kind(new)
     if base.exists() and (one != two or one == "comparison"):
         raise RecipeError(
-            f"{base} is of kind {one}, {new} of kind {two}. "
-            f"Give two bundles, two folders of bundles, or two reports."
+            f"{base} is of kind {one}, {new} of kind {two}.",
+            "Give two bundles, two folders of bundles, or two reports.",
         )
     if not base.exists() and two != "bundles":
-        raise RecipeError(f"There is no {base}. Name a bundle's folder, or a report.json.")
+        raise RecipeError(f"There is no {base}.", "Name a bundle's folder, or a report.json.")
     return two
 
 
@@ -275,7 +275,7 @@ def _names(labels: str) -> tuple[str, str]:
     base, comma, new = (part.strip() for part in labels.partition(","))
     if not (base and comma and new):
         raise RecipeError(
-            f"`--labels {labels}` does not name both. Write it as `--labels main,my-branch`."
+            f"`--labels {labels}` does not name both.", "Write it as `--labels main,my-branch`."
         )
     return base, new
 

@@ -191,7 +191,7 @@ def styles_draw(
     picture = Image.fromarray(draw(name, seed=seed, size=size))
     if output.suffix.lower() not in Image.registered_extensions():
         raise OutputError(
-            f"{output} has no ending that a picture format has. Name it .png, .jpg or .webp."
+            f"{output} has no ending that a picture format has.", "Name it .png, .jpg or .webp."
         )
     with replacing_file(output) as beside:
         picture.save(beside)

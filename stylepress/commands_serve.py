@@ -58,8 +58,8 @@ def serve(
 
     if (config is None) == (not demo):
         raise RecipeError(
-            "A configuration and --demo were both given, or neither. Name one: "
-            "`stylepress serve CONFIG.yaml` or `stylepress serve --demo`."
+            "A configuration and --demo were both given, or neither.",
+            "Name one: `stylepress serve CONFIG.yaml` or `stylepress serve --demo`.",
         )
 
     def read() -> Configuration:

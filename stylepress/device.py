@@ -52,13 +52,14 @@ def lowering_of(bundle: Artifact, target: str | None, *, photos: Path | None, fp
     """
     if target is None:
         raise RecipeError(
-            f"{bundle.folder} is a bundle already. Say for which device with `--target NAME`, "
-            f"or run it: `stylepress run {bundle.folder} photo.jpg out.jpg`."
+            f"{bundle.folder} is a bundle already.",
+            f"Say for which device with `--target NAME`, "
+            f"or run it: `stylepress run {bundle.folder} photo.jpg out.jpg`.",
         )
     if bundle.made_by.get("step") == "lower":
         raise RecipeError(
-            f"{bundle.folder} was lowered to {bundle.made_by.get('target')} already. "
-            f"Start from the bundle that it was made from."
+            f"{bundle.folder} was lowered to {bundle.made_by.get('target')} already.",
+            "Start from the bundle that it was made from.",
         )
     photos = photos.absolute() if photos else None
     step = LowerStep(target=target, fp16=fp16, photos=photos)
@@ -105,5 +106,6 @@ def check_fit(steps: Sequence[Step], target: Target, asked: Precision | None) ->
     if precision not in target.precisions and any(isinstance(s, ExportStep) for s in steps):
         raise RecipeError(
             f"The recipe makes a bundle of {precision}, and {target.name} runs "
-            f"{', '.join(target.precisions)}. Choose with `--precision`."
+            f"{', '.join(target.precisions)}.",
+            "Choose with `--precision`.",
         )

@@ -138,23 +138,23 @@ def read_document(path: Path) -> Document:
         loader = _Loader(text)
         root = loader.get_single_node()
         if root is None:
-            raise RecipeError(f"{path} is empty. {_SCHEMA_MEND}")
+            raise RecipeError(f"{path} is empty.", _SCHEMA_MEND)
         lines = dict(_Walk(str(path)).keys(root, ()))
         values = loader.construct_document(root)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise RecipeError(
-            f"{path}{where}: not valid YAML ({error.problem or error.context}). "
-            f"Indent with spaces, and write `key: value` or `- item` lines."
+            f"{path}{where}: not valid YAML ({error.problem or error.context}).",
+            "Indent with spaces, and write `key: value` or `- item` lines.",
         ) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise RecipeError(
-            f"{path} is not valid YAML ({_first_line(error)}). "
-            f"Keep it to plain `key: value` lines and lists."
+            f"{path} is not valid YAML ({_first_line(error)}).",
+            "Keep it to plain `key: value` lines and lists.",
         ) from error
     if not isinstance(values, dict):
-        raise RecipeError(f"{path} holds {_shown(values)}, not `key: value` lines. {_SCHEMA_MEND}")
+        raise RecipeError(f"{path} holds {_shown(values)}, not `key: value` lines.", _SCHEMA_MEND)
     return Document(str(path), values, lines)
 
 
@@ -182,24 +182,24 @@ def _text(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(LIMIT_BYTES + 1)
     except FileNotFoundError as error:
-        raise RecipeError(f"{path} does not exist.{_similar_file(path)}") from error
+        raise RecipeError(f"{path} does not exist.", _similar_file(path)) from error
     except IsADirectoryError as error:
-        raise RecipeError(f"{path} is a folder. Name the YAML file inside it.") from error
+        raise RecipeError(f"{path} is a folder.", "Name the YAML file inside it.") from error
     except OSError as error:
         raise RecipeError(
-            f"{path} cannot be read ({error.strerror}). Check its name and its permissions."
+            f"{path} cannot be read ({error.strerror}).", "Check its name and its permissions."
         ) from error
     if len(data) > LIMIT_BYTES:
         raise RecipeError(
-            f"{path} is larger than {LIMIT_BYTES >> 10} KiB. "
-            f"Name a recipe or a target here; pictures and weights are named inside it."
+            f"{path} is larger than {LIMIT_BYTES >> 10} KiB.",
+            "Name a recipe or a target here; pictures and weights are named inside it.",
         )
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise RecipeError(
-            f"{path} is not UTF-8 text (byte {error.start} is 0x{data[error.start]:02x}). "
-            f"Save it as UTF-8, or name a YAML file."
+            f"{path} is not UTF-8 text (byte {error.start} is 0x{data[error.start]:02x}).",
+            "Save it as UTF-8, or name a YAML file.",
         ) from error
 
 
@@ -207,9 +207,9 @@ def _similar_file(path: Path) -> str:
     try:
         names = [entry.name for entry in path.parent.iterdir()]
     except OSError:
-        return f" The folder {path.parent} does not exist either; check the path."
+        return f"The folder {path.parent} does not exist either; check the path."
     near = difflib.get_close_matches(path.name, names, n=1)
-    return f" Did you mean {path.with_name(near[0])}?" if near else " Check the path."
+    return f"Did you mean {path.with_name(near[0])}?" if near else "Check the path."
 
 
 class _Loader(yaml.SafeLoader):
@@ -250,12 +250,13 @@ class _Walk:
         if self.seen > LIMIT_NODES:
             raise RecipeError(
                 f"{self.source}, line {line}: more than {LIMIT_NODES} values, counting each use "
-                f"of an alias. Write the few values that are needed out, without nested aliases."
+                f"of an alias.",
+                "Write the few values that are needed out, without nested aliases.",
             )
         if node.tag not in PLAIN_TAGS:
             raise RecipeError(
-                f"{self.source}, line {line}: the tag {_short(node.tag)} is not allowed here. "
-                f"Use plain text, numbers, lists and mappings."
+                f"{self.source}, line {line}: the tag {_short(node.tag)} is not allowed here.",
+                "Use plain text, numbers, lists and mappings.",
             )
         yield key, line
         if isinstance(node, yaml.SequenceNode):
@@ -276,13 +277,14 @@ class _Walk:
                 shown = name.value if isinstance(name, yaml.ScalarNode) else "that is no scalar"
                 where = f" of `{dotted(key)}`" if key else ""
                 raise RecipeError(
-                    f"{self.source}, line {line}: the key {shown}{where} is not a word. "
-                    f"Write a name, or put it in quotes."
+                    f"{self.source}, line {line}: the key {shown}{where} is not a word.",
+                    "Write a name, or put it in quotes.",
                 )
             if name.value in lines:
                 raise RecipeError(
                     f"{self.source}, line {line}: `{dotted((*key, name.value))}` is given twice, "
-                    f"first in line {lines[name.value]}. Remove one of them."
+                    f"first in line {lines[name.value]}.",
+                    "Remove one of them.",
                 )
             lines[name.value] = line
             for inner, inner_line in self.keys(value, (*key, name.value)):

@@ -12,14 +12,21 @@ StylepressError                 exit 1
 ├── ExportError                 PyTorch, ONNX or a compiler refused the model
 └── VerificationError           what was built does not do what it was built from
 
-A message has two sentences: what is wrong, with the values seen, then the mend.
+Each carries two texts: what is ``wrong``, with the values at hand, and the ``mend``.
 """
 
 
 class StylepressError(Exception):
-    """Catch this to catch every failure stylepress foresees."""
+    """Catch this to catch every failure stylepress foresees: what is wrong, and the mend."""
 
     exit_code = 1
+
+    def __init__(self, wrong: str, mend: str = "") -> None:
+        super().__init__(wrong, mend)
+        self.wrong, self.mend = wrong, mend
+
+    def __str__(self) -> str:
+        return f"{self.wrong} {self.mend}".rstrip()
 
 
 class InputError(StylepressError):

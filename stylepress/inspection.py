@@ -29,7 +29,7 @@ def inspect(path: Path) -> dict[str, Any]:
             head = file.read(HEAD_BYTES)
     except OSError as error:
         raise FrameError(
-            f"{path} cannot be read ({error.strerror}). Check the path and its permissions."
+            f"{path} cannot be read ({error.strerror}).", "Check the path and its permissions."
         ) from error
     if path.name == MANIFEST:
         return _artifact(path.parent)
@@ -39,8 +39,8 @@ def inspect(path: Path) -> dict[str, Any]:
         return _onnx(path)
     except ArtifactError as error:
         raise InputError(
-            f"{path} is neither an artifact, nor weights, nor ONNX: it begins with {head!r}. "
-            f"Name a folder that stylepress wrote, a .pth, a .safetensors or an .onnx file."
+            f"{path} is neither an artifact, nor weights, nor ONNX: it begins with {head!r}.",
+            "Name a folder that stylepress wrote, a .pth, a .safetensors or an .onnx file.",
         ) from error
 
 
@@ -102,7 +102,7 @@ def _onnx(path: Path) -> dict[str, Any]:
     from stylepress.runtime.onnx_scan import SIZE_LIMIT_BYTES, OnnxPort, scan
 
     if path.stat().st_size > SIZE_LIMIT_BYTES:
-        raise ArtifactError(f"{path} is too large for ONNX. Name another file.")
+        raise ArtifactError(f"{path} is too large for ONNX.", "Name another file.")
 
     def port(one: OnnxPort) -> str:
         shape = "any shape" if one.shape is None else f"[{', '.join(map(str, one.shape))}]"

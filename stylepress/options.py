@@ -146,7 +146,7 @@ def refuse_idle(context: typer.Context, names: Collection[str], why: str) -> Non
             given.append(f"`{(negated or parameter.opts)[0]}`")
     if given:
         them = "it" if len(given) == 1 else "them"
-        raise RecipeError(f"{', '.join(given)} would do nothing {why}. Leave {them} out.")
+        raise RecipeError(f"{', '.join(given)} would do nothing {why}.", f"Leave {them} out.")
 
 
 def frame_size(text: str) -> tuple[int, int]:
@@ -199,6 +199,6 @@ def _runnable(target: Target) -> tuple[str, ...]:
     backends = tuple(engine for engine in usable_engines(target) if engine in BACKENDS)
     if not backends:
         raise BackendError(
-            f"Target {target.name!r} is only compiled for, not run. Measure another --target."
+            f"Target {target.name!r} is only compiled for, not run.", "Measure another --target."
         )
     return backends

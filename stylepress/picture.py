@@ -177,13 +177,13 @@ class Animation:
 def check_file(path: Path) -> None:
     """Raise a FrameError unless ``path`` is a file with something in it."""
     if path.is_dir():
-        raise FrameError(f"{path} is a folder, a file is needed. Name one file in it.")
+        raise FrameError(f"{path} is a folder, a file is needed.", "Name one file in it.")
     if not path.exists():
-        raise FrameError(f"There is no file {path}. Check the name for a slip.")
+        raise FrameError(f"There is no file {path}.", "Check the name for a slip.")
     if not path.is_file():
-        raise FrameError(f"{path} is no regular file. Copy its content into a file first.")
+        raise FrameError(f"{path} is no regular file.", "Copy its content into a file first.")
     if not path.stat().st_size:
-        raise FrameError(f"{path} is empty (0 bytes). Copy or download it again.")
+        raise FrameError(f"{path} is empty (0 bytes).", "Copy or download it again.")
 
 
 def check_size(path: Path, width: int, height: int, limit_pixels: int) -> None:
@@ -192,11 +192,11 @@ def check_size(path: Path, width: int, height: int, limit_pixels: int) -> None:
         megapixels = -(-width * height // 1_000_000)
         raise FrameError(
             f"{path} has {width}x{height} pixels ({megapixels} megapixels), the limit is "
-            f"{limit_pixels / 1e6:g}. Make it smaller; `stylepress run` takes it with "
-            f"`--limit-megapixels {megapixels}`."
+            f"{limit_pixels / 1e6:g}.",
+            f"Make it smaller; `stylepress run` takes it with `--limit-megapixels {megapixels}`.",
         )
     if width < 1 or height < 1:
-        raise FrameError(f"{path} has {width}x{height} pixels. Choose a picture with some.")
+        raise FrameError(f"{path} has {width}x{height} pixels.", "Choose a picture with some.")
 
 
 def is_heif(path: Path) -> bool:
@@ -242,17 +242,17 @@ def _opened(path: Path) -> Iterator[tuple[Image.Image, list[warnings.WarningMess
                 yield it, heard
         except UnidentifiedImageError as error:
             raise FrameError(
-                f"{path} is no picture of a kind known here. Use one of "
-                f"{', '.join(sorted(kind for kind in READABLE if kind in Image.OPEN))}."
+                f"{path} is no picture of a kind known here.",
+                f"Use one of {', '.join(sorted(kind for kind in READABLE if kind in Image.OPEN))}.",
             ) from error
         except OSError as error:
             raise FrameError(
-                f"{path} cannot be read ({error.strerror or _first_line(error)}). "
-                f"Check the file and the right to read it."
+                f"{path} cannot be read ({error.strerror or _first_line(error)}).",
+                "Check the file and the right to read it.",
             ) from error
         except (ValueError, SyntaxError) as error:
             raise FrameError(
-                f"{path} has a damaged header ({_first_line(error)}). Copy or download it again."
+                f"{path} has a damaged header ({_first_line(error)}).", "Copy or download it again."
             ) from error
 
 
@@ -262,7 +262,8 @@ def _read_heif_too(path: Path) -> None:
     except ImportError as error:
         raise FrameError(
             f"{path} is a HEIF picture (HEIC, as phones take them), and those need the package "
-            f"pillow-heif. Install it with `pip install 'stylepress[heif]'`."
+            f"pillow-heif.",
+            "Install it with `pip install 'stylepress[heif]'`.",
         ) from error
     heif.register()
 
@@ -276,8 +277,8 @@ def _damage_named(path: Path, image: Image.Image) -> Iterator[None]:
         raise
     except Exception as error:  # They raise whatever their parsers meet.
         raise FrameError(
-            f"{path} is a damaged {image.format} picture ({_first_line(error)}). "
-            f"Save it again with a picture editor, or leave it out."
+            f"{path} is a damaged {image.format} picture ({_first_line(error)}).",
+            "Save it again with a picture editor, or leave it out.",
         ) from error
 
 

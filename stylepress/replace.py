@@ -82,8 +82,8 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise OutputError(
-                f"The disk is full while writing {path}. "
-                f"Nothing was left under that name; free some space and run the command again."
+                f"The disk is full while writing {path}.",
+                "Nothing was left under that name; free some space and run the command again.",
             ) from error
         if error.errno in (
             errno.EACCES,
@@ -95,8 +95,8 @@ def writing(path: Path) -> Iterator[None]:
             errno.ELOOP,
         ):
             raise OutputError(
-                f"{path} cannot be written ({error.strerror}). "
-                f"Choose another place, or give this user the right to write there."
+                f"{path} cannot be written ({error.strerror}).",
+                "Choose another place, or give this user the right to write there.",
             ) from error
         raise
 

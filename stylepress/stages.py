@@ -155,5 +155,5 @@ def _version(distribution: str) -> str:
 
 def _needed(source: Artifact | None, step: Step) -> Artifact:
     if source is None:
-        raise RecipeError(f"`{step.step}` has nothing to work on. Begin with `load` or `train`.")
+        raise RecipeError(f"`{step.step}` has nothing to work on.", "Begin with `load` or `train`.")
     return source

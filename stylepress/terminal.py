@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -133,10 +132,9 @@ class Terminal:
         """Tell one line about something that was skipped or mended on the way."""
         self._write(self.err, f"{self._paint('warning:', 33)} {message}")
 
-    def error(self, message: str) -> None:
-        """Tell what is wrong on one line, and the mend on the next."""
-        first, mend = split_mend(message)
-        self._write(self.err, f"{self._paint('error:', 31)} {first}")
+    def error(self, wrong: str, mend: str = "") -> None:
+        """Print what is wrong on one line, and the mend on the next."""
+        self._write(self.err, f"{self._paint('error:', 31)} {wrong}")
         if mend:
             self._write(self.err, f"       {mend}")
 
@@ -237,18 +235,6 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def split_mend(message: str) -> tuple[str, str]:
-    """Split an error into what is wrong and the mend; a list of problems stays as it is.
-
-    >>> split_mend("a.yaml is empty. Write a name.")
-    ('a.yaml is empty.', 'Write a name.')
-    """
-    if "\n" in message:
-        return message, ""
-    parts = re.split(r"(?<=[.!?)])\s+(?=[A-Z`])", message, maxsplit=1)
-    return parts[0], parts[1] if len(parts) == 2 else ""
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

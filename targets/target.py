@@ -178,7 +178,7 @@ def load_target(name_or_path: str) -> Target:
     parts = NAME.fullmatch(name_or_path)
     module = parts["module"] if parts else name_or_path
     if module not in names():
-        raise RecipeError(f"There is no target {module!r}. {_nearest(module)}")
+        raise RecipeError(f"There is no target {module!r}.", _nearest(module))
     target = _shipped(module)
     if parts and parts["jetpack"]:
         target = with_jetpack(target, parts["jetpack"])
@@ -202,7 +202,7 @@ def with_jetpack(target: Target, name: str) -> Target:
         can = (
             f"It runs JetPack {', '.join(target.jetpacks)}." if target.jetpacks else "It has none."
         )
-        raise RecipeError(f"{target.title} does not run JetPack {name!r}. {can}")
+        raise RecipeError(f"{target.title} does not run JetPack {name!r}.", can)
     others = tuple(other for other in target.jetpacks if other != name)
     return target.model_copy(update={"jetpacks": (name, *others)})
 
@@ -216,7 +216,7 @@ def with_mode(target: Target, name: str) -> Target:
     chosen = [mode for mode in target.modes if mode.name.lower() == name.lower()]
     if not chosen:
         can = ", ".join(mode.name for mode in target.modes) or "none"
-        raise RecipeError(f"{target.title} has no power mode {name!r}. Its modes are: {can}.")
+        raise RecipeError(f"{target.title} has no power mode {name!r}.", f"Its modes are: {can}.")
     others = tuple(mode for mode in target.modes if mode not in chosen)
     return target.model_copy(update={"modes": (*chosen, *others)})
 
@@ -232,8 +232,8 @@ def usable_engines(
     usable = tuple(name for name in target.engines if engines[name].installed)
     if not usable:
         raise BackendError(
-            f"Target {target.name!r} needs {' or '.join(target.engines)}, not installed here. "
-            f"Run `{engines[target.engines[0]].install}`, or choose another --target."
+            f"Target {target.name!r} needs {' or '.join(target.engines)}, not installed here.",
+            f"Run `{engines[target.engines[0]].install}`, or choose another --target.",
         )
     return usable
 

@@ -95,8 +95,8 @@ def fetch(folder: Path, progress: Progress) -> Collected:
     for tool in ("apt-get", "dpkg-deb"):
         if shutil.which(tool) is None:
             raise FrameError(
-                f"{tool} is not here, so photos cannot be fetched from Debian's packages. "
-                f"Name a folder of your own photos instead; a dozen varied ones are enough."
+                f"{tool} is not here, so photos cannot be fetched from Debian's packages.",
+                "Name a folder of your own photos instead; a dozen varied ones are enough.",
             )
     progress.start("Fetching photos", len(PACKAGES))
     lines = ["# Photos from Debian packages", ""]
@@ -125,7 +125,9 @@ def _unpacked(name: str, scratch: Path) -> Path:
     _called(["apt-get", "download", name], scratch, name)
     files = list(scratch.glob("*.deb"))
     if not files:
-        raise FrameError(f"apt fetched nothing for {name}. Run `apt-get update`, then try again.")
+        raise FrameError(
+            f"apt fetched nothing for {name}.", "Run `apt-get update`, then try again."
+        )
     root = scratch / "root"
     _called(["dpkg-deb", "--extract", str(files[0]), str(root)], scratch, name)
     return root
@@ -138,13 +140,14 @@ def _called(command: list[str], folder: Path, name: str) -> None:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise FrameError(
-            f"{command[0]} did not fetch {name} ({error}). Try again, or name a folder of photos."
+            f"{command[0]} did not fetch {name} ({error}).",
+            "Try again, or name a folder of photos.",
         ) from error
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         raise FrameError(
-            f"{command[0]} cannot fetch {name} ({said}). "
-            f"Run `apt-get update`, or name a folder of photos."
+            f"{command[0]} cannot fetch {name} ({said}).",
+            "Run `apt-get update`, or name a folder of photos.",
         )
 
 

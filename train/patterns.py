@@ -34,10 +34,12 @@ def draw(pattern: str, *, seed: int, size: int) -> Picture:
     """
     if pattern not in PATTERNS:
         raise RecipeError(
-            f"There is no pattern {pattern!r}. Choose one of {', '.join(sorted(PATTERNS))}."
+            f"There is no pattern {pattern!r}.", f"Choose one of {', '.join(sorted(PATTERNS))}."
         )
     if not 32 <= size <= 4096:
-        raise RecipeError(f"A pattern of {size} px cannot be drawn. Choose a size of 32 to 4096.")
+        raise RecipeError(
+            f"A pattern of {size} px cannot be drawn.", "Choose a size of 32 to 4096."
+        )
     return PATTERNS[pattern](np.random.default_rng(seed), size)
 
 

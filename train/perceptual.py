@@ -49,7 +49,8 @@ class PerceptualLoss:
         if min(style.shape[-2:]) < LEAST_SIDE:
             raise FrameError(
                 f"The style picture is {style.shape[-1]}x{style.shape[-2]} pixels, fewer than "
-                f"{LEAST_SIDE} on a side. Take a larger picture."
+                f"{LEAST_SIDE} on a side.",
+                "Take a larger picture.",
             )
         self.vgg = vgg
         self.content_weight, self.style_weight = content_weight, style_weight

@@ -55,15 +55,16 @@ class Photos:
         """
         if not folder.is_dir():
             raise FrameError(
-                f"{folder} is no folder of photos. Name a folder that holds pictures, "
-                f"e.g. jpg, png, webp, avif or heic files."
+                f"{folder} is no folder of photos.",
+                "Name a folder that holds pictures, e.g. jpg, png, webp, avif or heic files.",
             )
         files = files_below(folder)
         paths = sorted(p for p in files if p.suffix.lower() in PHOTO_SUFFIXES and p.is_file())
         if not paths:
             raise FrameError(
-                f"{folder} holds no photos. Put jpg, png, webp, avif, heic or tiff files into it; "
-                f"a dozen varied ones are enough to begin."
+                f"{folder} holds no photos.",
+                "Put jpg, png, webp, avif, heic or tiff files into it; "
+                "a dozen varied ones are enough to begin.",
             )
         return cls(paths, progress)
 
@@ -84,8 +85,8 @@ class Photos:
             if image is not None:
                 return image
         raise FrameError(
-            f"None of the {len(self.paths)} photos in {self.paths[0].parent} can be read. "
-            f"Open one in an image viewer; copy the folder again if that fails."
+            f"None of the {len(self.paths)} photos in {self.paths[0].parent} can be read.",
+            "Open one in an image viewer; copy the folder again if that fails.",
         )
 
     def frames(self, limit: int, *, most_side: int = 640) -> Iterator[NDArray[np.uint8]]:
@@ -205,7 +206,7 @@ def read_style(path: Path) -> Tensor:
         raise FrameError(f"The style picture cannot be read: {error}") from error
     if min(pixels.shape[:2]) < 64:
         raise FrameError(
-            f"The style picture {path} is {pixels.shape[1]}x{pixels.shape[0]} px. "
-            f"Take one of at least 64 px a side; 512 or more shows the strokes."
+            f"The style picture {path} is {pixels.shape[1]}x{pixels.shape[0]} px.",
+            "Take one of at least 64 px a side; 512 or more shows the strokes.",
         )
     return torch.from_numpy(pixels.astype(np.float32) / 255).permute(2, 0, 1).contiguous()

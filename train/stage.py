@@ -122,7 +122,9 @@ def train(source: Artifact | None, step: TrainStep, out: Path, work: Work) -> Ar
         FrameError: no photos, or a style picture that cannot be read.
     """
     if step.style is None or step.photos is None:
-        raise RecipeError("A teacher is trained on a style and photos. Add `style` and `photos`.")
+        raise RecipeError(
+            "A teacher is trained on a style and photos.", "Add `style` and `photos`."
+        )
     photos = album(step.photos, work)
     style = style_pixels(step.style)
     with open_session(work, step) as session:

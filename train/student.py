@@ -45,8 +45,8 @@ class StudentSize:
         counts = (self.blocks, self.deep_width, self.deep_blocks)
         if self.width < 1 or self.half < 1 or min(counts) < 0 or self.stride not in (2, 4):
             raise RecipeError(
-                f"A student of {asdict(self)} cannot be built. Give positive channels, "
-                f"blocks of 0 or more and a stride of 2 or 4."
+                f"A student of {asdict(self)} cannot be built.",
+                "Give positive channels, blocks of 0 or more and a stride of 2 or 4.",
             )
 
 

@@ -38,7 +38,8 @@ class Crops:
         if not self.photos or self.count < 1 or min(self.size) < 1:
             raise FrameError(
                 f"{self.count} crops of {self.size[1]}x{self.size[0]} cannot be made of "
-                f"{len(self.photos)} photos. Give at least one photo, one crop and one pixel."
+                f"{len(self.photos)} photos.",
+                "Give at least one photo, one crop and one pixel.",
             )
 
     def __len__(self) -> int:

@@ -167,13 +167,14 @@ def refill(path: Path, made: Mapping[str, str]) -> None:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise OutputError(
-            f"{path} cannot be read ({error}). Name a document that holds the tables."
+            f"{path} cannot be read ({error}).", "Name a document that holds the tables."
         ) from error
     if not set(names_of(text)) & made.keys():
         marker = next(iter(made), "name")
         raise InputError(
-            f"{path} has no pair of markers for {', '.join(made)}. Put <!-- {marker} --> and "
-            f"<!-- /{marker} -->, each on its own line, where the table belongs."
+            f"{path} has no pair of markers for {', '.join(made)}.",
+            f"Put <!-- {marker} --> and "
+            f"<!-- /{marker} -->, each on its own line, where the table belongs.",
         )
     with replacing_file(path) as beside:
         beside.write_text(filled(text, made), encoding="utf-8")

@@ -304,8 +304,8 @@ def _app_s(place: Path, count: int) -> float:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode or not re.search(r"Count:\s+\d+ iterations", done.stdout):
         raise VerificationError(
-            f"benchmark_app ended with {done.returncode}: {(done.stdout + done.stderr)[-300:]}. "
-            f"Install openvino again."
+            f"benchmark_app ended with {done.returncode}: {(done.stdout + done.stderr)[-300:]}.",
+            "Install openvino again.",
         )
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 

@@ -43,8 +43,8 @@ def _python(*words: str) -> str:
     done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
     if done.returncode:
         raise VerificationError(
-            f"`{' '.join(words)}` ended with {done.returncode}: {done.stderr.strip()[-300:]}. "
-            f"Install stylepress again."
+            f"`{' '.join(words)}` ended with {done.returncode}: {done.stderr.strip()[-300:]}.",
+            "Install stylepress again.",
         )
     return done.stdout
 

@@ -169,7 +169,7 @@ class Table:
         keys = [row.key for row in self.rows]
         twice = next((key for key in keys if keys.count(key) > 1), None)
         if twice:
-            raise InputError(f"Two results are named {twice}. Name each differently.")
+            raise InputError(f"Two results are named {twice}.", "Name each differently.")
 
     def find(self, figure: str, **wanted: str) -> Row:
         """Return the only row of a figure whose named columns are as wanted.
@@ -180,8 +180,8 @@ class Table:
         found = list(self.like(figure, **wanted))
         if len(found) != 1:
             raise InputError(
-                f"{len(found)} rows of {self.name}.csv are {figure!r} with {wanted}, not one. "
-                f"Measure the table again with `make results`."
+                f"{len(found)} rows of {self.name}.csv are {figure!r} with {wanted}, not one.",
+                "Measure the table again with `make results`.",
             )
         return found[0]
 
@@ -230,8 +230,8 @@ def read_table(path: Path) -> Table:
         return Table(path.stem, tuple(map(_row, lines)), origins.pop())
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise ArtifactError(
-            f"{path} cannot be read as a table of results ({type(error).__name__}: {error}). "
-            f"Measure it with `make results`."
+            f"{path} cannot be read as a table of results ({type(error).__name__}: {error}).",
+            "Measure it with `make results`.",
         ) from error
 
 

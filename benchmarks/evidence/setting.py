@@ -68,8 +68,8 @@ def shipped(recipes: Path) -> Sequence[Shipped]:
     folders = sorted(path.parent for path in recipes.glob("*/bundle"))
     if not folders:
         raise ArtifactError(
-            f"{recipes} holds no style that ships (NAME/bundle). "
-            f"Build one with `stylepress build {recipes}/NAME.yaml --out {recipes}/NAME`."
+            f"{recipes} holds no style that ships (NAME/bundle).",
+            f"Build one with `stylepress build {recipes}/NAME.yaml --out {recipes}/NAME`.",
         )
     return [_style(recipes, folder) for folder in folders]
 
@@ -80,8 +80,8 @@ def _style(recipes: Path, folder: Path) -> Shipped:
     picture = next((path for path in pictures if path.is_file()), pictures[0])
     if not picture.is_file():
         raise ArtifactError(
-            f"There is no style picture {picture}. "
-            f"Draw it with `stylepress styles draw {folder.name} {picture}`."
+            f"There is no style picture {picture}.",
+            f"Draw it with `stylepress styles draw {folder.name} {picture}`.",
         )
     teacher, student, bundle = (
         Artifact.load(folder / name) for name in ("teacher", "student", "bundle")

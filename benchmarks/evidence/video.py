@@ -112,7 +112,8 @@ def play(bundle: Path, clip: Path, setting: Setting) -> Played:
     if done.returncode:
         raise VerificationError(
             f"`stylepress run` on {clip.name} ended with {done.returncode}: "
-            f"{done.stderr.strip()[-300:]}. Run it by hand to see more."
+            f"{done.stderr.strip()[-300:]}.",
+            "Run it by hand to see more.",
         )
     told = json.loads(done.stdout)
     (peak,) = (line for line in done.stderr.splitlines() if line.startswith("peak_bytes"))

@@ -153,8 +153,8 @@ class Watch:
             _, said = self._process.communicate()
             self._folder.cleanup()
             raise VerificationError(
-                f"The sampler of the machine's sensors did not start: {said.strip()[-300:]}. "
-                f"Run `python -m stylepress.benchmarks.machine.sampler --help` to see more."
+                f"The sampler of the machine's sensors did not start: {said.strip()[-300:]}.",
+                "Run `python -m stylepress.benchmarks.machine.sampler --help` to see more.",
             )
         return self
 

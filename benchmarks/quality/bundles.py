@@ -116,8 +116,8 @@ def other_photos(
     others = [one for one in found if one.fact.sha256 not in taken][:MOST_REFERENCES]
     if not others:
         raise FrameError(
-            f"All {len(found)} photos of {folder} are measured on, so none is left for reference. "
-            f"Name a folder of other photos with `--references`."
+            f"All {len(found)} photos of {folder} are measured on, so none is left for reference.",
+            "Name a folder of other photos with `--references`.",
         )
     return others
 

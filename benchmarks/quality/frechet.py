@@ -51,7 +51,8 @@ class Moments:
         """
         if self.count < 2:
             raise FrameError(
-                "One picture has no covariance. Give at least two pictures, better ten per feature."
+                "One picture has no covariance.",
+                "Give at least two pictures, better ten per feature.",
             )
         covariance: Matrix = self.scatter / (self.count - 1)
         return covariance
@@ -105,7 +106,8 @@ def _distance(gap: Matrix, traces: float, cross: float) -> float:
     if value < -ROUNDING * traces:
         raise VerificationError(
             f"A Frechet distance came out as {value:g} with traces of {traces:g}: the features "
-            f"are badly scaled. Divide each feature by its usual size."
+            f"are badly scaled.",
+            "Divide each feature by its usual size.",
         )
     return max(value, 0.0)
 
@@ -114,13 +116,13 @@ def _checked(features: NDArray[np.floating]) -> Matrix:
     rows: Matrix = np.asarray(features, np.float64)
     if rows.ndim != 2 or not rows.size:
         raise FrameError(
-            f"Features of shape {rows.shape} are not one vector a picture. Give (pictures, d)."
+            f"Features of shape {rows.shape} are not one vector a picture.", "Give (pictures, d)."
         )
     bad = int((~np.isfinite(rows)).any(1).sum())
     if bad:
         raise FrameError(
-            f"{bad} of {len(rows)} feature vectors hold NaN or infinity. "
-            f"Check the extractor: float16 weights overflow easily."
+            f"{bad} of {len(rows)} feature vectors hold NaN or infinity.",
+            "Check the extractor: float16 weights overflow easily.",
         )
     return rows
 
@@ -128,6 +130,6 @@ def _checked(features: NDArray[np.floating]) -> Matrix:
 def _same_dimension(one: Matrix, two: Matrix) -> None:
     if one.shape != two.shape:
         raise FrameError(
-            f"Features of {one.size} and of {two.size} dimensions cannot be compared. "
-            f"Take both from one extractor."
+            f"Features of {one.size} and of {two.size} dimensions cannot be compared.",
+            "Take both from one extractor.",
         )

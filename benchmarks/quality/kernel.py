@@ -39,8 +39,8 @@ def kernel_distance(
     if first.shape != second.shape or first.ndim != 2 or len(first) < 4 or subsets < 1:
         raise FrameError(
             f"No kernel distance can be taken of {subsets} subsets of features of shape "
-            f"{first.shape} and {second.shape}. Give at least four pictures from both models, from "
-            f"one extractor, and one subset."
+            f"{first.shape} and {second.shape}.",
+            "Give at least four pictures from both models, from one extractor, and one subset.",
         )
     size = max(2, min(subset, len(first) // 2))
     draw = np.random.default_rng(seed)
@@ -104,8 +104,8 @@ def inception_score(logits: NDArray[np.floating], *, splits: int = SPLITS, seed:
     rows = np.asarray(logits, np.float64)
     if rows.ndim != 2 or not 1 <= splits <= len(rows) or not np.isfinite(rows).all():
         raise FrameError(
-            f"No Inception Score can be taken of logits of shape {rows.shape} in {splits} splits. "
-            f"Give finite (pictures, classes), at least one picture a split."
+            f"No Inception Score can be taken of logits of shape {rows.shape} in {splits} splits.",
+            "Give finite (pictures, classes), at least one picture a split.",
         )
     logs = special.log_softmax(rows[np.random.default_rng(seed).permutation(len(rows))], axis=1)
     scores = []

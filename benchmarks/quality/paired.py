@@ -57,7 +57,8 @@ def pair_scores(
     if one.shape != two.shape or one.dtype != np.uint8 or two.dtype != np.uint8:
         raise FrameError(
             f"Picture {picture} is {one.shape} {one.dtype} from one model and {two.shape} "
-            f"{two.dtype} from the other. Give both models the same frame."
+            f"{two.dtype} from the other.",
+            "Give both models the same frame.",
         )
     first, second = scaled(one), scaled(two)
     values = {
@@ -110,7 +111,7 @@ def _paired(name: str, scores: Sequence[PairScores]) -> Paired:
     finite = np.isfinite(values)
     if not finite.all():
         picture, value = known[int(np.argmin(finite))]
-        raise FrameError(f"The {name} of picture {picture} is {value}. Look at that picture.")
+        raise FrameError(f"The {name} of picture {picture} is {value}.", "Look at that picture.")
     more = MORE_IS_WORSE[name]
     order = np.argsort(-values if more else values, kind="stable")[:WORST]
     mean = mean_interval(values, *RANGES.get(name, (-math.inf, math.inf)))

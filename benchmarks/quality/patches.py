@@ -74,7 +74,7 @@ class Patches:
         total = 0.0
         if not self._levels[0] or not other._levels[0]:
             raise FrameError(
-                "A patch distance needs pictures of at least 7x7 pixels in both sets. Add some."
+                "A patch distance needs pictures of at least 7x7 pixels in both sets.", "Add some."
             )
         for level, (mine, theirs) in enumerate(zip(self._levels, other._levels, strict=True)):
             if not mine or not theirs:

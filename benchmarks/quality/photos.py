@@ -61,8 +61,9 @@ def check_frame(size: tuple[int, int]) -> None:
     if min(size) < LEAST_SIDE or height * width > LIMIT_PIXELS:
         raise RecipeError(
             f"Frames of {width}x{height} are {'too small' if min(size) < LEAST_SIDE else 'too large'} "
-            f"to measure. Measure at {LEAST_SIDE}x{LEAST_SIDE} or more, and at "
-            f"{LIMIT_PIXELS / 1e6:g} megapixels at most."
+            f"to measure.",
+            f"Measure at {LEAST_SIDE}x{LEAST_SIDE} or more, and at "
+            f"{LIMIT_PIXELS / 1e6:g} megapixels at most.",
         )
 
 
@@ -98,7 +99,7 @@ def read_photos(
         found.append(Photo(FileFact(name=path.name, sha256=file_digest(path)), frame, path))
     if not found:
         what = "holds no photo that can be read" if folder.is_dir() else "is no folder of photos"
-        raise FrameError(f"{folder} {what}. Name a folder with JPEG or PNG files.")
+        raise FrameError(f"{folder} {what}.", "Name a folder with JPEG or PNG files.")
     return found
 
 
@@ -120,7 +121,7 @@ def golden_photos(bundle: Bundle, size: tuple[int, int], *, limit: int) -> list[
     ]
     if not golden:
         raise FrameError(
-            f"{bundle.artifact.folder} has no golden pictures to measure with. "
-            f"Name a folder of photos with `--photos`."
+            f"{bundle.artifact.folder} has no golden pictures to measure with.",
+            "Name a folder of photos with `--photos`.",
         )
     return golden[:limit]

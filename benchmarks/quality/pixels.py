@@ -55,8 +55,8 @@ def ssim(one: Picture, two: Picture) -> float:
     _same_shape(one, two)
     if min(one.shape[:2]) < 11:
         raise FrameError(
-            f"SSIM needs at least 11x11 pixels, the picture is {one.shape[1]}x{one.shape[0]}. "
-            f"Measure larger pictures."
+            f"SSIM needs at least 11x11 pixels, the picture is {one.shape[1]}x{one.shape[0]}.",
+            "Measure larger pictures.",
         )
     light, structure = _similarities(np.asarray(one, np.float64), np.asarray(two, np.float64))
     return float(np.mean(light * structure))
@@ -76,7 +76,8 @@ def structures(one: Picture, two: Picture) -> tuple[float, float]:
     if min(one.shape[:2]) < least:
         raise FrameError(
             f"MS-SSIM needs at least {least}x{least} pixels, the picture is "
-            f"{one.shape[1]}x{one.shape[0]}. Measure larger pictures."
+            f"{one.shape[1]}x{one.shape[0]}.",
+            "Measure larger pictures.",
         )
     x, y = np.asarray(one, np.float64), np.asarray(two, np.float64)
     single, product = 0.0, 1.0
@@ -172,10 +173,11 @@ def grid_energy(picture: Picture, *, period: int = 4) -> float:
     if min(picture.shape[:2]) < TILE:
         raise FrameError(
             f"The grid measure needs {TILE}x{TILE} pixels, the picture is "
-            f"{picture.shape[1]}x{picture.shape[0]}. Measure larger pictures."
+            f"{picture.shape[1]}x{picture.shape[0]}.",
+            "Measure larger pictures.",
         )
     if period not in (2, 4, 8, 16):
-        raise FrameError(f"A grid period of {period} cannot be measured. Take 2, 4, 8 or 16.")
+        raise FrameError(f"A grid period of {period} cannot be measured.", "Take 2, 4, 8 or 16.")
     height, width = (side // period * period for side in picture.shape[:2])
     image = np.asarray(picture, np.float64)[:height, :width]
     locked = np.min(
@@ -299,8 +301,8 @@ def _box(plane: Plane) -> Plane:
 def _check(picture: Picture) -> None:
     if picture.ndim != 3 or picture.shape[2] != 3 or min(picture.shape[:2]) < PATCH:
         raise FrameError(
-            f"A picture of shape {picture.shape} cannot be measured. "
-            f"Give (H, W, 3) RGB of at least {PATCH}x{PATCH} pixels."
+            f"A picture of shape {picture.shape} cannot be measured.",
+            f"Give (H, W, 3) RGB of at least {PATCH}x{PATCH} pixels.",
         )
 
 
@@ -308,6 +310,6 @@ def _same_shape(one: Picture, two: Picture) -> None:
     _check(one)
     if one.shape != two.shape:
         raise FrameError(
-            f"Pictures of shape {one.shape} and {two.shape} cannot be compared pixel by pixel. "
-            f"Resize one to the other."
+            f"Pictures of shape {one.shape} and {two.shape} cannot be compared pixel by pixel.",
+            "Resize one to the other.",
         )

@@ -172,8 +172,8 @@ class _Study:
         others = LEAST if reference is None else len(reference)
         if min(sum(counts), others) < LEAST:
             raise FrameError(
-                f"{sum(counts)} pictures against {others} of reference are too few for a study. "
-                f"Give four of each at least, better five a dimension."
+                f"{sum(counts)} pictures against {others} of reference are too few for a study.",
+                "Give four of each at least, better five a dimension.",
             )
         grouped = None if self.options.square is None else np.repeat(np.arange(len(counts)), counts)
 

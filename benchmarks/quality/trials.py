@@ -89,8 +89,8 @@ def drift_is_studied(options: DriftOptions, *, original: Path | None) -> bool:
     """
     if original is None and options.asked:
         raise RecipeError(
-            "There is nothing that a bundle's pictures could have drifted from. "
-            "Name its student with `--student`, or its teacher with `--teacher`."
+            "There is nothing that a bundle's pictures could have drifted from.",
+            "Name its student with `--student`, or its teacher with `--teacher`.",
         )
     return original is not None and options.wanted is not False
 
@@ -174,7 +174,7 @@ class PictureTrials:
         if self.references and not few:
             few = shortage(len(self.references), self.plan.size, extractor)
         if few:
-            raise FrameError(f"{few}. Give more photos, or larger frames with `--size`.")
+            raise FrameError(f"{few}.", "Give more photos, or larger frames with `--size`.")
         lpips = open_lpips(options.lpips, env=self.plan.environ, home=options.home)
         return Measures(extractor, lpips)
 

@@ -200,8 +200,8 @@ def append_history(comparison: Comparison, path: Path) -> bool:
     head, _, body = text.partition("\n")
     if before and before.partition("\n")[0] != head:
         raise OutputError(
-            f"{path} has other columns than this comparison. "
-            f"Name another history, or compare in the same backends on the same figures."
+            f"{path} has other columns than this comparison.",
+            "Name another history, or compare in the same backends on the same figures.",
         )
     write_text(path, before + body if before else text)
     return True
@@ -279,7 +279,7 @@ def _history(path: Path) -> str:
         return ""
     except (OSError, UnicodeDecodeError) as error:
         raise OutputError(
-            f"{path} cannot be read as a history ({error}). Name another file."
+            f"{path} cannot be read as a history ({error}).", "Name another file."
         ) from error
     return text if not text or text.endswith("\n") else f"{text}\n"
 

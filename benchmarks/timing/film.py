@@ -78,5 +78,5 @@ def _endless(clip: Path) -> Generator[Shot, None, None]:
                     yield item
         if not reader.frames:
             raise FrameError(
-                f"Not one frame of {clip} can be decoded. Check that it plays elsewhere."
+                f"Not one frame of {clip} can be decoded.", "Check that it plays elsewhere."
             )

@@ -71,7 +71,7 @@ def larger_p(first: Sequence[float], second: Sequence[float], *, above: float = 
 def _logs(first: Sequence[float], second: Sequence[float]) -> NDArray[np.float64]:
     if len(first) != len(second):
         raise RecipeError(
-            f"{len(first)} times cannot be paired with {len(second)}. Measure both in turns."
+            f"{len(first)} times cannot be paired with {len(second)}.", "Measure both in turns."
         )
     logs: NDArray[np.float64] = np.log(_times(second)) - np.log(_times(first))
     return logs
@@ -82,8 +82,8 @@ def _times(values: Sequence[float]) -> NDArray[np.float64]:
     if not len(times) or not np.isfinite(times).all() or times.min() <= 0:
         shown = ", ".join(f"{value:g}" for value in values[:4])
         raise RecipeError(
-            f"A ratio needs finite values above 0, not {shown or 'none at all'}. "
-            f"Measure again, with a finer clock or longer work."
+            f"A ratio needs finite values above 0, not {shown or 'none at all'}.",
+            "Measure again, with a finer clock or longer work.",
         )
     return times
 

@@ -44,7 +44,8 @@ class Plan:
         if self.rounds < 1 or self.most_calls < 1 or self.turn_s < 0 or self.warm_up < 0:
             raise RecipeError(
                 f"A measurement of {self.rounds} rounds, {self.turn_s} s and {self.most_calls} "
-                f"calls a turn measures nothing. Ask for one of each at least."
+                f"calls a turn measures nothing.",
+                "Ask for one of each at least.",
             )
 
 
@@ -100,7 +101,7 @@ def measure(
     least_ns = {system.name: 0 for system in systems}
     if len(least_ns) != len(systems):
         names = ", ".join(system.name for system in systems)
-        raise RecipeError(f"Two systems have one name among {names}. Name each differently.")
+        raise RecipeError(f"Two systems have one name among {names}.", "Name each differently.")
 
     def turn(system: System, turn_s: float, most: int) -> tuple[int, ...]:
         calls = closed_loop(system.run, next_sample, least_s=turn_s, most_count=most, clock=clock)
@@ -133,7 +134,7 @@ def speedup(fast: Timing, slow: Timing) -> Ratio:
     """
     if len(fast.rounds_ms) != len(slow.rounds_ms):
         raise RecipeError(
-            f"{fast.name} has {len(fast.rounds_ms)} rounds and {slow.name} "
-            f"{len(slow.rounds_ms)}. Measure both in one run."
+            f"{fast.name} has {len(fast.rounds_ms)} rounds and {slow.name} {len(slow.rounds_ms)}.",
+            "Measure both in one run.",
         )
     return paired_ratio(fast.round_medians_ms, slow.round_medians_ms)

@@ -195,8 +195,8 @@ class Outcome(Part):
             if one.share == share:
                 return one
         raise RecipeError(
-            f"A {self.setting.name} run has no quantile {share:g}. "
-            f"Ask for one of {', '.join(f'{one:g}' for one in SHARES)} of a run with latencies."
+            f"A {self.setting.name} run has no quantile {share:g}.",
+            f"Ask for one of {', '.join(f'{one:g}' for one in SHARES)} of a run with latencies.",
         )
 
 

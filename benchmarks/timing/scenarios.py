@@ -120,13 +120,14 @@ def steady_ns(rate_hz: float, *, min_s: float, min_count: int) -> tuple[int, ...
 def _check(rate_hz: float, min_s: float, min_count: int) -> None:
     if not (math.isfinite(rate_hz) and rate_hz > 0):
         raise RecipeError(
-            f"Samples that arrive at a rate of {rate_hz} a second never arrive. "
-            f"Give a rate above 0."
+            f"Samples that arrive at a rate of {rate_hz} a second never arrive.",
+            "Give a rate above 0.",
         )
     if max(min_count, min_s * rate_hz) > MOST_ARRIVALS:
         raise RecipeError(
             f"{rate_hz:g} samples a second for {min_s:g} s are more than {MOST_ARRIVALS:,}, and "
-            f"each is kept. Ask for a lower rate or a shorter time."
+            f"each is kept.",
+            "Ask for a lower rate or a shorter time.",
         )
 
 

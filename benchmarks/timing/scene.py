@@ -77,18 +77,18 @@ def setting_named(name: str, wish: Wish) -> Setting:
             cannot be kept.
     """
     if name not in SCENARIOS:
-        raise RecipeError(f"There is no scenario {name!r}. Name one of {', '.join(SCENARIOS)}.")
+        raise RecipeError(f"There is no scenario {name!r}.", f"Name one of {', '.join(SCENARIOS)}.")
     if name == "server" and wish.rate_hz is None:
-        raise RecipeError("Nobody said how many requests a server gets. Give e.g. `--rate 20`.")
+        raise RecipeError("Nobody said how many requests a server gets.", "Give e.g. `--rate 20`.")
     if wish.drop not in DROPS:
         raise RecipeError(
-            f"Nobody can drop {wish.drop!r} of a full queue. Name one of {', '.join(DROPS)}."
+            f"Nobody can drop {wish.drop!r} of a full queue.", f"Name one of {', '.join(DROPS)}."
         )
     lanes = wish.lanes if wish.lanes is not None else wish.cores if name == "offline" else 1
     values = {"--fps": wish.fps, "--rate": wish.rate_hz, "--lanes": lanes, "--queue": wish.queue}
     for option, value in {**values, "--deadline": wish.deadline_ms}.items():
         if value is not None and not 0 < value < 1e6:
-            raise RecipeError(f"{option} {value:g} cannot be kept. Give more than 0.")
+            raise RecipeError(f"{option} {value:g} cannot be kept.", "Give more than 0.")
     if name == "fixed-rate":
         own = {} if wish.deadline_ms is None else {"deadline_ms": wish.deadline_ms}
         return camera(wish.fps, queue=wish.queue, drop=wish.drop, lanes=lanes, **own)

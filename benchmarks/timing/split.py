@@ -57,8 +57,8 @@ class Pipeline:
     ) -> None:
         if "infer" not in stages or not set(stages) <= set(STAGES):
             raise RecipeError(
-                f"A pipeline of {', '.join(stages) or 'nothing'} cannot be split. "
-                f"Name its stages {', '.join(STAGES)}; all but infer may be left out."
+                f"A pipeline of {', '.join(stages) or 'nothing'} cannot be split.",
+                f"Name its stages {', '.join(STAGES)}; all but infer may be left out.",
             )
         self.clock = clock or WallClock()
         self._stages = [(name, stages[name]) for name in STAGES if name in stages]
@@ -81,7 +81,7 @@ class Pipeline:
         """
         marks = self._marks if last is None else self._marks[len(self._marks) - last :]
         if not marks:
-            raise RecipeError("No frame went through the pipeline. Run it before it is split.")
+            raise RecipeError("No frame went through the pipeline.", "Run it before it is split.")
         whole, stages = [one[-1] - one[0] for one in marks], []
         for place, (name, _) in enumerate(self._stages):
             taken = tuple(one[place + 1] - one[place] for one in marks)

@@ -274,7 +274,7 @@ def _call(engine: Engine, frames: Any, extra_bytes: int) -> Callable[[object], N
 
     picture = engine.graph.picture
     if picture is None:
-        raise BackendError("This bundle takes no picture. Measure one that does.")
+        raise BackendError("This bundle takes no picture.", "Measure one that does.")
     turns, extra = (
         cycle([{picture.name: frame[None].copy()} for frame in frames]),
         bytes(extra_bytes),

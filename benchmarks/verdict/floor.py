@@ -168,11 +168,11 @@ def selftest(
     """
     plan, least = options.plan, least_pairs(1, ALPHA)
     if not bundles:
-        raise RecipeError("There is no bundle to measure. Name the folder that `build` wrote.")
+        raise RecipeError("There is no bundle to measure.", "Name the folder that `build` wrote.")
     if plan.pairs < least:
         raise RecipeError(
-            f"{plan.pairs} pairs give no floor: they have no interval with 95 %. "
-            f"Give `--pairs {least}` or more, better 20."
+            f"{plan.pairs} pairs give no floor: they have no interval with 95 %.",
+            f"Give `--pairs {least}` or more, better 20.",
         )
     entries: list[FloorEntry] = []
     runs: list[Run] = []
@@ -264,8 +264,8 @@ def check_floor(floor: Floor, machine: Machine, settings: Mapping[str, float]) -
             f"{name} ({before} then, {after} now)" for name, (before, after) in [*names.items()][:6]
         )
         raise RecipeError(
-            f"The floor was measured under other conditions: {shown}. "
-            f"Measure it here with `stylepress bench BUNDLE --selftest`."
+            f"The floor was measured under other conditions: {shown}.",
+            "Measure it here with `stylepress bench BUNDLE --selftest`.",
         )
 
 

@@ -56,7 +56,7 @@ def overlong(count: int, share: float, *, confidence: float = CONFIDENCE) -> int
     (1, 0, 77)
     """
     if not 0 < share < 1:
-        raise RecipeError(f"There is no percentile {share:g}. Ask for one between 0 and 1.")
+        raise RecipeError(f"There is no percentile {share:g}.", "Ask for one between 0 and 1.")
     if count < 1:
         return 0
     first = int(binom.ppf(1 - confidence, count, 1 - share))

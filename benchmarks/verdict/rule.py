@@ -47,15 +47,17 @@ class Rule:
         if not (math.isfinite(self.delta) and self.delta > 0 and self.floor >= 0):
             raise RecipeError(
                 f"A limit of {100 * self.delta:g} % over a floor of {100 * self.floor:g} % judges "
-                f"nothing. Give a limit above 0, e.g. `--delta 5`."
+                f"nothing.",
+                "Give a limit above 0, e.g. `--delta 5`.",
             )
         if self.delta < 2 * self.floor - ROUNDING:
             # Rounded up: what is named must be taken.
             least = math.ceil(2000 * self.floor - ROUNDING) / 10
             raise RecipeError(
                 f"A limit of {100 * self.delta:.3g} % is less than twice the {100 * self.floor:.3g}"
-                f" % that two equal arms differ by here. Give `--delta {least:g}` or "
-                f"more, or measure the floor again on a quiet machine with more pairs."
+                f" % that two equal arms differ by here.",
+                f"Give `--delta {least:g}` or "
+                f"more, or measure the floor again on a quiet machine with more pairs.",
             )
 
     @classmethod
@@ -174,8 +176,8 @@ def check_power(figures: int, pairs: int) -> None:
     least = least_pairs(figures, ALPHA)
     if pairs < least:
         raise RecipeError(
-            f"{pairs} pairs cannot make one of {figures} gated figures fail, whatever they show. "
-            f"Give `--pairs {least}`, or gate on fewer figures or backends."
+            f"{pairs} pairs cannot make one of {figures} gated figures fail, whatever they show.",
+            f"Give `--pairs {least}`, or gate on fewer figures or backends.",
         )
 
 

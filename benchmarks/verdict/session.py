@@ -64,13 +64,14 @@ class PairPlan:
         if self.pairs < 1 or self.min_count < 1 or self.warm_count < 0:
             raise RecipeError(
                 f"{self.pairs} pairs of {self.min_count} calls after {self.warm_count} measure "
-                f"nothing. Ask for one pair and one call at least, e.g. `--pairs 10`."
+                f"nothing.",
+                "Ask for one pair and one call at least, e.g. `--pairs 10`.",
             )
         times = (self.min_s, self.warm_s, self.rest_s, self.patience_s)
         if not all(math.isfinite(time_s) and time_s >= 0 for time_s in times):
             raise RecipeError(
-                f"Times of {', '.join(f'{one:g}' for one in times)} s cannot be waited for. "
-                f"Give 0 or more."
+                f"Times of {', '.join(f'{one:g}' for one in times)} s cannot be waited for.",
+                "Give 0 or more.",
             )
 
 

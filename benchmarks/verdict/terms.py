@@ -100,8 +100,9 @@ def rules_of(
             known = None if floor is None else floor.of(backend, key)
             if floor is not None and known is None and limit is not None:
                 raise RecipeError(
-                    f"The floor holds no {FIGURES[key].title} in {backend}. Measure it with "
-                    f"`stylepress bench BUNDLE --selftest`, or gate on what it holds."
+                    f"The floor holds no {FIGURES[key].title} in {backend}.",
+                    "Measure it with "
+                    "`stylepress bench BUNDLE --selftest`, or gate on what it holds.",
                 )
             if known is not None and limit is None:
                 known = min(known, delta / 2)

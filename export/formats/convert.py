@@ -27,11 +27,11 @@ def convert(source: Artifact, form: Format, out: Path, *, target: Target) -> str
     wanted = "checkpoint" if form in ("torchscript", "torch-export") else "bundle"
     if source.kind != wanted:
         raise ArtifactError(
-            f"{source.folder} is a {source.kind}, and {form} is made of a {wanted}. "
-            f"Name the folder of the {wanted} instead."
+            f"{source.folder} is a {source.kind}, and {form} is made of a {wanted}.",
+            f"Name the folder of the {wanted} instead.",
         )
     if out.exists():
-        raise OutputError(f"{out} exists already. Name a new folder, or move it away.")
+        raise OutputError(f"{out} exists already.", "Name a new folder, or move it away.")
     with replacing_folder(out) as beside:
         return _WRITERS[form](source, beside, target)
 
@@ -92,7 +92,7 @@ def _triton(source: Artifact, folder: Path, target: Target) -> str:
 def _frame_graph(source: Artifact) -> str:
     names = [name for name, graph in source.graphs.items() if graph.kind == "frame"]
     if not names:
-        raise ArtifactError(f"{source.folder} holds no frame graph. Name another bundle.")
+        raise ArtifactError(f"{source.folder} holds no frame graph.", "Name another bundle.")
     return names[0]
 
 

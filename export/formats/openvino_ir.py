@@ -46,8 +46,8 @@ def write_ir(model: bytes, folder: Path, frames: list[Pixels], *, levels: int) -
     except RuntimeError as error:
         lines = str(error).strip().splitlines() or ["no reason given"]
         raise ExportError(
-            f"OpenVINO {openvino.get_version()} refuses the graph: {lines[-1][:300]}. "
-            f"Update openvino, or export with an older opset."
+            f"OpenVINO {openvino.get_version()} refuses the graph: {lines[-1][:300]}.",
+            "Update openvino, or export with an older opset.",
         ) from error
     reference, difference = OnnxFrames(model), Difference()
     for frame in frames:
@@ -65,8 +65,8 @@ def write_ir(model: bytes, folder: Path, frames: list[Pixels], *, levels: int) -
     if proof.worst_levels > levels or proof.int8_convolutions < wanted:
         raise VerificationError(
             f"OpenVINO's IR differs by {proof.worst_levels} levels of 255, where {levels} may, and "
-            f"runs {proof.int8_convolutions} convolutions in INT8 of {wanted} that are quantized. "
-            f"Use the bundle itself, which is checked on this processor."
+            f"runs {proof.int8_convolutions} convolutions in INT8 of {wanted} that are quantized.",
+            "Use the bundle itself, which is checked on this processor.",
         )
     return proof
 

@@ -35,16 +35,16 @@ def write_archive(graph: FrameGraph, folder: Path, archive: Archive) -> Path:
         except Exception as error:  # PyTorch raises nearly anything here
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
             raise ExportError(
-                f"PyTorch cannot write {archive} of {type(graph.network).__name__}: {reason}. "
-                f"Use the ONNX bundle, or change what its forward decides by values."
+                f"PyTorch cannot write {archive} of {type(graph.network).__name__}: {reason}.",
+                "Use the ONNX bundle, or change what its forward decides by values.",
             ) from error
         for height, width in ((side + 3, side + 17), (side + 32, side + 1)):
             feeds = _frames(1, height, width)
             gap = (again(*feeds).int() - graph(*feeds).int()).abs().max()
             if int(gap) > 1:
                 raise VerificationError(
-                    f"{archive} draws pictures that differ by {int(gap)} levels at {width}x{height}. "
-                    f"Use the ONNX bundle: the trace fixed something that follows the size."
+                    f"{archive} draws pictures that differ by {int(gap)} levels at {width}x{height}.",
+                    "Use the ONNX bundle: the trace fixed something that follows the size.",
                 )
     return place
 

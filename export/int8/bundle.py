@@ -49,8 +49,8 @@ def quantize_bundle(
     if bundle.kind != "bundle" or bundle.made_by.get("precision") != "fp32":
         raise ArtifactError(
             f"{bundle.folder} is a {bundle.kind} of precision "
-            f"{bundle.made_by.get('precision', 'unknown')}, not a float bundle. "
-            f"Quantize the bundle that `stylepress export` wrote."
+            f"{bundle.made_by.get('precision', 'unknown')}, not a float bundle.",
+            "Quantize the bundle that `stylepress export` wrote.",
         )
     progress.start(f"{bundle.name}: INT8 calibration", None)
     float_data = bundle.path(MODEL).read_bytes()
@@ -97,8 +97,9 @@ def _check_psnr(seen: Agreement, options: QuantizeStep, made: Int8Model) -> None
         raise VerificationError(
             f"INT8 differs from float by {seen.psnr_db:.1f} dB PSNR over {seen.frames} frames, "
             f"where at least {options.min_psnr_db:g} are wanted (worst {seen.worst_levels} levels "
-            f"of 255, {made.photos} calibration photos). Calibrate on more photos, try "
-            f"`calibration: mse`, keep more layers float, or lower `min_psnr_db`."
+            f"of 255, {made.photos} calibration photos).",
+            "Calibrate on more photos, try "
+            "`calibration: mse`, keep more layers float, or lower `min_psnr_db`.",
         )
 
 

@@ -141,8 +141,8 @@ def observe(
         progress.advance(note=f"photo {photos}")
     if not photos:
         raise FrameError(
-            "There are no photos to calibrate INT8 on. "
-            "Name a folder with a dozen photos like those the model will see."
+            "There are no photos to calibrate INT8 on.",
+            "Name a folder with a dozen photos like those the model will see.",
         )
     if plain == photos:
         progress.warn(
@@ -173,8 +173,8 @@ def _watching(model: onnx.ModelProto, tensors: Sequence[str]) -> onnxruntime.Inf
 def _fitting(frame: Pixels) -> Pixels:
     if frame.ndim != 4 or frame.shape[0] != 1 or frame.shape[3] != 3 or frame.dtype != np.uint8:
         raise FrameError(
-            f"A calibration frame is {frame.dtype} {frame.shape}, not uint8 (1, H, W, 3). "
-            f"Give photos as RGB, 8 bits a channel, one at a time."
+            f"A calibration frame is {frame.dtype} {frame.shape}, not uint8 (1, H, W, 3).",
+            "Give photos as RGB, 8 bits a channel, one at a time.",
         )
     top, left = (max(0, side - SIDE_LIMIT_PX) // 2 for side in frame.shape[1:3])
     return frame[:, top : top + SIDE_LIMIT_PX, left : left + SIDE_LIMIT_PX]
@@ -186,6 +186,6 @@ def _check_finite(model: onnx.ModelProto, name: str, values: Values, photo: int)
     maker = next((node.name for node in model.graph.node if name in node.output), name)
     bad = int(values.size - np.isfinite(values).sum())
     raise CheckpointError(
-        f"Layer {maker!r} gives {bad} NaN or infinite values on photo {photo + 1}. "
-        f"Take an earlier checkpoint, or train again with a lower learning rate."
+        f"Layer {maker!r} gives {bad} NaN or infinite values on photo {photo + 1}.",
+        "Take an earlier checkpoint, or train again with a lower learning rate.",
     )

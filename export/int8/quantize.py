@@ -107,8 +107,8 @@ def choose(
     """
     if any(node.op_type == "QuantizeLinear" for node in model.graph.node):
         raise RecipeError(
-            "The model holds QuantizeLinear nodes, so it is quantized already. "
-            "Start from the float bundle it was made from."
+            "The model holds QuantizeLinear nodes, so it is quantized already.",
+            "Start from the float bundle it was made from.",
         )
     convs = [node for node in model.graph.node if node.op_type == "Conv"]
     names = [node.name for node in convs]
@@ -116,8 +116,8 @@ def choose(
         for name in keep_float:
             if name not in names:
                 raise RecipeError(
-                    f"keep_float names {name!r}, which is no convolution of the model. "
-                    f"Name some of: {', '.join(names[:20])}."
+                    f"keep_float names {name!r}, which is no convolution of the model.",
+                    f"Name some of: {', '.join(names[:20])}.",
                 )
         keep = set(keep_float)
     else:
@@ -127,8 +127,8 @@ def choose(
     chosen = [node for node in convs if node not in kept]
     if not chosen:
         raise RecipeError(
-            f"keep_float leaves none of the {len(convs)} convolutions to quantize. "
-            f"Keep fewer of them, or ask for precision fp32."
+            f"keep_float leaves none of the {len(convs)} convolutions to quantize.",
+            "Keep fewer of them, or ask for precision fp32.",
         )
     return chosen, kept
 
@@ -188,8 +188,8 @@ def _check_weight(node: onnx.NodeProto, weight: NDArray[np.float32]) -> None:
     if not np.isfinite(weight).all():
         bad = int((~np.isfinite(weight)).any(axis=(1, 2, 3)).sum())
         raise CheckpointError(
-            f"{bad} of {len(weight)} output channels of layer {node.name!r} hold NaN or infinity. "
-            f"Take an earlier checkpoint, or train again with a lower learning rate."
+            f"{bad} of {len(weight)} output channels of layer {node.name!r} hold NaN or infinity.",
+            "Take an earlier checkpoint, or train again with a lower learning rate.",
         )
 
 

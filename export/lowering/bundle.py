@@ -53,8 +53,8 @@ def lower_bundle(
     """
     if bundle.kind != "bundle" or GRAPH not in bundle.graphs:
         raise ArtifactError(
-            f"{bundle.folder} is no bundle of a frame graph, so it cannot be lowered. "
-            f"Name a bundle that `stylepress build` wrote."
+            f"{bundle.folder} is no bundle of a frame graph, so it cannot be lowered.",
+            "Name a bundle that `stylepress build` wrote.",
         )
     _check_precision(bundle, target, options)
     model = onnx.load_model_from_string(bundle.path(bundle.graphs[GRAPH].file).read_bytes())
@@ -101,8 +101,8 @@ def golden_inputs(bundle: Artifact) -> list[Pixels]:
     names = sorted(n for n in bundle.files if n.startswith(start) and n.endswith(end))
     if not names:
         raise ArtifactError(
-            f"{bundle.folder} holds no golden pictures to check a lowering on. "
-            f"Build it again with `stylepress build`."
+            f"{bundle.folder} holds no golden pictures to check a lowering on.",
+            "Build it again with `stylepress build`.",
         )
     frames = []
     for name in names:
@@ -114,20 +114,20 @@ def golden_inputs(bundle: Artifact) -> list[Pixels]:
 def _check_precision(bundle: Artifact, target: Target, options: LowerStep) -> None:
     if bundle.made_by.get("precision") == "int8" and "int8" not in target.precisions:
         raise RecipeError(
-            f"{bundle.folder} is INT8, and {target.name} runs {', '.join(target.precisions)}. "
-            f"Lower the float bundle that it was made from."
+            f"{bundle.folder} is INT8, and {target.name} runs {', '.join(target.precisions)}.",
+            "Lower the float bundle that it was made from.",
         )
     if not options.fp16:
         return
     if "fp16" not in target.precisions:
         raise RecipeError(
-            f"{target.name} runs {', '.join(target.precisions)}, not FP16. "
-            f"Choose with `--precision`."
+            f"{target.name} runs {', '.join(target.precisions)}, not FP16.",
+            "Choose with `--precision`.",
         )
     if bundle.made_by.get("precision") != "fp32":
         raise RecipeError(
-            f"{bundle.folder} is {bundle.made_by.get('precision')}; FP16 is made of a float bundle. "
-            f"Leave out `quantize`, or `fp16`."
+            f"{bundle.folder} is {bundle.made_by.get('precision')}; FP16 is made of a float bundle.",
+            "Leave out `quantize`, or `fp16`.",
         )
 
 

@@ -78,7 +78,8 @@ class Lowering:
             raise VerificationError(
                 f"Lowering to {self.target.full_name}: after `{name}` the pictures differ by "
                 f"{agreement.worst_levels} levels ({agreement.psnr_db:.1f} dB), where {allowed} may "
-                f"be. Lower `min_psnr_db` of the step `lower`, or choose another precision."
+                f"be.",
+                "Lower `min_psnr_db` of the step `lower`, or choose another precision.",
             )
         self.model = after
         self.passes.append(Pass(name, agreement))

@@ -35,7 +35,8 @@ def _one_group_norm(made: Rewrite, node: Node, opset: int) -> None:
     if scale is None or bias is None:
         raise ExportError(
             f"GroupNormalization {node.name!r} computes its scale or bias, which no older form "
-            f"takes. Make them weights of the network, or choose a target with a newer engine."
+            f"takes.",
+            "Make them weights of the network, or choose a target with a newer engine.",
         )
     name, x = node.name, node.input[0]
     rows = made.keep(np.array([0, groups, -1], np.int64), f"{name}_groups")
@@ -48,7 +49,8 @@ def _one_group_norm(made: Rewrite, node: Node, opset: int) -> None:
     if opset < GROUPS_WHOLE:
         raise ExportError(
             f"GroupNormalization {node.name!r} has one scale a group, an early form that ONNX gave "
-            f"up. Export with opset {GROUPS_WHOLE}, or with 17 or less."
+            f"up.",
+            f"Export with opset {GROUPS_WHOLE}, or with 17 or less.",
         )
     across = [
         made.keep(value[:, None, None], f"{name}_{what}")
@@ -72,7 +74,8 @@ def constant_affine(model: onnx.ModelProto) -> onnx.ModelProto:
         if channels is None:
             raise ExportError(
                 f"InstanceNormalization {node.name!r} has a computed scale and no known number of "
-                f"channels. Give its input a fixed number of channels."
+                f"channels.",
+                "Give its input a fixed number of channels.",
             )
         scale, bias = list(node.input[1:])
         rest = made.keep(np.array([1, 2], np.int64), f"{node.name}_axes")

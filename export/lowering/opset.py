@@ -33,8 +33,8 @@ def to_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
         return model
     if opset < OPSET_LEAST:
         raise ExportError(
-            f"Opset {opset} was asked for, and graphs are lowered to {OPSET_LEAST} at most. "
-            f"Choose a target with a newer engine."
+            f"Opset {opset} was asked for, and graphs are lowered to {OPSET_LEAST} at most.",
+            "Choose a target with a newer engine.",
         )
     made = Rewrite(model)
     for node in list(made.nodes):
@@ -168,6 +168,6 @@ def _rank(made: Rewrite, tensor: str) -> int | None:
 
 def _no_form(node: Node, opset: int, why: str) -> ExportError:
     return ExportError(
-        f"{node.op_type} {node.name!r} has no form in opset {opset}: {why}. "
-        f"Replace it in the network, or choose a target with a newer engine."
+        f"{node.op_type} {node.name!r} has no form in opset {opset}: {why}.",
+        "Replace it in the network, or choose a target with a newer engine.",
     )

@@ -23,11 +23,11 @@ def planned(source: Path, target: Path, *, overwrite: bool) -> tuple[dict[Path, 
     """
     if target.exists() and not target.is_dir():
         raise OutputError(
-            f"{source} is a folder and {target} a file. Name a folder to write the pictures to."
+            f"{source} is a folder and {target} a file.", "Name a folder to write the pictures to."
         )
     if target.resolve() == source.resolve():
         raise OutputError(
-            f"{target} is the folder that is read. Name another one, so that no photo is lost."
+            f"{target} is the folder that is read.", "Name another one, so that no photo is lost."
         )
     found: list[Path] = []
     others: list[Path] = []
@@ -42,14 +42,14 @@ def planned(source: Path, target: Path, *, overwrite: bool) -> tuple[dict[Path, 
     plan = {source / path: target / place for path, place in places.items()}
     if not plan:
         raise FrameError(
-            f"{source} holds no picture, also not in its sub-folders. "
-            f"Name a folder with photos, e.g. .jpg or .png files."
+            f"{source} holds no picture, also not in its sub-folders.",
+            "Name a folder with photos, e.g. .jpg or .png files.",
         )
     there = [place for place in plan.values() if _exists(place)]
     if there and not overwrite:
         raise OutputError(
-            f"{len(there)} of {len(plan)} pictures exist already, e.g. {there[0]}. "
-            f"Name another folder, or replace them with `--overwrite`."
+            f"{len(there)} of {len(plan)} pictures exist already, e.g. {there[0]}.",
+            "Name another folder, or replace them with `--overwrite`.",
         )
     return plan, others
 

@@ -65,10 +65,12 @@ class Quality:
 
     def __post_init__(self) -> None:
         if not 1 <= self.crf <= 51:
-            raise RecipeError(f"The crf is {self.crf}, outside 1..51. Try 18 (fine) to 28 (small).")
+            raise RecipeError(
+                f"The crf is {self.crf}, outside 1..51.", "Try 18 (fine) to 28 (small)."
+            )
         if self.preset not in Preset.__args__:  # type: ignore[attr-defined]
             known = ", ".join(Preset.__args__)  # type: ignore[attr-defined]
-            raise RecipeError(f"There is no preset {self.preset!r}. Choose one of {known}.")
+            raise RecipeError(f"There is no preset {self.preset!r}.", f"Choose one of {known}.")
 
     def options(self, encoder: str) -> dict[str, str]:
         """Return the options of libx264, or the nearest that libvpx has."""
@@ -330,6 +332,6 @@ def translated(path: Path) -> Iterator[None]:
             raise
         other = ".mp4" if path.suffix.lower() == ".mkv" else ".mkv"
         raise OutputError(
-            f"{path} cannot be encoded ({error.strerror}). "
-            f"Try another suffix, e.g. {path.with_suffix(other).name}."
+            f"{path} cannot be encoded ({error.strerror}).",
+            f"Try another suffix, e.g. {path.with_suffix(other).name}.",
         ) from error

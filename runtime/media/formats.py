@@ -83,8 +83,8 @@ def video_suffix(path: Path) -> str:
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
         raise OutputError(
-            f"{path} does not end in the name of a video format written here. "
-            f"End it in one of {', '.join(FORMATS)}."
+            f"{path} does not end in the name of a video format written here.",
+            f"End it in one of {', '.join(FORMATS)}.",
         )
     return suffix
 

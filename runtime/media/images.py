@@ -52,8 +52,8 @@ def write_picture(path: Path, picture: Picture) -> tuple[str, ...]:
         image.save(encoded, format=kind, **options)
     except (OSError, ValueError, OverflowError, struct.error) as error:
         raise FrameError(
-            f"{path} cannot hold a picture of {image.width}x{image.height} pixels "
-            f"({error}). Choose another format, e.g. {path.with_suffix('.png')}."
+            f"{path} cannot hold a picture of {image.width}x{image.height} pixels ({error}).",
+            f"Choose another format, e.g. {path.with_suffix('.png')}.",
         ) from error
     with replacing_file(path) as beside:
         beside.write_bytes(encoded.getbuffer())
@@ -69,7 +69,7 @@ def writable_suffix(path: Path) -> str:
     suffix = path.suffix.lower()
     if suffix not in WRITABLE:
         raise OutputError(
-            f"{path} does not end in the name of a picture format known here. "
-            f"End it in one of {', '.join(WRITABLE)}."
+            f"{path} does not end in the name of a picture format known here.",
+            f"End it in one of {', '.join(WRITABLE)}.",
         )
     return suffix

@@ -71,8 +71,8 @@ class Styling:
         graph = engine.graph
         if graph.picture is None or graph.picture_out is None:
             raise BackendError(
-                "This graph maps no picture to a picture, so it cannot stylize one. "
-                "Name a bundle that holds a frame graph."
+                "This graph maps no picture to a picture, so it cannot stylize one.",
+                "Name a bundle that holds a frame graph.",
             )
         self._source, self._sink = graph.picture.name, graph.picture_out.name
         offered = {port.name for port in graph.controls}
@@ -88,8 +88,8 @@ class Styling:
         made = self.engine.run(self._feeds | {self._source: batch})[self._sink]
         if made.shape != batch.shape or made.dtype != np.uint8:
             raise VerificationError(
-                f"The engine made {made.dtype} {made.shape} of a uint8 {batch.shape} frame. "
-                f"Build the bundle again with `stylepress build`."
+                f"The engine made {made.dtype} {made.shape} of a uint8 {batch.shape} frame.",
+                "Build the bundle again with `stylepress build`.",
             )
         return made[0, :height, :width]
 

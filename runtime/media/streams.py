@@ -117,8 +117,8 @@ def opened(
     except (FFmpegError, ValueError) as error:
         raise FrameError(
             f"{path} is neither a picture nor a video known here "
-            f"({getattr(error, 'strerror', error)}). "
-            f"Use a file that plays elsewhere; a video that was cut off may lack its index."
+            f"({getattr(error, 'strerror', error)}).",
+            "Use a file that plays elsewhere; a video that was cut off may lack its index.",
         ) from error
     with container:
         films = _films(path, container)
@@ -138,13 +138,14 @@ def _films(path: Path, container: InputContainer) -> list[VideoStream]:
     if not films:
         kinds = sorted({s.type for s in container.streams if s.type != "video"})
         raise FrameError(
-            f"{path} holds no video stream, only {' and '.join(kinds) or 'a still picture'}. "
-            f"Name a file with moving pictures in it."
+            f"{path} holds no video stream, only {' and '.join(kinds) or 'a still picture'}.",
+            "Name a file with moving pictures in it.",
         )
     decodable = [s for s in films if s.codec_context is not None]
     if not decodable:
         raise FrameError(
-            f"{path} is coded in a way that this FFmpeg does not decode. Convert it to H.264 first."
+            f"{path} is coded in a way that this FFmpeg does not decode.",
+            "Convert it to H.264 first.",
         )
     return decodable
 
@@ -156,8 +157,8 @@ def _chosen(path: Path, films: Sequence[VideoStream], wanted: int | None) -> Vid
         if film.index == wanted:
             return film
     raise FrameError(
-        f"{path} has no picture stream of number {wanted}. "
-        f"Choose one of {', '.join(map(_named, films))} with `--stream`."
+        f"{path} has no picture stream of number {wanted}.",
+        f"Choose one of {', '.join(map(_named, films))} with `--stream`.",
     )
 
 

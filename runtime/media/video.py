@@ -105,7 +105,7 @@ def stylize_video(
             before, first = _first_shot(items)
             if first is None:
                 raise FrameError(
-                    f"Not one frame of {source} can be decoded. Check that it plays elsewhere."
+                    f"Not one frame of {source} can be decoded.", "Check that it plays elsewhere."
                 )
             with stages.inside("open engine"):
                 styling = opener(first.frame.height, first.frame.width)

@@ -106,19 +106,20 @@ def redacted(text: str) -> str:
 
 def _parse(text: str, schemes: dict[str, str]) -> Address:
     if any(ord(letter) < 32 or ord(letter) == 127 for letter in text):
-        raise RecipeError("An address holds a control character. Write it in plain letters.")
+        raise RecipeError("An address holds a control character.", "Write it in plain letters.")
     scheme, mark, rest = text.partition("://")
     if not mark:
         if not re.search(r"[./]", text):
             raise RecipeError(
-                f"{text!r} is no address. Write a path with a dot or slash, or one of "
-                f"{', '.join(f'{known}://' for known in schemes)}."
+                f"{text!r} is no address.",
+                f"Write a path with a dot or slash, or one of "
+                f"{', '.join(f'{known}://' for known in schemes)}.",
             )
         scheme, rest = "file", text
     if scheme not in schemes:
         raise RecipeError(
-            f"The address {redacted(text)!r} has the scheme {scheme!r}. "
-            f"Use one of {', '.join(f'{known}://' for known in schemes)}."
+            f"The address {redacted(text)!r} has the scheme {scheme!r}.",
+            f"Use one of {', '.join(f'{known}://' for known in schemes)}.",
         )
     kind = schemes[scheme]
     if scheme not in PORTS:
@@ -130,9 +131,9 @@ def _parse(text: str, schemes: dict[str, str]) -> Address:
 def _local(kind: str, place: str) -> str:
     wanted = {"v4l2": r"/dev/video\d{1,3}", "csi": r"\d{1,2}", "test": r"[a-z]*"}.get(kind)
     if wanted and not re.fullmatch(wanted, place):
-        raise RecipeError(f"{kind}://{place} is malformed. It should match {kind}://{wanted}.")
+        raise RecipeError(f"{kind}://{place} is malformed.", f"It should match {kind}://{wanted}.")
     if kind == "file" and not place:
-        raise RecipeError("A file has no name. Write its path behind file://.")
+        raise RecipeError("A file has no name.", "Write its path behind file://.")
     return str(Path(place).expanduser()) if kind == "file" else place
 
 
@@ -143,8 +144,8 @@ def _remote(kind: str, scheme: str, rest: str) -> Address:
     match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([\w.-]+))(?::(\d{1,5}))?", place)
     if match is None or not 0 < int(match[3] or PORTS[scheme]) < 65536:
         raise RecipeError(
-            f"The address {redacted(f'{scheme}://{rest}')!r} names no host. "
-            f"Write {scheme}://user:password@host:port/path, a slash in a password as %2F."
+            f"The address {redacted(f'{scheme}://{rest}')!r} names no host.",
+            f"Write {scheme}://user:password@host:port/path, a slash in a password as %2F.",
         )
     port = int(match[3] or PORTS[scheme])
     host = match[1] or match[2]

@@ -125,4 +125,4 @@ def read_jpeg(data: bytes) -> NDArray[np.uint8]:
                     raise ValueError(f"{image.width}x{image.height} pixels")
                 return np.array(image.convert("RGB"), np.uint8)
     except (OSError, ValueError, SyntaxError, Warning, Image.DecompressionBombError) as error:
-        raise FrameError("A picture of the camera cannot be read. Send JPEG.") from error
+        raise FrameError("A picture of the camera cannot be read.", "Send JPEG.") from error

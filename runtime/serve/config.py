@@ -228,8 +228,9 @@ def _variable(match: re.Match[str], environ: Mapping[str, str], source: str) -> 
     found = environ.get(name, default)
     if found is None:
         raise RecipeError(
-            f"{source} names ${{{name}}}, which is set nowhere. Set it in the environment, as a "
-            f"credential of systemd, or give a default: ${{{name}:value}}."
+            f"{source} names ${{{name}}}, which is set nowhere.",
+            f"Set it in the environment, as a "
+            f"credential of systemd, or give a default: ${{{name}:value}}.",
         )
     return found
 

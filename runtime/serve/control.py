@@ -192,7 +192,9 @@ def read_mask(data: bytes | bytearray) -> NDArray[np.uint8]:
                     raise ValueError(f"{image.width}x{image.height} pixels")
                 return np.array(image.convert("L"), np.uint8)
     except (OSError, ValueError, SyntaxError, Warning, Image.DecompressionBombError) as error:
-        raise FrameError(f"The mask cannot be read ({error}). Send a PNG of the frame.") from error
+        raise FrameError(
+            f"The mask cannot be read ({error}).", "Send a PNG of the frame."
+        ) from error
 
 
 async def read_json(request: web.Request) -> Any:
@@ -283,9 +285,9 @@ def _looks(settings: Settings, looks: Mapping[str, Look]) -> list[Look]:
     names = [style] if isinstance(style, str) else list(style or ())
     for name in names:
         if name not in looks:
-            raise RecipeError(f"There is no style {name!r}. Choose one of {', '.join(looks)}.")
+            raise RecipeError(f"There is no style {name!r}.", f"Choose one of {', '.join(looks)}.")
     if isinstance(style, Mapping) and sum(style.values()) <= 0:
-        raise RecipeError("The mix of styles weighs nothing. Give one style a weight above 0.")
+        raise RecipeError("The mix of styles weighs nothing.", "Give one style a weight above 0.")
     return [looks[name] for name in names]
 
 
@@ -298,7 +300,9 @@ def _check_controls(settings: Settings, looks: list[Look]) -> None:
         low = float("-inf") if port.low is None else port.low
         high = float("inf") if port.high is None else port.high
         if not low <= value <= high:
-            raise RecipeError(f"{name} is {value:g}, outside {low:g}..{high:g}.")
+            raise RecipeError(
+                f"{name} is {value:g}, outside {low:g}..{high:g}.", "Give a value between them."
+            )
 
 
 def _sentence(error: ValidationError | RecipeError) -> str:

@@ -28,8 +28,8 @@ def demo_configuration(camera: str | None, *, folder: Path = Path()) -> Configur
     }
     if not bundles:
         raise RecipeError(
-            "No bundle was found in recipes/ or runs/. Build one with `stylepress build`, "
-            "or write a configuration that names yours."
+            "No bundle was found in recipes/ or runs/.",
+            "Build one with `stylepress build`, or write a configuration that names yours.",
         )
     styles = {
         name: Style(bundle=place, picture=_picture(place, name)) for name, place in bundles.items()

@@ -73,8 +73,8 @@ def read_look(name: str, style: Style) -> Look:
     graph = bundle.graph()
     if graph.picture is None or graph.picture_out is None:
         raise BackendError(
-            f"The style {name} is the bundle {style.bundle}, which maps no picture to a picture. "
-            f"Name a bundle that holds a frame graph."
+            f"The style {name} is the bundle {style.bundle}, which maps no picture to a picture.",
+            "Name a bundle that holds a frame graph.",
         )
     return Look(name, style, bundle)
 

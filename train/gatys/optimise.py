@@ -125,7 +125,8 @@ def _sizes(content: Tensor, options: OptimiseOptions) -> list[tuple[tuple[int, i
         (low, _), (high, _) = sizes[0], sizes[-1]
         raise FrameError(
             f"Optimising would go from {low[1]}x{low[0]} to {high[1]}x{high[0]} pixels, where "
-            f"{LEAST_SIDE} to {LIMIT_SIDE} a side can be. Choose another --size or fewer --levels."
+            f"{LEAST_SIDE} to {LIMIT_SIDE} a side can be.",
+            "Choose another --size or fewer --levels.",
         )
     return sizes
 
@@ -162,7 +163,8 @@ def _descend(
         if not torch.isfinite(image.detach()).all():
             raise TrainingError(
                 f"The picture stopped being finite at step {number} ({options.optimizer}, loss "
-                f"{loss}). Use `--optimizer adam`, or a smaller --learning-rate."
+                f"{loss}).",
+                "Use `--optimizer adam`, or a smaller --learning-rate.",
             )
         progress.advance(1, f"loss {loss:.4f}")
         if show is not None and number % SHOW_EVERY == 0:

@@ -46,7 +46,7 @@ def optimise_file(
     photo, painting, output = files
     if output.suffix.lower() not in Image.registered_extensions():
         raise OutputError(
-            f"{output} has no ending that a picture format has. Name it .png, .jpg or .webp."
+            f"{output} has no ending that a picture format has.", "Name it .png, .jpg or .webp."
         )
     content, style = read_style(photo), read_style(painting)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -77,8 +77,8 @@ def resolve_device(
     if place.type == "cpu":
         if precision == "fp16":
             raise RecipeError(
-                "Precision fp16 was asked for on a CPU, which has no fast float16. "
-                "Use `precision: bf16` or `fp32`, or `--device cuda`."
+                "Precision fp16 was asked for on a CPU, which has no fast float16.",
+                "Use `precision: bf16` or `fp32`, or `--device cuda`.",
             )
         fast: Precision = "bf16" if torch.cpu._is_avx512_bf16_supported() else "fp32"
         return Device(place, fast if precision == "auto" else precision)
@@ -93,24 +93,24 @@ def _place(wanted: str, team: Team) -> torch.device:
     kind, _, number = wanted.partition(":")
     if kind not in ("auto", "cpu", "cuda") or (number and (kind != "cuda" or not number.isdigit())):
         raise RecipeError(
-            f"{wanted!r} is no device to train on. Use auto, cpu, cuda or cuda:N, e.g. cuda:0."
+            f"{wanted!r} is no device to train on.", "Use auto, cpu, cuda or cuda:N, e.g. cuda:0."
         )
     if kind == "cpu" or (kind == "auto" and not cards):
         return CPU
     if not cards:
         raise RecipeError(
-            f"Device {wanted} was asked for, and torch {torch.__version__} sees no NVIDIA GPU. "
-            f"Use `--device cpu`, or install the driver and a CUDA build of torch."
+            f"Device {wanted} was asked for, and torch {torch.__version__} sees no NVIDIA GPU.",
+            "Use `--device cpu`, or install the driver and a CUDA build of torch.",
         )
     if number and team.local_size > 1:
         raise RecipeError(
-            f"Device {wanted} was asked for by {team.local_size} processes of one machine. "
-            f"Use `--device cuda`, and each takes a card of its own."
+            f"Device {wanted} was asked for by {team.local_size} processes of one machine.",
+            "Use `--device cuda`, and each takes a card of its own.",
         )
     index = int(number) if number else team.local_rank
     if index >= cards:
         raise RecipeError(
-            f"GPU {index} was asked for, and this machine has {cards}. "
-            f"Name a number below {cards}, or start at most {cards} processes a machine."
+            f"GPU {index} was asked for, and this machine has {cards}.",
+            f"Name a number below {cards}, or start at most {cards} processes a machine.",
         )
     return torch.device("cuda", index)

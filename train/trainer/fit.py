@@ -103,8 +103,8 @@ def fit(training: Training, plan: Plan, session: Session, *, title: str) -> Trai
     team = session.team
     if plan.batch % team.size:
         raise TrainingError(
-            f"A batch of {plan.batch} cannot be shared by {team.size} processes. "
-            f"Set `batch` to a multiple of {team.size}."
+            f"A batch of {plan.batch} cannot be shared by {team.size} processes.",
+            f"Set `batch` to a multiple of {team.size}.",
         )
     for part in training.parts:
         part.place(session.device)
@@ -239,8 +239,8 @@ class _Loop:
     def _save(self, done: int) -> None:
         if not finite(self.training.parts):
             raise TrainingError(
-                f"Weights stopped being finite by step {done}. {what_is_left(self.state)} "
-                f"Train again with a lower `learning_rate`."
+                f"Weights stopped being finite by step {done}. {what_is_left(self.state)}",
+                "Train again with a lower `learning_rate`.",
             )
         self.ledger.reached.done = done
         save_state(
@@ -259,6 +259,7 @@ def _resumed(parts: Sequence[Part], scaler: torch.amp.GradScaler, session: Sessi
     if not session.team.same(reached.done):
         raise TrainingError(
             f"Process {session.team.rank} goes on from step {reached.done}, and others from "
-            f"another: they do not read the same {path}. Share that folder between the machines."
+            f"another: they do not read the same {path}.",
+            "Share that folder between the machines.",
         )
     return reached

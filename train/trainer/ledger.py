@@ -43,7 +43,7 @@ class Ledger:
             fetched = {name: next(values) for name in terms}
             total = sum(fetched.values())
             if not math.isfinite(total):
-                raise TrainingError(_not_finite(number, fetched, state))
+                raise TrainingError(*_not_finite(number, fetched, state))
             if number >= self._tail_from:
                 self.reached.add(fetched)
             for name, value in fetched.items() if self._board else ():
@@ -52,9 +52,9 @@ class Ledger:
         return total
 
 
-def _not_finite(number: int, terms: dict[str, float], state: Path) -> str:
+def _not_finite(number: int, terms: dict[str, float], state: Path) -> tuple[str, str]:
     shown = ", ".join(f"{name} {value}" for name, value in terms.items())
     return (
-        f"The loss stopped being finite at step {number} ({shown}). {what_is_left(state)} "
-        f"Train again with a lower `learning_rate`."
+        f"The loss stopped being finite at step {number} ({shown}). {what_is_left(state)}",
+        "Train again with a lower `learning_rate`.",
     )

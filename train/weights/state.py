@@ -68,18 +68,18 @@ def read_state(
             loaded = {} if safetensors else _torch(file, path, limit_bytes)
     except OSError as error:
         raise CheckpointError(
-            f"{path} cannot be read ({error.strerror or error}). "
-            f"Check the name, and that this user may read it."
+            f"{path} cannot be read ({error.strerror or error}).",
+            "Check the name, and that this user may read it.",
         ) from error
     found = _bare(read_safetensors(path) if safetensors else loaded, path)
     if len(found) > limit_tensors:
         raise CheckpointError(
-            f"{path} holds {len(found)} tensors, more than the {limit_tensors} that are read. "
-            f"Save the one network that is wanted into a file of its own."
+            f"{path} holds {len(found)} tensors, more than the {limit_tensors} that are read.",
+            "Save the one network that is wanted into a file of its own.",
         )
     whole_bytes = sum(4 * tensor.numel() for tensor in found.values())
     if whole_bytes > limit_bytes:
-        raise CheckpointError(_too_large(path, whole_bytes, limit_bytes))
+        raise CheckpointError(*_too_large(path, whole_bytes, limit_bytes))
     state = {key: plain(key, tensor, path) for key, tensor in found.items()}
     refuse_not_finite(state, path)
     return state
@@ -96,8 +96,8 @@ def refuse_not_finite(state: Mapping[str, Tensor], source: object) -> None:
         first = state[layers[0]]
         raise CheckpointError(
             f"{source} holds {int(first.numel() - first.isfinite().sum())} NaN or infinite values "
-            f"in layer {some(layers[:1])} ({len(layers)} of {len(state)} layers have some). "
-            f"Take an earlier snapshot, or train again with a lower learning rate."
+            f"in layer {some(layers[:1])} ({len(layers)} of {len(state)} layers have some).",
+            "Take an earlier snapshot, or train again with a lower learning rate.",
         )
 
 
@@ -111,20 +111,20 @@ def _finite(tensor: Tensor) -> bool:
 def _opened(path: Path, limit_bytes: int) -> IO[bytes]:
     if path.is_dir() or (path.exists() and not path.is_file()):
         raise CheckpointError(
-            f"{path} is not a file. Name one .pth, .pt, .model or .safetensors file."
+            f"{path} is not a file.", "Name one .pth, .pt, .model or .safetensors file."
         )
     size_bytes = path.stat().st_size
     if size_bytes == 0:
-        raise CheckpointError(f"{path} is empty (0 bytes). Download or save it again.")
+        raise CheckpointError(f"{path} is empty (0 bytes).", "Download or save it again.")
     if size_bytes > limit_bytes:
-        raise CheckpointError(_too_large(path, size_bytes, limit_bytes))
+        raise CheckpointError(*_too_large(path, size_bytes, limit_bytes))
     return path.open("rb")
 
 
-def _too_large(path: Path, size_bytes: int, limit_bytes: int) -> str:
+def _too_large(path: Path, size_bytes: int, limit_bytes: int) -> tuple[str, str]:
     return (
-        f"{path} holds {size_bytes} bytes of weights, more than the {limit_bytes} that are read. "
-        f"Save only the network itself, without optimizer state."
+        f"{path} holds {size_bytes} bytes of weights, more than the {limit_bytes} that are read.",
+        "Save only the network itself, without optimizer state.",
     )
 
 
@@ -141,7 +141,7 @@ def _torch(file: IO[bytes], path: Path, limit_bytes: int) -> object:
     except CheckpointError:
         raise
     except Exception as error:  # a hostile file makes PyTorch raise nearly anything
-        raise CheckpointError(_why_not(file, path, error)) from error
+        raise CheckpointError(*_why_not(file, path, error)) from error
     return loaded
 
 
@@ -150,34 +150,37 @@ def _check_archive(file: IO[bytes], path: Path, limit_bytes: int) -> None:
         entries = archive.infolist()
     if any(entry.filename.endswith("/constants.pkl") for entry in entries):
         raise CheckpointError(
-            f"{path} is a TorchScript archive: it holds code, which is not run. {SAVE_PLAIN}."
+            f"{path} is a TorchScript archive: it holds code, which is not run.",
+            f"{SAVE_PLAIN}.",
         )
     unpacked_bytes = sum(entry.file_size for entry in entries)
     if unpacked_bytes > limit_bytes:
-        raise CheckpointError(_too_large(path, unpacked_bytes, limit_bytes))
+        raise CheckpointError(*_too_large(path, unpacked_bytes, limit_bytes))
 
 
-def _why_not(file: IO[bytes], path: Path, error: Exception) -> str:
+def _why_not(file: IO[bytes], path: Path, error: Exception) -> tuple[str, str]:
     file.seek(0)
     head = file.read(16)
     foreign = [name for name in _pickled_names(file) if not HARMLESS.fullmatch(name)]
     if foreign:
         return (
-            f"{path} holds code or objects, not only weights: it asks for "
-            f"{some([foreign[0].replace(' ', '.')])}, which was refused and not run. "
-            f"{SAVE_PLAIN}."
+            (
+                f"{path} holds code or objects, not only weights: it asks for "
+                f"{some([foreign[0].replace(' ', '.')])}, which was refused and not run."
+            ),
+            f"{SAVE_PLAIN}.",
         )
     if not head.startswith((b"PK", b"\x80")):
         return (
-            f"{path} is neither a torch nor a safetensors file: it begins with {head!r}. "
-            f"Download it again (a web page or a pointer may have been saved instead)."
+            f"{path} is neither a torch nor a safetensors file: it begins with {head!r}.",
+            "Download it again (a web page or a pointer may have been saved instead).",
         )
     cause = type(error).__name__
     if str(error) and not isinstance(error, pickle.UnpicklingError):  # whose advice is to run it
         cause += f": {some(str(error).splitlines()[:1])}"
     return (
-        f"{path} cannot be read to its end as weights ({cause}). "
-        f"It may be cut short: download or save it again."
+        f"{path} cannot be read to its end as weights ({cause}).",
+        "It may be cut short: download or save it again.",
     )
 
 
@@ -221,15 +224,16 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     if claimed > min(HEADER_LIMIT_BYTES, size_bytes - 8):
         raise CheckpointError(
             f"{path} claims a safetensors header of {claimed} bytes in a file of {size_bytes} "
-            f"(at most {HEADER_LIMIT_BYTES} are read). Download or save it again."
+            f"(at most {HEADER_LIMIT_BYTES} are read).",
+            "Download or save it again.",
         )
     try:
         # Copied, because load_file maps the file, and the file may change.
         return {key: tensor.clone() for key, tensor in sorted(load_file(path).items())}
     except (SafetensorError, OSError, KeyError, ValueError, RuntimeError, AttributeError) as error:
         raise CheckpointError(
-            f"{path} is not a whole safetensors file ({some([error])}). "
-            f"It may be cut short: download or save it again."
+            f"{path} is not a whole safetensors file ({some([error])}).",
+            "It may be cut short: download or save it again.",
         ) from error
 
 
@@ -239,16 +243,16 @@ def _bare(loaded: object, path: Path) -> dict[str, Tensor]:
     state = {COMPILED.sub("", key): tensor for key, tensor in found.items()}
     if len(state) < len(found):
         raise CheckpointError(
-            f"{path} holds the same weights with and without `_orig_mod.`: {some(found)}. "
-            f"Save the one state_dict that is wanted."
+            f"{path} holds the same weights with and without `_orig_mod.`: {some(found)}.",
+            "Save the one state_dict that is wanted.",
         )
     while state and all(key.startswith(PARALLEL) for key in state):
         state = {key.removeprefix(PARALLEL): tensor for key, tensor in state.items()}
     if not state:
         seen = some(loaded) if isinstance(loaded, Mapping) else f"a {type(loaded).__name__}"
         raise CheckpointError(
-            f"{path} holds no weights by name, only {seen}. "
-            f"Save a state_dict, alone or under one of the keys {some(WRAPPERS, len(WRAPPERS))}."
+            f"{path} holds no weights by name, only {seen}.",
+            f"Save a state_dict, alone or under one of the keys {some(WRAPPERS, len(WRAPPERS))}.",
         )
     return state
 
@@ -272,7 +276,8 @@ def plain(key: str, tensor: Tensor, source: object) -> Tensor:
     if tensor.dtype not in NUMBERS or tensor.layout != torch.strided or tensor.is_meta:
         raise CheckpointError(
             f"{source} holds layer {some([key])} in a form that is not read ({tensor.dtype}, "
-            f"{tensor.layout}, {tensor.device}). Save the weights as dense float32."
+            f"{tensor.layout}, {tensor.device}).",
+            "Save the weights as dense float32.",
         )
     tensor = tensor.detach().cpu()
     return (tensor.float() if tensor.is_floating_point() else tensor).contiguous()

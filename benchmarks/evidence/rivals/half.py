@@ -28,7 +28,7 @@ def half(name: str, entry: Entry) -> Rival:
     """
     core = openvino.Core()
     if HALF.upper() not in core.get_property("CPU", CAPABILITIES):
-        raise BackendError("This processor has no bfloat16. Measure on one that has.")
+        raise BackendError("This processor has no bfloat16.", "Measure on one that has.")
     return rival_of(name, f"openvino {version('openvino')}", HALF, model_of(core, entry), entry)
 
 

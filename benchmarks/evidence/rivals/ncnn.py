@@ -30,7 +30,9 @@ def ncnn(entry: Entry) -> Rival:
     net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False
     net.opt.use_bf16_storage = False
     if net.load_param(str(layers)) or net.load_model(str(weights)):
-        raise BackendError(f"ncnn cannot load {layers.name}. Leave it out, or try another version.")
+        raise BackendError(
+            f"ncnn cannot load {layers.name}.", "Leave it out, or try another version."
+        )
     (entrance,), (exit_,) = net.input_names(), net.output_names()
 
     def network(image: torch.Tensor) -> torch.Tensor:
@@ -38,7 +40,7 @@ def ncnn(entry: Entry) -> Rival:
         extractor.input(entrance, engine.Mat(np.ascontiguousarray(image[0].numpy())))
         failed, drawn = extractor.extract(exit_)
         if failed:
-            raise BackendError("ncnn cannot run this network. Leave it out.")
+            raise BackendError("ncnn cannot run this network.", "Leave it out.")
         return torch.from_numpy(np.array(drawn))[None]
 
     return Rival("ncnn", f"ncnn {version('ncnn')}", "fp32", framed(entry.graph(), network))

@@ -117,8 +117,8 @@ def converted(command: Sequence[str | Path], made: Path, *, engine: str) -> Path
     if done.returncode or not made.is_file():
         said = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()[-1]
         raise BackendError(
-            f"{engine} cannot convert this network ({said[:200]}). "
-            f"Leave it out, or try another version."
+            f"{engine} cannot convert this network ({said[:200]}).",
+            "Leave it out, or try another version.",
         )
     return made
 

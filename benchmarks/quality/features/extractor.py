@@ -132,8 +132,8 @@ class HandcraftedExtractor:
         if seen != HANDCRAFTED_SHA256:
             raise VerificationError(
                 f"The handcrafted features of the golden picture have digest {seen[:12]}, version "
-                f"{VERSION} has {HANDCRAFTED_SHA256[:12]}. Reinstall stylepress and numpy; "
-                f"whoever changes the features raises the version."
+                f"{VERSION} has {HANDCRAFTED_SHA256[:12]}.",
+                "Reinstall stylepress and numpy; whoever changes the features raises the version.",
             )
         self.fact = ExtractorFact(
             name=f"stylepress-handcrafted-{VERSION}",
@@ -179,8 +179,8 @@ def open_extractor(
             start = file.read(2)
     except OSError as error:
         raise ArtifactError(
-            f"{path} cannot be read ({error.strerror}). "
-            f"Name the Inception weights of FID, or an ONNX feature network."
+            f"{path} cannot be read ({error.strerror}).",
+            "Name the Inception weights of FID, or an ONNX feature network.",
         ) from error
     if start in PYTORCH:
         from stylepress.benchmarks.quality.features.inception import InceptionExtractor  # torch
@@ -207,7 +207,7 @@ def open_lpips(path: Path | None, *, env: Mapping[str, str], home: Path) -> Perc
         if path is None:
             return f"{error}; `pip install 'stylepress[train]'`"
         raise RecipeError(
-            f"LPIPS needs PyTorch ({error}). Run `pip install 'stylepress[train]'`."
+            f"LPIPS needs PyTorch ({error}).", "Run `pip install 'stylepress[train]'`."
         ) from error
     if path is None:
         return find_lpips("alex", env=env, home=home)

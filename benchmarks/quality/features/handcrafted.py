@@ -40,13 +40,14 @@ def handcrafted(pictures: Pixels) -> NDArray[np.float64]:
     """
     if pictures.ndim != 4 or pictures.shape[3] != 3 or pictures.dtype != np.uint8:
         raise FrameError(
-            f"Pictures of shape {pictures.shape} and type {pictures.dtype} have no features here. "
-            f"Give (N, H, W, 3) uint8 RGB."
+            f"Pictures of shape {pictures.shape} and type {pictures.dtype} have no features here.",
+            "Give (N, H, W, 3) uint8 RGB.",
         )
     if min(pictures.shape[1:3]) < LEAST:
         raise FrameError(
             f"A picture of {pictures.shape[2]}x{pictures.shape[1]} pixels is smaller than "
-            f"{LEAST}x{LEAST}. Measure larger pictures."
+            f"{LEAST}x{LEAST}.",
+            "Measure larger pictures.",
         )
     planes = opponents(pictures)
     every = [*_colours(planes), *_edges(planes), *_contrast(planes), *_grids(planes[0])]

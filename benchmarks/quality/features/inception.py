@@ -126,8 +126,8 @@ class Inception:
         if wrong or set(state) - set(expected):
             raise CheckpointError(
                 f"{source} is not the Inception network of FID: {some(wrong)} are missing or of "
-                f"another shape, {some(sorted(set(state) - set(expected)))} unknown. "
-                f"Name pt_inception-2015-12-05-6726825d.pth."
+                f"another shape, {some(sorted(set(state) - set(expected)))} unknown.",
+                "Name pt_inception-2015-12-05-6726825d.pth.",
             )
         names = [key.removesuffix(".conv.weight") for key in expected if ".conv.weight" in key]
         self._layers = {name: _folded(state, name) for name in names}
@@ -181,7 +181,8 @@ class InceptionExtractor:
             raise CheckpointError(
                 f"{path} has digest {sha256[:12]}, the Inception network of FID "
                 f"{', '.join(one[:12] for one in sorted(FID_FILES))}: a distance over it may not "
-                f"be called FID. Name the published file, or export yours to ONNX."
+                f"be called FID.",
+                "Name the published file, or export yours to ONNX.",
             )
         self._network = Inception(read_state(path), path)
         self.fact = ExtractorFact(

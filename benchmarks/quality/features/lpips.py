@@ -90,13 +90,14 @@ class Lpips:
             ]
         except KeyError as error:
             raise CheckpointError(
-                f"The files for LPIPS ({net}) lack the layer {error.args[0]}. "
-                f"Name torchvision's file and the heads of LPIPS 0.1."
+                f"The files for LPIPS ({net}) lack the layer {error.args[0]}.",
+                "Name torchvision's file and the heads of LPIPS 0.1.",
             ) from error
         if not all(fitting):
             raise CheckpointError(
                 f"The heads for LPIPS take {[tuple(head.shape) for head in self._heads]}, the "
-                f"backbone gives {taken} channels. Name both files of LPIPS ({net})."
+                f"backbone gives {taken} channels.",
+                f"Name both files of LPIPS ({net}).",
             )
 
     @torch.inference_mode()
@@ -109,7 +110,8 @@ class Lpips:
         if one.shape != two.shape or min(one.shape[:2]) < LEAST[self._net]:
             raise FrameError(
                 f"LPIPS ({self._net}) cannot compare pictures of shape {one.shape} and "
-                f"{two.shape}. Give two of one size, at least {LEAST[self._net]} pixels a side."
+                f"{two.shape}.",
+                f"Give two of one size, at least {LEAST[self._net]} pixels a side.",
             )
         total = 0.0
         mine, theirs = (self._features(_scaled(picture)) for picture in (one, two))
@@ -157,8 +159,8 @@ def find_lpips(
         if not one.genuine:
             raise CheckpointError(
                 f"{one.path} has digest {one.sha256[:12]}, which is not that of the published "
-                f"{name} weights: a distance over it may not be called LPIPS. "
-                f"Name the published file."
+                f"{name} weights: a distance over it may not be called LPIPS.",
+                "Name the published file.",
             )
         found.append(one)
     linear, tower = found

@@ -45,7 +45,8 @@ class OnnxExtractor:
         except Exception as error:  # its own errors share no base
             raise BackendError(
                 f"onnxruntime {onnxruntime.__version__} cannot load {path}: "
-                f"{str(error).splitlines()[0][:200]}. Export it with an older opset."
+                f"{str(error).splitlines()[0][:200]}.",
+                "Export it with an older opset.",
             ) from error
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         names = [one.name for one in outputs]
@@ -55,8 +56,8 @@ class OnnxExtractor:
         if not takes or shape[1] != 3 or layer not in names:
             raise ArtifactError(
                 f"{path} takes {[(one.name, one.shape) for one in inputs]} and gives {names}; an "
-                f"extractor takes one (N, 3, H, W) float32 and gives {output or 'features'}. "
-                f"Export it so."
+                f"extractor takes one (N, 3, H, W) float32 and gives {output or 'features'}.",
+                "Export it so.",
             )
         self._input, self._layer = inputs[0].name, layer
         fixed = isinstance(shape[2], int) and isinstance(shape[3], int)
@@ -93,13 +94,14 @@ class OnnxExtractor:
         except Exception as error:  # its own errors share no base
             raise BackendError(
                 f"The extractor failed on pictures of shape {batch.shape}: "
-                f"{str(error).splitlines()[0][:200]}. Check its input size."
+                f"{str(error).splitlines()[0][:200]}.",
+                "Check its input size.",
             ) from error
         rows = np.asarray(made, np.float64)
         if rows.ndim < 2 or len(rows) != len(batch):
             raise ArtifactError(
-                f"The extractor made features of shape {rows.shape} of {len(batch)} pictures. "
-                f"Name an output with one vector or one stack of planes a picture."
+                f"The extractor made features of shape {rows.shape} of {len(batch)} pictures.",
+                "Name an output with one vector or one stack of planes a picture.",
             )
         flat: NDArray[np.float64] = rows.reshape(*rows.shape[:2], -1).mean(-1)
         return flat
@@ -110,12 +112,12 @@ def _closed(path: Path) -> bytes:
         data = path.read_bytes()
     except OSError as error:
         raise ArtifactError(
-            f"{path} cannot be read ({error.strerror}). Name an ONNX file."
+            f"{path} cannot be read ({error.strerror}).", "Name an ONNX file."
         ) from error
     outside = scan(data).outside
     if outside:
         raise ArtifactError(
-            f"{path} reads data from outside itself ({', '.join(outside[:3])}). "
-            f"Export it as one file with its weights inside."
+            f"{path} reads data from outside itself ({', '.join(outside[:3])}).",
+            "Export it as one file with its weights inside.",
         )
     return data

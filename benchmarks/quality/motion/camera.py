@@ -109,7 +109,7 @@ def warp_error(
         before = frame
     if not errors:
         raise FrameError(
-            "A warping error needs at least two frames of one scene. Give a longer clip."
+            "A warping error needs at least two frames of one scene.", "Give a longer clip."
         )
     return float(np.mean(errors))
 

@@ -53,8 +53,8 @@ def make_clip(
     count = round(seconds * fps)
     if not photos or count < len(photos) or any(side % 2 or side < 16 for side in size):
         raise FrameError(
-            f"{len(photos)} photos cannot become {count} frames of {size[1]}x{size[0]}. "
-            f"Give at least one photo, one frame a photo, and an even size of at least 16."
+            f"{len(photos)} photos cannot become {count} frames of {size[1]}x{size[0]}.",
+            "Give at least one photo, one frame a photo, and an even size of at least 16.",
         )
     cuts = [count * number // len(photos) for number in range(len(photos) + 1)]
     loops = [

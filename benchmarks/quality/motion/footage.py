@@ -54,8 +54,8 @@ def read_footage(
     progress.finish()
     if len(frames) < 2:
         raise FrameError(
-            f"{path} has {len(frames) or 'no'} frame that can be decoded, but motion needs two. "
-            f"Give a longer video with `--clip`."
+            f"{path} has {len(frames) or 'no'} frame that can be decoded, but motion needs two.",
+            "Give a longer video with `--clip`.",
         )
     for finding in findings:
         progress.warn(f"{path.name}: {finding}.")

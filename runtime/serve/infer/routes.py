@@ -138,16 +138,16 @@ class Inference:
         source, _ = _ports(look)
         frame = inputs.get(source.name)
         if frame is None or frame.ndim != 4:
-            raise FrameError(f"The input {source.name!r} lacks. Send uint8 of N, H, W, 3.")
+            raise FrameError(f"The input {source.name!r} lacks.", "Send uint8 of N, H, W, 3.")
         if (
             frame.shape[1] * frame.shape[2] * frame.shape[0]
             > self.parts.configuration.limits.pixels * 4
         ):
-            raise FrameError("The frames have too many pixels. Send fewer, or smaller ones.")
+            raise FrameError("The frames have too many pixels.", "Send fewer, or smaller ones.")
         most = self.parts.configuration.batching.most or MODERATE_BATCH
         if frame.shape[0] > most:
             raise FrameError(
-                f"{frame.shape[0]} frames are in one request, {most} may be. Split it."
+                f"{frame.shape[0]} frames are in one request, {most} may be.", "Split it."
             )
         try:
             engine, most = await self._engine(look, (frame.shape[1], frame.shape[2]))
@@ -230,10 +230,10 @@ def _controls(look: Look, rows: int, parameters: Mapping[str, Any]) -> dict[str,
             continue
         if name not in ports:
             raise FrameError(
-                f"There is no control {name[:64]!r}. Send {', '.join(ports) or 'none'}."
+                f"There is no control {name[:64]!r}.", f"Send {', '.join(ports) or 'none'}."
             )
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise FrameError(f"The control {name} is no number. Send one.")
+            raise FrameError(f"The control {name} is no number.", "Send one.")
         feeds[name] = np.full(rows, value, ports[name].dtype)
     return feeds
 
@@ -242,7 +242,7 @@ def _number(name: str, text: str) -> float:
     try:
         return float(text)
     except ValueError as error:
-        raise FrameError(f"The control {name[:64]!r} is no number. Send one.") from error
+        raise FrameError(f"The control {name[:64]!r} is no number.", "Send one.") from error
 
 
 def _decoded(body: bytearray, limit: int) -> Array:
@@ -254,7 +254,7 @@ def _decoded(body: bytearray, limit: int) -> Array:
                     raise ValueError(f"{image.width}x{image.height} pixels")
                 return np.array(image.convert("RGB"), np.uint8)
     except (OSError, ValueError, SyntaxError, Warning, Image.DecompressionBombError) as error:
-        raise FrameError("The picture cannot be read. Send a JPEG, PNG or WebP.") from error
+        raise FrameError("The picture cannot be read.", "Send a JPEG, PNG or WebP.") from error
 
 
 async def _send(

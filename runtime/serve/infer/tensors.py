@@ -48,12 +48,12 @@ def parse(body: bytearray, header_length: int | None) -> Asked:
     end = len(body) if header_length is None else header_length
     if not 0 < end <= len(body):
         raise FrameError(
-            f"The header is said to have {end} bytes, the body has {len(body)}. "
-            f"Send the JSON first, then the tensors."
+            f"The header is said to have {end} bytes, the body has {len(body)}.",
+            "Send the JSON first, then the tensors.",
         )
     if end > JSON_LIMIT:
         raise FrameError(
-            f"The JSON has {end} bytes, {JSON_LIMIT} are allowed. Send tensors as binary data."
+            f"The JSON has {end} bytes, {JSON_LIMIT} are allowed.", "Send tensors as binary data."
         )
     header = _json(bytes(memoryview(body)[:end]))
     parameters = _mapping(header.get("parameters", {}), "parameters")
@@ -61,7 +61,7 @@ def parse(body: bytearray, header_length: int | None) -> Asked:
     outputs = _outputs(_sequence(header.get("outputs", []), "outputs"))
     name = header.get("id")
     if name is not None and (not isinstance(name, str) or len(name) > 256):
-        raise FrameError("The id is no text of at most 256 letters. Shorten it.")
+        raise FrameError("The id is no text of at most 256 letters.", "Shorten it.")
     all_binary = parameters.get("binary_data_output") is True
     return Asked(name or None, inputs, outputs, all_binary, parameters)
 
@@ -78,7 +78,7 @@ def respond(
     described, tensors = [], []
     for name, binary in wanted:
         if name not in results:
-            raise FrameError(f"There is no output {name!r}. Ask for {', '.join(results)}.")
+            raise FrameError(f"There is no output {name!r}.", f"Ask for {', '.join(results)}.")
         array = np.ascontiguousarray(results[name])
         entry: dict[str, Any] = {
             "name": name, "datatype": NAMES[str(array.dtype)], "shape": list(array.shape),
@@ -100,7 +100,7 @@ def _json(data: bytes) -> Mapping[str, Any]:
     try:
         values = json.loads(data, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
-        raise FrameError("The header is no JSON. Send what the protocol describes.") from error
+        raise FrameError("The header is no JSON.", "Send what the protocol describes.") from error
     return _mapping(values, "the header")
 
 
@@ -110,15 +110,15 @@ def _refuse(name: str) -> None:
 
 def _mapping(value: Any, what: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise FrameError(f"The JSON's {what} is no object. Send what the protocol describes.")
+        raise FrameError(f"The JSON's {what} is no object.", "Send what the protocol describes.")
     return value
 
 
 def _sequence(value: Any, what: str) -> Sequence[Any]:
     if not isinstance(value, list) or len(value) > MOST_TENSORS:
         raise FrameError(
-            f"The JSON's {what} is no list of at most {MOST_TENSORS}. "
-            f"Send what the protocol describes."
+            f"The JSON's {what} is no list of at most {MOST_TENSORS}.",
+            "Send what the protocol describes.",
         )
     return value
 
@@ -130,7 +130,7 @@ def _inputs(described: Sequence[Any], body: bytearray, begin: int) -> dict[str, 
         entry = _mapping(value, "input")
         name, dtype, shape = _described(entry)
         if name in arrays:
-            raise FrameError(f"The input {name!r} is given twice. Send it once.")
+            raise FrameError(f"The input {name!r} is given twice.", "Send it once.")
         size = _mapping(entry.get("parameters", {}), "parameters").get("binary_data_size")
         count = math.prod(shape)
         if size is None:
@@ -139,16 +139,19 @@ def _inputs(described: Sequence[Any], body: bytearray, begin: int) -> dict[str, 
         needed = count * np.dtype(dtype).itemsize
         if not isinstance(size, int) or isinstance(size, bool) or size != needed:
             raise FrameError(
-                f"The input {name!r} is said to have {size} bytes, its shape needs {needed}. "
-                f"Send as many."
+                f"The input {name!r} is said to have {size} bytes, its shape needs {needed}.",
+                "Send as many.",
             )
         if place + size > len(body):
-            raise FrameError(f"The body ends within the input {name!r}. Send {size} bytes for it.")
+            raise FrameError(
+                f"The body ends within the input {name!r}.", f"Send {size} bytes for it."
+            )
         arrays[name] = np.frombuffer(body, dtype, count, place).reshape(shape)
         place += size
     if place != len(body):
         raise FrameError(
-            f"{len(body) - place} bytes follow behind the last input. Send none that nobody needs."
+            f"{len(body) - place} bytes follow behind the last input.",
+            "Send none that nobody needs.",
         )
     return arrays
 
@@ -156,11 +159,13 @@ def _inputs(described: Sequence[Any], body: bytearray, begin: int) -> dict[str, 
 def _described(entry: Mapping[str, Any]) -> tuple[str, str, tuple[int, ...]]:
     name, shape = entry.get("name"), entry.get("shape")
     if not isinstance(name, str) or not 0 < len(name) <= 64:
-        raise FrameError("An input has no name of at most 64 letters. Name it as the model does.")
+        raise FrameError(
+            "An input has no name of at most 64 letters.", "Name it as the model does."
+        )
     kind = entry.get("datatype")
     if not isinstance(kind, str) or kind not in DTYPES:
         raise FrameError(
-            f"The input {name!r} has no type that is known. Send one of {', '.join(DTYPES)}."
+            f"The input {name!r} has no type that is known.", f"Send one of {', '.join(DTYPES)}."
         )
     if (
         not isinstance(shape, list)
@@ -171,7 +176,8 @@ def _described(entry: Mapping[str, Any]) -> tuple[str, str, tuple[int, ...]]:
         )
     ):
         raise FrameError(
-            f"The input {name!r} has no shape of 1 to {MOST_DIMS} sizes. Send whole numbers from 1."
+            f"The input {name!r} has no shape of 1 to {MOST_DIMS} sizes.",
+            "Send whole numbers from 1.",
         )
     return name, DTYPES[kind], tuple(shape)
 
@@ -179,8 +185,8 @@ def _described(entry: Mapping[str, Any]) -> tuple[str, str, tuple[int, ...]]:
 def _from_json(data: Any, dtype: str, shape: tuple[int, ...], count: int) -> Array:
     if count > JSON_LIMIT or not isinstance(data, list):
         raise FrameError(
-            "An input has neither binary data nor a list of at most 4 Mi values. "
-            "Send it as binary data."
+            "An input has neither binary data nor a list of at most 4 Mi values.",
+            "Send it as binary data.",
         )
     try:
         values = np.array(data)
@@ -192,8 +198,8 @@ def _from_json(data: Any, dtype: str, shape: tuple[int, ...], count: int) -> Arr
             raise ValueError("range")
     except (ValueError, TypeError, OverflowError) as error:
         raise FrameError(
-            f"The data of an input does not fit its shape {shape} and type. Send {count} numbers "
-            f"within the type's range."
+            f"The data of an input does not fit its shape {shape} and type.",
+            f"Send {count} numbers within the type's range.",
         ) from error
     return np.ascontiguousarray(cast.reshape(shape))
 
@@ -205,7 +211,7 @@ def _outputs(described: Sequence[Any]) -> tuple[tuple[str, bool], ...]:
         name = entry.get("name")
         if not isinstance(name, str) or len(name) > 64 or name in {known for known, _ in wanted}:
             raise FrameError(
-                "An output has no name, or one that is asked for twice. Name each once."
+                "An output has no name, or one that is asked for twice.", "Name each once."
             )
         binary = _mapping(entry.get("parameters", {}), "parameters").get("binary_data", False)
         wanted.append((name, binary is True))

@@ -66,8 +66,8 @@ class Loopback:
             self._size = size
         if size != self._size:
             raise OutputError(
-                f"The frames changed to {size[1]}x{size[0]}, which a webcam cannot. "
-                f"Set `size` for the stream."
+                f"The frames changed to {size[1]}x{size[0]}, which a webcam cannot.",
+                "Set `size` for the stream.",
             )
         os.write(self._file, yuyv(even))
 

@@ -52,7 +52,7 @@ def read(wish: Mapping[str, Any], writer: Writer) -> None:
         _read_files(wish, writer)
     else:
         _read_live(wish, writer)
-        raise FrameError("The camera ended its stream. It is asked again.")
+        raise FrameError("The camera ended its stream.", "It is asked again.")
 
 
 def _read_live(wish: Mapping[str, Any], writer: Writer) -> None:
@@ -90,7 +90,7 @@ def _read_files(wish: Mapping[str, Any], writer: Writer) -> None:
         if place.is_dir():
             paths = sorted(p for p in place.iterdir() if p.suffix.lower() in SUFFIXES)
         if not paths:
-            raise FrameError(f"{place} holds no video and no picture. Name another folder.")
+            raise FrameError(f"{place} holds no video and no picture.", "Name another folder.")
         for path in paths:
             _read_file(path, wish, writer)
         if not wish["loop"]:
@@ -134,7 +134,7 @@ def _decoded(
             wrong += 1
             if wrong > ERRORS_IN_A_ROW:
                 raise FrameError(
-                    f"{wrong} pieces in a row cannot be decoded ({error}). It is opened again."
+                    f"{wrong} pieces in a row cannot be decoded ({error}).", "It is opened again."
                 ) from error
             continue
         for frame in frames:
@@ -150,8 +150,8 @@ def _hand_over(
     height, width = wish["size"] or (frame.height, frame.width)
     if height * width > writer.memory.limit_pixels:
         raise FrameError(
-            f"Its frames are {width}x{height}, {writer.memory.limit_pixels} pixels are allowed. "
-            f"Set `size` for the stream, or raise `limits.pixels`."
+            f"Its frames are {width}x{height}, {writer.memory.limit_pixels} pixels are allowed.",
+            "Set `size` for the stream, or raise `limits.pixels`.",
         )
     slot = writer.slot()
     if slot is not None:
@@ -162,7 +162,7 @@ def _hand_over(
 
 def _pictures(container: InputContainer) -> VideoStream:
     if not container.streams.video:
-        raise FrameError("It holds no pictures. Name an input with video in it.")
+        raise FrameError("It holds no pictures.", "Name an input with video in it.")
     return container.streams.video[0]
 
 

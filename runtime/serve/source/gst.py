@@ -38,8 +38,8 @@ def gst() -> Any:
         from gi.repository import Gst  # type: ignore[import-not-found]
     except (ImportError, ValueError) as error:
         raise BackendError(
-            f"GStreamer cannot be used from here ({error}). Install python3-gi and make the "
-            f"environment with --system-site-packages."
+            f"GStreamer cannot be used from here ({error}).",
+            "Install python3-gi and make the environment with --system-site-packages.",
         ) from error
     Gst.init(None)
     return Gst
@@ -85,7 +85,7 @@ class Chain:
         element = gst().ElementFactory.make(kind, None)
         if element is None:
             raise BackendError(
-                f"GStreamer has no element {kind} here. Install the plugin that holds it."
+                f"GStreamer has no element {kind} here.", "Install the plugin that holds it."
             )
         for name, value in properties.items():
             element.set_property(name, value)
@@ -118,7 +118,9 @@ class Chain:
             FrameError: it refuses.
         """
         if self.pipeline.set_state(gst().State.PLAYING) == gst().StateChangeReturn.FAILURE:
-            raise FrameError(f"The camera cannot be opened ({self.trouble()}). It is tried again.")
+            raise FrameError(
+                f"The camera cannot be opened ({self.trouble()}).", "It is tried again."
+            )
 
     def trouble(self) -> str:
         """Return the first error on the bus, an end of its data among them, or nothing."""
@@ -177,9 +179,9 @@ def _pull(chain: Chain, sink: Any, wish: Mapping[str, Any], writer: Writer) -> N
             if reason := chain.trouble():
                 if wish["kind"] == "file" and reason == "its stream ended":
                     return
-                raise FrameError(f"The camera is lost ({reason}). It is tried again.")
+                raise FrameError(f"The camera is lost ({reason}).", "It is tried again.")
             if time.monotonic() > deadline:
-                raise FrameError("No picture came in time. It is tried again.")
+                raise FrameError("No picture came in time.", "It is tried again.")
             continue
         captured_ns = time.monotonic_ns()
         deadline = time.monotonic() + float(wish["timeout_s"])
