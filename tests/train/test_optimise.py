@@ -82,7 +82,7 @@ def test_a_picture_file_is_written_with_its_figures(tmp_path: Path) -> None:
         env={},
         home=tmp_path,
     )
-    assert Image.open(paths[2]).size == (done["width"], done["height"]) == (77, 64)
+    assert Image.open(paths[2]).convert("L").size == (done["width"], done["height"]) == (77, 64)
     assert done["weights"].startswith("vgg19-caffe@")
     with pytest.raises(OutputError, match="no ending"):
         optimise_file(
