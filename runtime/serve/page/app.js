@@ -257,7 +257,7 @@ $("enabled").onchange = () => change({ enabled: $("enabled").checked });
 $("fade").oninput = () => { $("fade").nextElementSibling.value = `${+$("fade").value} s`; };
 $("own").onclick = async () => {
   if (own.running) { own.stop(); $("own").textContent = "Use my camera"; return; }
-  try { await own.start(current()?.settings.style ?? state.styles[0].name); $("own").textContent = "Stop my camera"; notice(""); }
+  try { await own.start(current()?.settings.style ?? state.styles[0].name); $("own").textContent = "Stop camera"; notice(""); }
   catch (error) { notice(error.message); }
 };
 $("theme").onclick = () => {
