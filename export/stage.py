@@ -116,6 +116,7 @@ def engine(source: Artifact, step: EngineStep, out: Path, work: Work) -> Artifac
         graph,
         compute_capability=target.compute_capability or "8.9",
         size=target.size,
+        progress=work.progress,
     )
 
     def fill(beside: Path) -> None:
@@ -131,12 +132,20 @@ def engine(source: Artifact, step: EngineStep, out: Path, work: Work) -> Artifac
             "target": target.name,
             "compiler": f"TensorRT for RTX {proof.version}",
             "compute_capability": proof.capability,
+            "onnx": source.files[graph.file].sha256,
+            "options": dict(proof.applied),
+            "profile": {name: list(map(list, three)) for name, three in proof.shapes.items()},
+            "float_convolutions": [
+                layer.name for layer in proof.convolutions if "Int8" not in layer.inputs
+            ],
             "ran_on_hardware": False,
         },
         parent=source.digest,
         numbers={
             "convolutions": float(len(proof.convolutions)),
             "int8_convolutions": float(len(proof.int8_convolutions)),
+            "reformats": float(len(proof.reformats)),
             "activation_bytes": float(proof.activation_bytes),
+            "weight_bytes": float(proof.weight_bytes),
         },
     )

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from stylepress.artifact import Artifact
 from stylepress.errors import BackendError, ExportError
 from stylepress.export.int8.quantize import quantize_int8
-from stylepress.export.rtx import MOST, _shapes, compile_plan
+from stylepress.export.rtx import compile_plan
 from stylepress.progress import Silent
+from stylepress.runtime.nvidia.order import MOST, shapes_of
 from stylepress.steps import QuantizeStep
 from stylepress.train.transformer import LEAST_SIDE
 from tests.frames import frame_ports
@@ -104,9 +105,9 @@ def test_every_shipped_bundle_compiles_and_its_int8_convolutions_are_int8(folder
 
 def test_a_target_of_larger_pictures_than_full_hd_gets_a_plan_for_them() -> None:
     for size in [(512, 512), (2160, 3840), (4000, 500)]:
-        least, usual, largest = _shapes(frame_ports(least=16), size)["frame"]
-        assert (least, usual) == ([1, 16, 16, 3], [1, *size, 3])
-        assert largest == [1, max(size[0], MOST[0]), max(size[1], MOST[1]), 3]
+        least, usual, largest = shapes_of(frame_ports(least=16), size)["frame"]
+        assert (least, usual) == ((1, 16, 16, 3), (1, *size, 3))
+        assert largest == (1, max(size[0], MOST[0]), max(size[1], MOST[1]), 3)
 
 
 def test_a_style_ships_at_all() -> None:
