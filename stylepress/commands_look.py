@@ -57,7 +57,7 @@ def inspect(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="Artifact folder or file.")],
     json: Json = False,
 ) -> None:
-    """Say what a checkpoint, a bundle or an ONNX file is, in one screen.
+    """Say what a checkpoint, a bundle, an ONNX file or a TensorRT plan is, in one screen.
 
     Nothing in the file is executed.
 
@@ -65,6 +65,8 @@ def inspect(
 
     $ stylepress inspect candy.pth
     $ stylepress inspect runs/candy/bundle
+
+    $ stylepress inspect runs/candy/engine/engine.plan
     """
     from stylepress.inspection import inspect as look
 

@@ -219,7 +219,7 @@ def _logger(trt: Any, log: list[tuple[str, str]]) -> Any:
 
 def _monitor(state: _Build, config: Any, notice: Notice) -> None:
     """Tell the phases of a build as they begin, where this version tells them."""
-    base = getattr(state.trt, "IProgressMonitor", None)
+    base: Any = getattr(state.trt, "IProgressMonitor", None)
     if base is None:
         state.skipped.append("progress_monitor")
         return

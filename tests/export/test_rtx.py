@@ -103,6 +103,27 @@ def test_every_shipped_bundle_compiles_and_its_int8_convolutions_are_int8(folder
     assert len(proof.int8_convolutions) >= len(bundle.made_by["int8_layers"])
 
 
+@pytest.mark.usefixtures("compiler")
+@pytest.mark.parametrize("capability", ["7.5", "12.0"])
+def test_a_plan_tells_its_memory_and_builds_alike_twice(capability: str) -> None:
+    bundle = Artifact.load(SHIPPED[0])
+    first, second = (
+        compile_plan(
+            bundle.path("model.onnx"), bundle.graphs["frame"], compute_capability=capability
+        )
+        for _ in range(2)
+    )
+    assert first.layers == second.layers
+    assert (first.activation_bytes, first.weight_bytes) == (
+        second.activation_bytes,
+        second.weight_bytes,
+    )
+    assert first.activation_bytes > first.weight_bytes > 0
+    assert len(first.convolutions) >= len(bundle.made_by["int8_layers"])
+    assert bool(first.int8_convolutions) == (capability != "7.5")  # Turing computes in float
+    assert 0 < len(first.reformats) < len(first.layers)
+
+
 def test_a_target_of_larger_pictures_than_full_hd_gets_a_plan_for_them() -> None:
     for size in [(512, 512), (2160, 3840), (4000, 500)]:
         least, usual, largest = shapes_of(frame_ports(least=16), size)["frame"]

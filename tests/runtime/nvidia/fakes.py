@@ -26,6 +26,10 @@ def surface(version: str) -> dict[str, Any]:
     return loaded
 
 
+enumeration: Any = IntEnum
+"""Its functional form; type checkers want to know the members that it is given."""
+
+
 class Fake:
     """One fake module, and what was called on it: ``calls`` holds (class, name, arguments)."""
 
@@ -37,10 +41,10 @@ class Fake:
         self.classes: dict[str, Any] = {}
         for name, facts in self.surface["classes"].items():
             self.classes[name] = (
-                IntEnum(name, facts["members"]) if "members" in facts else self._class(name, facts)
+                enumeration(name, facts["members"])
+                if "members" in facts
+                else self._class(name, facts)
             )
-        severity = self.surface["classes"]["ILogger"]["attrs"]["Severity"]["members"]
-        self.severity: Any = IntEnum("Severity", severity)
         self.module = SimpleNamespace(**self.classes, __version__=self.surface["version"])
 
     def called(self, name: str) -> list[tuple[Any, ...]]:

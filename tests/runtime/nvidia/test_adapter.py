@@ -126,9 +126,7 @@ def test_what_a_device_lacks_is_said(tmp_path: Path) -> None:
             lambda phase: None,
         )
     with pytest.raises(BackendError, match=r"compute capability 8\.7 from another machine"):
-        build(
-            Fake("rtx_1_7").module, order(tmp_path, compute_capability="8.7"), lambda phase: None
-        )
+        build(Fake("rtx_1_7").module, order(tmp_path, compute_capability="8.7"), lambda phase: None)
 
 
 def test_fakes_refuse_what_a_version_does_not_have() -> None:
