@@ -85,12 +85,8 @@ STAGES: Mapping[str, Stage] = {
         _export, "bundle", ("train", "export"), ("torch", "onnx", "onnxscript", "onnxruntime")
     ),
     "quantize": Stage(_quantize, "bundle", ("export",), ("onnx", "onnxruntime", "numpy")),
-<<<<<<< HEAD
     "lower": Stage(_lower, "bundle", ("export", "targets"), ("onnx", "onnxruntime", "numpy")),
-    "engine": Stage(_engine, "engine", ("export", "targets"), ("tensorrt-rtx",)),
-=======
     "engine": Stage(_engine, "engine", ("export", "targets", "runtime"), ("tensorrt-rtx",)),
->>>>>>> 07bd050 (Plans of TensorRT 8.4 to 11.4 and RTX through one adapter, held against recorded interfaces; built in a process of their own)
 }
 
 

@@ -1,18 +1,17 @@
 """Every shipped bundle compiled by TensorRT for RTX for every generation of cards, and its proof.
 
-``python -m stylepress.benchmarks.evidence.rtx [--out FOLDER]`` writes ``rtx.csv`` and ``rtx.md``, and
-ends with 1 when a bundle is refused or too few convolutions of a card that has INT8 are INT8. The
+``python -m stylepress.benchmarks.evidence.rtx [--out FOLDER]`` writes ``rtx.md``, and ends
+with 1 when a bundle is refused or too few convolutions of a card that has INT8 are INT8. The
 compiler is real and needs no GPU. **Nothing of it ran on a card.**
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from stylepress.artifact import Artifact
@@ -25,7 +24,7 @@ CARDS = ("7.5", "8.6", "8.9", "12.0", "12.1")
 NO_INT8 = frozenset({"7.5"})
 """TensorRT for RTX computes in float on Turing."""
 ENOUGH_SHARE = 0.9
-CSV, TABLE = "rtx.csv", "rtx.md"
+TABLE = "rtx.md"
 NUMBERED = re.compile(rb"__mye\d+")
 """Names of temporaries: their numbers come from the order in which threads of the compiler run."""
 TITLES = {
@@ -117,7 +116,7 @@ def _cell(name: str, card: str, proofs: Sequence[PlanProof]) -> Cell:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the table; return 1 when a cell is not green, 2 when nothing could be compiled."""
     parser = argparse.ArgumentParser(description="Compile every shipped bundle for RTX cards.")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
+    parser.add_argument("--out", type=Path, default=Path("docs"))
     parser.add_argument("--bundles", type=Path, default=Path("recipes"))
     options = parser.parse_args(arguments)
     try:
@@ -125,11 +124,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StylepressError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    names = [field.name for field in fields(Cell)]
-    with replacing_file(options.out / CSV) as beside, beside.open("w", newline="") as file:
-        writer = csv.DictWriter(file, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
     lines = [" | ".join(TITLES.values()), " | ".join("---" for _ in TITLES)]
     lines += [" | ".join(str(value) for value in asdict(row).values()) for row in rows]
     head = (
