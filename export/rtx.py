@@ -43,6 +43,11 @@ class PlanProof:
     log: tuple[str, ...]
 
     @property
+    def memory_bytes(self) -> int:
+        """What the plan needs on the card for the largest frame of its profile."""
+        return self.activation_bytes + self.weight_bytes
+
+    @property
     def convolutions(self) -> tuple[PlanLayer, ...]:
         """The kernels that convolve."""
         return tuple(layer for layer in self.layers if layer.kind in CONVOLUTIONS)

@@ -118,6 +118,11 @@ def engine(source: Artifact, step: EngineStep, out: Path, work: Work) -> Artifac
         size=target.size,
         progress=work.progress,
     )
+    if target.memory_gb is not None and proof.memory_bytes > target.memory_gb * 1e9:
+        work.progress.warn(
+            f"The plan needs {proof.memory_bytes / 1e9:.1f} GB for its largest frame, and "
+            f"{target.title} has {target.memory_gb:g} GB. Build for a smaller `size`."
+        )
 
     def fill(beside: Path) -> None:
         (beside / "engine.plan").write_bytes(proof.plan)
@@ -147,5 +152,6 @@ def engine(source: Artifact, step: EngineStep, out: Path, work: Work) -> Artifac
             "reformats": float(len(proof.reformats)),
             "activation_bytes": float(proof.activation_bytes),
             "weight_bytes": float(proof.weight_bytes),
+            **({"memory_gb": target.memory_gb} if target.memory_gb is not None else {}),
         },
     )

@@ -117,7 +117,9 @@ def install(
     ] = None,
     mode: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Power mode that the plan is timed in, e.g. 15W."),
+        typer.Option(
+            metavar="NAME", help="Power mode that kernels are timed in; default: as nvpmodel says."
+        ),
     ] = None,
     dla: Annotated[
         int | None, typer.Option(metavar="CORE", min=0, help="NVDLA core that the plan is for.")
@@ -143,7 +145,7 @@ def install(
     from stylepress.runtime.backends import EngineOptions
     from stylepress.runtime.bundle import read_bundle
     from stylepress.runtime.install import install as made_ready
-    from stylepress.runtime.nvidia.device import PlanOptions, plan_here
+    from stylepress.runtime.nvidia.device import PlanOptions, plan_here, power_mode
 
     if plan is None and (mode or dla is not None):
         raise RecipeError("`--mode` and `--dla` are of a plan. Add `--plan tensorrt`.")
@@ -160,7 +162,7 @@ def install(
         )
         values = ready.record()
         if plan is not None:
-            wanted = PlanOptions(plan, height_width, dla_core=dla, mode=mode)
+            wanted = PlanOptions(plan, height_width, dla_core=dla, mode=mode or power_mode())
             built = plan_here(opened, wanted, cache=cache, progress=screen)
             values["plan"] = {"folder": str(built.folder), **built.manifest.record()}
     if record is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from stylepress.runtime.nvidia.order import BuildOrder, Size, shapes_of
 from stylepress.runtime.nvidia.package import CPU_BUILDERS, require
 from stylepress.runtime.nvidia.plan import check_version
 from stylepress.runtime.nvidia.timing import TimingCache
+from stylepress.targets.detect import detect
 
 PLAN = "engine.plan"
 JETSON_LEVEL, JETSON_WORKSPACE = 2, 512 << 20
@@ -79,6 +81,16 @@ def plan_here(
             mode=options.mode,
         )
         return _built(bundle, order, timing, record, cache.entry(key), progress)
+
+
+def power_mode(root: Path = Path("/")) -> str | None:
+    """Return the name of the power mode of the Jetson whose files lie below ``root``.
+
+    None where that is no Jetson, or its mode is none that is known of its module.
+    """
+    here = detect(root, machine=platform.machine())
+    mode = here.target.mode
+    return mode.name if here.target.kind == "jetson" and mode and not here.notes else None
 
 
 def _order(bundle: Bundle, options: PlanOptions, gpu: Gpu) -> BuildOrder:

@@ -14,7 +14,7 @@ from stylepress.cache import Cache
 from stylepress.errors import BackendError
 from stylepress.runtime.bundle import read_bundle
 from stylepress.runtime.nvidia import device
-from stylepress.runtime.nvidia.device import PLAN, PlanOptions, plan_here
+from stylepress.runtime.nvidia.device import PLAN, PlanOptions, plan_here, power_mode
 from stylepress.runtime.nvidia.driver import Gpu
 from tests.frames import Heard
 
@@ -96,3 +96,24 @@ def test_a_gpu_that_shares_its_memory_is_built_for_with_less() -> None:
     assert (order.level, order.aux_streams, order.compute_capability) == (2, 0, None)
     assert order.workspace_bytes
     assert "int8" in order.precisions
+
+
+def test_the_power_mode_is_read_by_name_and_only_of_a_jetson(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert power_mode(tmp_path) is None
+    monkeypatch.setattr(device.platform, "machine", lambda: "aarch64")
+    files = {
+        "proc/device-tree/model": "NVIDIA Jetson Orin Nano Developer Kit Super\0",
+        "proc/device-tree/compatible": "nvidia,p3768-0000+p3767-0005\0nvidia,tegra234\0",
+        "etc/nv_tegra_release": "# R36 (release), REVISION: 4.3, GCID: 1, BOARD: generic\n",
+        "proc/meminfo": "MemTotal:       7802412 kB\n",
+        "etc/nvpmodel.conf": "< POWER_MODEL ID=0 NAME=15W >\n< POWER_MODEL ID=2 NAME=MAXN_SUPER >\n",
+        "var/lib/nvpmodel/status": "pmode:0000\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert power_mode(tmp_path) == "15W"
+    (tmp_path / "var/lib/nvpmodel/status").write_text("pmode:0002\n", encoding="utf-8")
+    assert power_mode(tmp_path) == "MAXN_SUPER"
