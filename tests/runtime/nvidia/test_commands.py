@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 from stylepress.cli import run
 from stylepress.errors import BackendError
-from stylepress.runtime.nvidia import package
 from stylepress.runtime.nvidia.driver import probe
 
 
@@ -67,7 +67,7 @@ def test_inspect_says_who_built_a_plan_and_what_is_not_known(
 ) -> None:
     plan = tmp_path / "engine.plan"
     plan.write_bytes(b"ftrt" + bytes(20) + bytes((10, 3, 0, 30)) + bytes(36))
-    monkeypatch.setattr(package.metadata, "version", lambda name: "10.16.1.11")
+    monkeypatch.setattr(metadata, "version", lambda name: "10.16.1.11")
     assert run(["inspect", str(plan), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["built by"] == "10.3.0.30"

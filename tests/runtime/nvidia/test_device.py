@@ -5,7 +5,10 @@ The GPU is a record here; the compiler is the real one, which needs no GPU.
 
 from __future__ import annotations
 
+import platform
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +17,7 @@ from stylepress.cache import Cache
 from stylepress.errors import BackendError
 from stylepress.runtime.bundle import read_bundle
 from stylepress.runtime.nvidia import device
+from stylepress.runtime.nvidia.build import build_plan
 from stylepress.runtime.nvidia.device import PLAN, PlanOptions, plan_here, power_mode
 from stylepress.runtime.nvidia.driver import Gpu
 from tests.frames import Heard
@@ -75,9 +79,22 @@ def test_a_plan_is_built_once_and_again_when_it_is_not_the_one_that_was_kept(
     assert plan(cache).path(PLAN).read_bytes()[:4] == b"vtrt"  # whole, of another compiler
 
 
-def test_a_plan_of_another_card_is_another_entry(
-    cache: Cache, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_builders_at_once_build_one_plan(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    builds = list[str]()
+
+    def counted(order: Any, **more: Any) -> Any:
+        builds.append(order.package)
+        return build_plan(order, **more)
+
+    monkeypatch.setattr(device, "build_plan", counted)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: plan(cache), range(2))
+    assert first == second
+    assert builds == ["tensorrt_rtx"]
+    assert Artifact.load(first.folder) == first
+
+
+def test_a_plan_of_another_card_is_another_entry() -> None:
     bundle, keys = read_bundle(BUNDLE), set()
     gpus = [
         CARD,
@@ -102,7 +119,7 @@ def test_the_power_mode_is_read_by_name_and_only_of_a_jetson(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert power_mode(tmp_path) is None
-    monkeypatch.setattr(device.platform, "machine", lambda: "aarch64")
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
     files = {
         "proc/device-tree/model": "NVIDIA Jetson Orin Nano Developer Kit Super\0",
         "proc/device-tree/compatible": "nvidia,p3768-0000+p3767-0005\0nvidia,tegra234\0",
