@@ -148,7 +148,7 @@ def install(
     from stylepress.runtime.nvidia.device import PlanOptions, plan_here, power_mode
 
     if plan is None and (mode or dla is not None):
-        raise RecipeError("`--mode` and `--dla` are of a plan. Add `--plan tensorrt`.")
+        raise RecipeError("`--mode` and `--dla` are of a plan.", "Add `--plan tensorrt`.")
     opened, cache = read_bundle(bundle), Cache(user_cache())
     height_width = frame_size(size) if size else USUAL_SIZE
     with terminal(quiet=quiet) as screen:

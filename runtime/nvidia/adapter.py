@@ -159,7 +159,8 @@ def _portability(state: _Build, config: Any) -> None:
         if sm is None:
             raise BackendError(
                 f"This compiler cannot build for compute capability {order.compute_capability} "
-                f"from another machine. Build on the device itself."
+                f"from another machine.",
+                "Build on the device itself.",
             )
         _set(state, config, "num_compute_capabilities", 1)
         config.set_compute_capability(sm, 0) if hasattr(config, "set_compute_capability") else None
@@ -183,8 +184,8 @@ def _dla(state: _Build, config: Any, builder: Any) -> None:
     cores = int(builder.num_DLA_cores)
     if core >= cores:
         raise BackendError(
-            f"The NVDLA core {core} was asked for, and this device has {cores}. "
-            f"Build for the GPU, without a core."
+            f"The NVDLA core {core} was asked for, and this device has {cores}.",
+            "Build for the GPU, without a core.",
         )
     config.default_device_type = state.trt.DeviceType.DLA
     config.DLA_core = core

@@ -65,11 +65,12 @@ def build_plan(
         code, last = _run(folder, timeout_s, progress)
         if code is None:
             raise ExportError(
-                f"{title(order.package)} did not finish {name} within {timeout_s:.0f} s. "
-                f"Compile it on a faster machine, or with a smaller largest size."
+                f"{title(order.package)} did not finish {name} within {timeout_s:.0f} s.",
+                "Compile it on a faster machine, or with a smaller largest size.",
             )
         if (folder / REFUSED).exists():
-            raise BackendError((folder / REFUSED).read_text(encoding="utf-8"))
+            wrong, _, mend = (folder / REFUSED).read_text(encoding="utf-8").partition("\n")
+            raise BackendError(wrong, mend)
         if code:
             raise _broken(order, code, last)
         report = BuildReport.read(folder / REPORT)
@@ -125,8 +126,8 @@ def _broken(order: BuildOrder, code: int, last: str) -> ExportError:
     if code == KILLED or OUT_OF_MEMORY.search(last):
         return _memory(order, f"it was ended by {ending(code)}")
     return ExportError(
-        f"{title(order.package)} broke on {name} ({ending(code)}{': ' if last else ''}{last[:200]}). "
-        f"Another opset may get around it; report the file to NVIDIA."
+        f"{title(order.package)} broke on {name} ({ending(code)}{': ' if last else ''}{last[:200]}).",
+        "Another opset may get around it; report the file to NVIDIA.",
     )
 
 
@@ -135,15 +136,15 @@ def _refused(order: BuildOrder, report: BuildReport) -> ExportError:
     if found := OUT_OF_MEMORY.search(said):
         return _memory(order, f"it said {found[0]!r}")
     return ExportError(
-        f"{title(order.package)} refuses {Path(order.onnx).name}: {report.error}. "
-        f"Leave that operation out of the network, or use another backend."
+        f"{title(order.package)} refuses {Path(order.onnx).name}: {report.error}.",
+        "Leave that operation out of the network, or use another backend.",
     )
 
 
 def _memory(order: BuildOrder, sign: str) -> ExportError:
     return ExportError(
-        f"{title(order.package)} ran out of memory on {Path(order.onnx).name} ({sign}). Close other "
-        f"programs, add swap, or build for a smaller size or with a lower optimisation level."
+        f"{title(order.package)} ran out of memory on {Path(order.onnx).name} ({sign}).",
+        "Close other programs, add swap, or build for a smaller size.",
     )
 
 
@@ -159,7 +160,7 @@ def _build_here(folder: Path) -> None:
     try:
         plan, timing, report = build(trt, order, notice, (folder / TIMING).read_bytes())
     except BackendError as error:
-        (folder / REFUSED).write_text(str(error), encoding="utf-8")
+        (folder / REFUSED).write_text(f"{error.wrong}\n{error.mend}", encoding="utf-8")
         return
     if plan is not None:
         (folder / PLAN).write_bytes(plan)

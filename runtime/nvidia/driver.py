@@ -45,10 +45,10 @@ def probe(library: str = LIBRARY) -> Gpu:
     done = run_apart(["stylepress.runtime.nvidia.driver", library], PROBE_S)
     if done is None or done.returncode:
         how = "took too long" if done is None else f"ended with {ending(done.returncode)}"
-        raise BackendError(f"Asking the NVIDIA driver {how}. {MEND}")
+        raise BackendError(f"Asking the NVIDIA driver {how}.", MEND)
     answer = json.loads(done.stdout.splitlines()[-1])
     if "error" in answer:
-        raise BackendError(f"{answer['error']} {MEND}")
+        raise BackendError(answer["error"], MEND)
     return Gpu(**answer)
 
 
@@ -68,7 +68,7 @@ def first_load(package: str) -> str:
     last = [] if done is None else [line for line in done.stderr.splitlines() if line.strip()][-1:]
     said = f": {last[0][:200]}" if last else ""
     raise BackendError(
-        f"Loading {package} {how}{said}. Install the version that belongs to this driver."
+        f"Loading {package} {how}{said}.", "Install the version that belongs to this driver."
     )
 
 

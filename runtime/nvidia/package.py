@@ -36,12 +36,13 @@ def require(package: str) -> None:
         return
     if package in CPU_BUILDERS:
         raise BackendError(
-            f"The {title(package)} compiler is not installed. "
-            f'Install it with `pip install "stylepress[{ENGINES[package].extra}]"`; it needs no GPU.'
+            f"The {title(package)} compiler is not installed.",
+            f'Install it with `pip install "stylepress[{ENGINES[package].extra}]"`; it needs no GPU.',
         )
     raise BackendError(
-        f"{title(package)} is not installed in this Python. On a Jetson it comes with JetPack "
-        f"(docs/jetson.md says how this Python sees it); elsewhere run `pip install {package}`."
+        f"{title(package)} is not installed in this Python.",
+        f"On a Jetson it comes with JetPack (docs/jetson.md says how this Python sees it); "
+        f"elsewhere run `pip install {package}`.",
     )
 
 

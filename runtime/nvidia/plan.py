@@ -44,7 +44,8 @@ def read_header(data: bytes, name: str = "The plan") -> PlanHeader:
     if len(data) < HEADER_BYTES or data[:4] not in MAGIC:
         raise ArtifactError(
             f"{name} is no plan of TensorRT 8.6 or later: {len(data)} bytes that begin with "
-            f"{data[:4]!r}. Build it again on this device."
+            f"{data[:4]!r}.",
+            "Build it again on this device.",
         )
     major, minor, patch, build = data[VERSION]
     return PlanHeader(MAGIC[data[:4]], (major, minor, patch, build))
@@ -64,7 +65,8 @@ def check_version(data: bytes, package: str, version: str, name: str = "The plan
         return header
     raise BackendError(
         f"{name} was built by {title(header.package)} {header.release}, and this is "
-        f"{title(package)} {version}. Build it again here: plans do not move between versions."
+        f"{title(package)} {version}.",
+        "Build it again here: plans do not move between versions.",
     )
 
 

@@ -45,7 +45,7 @@ def test_a_bundle_that_does_not_reproduce_its_golden_pairs_is_not_installed(
     toy_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*arguments: object) -> None:
-        raise VerificationError("It differs from golden frame_out 0. Update the backend.")
+        raise VerificationError("It differs from golden frame_out 0.", "Update the backend.")
 
     monkeypatch.setattr("stylepress.runtime.choice.self_test", fails)
     with pytest.raises(VerificationError, match="differs from golden"):

@@ -28,7 +28,7 @@ RTX = PlanOptions("tensorrt_rtx", (128, 128))
 
 
 def no_driver() -> Gpu:
-    raise BackendError("There is no NVIDIA driver here. Install it.")
+    raise BackendError("There is no NVIDIA driver here.", "Install it.")
 
 
 def plan(cache: Cache, gpu: Gpu = CARD, options: PlanOptions = RTX) -> Artifact:
