@@ -3,7 +3,7 @@
 ARG BASE=nvcr.io/nvidia/l4t-jetpack:r35.4.1
 FROM ${BASE}
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
-WORKDIR /work
+WORKDIR /bundle
 ENV PATH="/usr/src/tensorrt/bin:${PATH}"
 ENTRYPOINT ["trtexec"]
 CMD ["--help"]
