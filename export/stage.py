@@ -116,7 +116,13 @@ def engine(source: Artifact, step: EngineStep, out: Path, work: Work) -> Artifac
         graph,
         compute_capability=target.compute_capability or "8.9",
         size=target.size,
+        progress=work.progress,
     )
+    if target.memory_gb is not None and proof.memory_bytes > target.memory_gb * 1e9:
+        work.progress.warn(
+            f"The plan needs {proof.memory_bytes / 1e9:.1f} GB for its largest frame, and "
+            f"{target.title} has {target.memory_gb:g} GB. Build for a smaller `size`."
+        )
 
     def fill(beside: Path) -> None:
         (beside / "engine.plan").write_bytes(proof.plan)
@@ -131,12 +137,21 @@ def engine(source: Artifact, step: EngineStep, out: Path, work: Work) -> Artifac
             "target": target.name,
             "compiler": f"TensorRT for RTX {proof.version}",
             "compute_capability": proof.capability,
+            "onnx": source.files[graph.file].sha256,
+            "options": dict(proof.applied),
+            "profile": {name: list(map(list, three)) for name, three in proof.shapes.items()},
+            "float_convolutions": [
+                layer.name for layer in proof.convolutions if "Int8" not in layer.inputs
+            ],
             "ran_on_hardware": False,
         },
         parent=source.digest,
         numbers={
             "convolutions": float(len(proof.convolutions)),
             "int8_convolutions": float(len(proof.int8_convolutions)),
+            "reformats": float(len(proof.reformats)),
             "activation_bytes": float(proof.activation_bytes),
+            "weight_bytes": float(proof.weight_bytes),
+            **({"memory_gb": target.memory_gb} if target.memory_gb is not None else {}),
         },
     )

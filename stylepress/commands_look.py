@@ -19,21 +19,31 @@ if TYPE_CHECKING:
 Drawn = Annotated[str, typer.Argument(metavar="NAME", help="Pattern: glass, strokes or woodcut.")]
 
 
-def doctor(json: Json = False) -> None:
+def doctor(
+    deep: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="BUNDLE", help="Also run its golden pairs in every backend, and ask the GPU."
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
     """Say what can run on this machine, and what to install for the rest.
 
-    Exit code 1 when no engine can run here.
+    Exit code 1 when no engine can run here, or with `--deep` when one that can fails.
 
-    [bold]Example[/bold]
+    [bold]Examples[/bold]
 
     $ stylepress doctor
+    $ stylepress doctor --deep candy/bundle
     """
-    from stylepress.doctor import examine
+    from stylepress.doctor import examine, examine_deeply
 
     health = examine(env=os.environ, home=home())
+    tried = examine_deeply(deep, health) if deep else None
     screen = terminal()
     if json:
-        screen.show_json(health.record())
+        screen.show_json(health.record() | ({"tried": dict(tried)} if tried is not None else {}))
     else:
         screen.show(facts(health.machine) + "\n")
         screen.show(table(["package", "version"], list(health.base.items())) + "\n")
@@ -48,6 +58,12 @@ def doctor(json: Json = False) -> None:
         screen.show(table(["extra", "for", "state"], rows) + "\n")
         found = [[name, one.enables, one.place or one.mend] for name, one in health.weights.items()]
         screen.show(table(["weights", "for", "where they are, or how to get them"], found))
+        if tried is not None:
+            shown = [[name, fault or "passed"] for name, fault in tried.items()]
+            screen.show("\n" + table(["tried", "golden pairs"], shown))
+    if tried is not None and any(fault for name, fault in tried.items() if name != "gpu"):
+        screen.error("A backend that is installed here fails. What it said stands above.")
+        raise typer.Exit(1)
     if not health.able:
         screen.error("No engine can run here. Run `pip install stylepress` again.")
         raise typer.Exit(1)
@@ -57,7 +73,7 @@ def inspect(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="Artifact folder or file.")],
     json: Json = False,
 ) -> None:
-    """Say what a checkpoint, a bundle or an ONNX file is, in one screen.
+    """Say what a checkpoint, a bundle, an ONNX file or a TensorRT plan is, in one screen.
 
     Nothing in the file is executed.
 
@@ -65,6 +81,8 @@ def inspect(
 
     $ stylepress inspect candy.pth
     $ stylepress inspect runs/candy/bundle
+
+    $ stylepress inspect runs/candy/engine/engine.plan
     """
     from stylepress.inspection import inspect as look
 

@@ -1,14 +1,25 @@
-"""The command that uses a bundle: run."""
+"""The commands that use a bundle: install and run."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from json import dumps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from stylepress.options import Json, Quiet, terminal, user_cache
+from stylepress.cache import Cache
+from stylepress.errors import RecipeError
+from stylepress.options import (
+    USUAL_SIZE,
+    Json,
+    MeasuredSize,
+    Quiet,
+    frame_size,
+    terminal,
+    user_cache,
+)
 from stylepress.terminal import duration
 
 INTERRUPTED, SOME_FAILED = 130, 1
@@ -94,3 +105,75 @@ def run(
         raise typer.Exit(INTERRUPTED)
     if done.skipped:
         raise typer.Exit(SOME_FAILED)
+
+
+def install(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder that build wrote.")],
+    size: MeasuredSize = None,
+    backend: BackendName = None,
+    plan: Annotated[
+        Literal["tensorrt", "tensorrt_rtx"] | None,
+        typer.Option(help="Also build a plan for this GPU, with this compiler."),
+    ] = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Power mode that kernels are timed in; default: as nvpmodel says."
+        ),
+    ] = None,
+    dla: Annotated[
+        int | None, typer.Option(metavar="CORE", min=0, help="NVDLA core that the plan is for.")
+    ] = None,
+    record: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write what came of it as JSON.")
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make a bundle ready on the device that will run it: compile, check, measure, record.
+
+    Every engine that can run here must reproduce the golden pairs; the fastest is remembered, and
+    `run` takes it. A plan is built beside, for programs that run plans: this runtime runs none.
+
+    [bold]Examples[/bold]
+
+    $ stylepress install candy/bundle --size 1280x720
+    $ stylepress install candy/bundle --plan tensorrt
+    """
+    from stylepress.commands_look import facts
+    from stylepress.replace import replacing_file
+    from stylepress.runtime.backends import EngineOptions
+    from stylepress.runtime.bundle import read_bundle
+    from stylepress.runtime.install import install as made_ready
+    from stylepress.runtime.nvidia.device import PlanOptions, plan_here, power_mode
+
+    if plan is None and (mode or dla is not None):
+        raise RecipeError("`--mode` and `--dla` are of a plan.", "Add `--plan tensorrt`.")
+    opened, cache = read_bundle(bundle), Cache(user_cache())
+    height_width = frame_size(size) if size else USUAL_SIZE
+    with terminal(quiet=quiet) as screen:
+        ready = made_ready(
+            opened,
+            size=height_width,
+            options=EngineOptions(size=height_width),
+            cache=cache,
+            backends=[backend] if backend else None,
+            progress=screen,
+        )
+        values = ready.record()
+        if plan is not None:
+            wanted = PlanOptions(plan, height_width, dla_core=dla, mode=mode or power_mode())
+            built = plan_here(opened, wanted, cache=cache, progress=screen)
+            values["plan"] = {"folder": str(built.folder), **built.manifest.record()}
+    if record is not None:
+        with replacing_file(record) as beside:
+            beside.write_text(dumps(values, indent=1) + "\n", encoding="utf-8")
+    if json:
+        screen.show_json(values)
+        return
+    lines = {
+        "fastest": f"{ready.choice.backend}, {ready.choice.median_ms[ready.choice.backend]:.2f} ms",
+        "golden pairs": f"{ready.golden_pairs} reproduced",
+        "left out": [f"{name}: {why}" for name, why in ready.choice.refused.items()],
+    }
+    screen.show(facts(lines | ({"plan": values["plan"]["folder"]} if plan else {})))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import stylepress
-from stylepress.errors import CheckpointError
+from stylepress.errors import CheckpointError, StylepressError
 
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "video": ("av",),
@@ -175,6 +176,41 @@ def weight_files(*, env: Mapping[str, str], home: Path) -> dict[str, Weights]:
         place = str(found.path) if found else ""
         files[name] = Weights(standard.file, standard.purpose, place, "" if found else mend)
     return files
+
+
+def examine_deeply(folder: Path, health: Health) -> dict[str, str]:
+    """Run the golden pairs of a bundle in every backend that can run here; ask the GPU's driver.
+
+    Returns what went wrong by backend, nothing where all pairs came out right. ``gpu`` is no
+    backend: its sentence says why there is none, or nothing.
+
+    Raises:
+        ArtifactError: ``folder`` is no bundle that is whole.
+    """
+    from stylepress.runtime.backends import EngineOptions, open_engine
+    from stylepress.runtime.bundle import read_bundle
+    from stylepress.runtime.choice import self_test
+    from stylepress.runtime.nvidia.driver import probe
+
+    bundle = read_bundle(folder)
+
+    def held(backend: str) -> None:
+        engine = open_engine(bundle, backend, options=EngineOptions())
+        try:
+            self_test(bundle, engine)
+        finally:
+            engine.close()
+
+    able = [name for name, reason in health.backends.items() if not reason and name != "null"]
+    return {name: _fault(partial(held, name)) for name in able} | {"gpu": _fault(probe)}
+
+
+def _fault(check: Callable[[], object]) -> str:
+    try:
+        check()
+    except StylepressError as error:
+        return str(error)
+    return ""
 
 
 def version(module: str) -> str:

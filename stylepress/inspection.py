@@ -17,7 +17,7 @@ HEADER_LIMIT_BYTES = 16 << 20
 
 
 def inspect(path: Path) -> dict[str, Any]:
-    """Return what is known about an artifact, a weights file or an ONNX file, in reading order.
+    """Return what is known of an artifact, weights, an ONNX file or a plan, in reading order.
 
     Raises:
         InputError: nothing stylepress knows, or damaged.
@@ -33,6 +33,10 @@ def inspect(path: Path) -> dict[str, Any]:
         ) from error
     if path.name == MANIFEST:
         return _artifact(path.parent)
+    from stylepress.runtime.nvidia.plan import is_plan
+
+    if is_plan(head):
+        return _plan(path)
     if head.startswith((b"PK\x03\x04", b"\x80")) or head[8:9] == b"{":
         return _weights(path)
     try:
@@ -95,6 +99,16 @@ def _weights(path: Path) -> dict[str, Any]:
         "network": dict(loaded.config),
         "inputs": [tensor(loaded.image)],
         "can be built": f"stylepress export {path}",
+    }
+
+
+def _plan(path: Path) -> dict[str, Any]:
+    from stylepress.runtime.nvidia.package import TITLES, installed
+    from stylepress.runtime.nvidia.plan import plan_facts
+
+    return plan_facts(path, {package: installed(package) for package in TITLES}) | {
+        "digest": file_digest(path),
+        "size": size(path.stat().st_size),
     }
 
 

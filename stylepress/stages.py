@@ -86,7 +86,7 @@ STAGES: Mapping[str, Stage] = {
     ),
     "quantize": Stage(_quantize, "bundle", ("export",), ("onnx", "onnxruntime", "numpy")),
     "lower": Stage(_lower, "bundle", ("export", "targets"), ("onnx", "onnxruntime", "numpy")),
-    "engine": Stage(_engine, "engine", ("export", "targets"), ("tensorrt-rtx",)),
+    "engine": Stage(_engine, "engine", ("export", "targets", "runtime"), ("tensorrt-rtx",)),
 }
 
 

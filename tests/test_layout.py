@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "targets": set[str](),
     "train": {"targets"},
     "compress": {"targets", "train"},
-    "export": {"targets", "train", "compress"},
+    "export": {"targets", "train", "compress", "runtime"},
     "runtime": {"targets"},
     "benchmarks": {"targets", "train", "compress", "export", "runtime"},
 }

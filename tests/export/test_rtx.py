@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from stylepress.artifact import Artifact
 from stylepress.errors import BackendError, ExportError
 from stylepress.export.int8.quantize import quantize_int8
-from stylepress.export.rtx import MOST, _shapes, compile_plan
+from stylepress.export.rtx import compile_plan
 from stylepress.progress import Silent
+from stylepress.runtime.nvidia.order import MOST, shapes_of
 from stylepress.steps import QuantizeStep
 from stylepress.train.transformer import LEAST_SIDE
 from tests.frames import frame_ports
@@ -102,11 +103,32 @@ def test_every_shipped_bundle_compiles_and_its_int8_convolutions_are_int8(folder
     assert len(proof.int8_convolutions) >= len(bundle.made_by["int8_layers"])
 
 
+@pytest.mark.usefixtures("compiler")
+@pytest.mark.parametrize("capability", ["7.5", "12.0"])
+def test_a_plan_tells_its_memory_and_builds_alike_twice(capability: str) -> None:
+    bundle = Artifact.load(SHIPPED[0])
+    first, second = (
+        compile_plan(
+            bundle.path("model.onnx"), bundle.graphs["frame"], compute_capability=capability
+        )
+        for _ in range(2)
+    )
+    assert first.layers == second.layers
+    assert (first.activation_bytes, first.weight_bytes) == (
+        second.activation_bytes,
+        second.weight_bytes,
+    )
+    assert first.activation_bytes > first.weight_bytes > 0
+    assert len(first.convolutions) >= len(bundle.made_by["int8_layers"])
+    assert bool(first.int8_convolutions) == (capability != "7.5")  # Turing computes in float
+    assert 0 < len(first.reformats) < len(first.layers)
+
+
 def test_a_target_of_larger_pictures_than_full_hd_gets_a_plan_for_them() -> None:
     for size in [(512, 512), (2160, 3840), (4000, 500)]:
-        least, usual, largest = _shapes(frame_ports(least=16), size)["frame"]
-        assert (least, usual) == ([1, 16, 16, 3], [1, *size, 3])
-        assert largest == [1, max(size[0], MOST[0]), max(size[1], MOST[1]), 3]
+        least, usual, largest = shapes_of(frame_ports(least=16), size)["frame"]
+        assert (least, usual) == ((1, 16, 16, 3), (1, *size, 3))
+        assert largest == (1, max(size[0], MOST[0]), max(size[1], MOST[1]), 3)
 
 
 def test_a_style_ships_at_all() -> None:
