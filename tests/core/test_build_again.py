@@ -120,6 +120,12 @@ OTHER_VALUES: Mapping[str, Any] = {
     "low": -7.0,
     "high": 7.0,
     "content_weight": 3.0,
+    "frame_weight": 3.0,
+    "style_weight": 3.0,
+    "margin_px": 24,
+    "size": (96, 64),
+    "batch": 4,
+    "variant": "dla",
     "seed": 3,
     "target": "rtx-4090",
 }
@@ -128,7 +134,7 @@ OTHER_VALUES: Mapping[str, Any] = {
 def steps(home: Path) -> list[Step]:
     """One step of every kind, as a recipe plans it."""
     lines = (home / "long.yaml").read_text(encoding="utf-8")
-    lines += "  - {step: engine, target: cpu}\n"
+    lines += "  - {step: lower, target: cpu}\n  - {step: engine, target: cpu}\n"
     (home / "all.yaml").write_text(lines, encoding="utf-8")
     return [*load_recipe(home / "all.yaml").plan(), load_recipe(home / "loaded.yaml").plan()[0]]
 
@@ -162,7 +168,7 @@ def other(name: str, value: Any, home: Path) -> Any:
         return home / "others"
     if isinstance(value, Section):  # the style
         return value.model_copy(update={"seed": 5})
-    if isinstance(value, Path) or name == "vgg":
+    if isinstance(value, Path) or name in ("vgg", "start"):
         return home / "vgg.png"
     if isinstance(value, bool):
         return not value
