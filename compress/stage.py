@@ -38,7 +38,8 @@ def distil(source: Artifact, step: DistilStep, out: Path, work: Work) -> Artifac
         size, place = PRESETS[step.preset], session.device.place
         extra: tuple[Term, ...] = ()
         if step.loss == "vgg":
-            vgg, aim = step_vgg(step.vgg, work, place), None if style is None else style.to(place)
+            vgg = step_vgg(step.vgg, work, session.device)
+            aim = None if style is None else style.to(place)
             extra = Copying(vgg, step.margin_px or 0, aim).terms
         start = None if step.start is None else beginning(step.start, size)
         net, summary = distil_student(

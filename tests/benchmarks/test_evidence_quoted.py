@@ -14,11 +14,18 @@ from stylepress.benchmarks.evidence.row import Table, read_tables
 from tests.benchmarks.quoted import quotes, unbacked
 
 ROOT = Path(__file__).parents[2]
+ELSEWHERE = {
+    "docs/devices/devices.md": "written by benchmarks/evidence/devices.py, with its own CSV beside",
+    "docs/serve.md": "figures that benchmarks/evidence/serve*.py, soak.py and hostile.py print",
+    "docs/serve_threats.md": "limits of the daemon, which its tests hold",
+}
+"""Documents whose figures are no rows of the tables."""
 DOCUMENTS = sorted(
-    path.relative_to(ROOT).as_posix()
+    name
     for pattern in ("*.md", "docs/**/*.md", "*/README.md", "benchmarks/*/README.md")
     for path in ROOT.glob(pattern)
     if ".venv" not in path.parts and path.name != "CHANGELOG.md"
+    if (name := path.relative_to(ROOT).as_posix()) not in ELSEWHERE
 )
 SETTINGS: Mapping[str, Mapping[str, str]] = {
     "docs/benchmarks.md": {

@@ -85,7 +85,7 @@ def test_two_processes_build_what_one_builds_and_share_the_cache(folder: Path) -
         # Adam turns the rounding of gradients that should be zero into steps of the learning
         # rate: weights in front of a norm differ, pictures hardly.
         difference = pictures(folder / "pair" / name) - pictures(artifact.folder)
-        assert difference.abs().mean() < 0.5
+        assert difference.abs().mean() < 0.5, name
         loss = Artifact.load(folder / "pair" / name).numbers["loss"]
         assert loss == pytest.approx(artifact.numbers["loss"], rel=1e-3)
 

@@ -186,7 +186,7 @@ def test_a_loaded_teacher_is_not_trained(load: Any) -> None:
         ),
         ("style: a\nteacher: {train: {style_weight: 0}}", "would learn no style"),
         ("style: a\nteacher: {train: {learning_rate: 2}}", "less than or equal to 1"),
-        ("style: a\nstudent: {preset: bas}", "'nano', 'small', 'base' or 'texture'"),
+        ("style: a\nstudent: {preset: bas}", "'nano', 'small', 'base', 'wide' or 'texture'"),
         ("style: a\nexport: {opset: 12}", "greater than or equal to 18"),
         ("style: a\nexport: {verify_sizes: []}", "at least 1 item"),
         ("style: a\nquantise: {}", "Did you mean `quantize`"),

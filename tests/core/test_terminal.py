@@ -94,7 +94,7 @@ def test_quiet_keeps_warnings_errors_and_results() -> None:
 
 def test_an_error_is_two_lines_without_colour_where_none_is_wanted() -> None:
     err = Screen()
-    Terminal.of(io.StringIO(), err, {"NO_COLOR": "1"}).error("a.pth is empty. Save it again.")
+    Terminal.of(io.StringIO(), err, {"NO_COLOR": "1"}).error("a.pth is empty.", "Save it again.")
     assert err.getvalue() == "error: a.pth is empty.\n       Save it again.\n"
 
 
