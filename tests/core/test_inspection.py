@@ -155,3 +155,34 @@ def test_a_module_belongs_to_the_smallest_extra_that_brings_it(module: str, extr
 def test_the_doctor_loads_no_training_stack(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     assert examine(env={}, home=Path.home()).able
+
+
+@pytest.mark.parametrize(
+    ("variant", "why"),
+    [
+        ("batchnorm", "BatchNorm"),
+        ("affine-free", "lacks in1.weight"),
+        ("transposed", "layer deconv1.conv2d.weight has shape"),
+    ],
+)
+def test_inspect_says_of_a_sibling_network_what_a_build_says(
+    tmp_path: Path, variant: str, why: str
+) -> None:
+    torch = pytest.importorskip("torch")
+    from stylepress.train.transformer import TransformerNet
+    from stylepress.train.weights.checkpoint import load_network
+
+    state = TransformerNet(4, 1).state_dict()
+    if variant == "batchnorm":
+        state["in1.num_batches_tracked"] = torch.tensor(7)
+    elif variant == "affine-free":
+        del state["in1.weight"]
+    else:
+        state["deconv1.conv2d.weight"] = state["deconv1.conv2d.weight"].swapaxes(0, 1)
+    torch.save(state, tmp_path / "sibling.pth")
+    with pytest.raises(CheckpointError, match=why):
+        load_network(tmp_path / "sibling.pth")
+    facts = inspect(tmp_path / "sibling.pth")
+    assert facts["family"] == "none that can be built"
+    assert why in facts["note"]
+    assert "can be built" not in facts
