@@ -25,7 +25,7 @@ from stylepress.benchmarks.timing.footprint import (
     measure_footprint,
     memory_of,
 )
-from stylepress.benchmarks.timing.worker import Answer, Request, forget_peak, fresh, peak_bytes
+from stylepress.benchmarks.timing.worker import Answer, Request, fresh
 from stylepress.errors import BackendError
 from stylepress.progress import Silent
 from stylepress.runtime.bundle import read_bundle
@@ -122,14 +122,26 @@ def test_what_was_not_measured_is_none_with_the_reason() -> None:
     assert Memory.model_validate_json(found.model_dump_json()) == found
 
 
-def test_a_peak_can_be_forgotten() -> None:
-    if not forget_peak():
-        pytest.skip("this system does not let a process forget its peak")
+CHECKOUT = Path(__file__).parents[2]
+FORGET = """
+from stylepress.benchmarks.timing.worker import forget_peak, peak_bytes
+if forget_peak():
     block = bytearray(64 << 20)
-    high = peak_bytes() or 0
+    high = peak_bytes()
     del block
-    assert forget_peak()
-    assert (peak_bytes() or 0) < high - (32 << 20)
+    forget_peak()
+    print(high - peak_bytes())
+"""
+
+
+def test_a_peak_can_be_forgotten() -> None:
+    """In a process of its own: what else this one holds moves meanwhile."""
+    done = subprocess.run(
+        [sys.executable, "-c", FORGET], check=True, capture_output=True, text=True, cwd=CHECKOUT
+    )
+    if not done.stdout:
+        pytest.skip("this system does not let a process forget its peak")
+    assert int(done.stdout) > 32 << 20
 
 
 def test_a_bundle_tells_bytes_parameters_and_macs_and_by_which_convention(
