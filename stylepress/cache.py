@@ -158,13 +158,17 @@ class Cache:
         entries = sorted(self._used())
         total = sum(size for _, size, _ in entries)
         for used_s, size, path in entries:
-            key = path.name.split(".")[1 if path.name.startswith(".") else 0]
-            leftover = path.name.startswith(".") and used_s < time.time() - LEFTOVER_S
-            if not leftover and (total <= self.limit_bytes or key == keep):
+            if path.name.startswith("."):  # being written, under a name that is no key
+                if used_s < time.time() - LEFTOVER_S:
+                    _remove(path)
+                    total -= size
+                continue
+            key = path.name.partition(".")[0]
+            if total <= self.limit_bytes or key == keep:
                 continue
             with self.locked(key, wait=False) as held:
                 if held:
-                    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+                    _remove(path)
                     total -= size
 
     @contextmanager
@@ -212,6 +216,10 @@ class Cache:
                 size = sum(file.stat().st_size for file in files if file.is_file())
                 entries.append((path.stat().st_mtime, size, path))
         return entries
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def copied(artifact: Artifact, out: Path) -> Artifact:

@@ -273,3 +273,11 @@ def test_a_folder_s_digest_sees_names_and_bytes_and_no_hidden_files(tmp_path: Pa
 def test_what_is_not_there_has_no_digest(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="cannot be read"):
         content_digest(tmp_path / "nothing")
+
+
+def test_what_another_process_is_writing_stays_however_full_the_cache_is(tmp_path: Path) -> None:
+    being_written = tmp_path / "artifacts" / "ab" / ".0123abcd.part"
+    being_written.mkdir(parents=True)
+    (being_written / "model.onnx").write_bytes(bytes(1000))
+    Cache(tmp_path, limit_bytes=1).trim()
+    assert being_written.is_dir()
