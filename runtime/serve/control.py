@@ -7,6 +7,7 @@ import io
 import json
 import warnings
 from collections.abc import Mapping
+from importlib import util
 from typing import Annotated, Any
 
 import numpy as np
@@ -48,6 +49,7 @@ class Control:
 
     def __init__(self, parts: Parts, access: Access) -> None:
         self.parts, self.access = parts, access
+        self.webrtc = util.find_spec("aiortc") is not None
 
     def state(self) -> dict[str, Any]:
         """Return everything that the page shows."""
@@ -60,6 +62,7 @@ class Control:
             "styles": [_look_facts(look) for look in parts.engines.looks.values()],
             "engines": parts.engines.facts(),
             "limits": {"cameras": parts.configuration.limits.cameras},
+            "webrtc": self.webrtc,
         }
 
     async def get_state(self, request: web.Request) -> web.Response:

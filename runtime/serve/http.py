@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import secrets
-from importlib import util
 from pathlib import Path
 
 from aiohttp import web
@@ -79,14 +78,16 @@ class Server:
 
     def _sessions(self, cameras: Cameras) -> None:
         """Add WebRTC where its package is."""
-        if util.find_spec("aiortc") is None:
+        if not self.control.webrtc:
             return
         from stylepress.runtime.serve.webrtc import WebRtc
 
         webrtc = WebRtc(self.parts, cameras)
         self._route("POST", f"/streams/{STREAM}/whep", webrtc.whep, "read")
         self._route("POST", "/whip", webrtc.whip, "read")
-        self._route("DELETE", "/webrtc/{session:[A-Za-z0-9_-]{8,64}}", webrtc.delete, "read")
+        session = "/webrtc/{session:[A-Za-z0-9_-]{8,64}}"
+        self._route("DELETE", session, webrtc.delete, "read")
+        self._route("PATCH", session, webrtc.change, "read")
 
         async def close(app: web.Application) -> None:
             await webrtc.close()

@@ -24,7 +24,7 @@ from av.video.frame import VideoFrame
 from stylepress.runtime.media.colour import to_rgb
 from stylepress.runtime.media.lanes import padded
 from stylepress.runtime.serve.camera import PICTURE_PIXELS, Cameras
-from stylepress.runtime.serve.control import bad_request, not_found, read_limited
+from stylepress.runtime.serve.control import bad_request, not_found, read_json, read_limited
 from stylepress.runtime.serve.parts import Parts
 from stylepress.runtime.serve.stream import Frame, Shown, Stream
 
@@ -35,10 +35,11 @@ END_STATES = frozenset(("failed", "closed", "disconnected"))
 
 @dataclass(slots=True)
 class _Session:
-    """One connection, and what is undone when it ends."""
+    """One connection, the stream it sends when it sends one, and what is undone when it ends."""
 
     peer: RTCPeerConnection
     undo: Callable[[], Any]
+    stream: Stream | None = None
 
 
 class WebRtc:
@@ -78,12 +79,20 @@ class WebRtc:
             self.cameras.close_stream(stream)
 
         try:
-            answer = await self._answer(request, peer, undo)
+            answer = await self._answer(request, peer, undo, stream)
         except BaseException:
             undo()
             raise
         answer.headers["X-Stream"] = stream.name
         return answer
+
+    async def change(self, request: web.Request) -> web.Response:
+        """Change settings of the camera that a session sends: its address is known to its owner."""
+        session = self.sessions.get(request.match_info["session"])
+        if session is None or session.stream is None:
+            raise not_found("session")
+        await self.cameras.control.change(session.stream, await read_json(request))
+        return web.json_response(session.stream.facts())
 
     async def delete(self, request: web.Request) -> web.Response:
         """End a session."""
@@ -98,7 +107,11 @@ class WebRtc:
         await asyncio.gather(*(self._end(name) for name in tuple(self.sessions)))
 
     async def _answer(
-        self, request: web.Request, peer: RTCPeerConnection, undo: Callable[[], Any]
+        self,
+        request: web.Request,
+        peer: RTCPeerConnection,
+        undo: Callable[[], Any],
+        stream: Stream | None = None,
     ) -> web.Response:
         if len(self.sessions) >= self.parts.configuration.limits.viewers:
             raise web.HTTPServiceUnavailable(text='{"error": "Too many viewers."}')
@@ -114,7 +127,7 @@ class WebRtc:
                 "The offer cannot be used. Send one with H.264 or VP8 video."
             ) from error
         name = secrets.token_urlsafe(16)
-        self.sessions[name] = _Session(peer, undo)
+        self.sessions[name] = _Session(peer, undo, stream)
 
         @peer.on("connectionstatechange")
         async def changed() -> None:

@@ -13,12 +13,12 @@ const touched = new Map();
 const live = new Live($("picture"), {
   compare: () => $("tool-compare").getAttribute("aria-pressed") === "true" ? $("compare").value / 100 : null,
   shown: (age, number, name) => {
-    const true_age = own.running && name === own.name ? own.age(number) ?? age : age;
+    const true_age = own.running && name === own.name ? own.age(number, age) : age;
     $("age").textContent = number ? `${true_age.toFixed(0)} ms old` : "no picture from the camera";
   },
 });
 const brush = new Brush($("paint"), $("picture"), { send: sendMask });
-const own = new OwnCamera({ begun: name => { choose(name); }, ended: text => { notice(text); choose(""); } });
+const own = new OwnCamera({ begun: name => { choose(name); }, ended: text => { $("own").textContent = "Use my camera"; notice(text); choose(""); } });
 
 function notice(text) { $("notice").textContent = text || ""; $("notice").hidden = !text; }
 
@@ -256,8 +256,11 @@ $("brush-clear").onclick = () => brush.clear();
 $("enabled").onchange = () => change({ enabled: $("enabled").checked });
 $("fade").oninput = () => { $("fade").nextElementSibling.value = `${+$("fade").value} s`; };
 $("own").onclick = async () => {
-  if (own.running) { own.stop(); $("own").textContent = "Use my camera"; return; }
-  try { await own.start(current()?.settings.style ?? state.styles[0].name); $("own").textContent = "Stop camera"; notice(""); }
+  if (own.running) { own.stop(); return; }
+  try {
+    await own.start(current()?.settings.style ?? state.styles[0].name, state.webrtc);
+    Object.assign($("own"), { textContent: "Stop camera", title: `It is sent by ${own.kind}.` }); notice("");
+  }
   catch (error) { notice(error.message); }
 };
 $("theme").onclick = () => {

@@ -81,20 +81,30 @@ def test_brush_comparison_and_phone_work(daemon: Daemon, tmp_path: Path) -> None
     assert found["cut"]
 
 
-def test_a_viewers_camera_comes_back_stylized(daemon: Daemon, tmp_path: Path) -> None:
-    async def visit() -> str:
+@pytest.mark.parametrize("way", ["WebRTC", "JPEG"])
+def test_a_viewers_camera_comes_back_stylized(daemon: Daemon, tmp_path: Path, way: str) -> None:
+    async def visit() -> tuple[str, str]:
         async with browsing(daemon.url, tmp_path) as page:
             await page.until("document.querySelector('#age').textContent.includes('ms old')")
+            if way == "JPEG":
+                await page.run("delete window.RTCPeerConnection")
             await page.run("document.querySelector('#own').click()")
             await page.until("document.querySelectorAll('.tile').length == 2")
             await page.until(
                 "[...document.querySelectorAll('.tile b')].some(b => b.textContent == 'my camera')"
             )
             text = await page.until(
-                "document.querySelector('#picture').width == 640 && document.querySelector('#age').textContent"
+                "document.querySelector('#picture').width == 640"
+                " && document.querySelector('#age').textContent.includes('ms old')"
+                " && document.querySelector('#age').textContent"
             )
+            sent_by = await page.until("document.querySelector('#own').title")
             await page.run("document.querySelector('#own').click()")
             await page.until("document.querySelectorAll('.tile').length == 0")
-            return str(text)
+            return str(text), str(sent_by)
 
-    assert "ms old" in asyncio.run(visit())
+    if way == "WebRTC":
+        pytest.importorskip("aiortc")
+    text, sent_by = asyncio.run(visit())
+    assert "ms old" in text
+    assert sent_by == f"It is sent by {way}."
