@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, quote, unquote
 from stylepress.errors import RecipeError
 
 InputKind = Literal["file", "test", "rtsp", "mjpeg", "v4l2", "csi", "browser"]
-OutputKind = Literal["file", "rtsp", "v4l2", "null"]
+OutputKind = Literal["file", "rtsp", "rtsp_server", "v4l2", "null"]
 PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 INPUT_SCHEMES = {
     "file": "file", "test": "test", "rtsp": "rtsp", "rtsps": "rtsp", "http": "mjpeg",
@@ -87,11 +87,18 @@ def parse_input(text: str) -> Address:
 def parse_output(text: str) -> Address:
     """Read the address of an output: a folder, ``rtsp://``, ``v4l2://`` or ``null://``.
 
+    Without a host, RTSP is served here, as in jetson-utils.
+
+    >>> parse_output("rtsp://@:8554/door").kind, parse_output("rtsp://nvr/door").kind
+    ('rtsp_server', 'rtsp')
+
     Raises:
         RecipeError: the scheme is none of those allowed, or the address is malformed.
     """
     if re.fullmatch(r"/dev/video\d{1,3}", text):
         return Address("v4l2", "v4l2", text)
+    if served := re.fullmatch(r"rtsp://((?:.*@)?)(:\d{1,5}/[\w./-]*)", text):
+        return _remote("rtsp_server", "rtsp", f"{served[1]}localhost{served[2]}")
     return _parse(text, OUTPUT_SCHEMES)
 
 

@@ -21,6 +21,10 @@ def open_output(stream: str, address: Address, entry: StreamEntry) -> Line:
             from stylepress.runtime.serve.outputs.push import Pusher
 
             return Pusher(address, entry)
+        if address.kind == "rtsp_server":
+            from stylepress.runtime.serve.outputs.rtsp_server import RtspServer
+
+            return RtspServer(address)
         if address.kind == "v4l2":
             from stylepress.runtime.serve.outputs.loopback import Loopback
 

@@ -141,11 +141,10 @@ class Chain:
 def _csi(chain: Chain, wish: Mapping[str, Any], height: int, width: int) -> None:
     chain.add("nvarguscamerasrc", {"sensor-id": int(wish["place"])})
     # The camera's own memory; the converter brings it to the processor's.
-    features = gst().Caps.from_string("video/x-raw(memory:NVMM),format=NV12")
-    features.set_value("width", width)
-    features.set_value("height", height)
-    features.set_value("framerate", gst().Fraction(int(wish["fps"] or USUAL_FPS), 1))
-    chain.add("capsfilter", {"caps": features})
+    rate = int(wish["fps"] or USUAL_FPS)
+    form = f"format=NV12,width={int(width)},height={int(height)},framerate={rate}/1"
+    caps = gst().Caps.from_string(f"video/x-raw(memory:NVMM),{form}")
+    chain.add("capsfilter", {"caps": caps})
     chain.add("nvvidconv", {})
     chain.caps("video/x-raw", format="BGRx")
 

@@ -12,10 +12,18 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import av
 import pytest
 
 from stylepress.runtime.serve.ledger import balance
-from tests.runtime.serve.running import Daemon, camera, free_port, has_camera, running
+from tests.runtime.serve.running import (
+    PATIENCE_S,
+    Daemon,
+    camera,
+    free_port,
+    has_camera,
+    running,
+)
 
 pytestmark = pytest.mark.skipif(not has_camera(), reason="needs GStreamer's RTSP server")
 
@@ -172,6 +180,25 @@ def test_frames_go_to_an_rtsp_server(tmp_path: Path, toy_bundle: Path) -> None:
         assert (
             push["offered"] == push["delivered"] + sum(push["dropped"].values()) + push["waiting"]
         )
+
+
+def test_players_fetch_frames_by_rtsp_with_the_password_only(
+    tmp_path: Path, toy_bundle: Path
+) -> None:
+    port = free_port()
+    values = config(toy_bundle, cam="test://")
+    values["defaults"]["outputs"] = [f"rtsp://me:secret@:{port}/door"]  # type: ignore[index]
+    tcp = {"rtsp_transport": "tcp"}
+    with running(tmp_path, values) as daemon:
+        daemon.until("cam", lambda facts: facts["outputs"][-1].get("delivered", 0) > 3)
+        with pytest.raises(av.error.FFmpegError, match="401"):
+            av.open(f"rtsp://me:wrong@127.0.0.1:{port}/door", options=tcp, timeout=PATIENCE_S)
+        with av.open(
+            f"rtsp://me:secret@127.0.0.1:{port}/door", options=tcp, timeout=PATIENCE_S
+        ) as player:
+            frame = next(player.decode(video=0))
+        assert [frame.height, frame.width] == daemon.stream("cam")["size"]
+        assert "secret" not in str(daemon.ask("GET", "/api/v1/state"))
 
 
 def test_gstreamer_reads_the_same_camera(tmp_path: Path, toy_bundle: Path) -> None:
