@@ -49,8 +49,7 @@ def main() -> int:
     def configure(_: Any, media: Any) -> None:
         source = media.get_element().get_by_name("frames")
         source.set_property("caps", caps)
-        sources.append(source)
-        media.connect("unprepared", lambda _: source in sources and sources.remove(source))
+        sources[:] = [source]  # the medium is shared: the last is the only
 
     factory.connect("media-configure", configure)
     server.get_mount_points().add_factory(wish["mount"], factory)
