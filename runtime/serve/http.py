@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import secrets
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -77,21 +80,33 @@ class Server:
             self._route("GET", place, health.ready, "open")
 
     def _sessions(self, cameras: Cameras) -> None:
-        """Add WebRTC where its package is."""
+        """Add WebRTC where its package is; that is loaded with the first offer, for it is large."""
         if not self.control.webrtc:
             return
-        from stylepress.runtime.serve.webrtc import WebRtc
+        opened: list[Any] = []
 
-        webrtc = WebRtc(self.parts, cameras)
-        self._route("POST", f"/streams/{STREAM}/whep", webrtc.whep, "read")
-        self._route("POST", "/whip", webrtc.whip, "read")
-        session = "/webrtc/{session:[A-Za-z0-9_-]{8,64}}"
-        self._route("DELETE", session, webrtc.delete, "read")
-        self._route("PATCH", session, webrtc.change, "read")
+        async def webrtc() -> Any:
+            module = await asyncio.to_thread(import_module, "stylepress.runtime.serve.webrtc")
+            if not opened:
+                opened.append(module.WebRtc(self.parts, cameras))
+            return opened[0]
+
+        def handler(name: str) -> Handler:
+            async def handle(request: web.Request) -> web.StreamResponse:
+                response: web.StreamResponse = await getattr(await webrtc(), name)(request)
+                return response
+
+            return handle
 
         async def close(app: web.Application) -> None:
-            await webrtc.close()
+            for sessions in opened:
+                await sessions.close()
 
+        session = "/webrtc/{session:[A-Za-z0-9_-]{8,64}}"
+        self._route("POST", f"/streams/{STREAM}/whep", handler("whep"), "read")
+        self._route("POST", "/whip", handler("whip"), "read")
+        self._route("DELETE", session, handler("delete"), "read")
+        self._route("PATCH", session, handler("change"), "read")
         self.app.on_shutdown.append(close)
 
     def _protocol(self, infer: Inference) -> None:
