@@ -15,8 +15,9 @@ __all__ = ["open_bundle"]
 def open_bundle(folder: str | PathLike[str], **options: Any) -> Model:
     """Open a bundle in the fastest engine of this machine: ``open_bundle("candy/bundle")``.
 
-    ``options`` are those of ``stylepress.runtime.model.open_model``. Nothing of an engine is
-    imported before this is called.
+    The choice is measured once and kept in the user's cache. ``options`` are those of
+    ``stylepress.runtime.model.open_model``: ``backend``, ``size``, ``lanes``, ``cache`` (None
+    keeps nothing), ``progress``. Nothing of an engine is imported before this is called.
 
     Raises:
         ArtifactError: it is no bundle, or was altered.

@@ -5,13 +5,13 @@ from __future__ import annotations
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from stylepress.cache import Cache
+from stylepress.cache import Cache, user_cache
 from stylepress.errors import BackendError, FrameError
 from stylepress.picture import Picture, read_picture
 from stylepress.progress import Progress, Silent
@@ -31,19 +31,23 @@ def open_model(
     backend: str | None = None,
     size: tuple[int, int] | None = None,
     lanes: int = 1,
-    cache: Cache | None = None,
+    cache: Cache | Literal["user"] | None = "user",
     progress: Progress | None = None,
 ) -> Model:
     """Open a bundle in the backend of that name, or in the fastest one here, by measurement.
 
     ``size`` is the (height, width) that most pictures will have; every size works. ``lanes`` calls
-    may be under way at once. ``cache`` keeps the choice and what was compiled.
+    may be under way at once. ``cache`` keeps the choice and what was compiled, so that the next
+    call measures nothing: the user's, unless another is named. None keeps nothing, and one that
+    cannot be written is done without: then every call compiles and measures anew.
 
     Raises:
         ArtifactError: it is no bundle, or was altered.
         BackendError: no engine can run it here.
     """
     bundle, listener = read_bundle(Path(folder)), progress or Silent()
+    if cache == "user":
+        cache = Cache(user_cache())
     options = EngineOptions(lanes=lanes, size=size)
     if backend is not None:
         engine = ready(bundle, backend, options=options, cache=cache, progress=listener)

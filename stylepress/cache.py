@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import platformdirs
 from filelock import FileLock, Timeout
 
 import stylepress
@@ -80,6 +81,16 @@ def content_digest(path: Path) -> str:
             f"{error.filename or path} cannot be read ({error.strerror}).",
             "Check the path and its permissions.",
         ) from error
+
+
+def user_cache() -> Path:
+    """Return the folder of built artifacts, compiled engines and measured choices.
+
+    $STYLEPRESS_CACHE, or the place for caches of this system's users.
+    """
+    if named := os.environ.get("STYLEPRESS_CACHE"):
+        return Path(named)
+    return platformdirs.user_cache_path("stylepress", appauthor=False)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from stylepress.options import Json, Quiet, home, terminal, user_cache
+from stylepress.cache import user_cache
+from stylepress.options import Json, Quiet, home, terminal
 
 WriteTo = Annotated[
     Path | None, typer.Argument(metavar="DIR", help="Where to put them; default a cache folder.")

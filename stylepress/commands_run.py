@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from stylepress.cache import Cache
+from stylepress.cache import Cache, user_cache
 from stylepress.errors import RecipeError
 from stylepress.options import (
     USUAL_SIZE,
@@ -18,7 +18,6 @@ from stylepress.options import (
     Quiet,
     frame_size,
     terminal,
-    user_cache,
 )
 from stylepress.terminal import duration
 

@@ -11,8 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
+from stylepress.cache import user_cache
 from stylepress.errors import RecipeError
-from stylepress.options import Json, terminal, user_cache
+from stylepress.options import Json, terminal
 
 
 def serve(

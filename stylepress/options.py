@@ -14,10 +14,9 @@ from importlib import util
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import platformdirs
 import typer
 
-from stylepress.cache import Cache
+from stylepress.cache import Cache, user_cache
 from stylepress.errors import BackendError, RecipeError
 from stylepress.terminal import Terminal
 
@@ -96,16 +95,6 @@ def terminal(*, quiet: bool = False) -> Terminal:
 def build_cache(*, fresh: bool) -> Cache | None:
     """Return the user's build cache, or None when it is not wanted."""
     return None if fresh else Cache(user_cache())
-
-
-def user_cache() -> Path:
-    """Return the folder of built artifacts, compiled engines and measured choices.
-
-    $STYLEPRESS_CACHE, or the place for caches of this system's users.
-    """
-    if named := os.environ.get("STYLEPRESS_CACHE"):
-        return Path(named)
-    return platformdirs.user_cache_path("stylepress", appauthor=False)
 
 
 def home() -> Path:

@@ -125,7 +125,7 @@ def _check_data(step: Step) -> None:
             "there is neither a teacher nor a style to train one on. "
             "Add `teacher: {checkpoint: file.pth}`, or `style: picture.png`."
         )
-    if isinstance(step, TrainStep | DistilStep | QuantizeStep) and step.photos is None:
+    if isinstance(step, Training | QuantizeStep) and step.photos is None:
         raise ValueError(f"`{step.step}` learns from photos. Add `photos: FOLDER`.")
 
 

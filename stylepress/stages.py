@@ -13,7 +13,7 @@ from stylepress.cache import build_key, code_version, content_digest
 from stylepress.document import Section
 from stylepress.errors import RecipeError
 from stylepress.progress import Progress
-from stylepress.steps import DistilStep, Step, TrainStep, identity, with_loss
+from stylepress.steps import Step, Training, identity, with_loss
 from stylepress.work import Work
 
 StepFunction = Callable[[Artifact | None, Any, Path, Work], Artifact]
@@ -96,7 +96,7 @@ def settled(step: Step, *, env: Mapping[str, str], home: Path, progress: Progres
     Raises:
         CheckpointError: a weight file of a known name with other content.
     """
-    if not isinstance(step, TrainStep | DistilStep):
+    if not isinstance(step, Training):
         return step
     loss = step.loss
     if loss == "auto":

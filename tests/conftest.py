@@ -1,10 +1,12 @@
-"""What every test of the project shares: property tests have no clock, CI machines are slow.
+"""What every test shares: no clock for property tests, since CI machines are slow, and no home.
 
 Processes that share the cores (pytest-xdist) take one thread each; what they start does the same.
 """
 
 import os
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import settings
 
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -12,3 +14,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 settings.register_profile("stylepress", deadline=None)
 settings.load_profile("stylepress")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_users_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what a test builds or measures out of the user's own cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STYLEPRESS_CACHE", str(tmp_path_factory.mktemp("users-cache")))
+        yield

@@ -127,7 +127,7 @@ def observe(
         FrameError: no frames, or one that is not (1, H, W, 3) uint8.
         CheckpointError: a tensor holds NaN or infinity; the layer that made it is named.
     """
-    session = _watching(model, tensors)
+    session = watching(model, tensors)
     seen: dict[str, Seen] = {}
     photos, plain = 0, 0
     for frame in frames:
@@ -154,7 +154,8 @@ def observe(
     return seen, photos
 
 
-def _watching(model: onnx.ModelProto, tensors: Sequence[str]) -> onnxruntime.InferenceSession:
+def watching(model: onnx.ModelProto, tensors: Sequence[str]) -> onnxruntime.InferenceSession:
+    """Open a graph on ONNX Runtime's processor, with float ``tensors`` of it as further outputs."""
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
     known = {output.name for output in watched.graph.output}

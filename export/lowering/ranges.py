@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import onnx
-import onnxruntime  # type: ignore[import-untyped]
 
+from stylepress.export.int8.calibration import watching
 from stylepress.export.lowering.dla import Moments
 from stylepress.export.lowering.placement import Open
 from stylepress.export.lowering.rewrite import Array
@@ -81,19 +81,7 @@ def _values(
     names: Sequence[str] = list(dict.fromkeys(tensors))
     if not names:
         return
-    watched = onnx.ModelProto()
-    watched.CopyFrom(model)
-    known = {port.name for port in watched.graph.output}
-    watched.graph.output.extend(
-        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
-        for name in names
-        if name not in known
-    )
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(
-        watched.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    session = watching(model, names)
     for frame in frames:
         feed = {"frame": frame, "strength": np.ones(len(frame), np.float32)}
         yield dict(zip(names, session.run(names, feed), strict=True))

@@ -51,13 +51,28 @@ def test_one_picture_and_several_of_one_size_are_taken(toy_bundle: Path) -> None
         assert np.array_equal(mixed, np.stack([several[0], styled[1]]))
 
 
-def test_without_a_name_the_fastest_backend_is_measured_and_remembered(
-    toy_bundle: Path, tmp_path: Path
+def test_without_a_name_the_fastest_backend_is_measured_and_remembered_for_the_user(
+    toy_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("STYLEPRESS_CACHE", str(tmp_path))
     for _ in range(2):
-        with open_bundle(toy_bundle, size=(32, 32), cache=Cache(tmp_path)) as model:
+        with open_bundle(toy_bundle, size=(32, 32)) as model:
             assert model.engine.describe()["backend"] in ("onnxruntime", "openvino")
     assert len(list(tmp_path.glob("records/*/*.json"))) == 1
+
+
+def test_no_cache_keeps_nothing_and_one_that_cannot_be_written_is_done_without(
+    toy_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STYLEPRESS_CACHE", str(tmp_path / "users"))
+    taken = tmp_path / "a-file"
+    taken.touch()
+    for cache in (None, Cache(taken)):
+        with open_bundle(toy_bundle, size=(32, 32), cache=cache) as model:
+            assert model(noise(5, 6)).shape == (5, 6, 3)
+    with open_bundle(toy_bundle, backend="openvino", cache=Cache(taken)) as model:
+        assert model(noise(5, 6)).shape == (5, 6, 3)
+    assert not (tmp_path / "users").exists()
 
 
 def test_a_picture_is_read_and_written_by_its_suffix(toy_bundle: Path, tmp_path: Path) -> None:
