@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -22,8 +23,6 @@ from stylepress.steps import Preset
 
 if TYPE_CHECKING:
     from stylepress.build import BuildOptions
-
-Stage = Literal["train", "compress"]
 
 Recipe = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe, .yaml.")]
 Out = Annotated[
@@ -92,9 +91,8 @@ def build(
     $ stylepress build recipes/glass.yaml --target x86-cpu
     $ stylepress build candy.pth --photos photos/ --target jetson-orin-nano-8gb@6.2
     """
-    from stylepress.build import BuildOptions
-
-    options = BuildOptions(
+    options = replace(
+        _usual(no_cache=no_cache),
         out=out,
         photos=photos,
         style=style,
@@ -106,10 +104,6 @@ def build(
         bgr=bgr,
         device=device,
         resume=resume,
-        cache=build_cache(fresh=no_cache),
-        environ=os.environ,
-        home=home(),
-        here=this_machine().target,
     )
     _built(source, options, json=json, quiet=quiet)
 
@@ -131,7 +125,10 @@ def train(
     $ stylepress train recipes/glass.yaml --out runs/glass
     $ torchrun --nproc-per-node 2 -m stylepress train recipes/glass.yaml
     """
-    _stage(recipe, "train", out=out, device=device, resume=resume, no_cache=no_cache, quiet=quiet)
+    options = replace(
+        _usual(no_cache=no_cache), until="train", out=out, device=device, resume=resume
+    )
+    _built(recipe, options, json=False, quiet=quiet)
 
 
 def compress(
@@ -150,9 +147,10 @@ def compress(
 
     $ stylepress compress recipes/glass.yaml --out runs/glass
     """
-    _stage(
-        recipe, "compress", out=out, device=device, resume=resume, no_cache=no_cache, quiet=quiet
+    options = replace(
+        _usual(no_cache=no_cache), until="compress", out=out, device=device, resume=resume
     )
+    _built(recipe, options, json=False, quiet=quiet)
 
 
 def export(
@@ -184,9 +182,10 @@ def export(
     $ stylepress export candy.pth --precision int8 --photos photos/
     $ stylepress export recipes/glass.yaml --out runs/glass
     """
-    from stylepress.build import RECIPES, BuildOptions
+    from stylepress.build import RECIPES
 
-    options = BuildOptions(
+    options = replace(
+        _usual(no_cache=no_cache),
         out=out,
         photos=photos,
         target=target,
@@ -195,10 +194,6 @@ def export(
         image=image_range(image),
         bgr=bgr,
         resume=resume,
-        cache=build_cache(fresh=no_cache),
-        environ=os.environ,
-        home=home(),
-        here=this_machine().target,
     )
     _built(source, options, json=json, quiet=quiet)
 
@@ -234,29 +229,16 @@ def convert(
     terminal().say(f"Wrote {out}. {said}")
 
 
-def _stage(
-    recipe: Path,
-    until: Stage,
-    *,
-    out: Path | None,
-    device: str,
-    resume: bool,
-    no_cache: bool,
-    quiet: bool,
-) -> None:
+def _usual(*, no_cache: bool) -> BuildOptions:
+    """Return what every build gets from this process and machine."""
     from stylepress.build import BuildOptions
 
-    options = BuildOptions(
-        out=out,
-        until=until,
-        device=device,
-        resume=resume,
+    return BuildOptions(
         cache=build_cache(fresh=no_cache),
         environ=os.environ,
         home=home(),
         here=this_machine().target,
     )
-    _built(recipe, options, json=False, quiet=quiet)
 
 
 def _built(source: Path, options: BuildOptions, *, json: bool, quiet: bool) -> None:

@@ -22,6 +22,7 @@ from stylepress.steps import (
     Seed,
     Step,
     Style,
+    Training,
     TrainStep,
 )
 
