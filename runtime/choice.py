@@ -29,10 +29,14 @@ from stylepress.runtime.feeds import Array, check_size
 from stylepress.runtime.machine import machine
 from stylepress.runtime.prepared import ready
 
-WARM_UP = 2
+WARM_UP, WARM_UP_S = 2, 0.3
+"""Rounds that do not count, as far as they end within so many seconds: each engine has run before,
+on the golden pairs and on one frame."""
 LEAST_ROUNDS, MOST_ROUNDS = 3, 15
-ENOUGH_S = 2.0
+ENOUGH_S = 1.0
 """Measuring stops after so many seconds, once ``LEAST_ROUNDS`` are done."""
+CLEARLY = 1.5
+"""An engine leaves when all of two rounds or more took it so many times the winner's longest."""
 FRAMES_A_LANE = 2
 SCHEMA = 2
 LARGEST_GROUP = 21
@@ -239,23 +243,32 @@ def _measure(
 ) -> dict[str, list[float]]:
     """Time all engines in turns, ABBA, so that drift of the machine falls on all alike."""
     times: dict[str, list[float]] = {name: [] for name in engines}
+    running = list(engines)
     progress.start("Measuring " + " against ".join(engines), MOST_ROUNDS)
     began = perf_counter()
     with ThreadPoolExecutor(lanes) as pool:
         for number in range(WARM_UP + MOST_ROUNDS):
-            order = list(engines) if number % 2 else list(engines)[::-1]
-            for name in order:
-                taken = _frame_ms(engines[name], frame, lanes, pool)
-                if number >= WARM_UP:
-                    times[name].append(taken)
-            if number >= WARM_UP:
-                progress.advance()
-            if number + 1 == WARM_UP:
-                began = perf_counter()
-            elif number + 1 >= WARM_UP + LEAST_ROUNDS and perf_counter() - began > ENOUGH_S:
+            round_ms = {name: _frame_ms(engines[name], frame, lanes, pool) for name in running}
+            running.reverse()
+            passed_s = perf_counter() - began
+            if number < WARM_UP and passed_s < WARM_UP_S:
+                continue
+            progress.advance()
+            for name, taken_ms in round_ms.items():
+                times[name].append(taken_ms)
+            rounds = len(times[running[0]])
+            running = [name for name in running if not _beaten(times, name)]
+            decided = len(running) == 1 < len(engines)
+            if decided or rounds == MOST_ROUNDS or (rounds >= LEAST_ROUNDS and passed_s > ENOUGH_S):
                 break
     progress.finish()
     return times
+
+
+def _beaten(times: Mapping[str, Sequence[float]], name: str) -> bool:
+    """Say whether an engine is so much slower than another that more rounds would change nothing."""
+    least = min(max(taken) for taken in times.values())
+    return len(times[name]) > 1 and min(times[name]) > CLEARLY * least
 
 
 def _frame_ms(engine: Engine, frame: Array, lanes: int, pool: ThreadPoolExecutor) -> float:

@@ -83,3 +83,16 @@ def teacher() -> TransformerNet:
 def teacher_model(teacher: TransformerNet) -> onnx.ModelProto:
     """The teacher, exported once."""
     return onnx_model(FrameGraph(teacher, ImageRange(0, 255), least=LEAST_SIDE))
+
+
+@pytest.fixture(scope="session")
+def small_teacher() -> FrameGraph:
+    """The same architecture with as little in it as it can have."""
+    torch.manual_seed(0)
+    return FrameGraph(TransformerNet(width=4, blocks=1), ImageRange(0, 255), least=LEAST_SIDE)
+
+
+@pytest.fixture(scope="session")
+def small_teacher_model(small_teacher: FrameGraph) -> onnx.ModelProto:
+    """The small one, exported once."""
+    return onnx_model(small_teacher)

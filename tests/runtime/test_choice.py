@@ -53,8 +53,22 @@ def test_the_winner_has_the_least_median_of_all_that_agree(
     assert made.median_ms[made.backend] == min(made.median_ms.values()) > 0
     assert made.refused == {}
     assert heard.begun == heard.finished == 1
-    assert choice.LEAST_ROUNDS <= heard.steps <= choice.MOST_ROUNDS
+    assert 2 <= heard.steps <= choice.MOST_ROUNDS
     assert heard.said[0].startswith(f"{made.backend} is fastest here at 64x48")
+
+
+@pytest.mark.parametrize(("slow_ms", "rounds"), [(2.0, 2), (1.4, 3)])
+def test_an_engine_that_is_clearly_slower_is_not_waited_for(
+    slow_ms: float, rounds: int, toy: Bundle, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choice, "WARM_UP_S", 0)
+    monkeypatch.setattr(choice, "ENOUGH_S", 0)
+    frame_ms = {"OvEngine": 1.0, "OrtEngine": slow_ms}
+    monkeypatch.setattr(choice, "_frame_ms", lambda engine, *_: frame_ms[type(engine).__name__])
+    choice_here = choose(toy, heard, candidates=["onnxruntime", "openvino"])
+    assert choice_here.backend == "openvino"
+    assert choice_here.median_ms == {"onnxruntime": slow_ms, "openvino": 1.0}
+    assert heard.steps == rounds
 
 
 def test_the_second_call_measures_nothing_and_answers_alike(

@@ -6,11 +6,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
-from stylepress.export.frame_graph import FrameGraph, ImageRange
 from stylepress.export.lowering.fp16 import to_fp16
-from stylepress.export.onnx_file import onnx_model, serialized
+from stylepress.export.onnx_file import serialized
 from stylepress.export.verify import compare
-from stylepress.train.transformer import TransformerNet
 from tests.export.lowering.graphs import Array
 
 
@@ -33,8 +31,10 @@ def test_every_weight_is_fp16_and_the_ends_are_not(
     assert compare(serialized(model), serialized(half), photos).psnr_db > 55
 
 
-def test_an_island_keeps_fp32_between_two_casts(photos: list[Array]) -> None:
-    model = onnx_model(FrameGraph(TransformerNet(width=4, blocks=1), ImageRange(0, 255), least=64))
+def test_an_island_keeps_fp32_between_two_casts(
+    small_teacher_model: onnx.ModelProto, photos: list[Array]
+) -> None:
+    model = small_teacher_model
     norms = [node.name for node in model.graph.node if node.op_type == "InstanceNormalization"]
     half = to_fp16(model, islands=norms)
     kinds = types(half)

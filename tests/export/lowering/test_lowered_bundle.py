@@ -12,17 +12,16 @@ import pytest
 from stylepress.artifact import Artifact
 from stylepress.errors import ExportError, RecipeError, VerificationError
 from stylepress.export.bundle import GRAPH, sealed
-from stylepress.export.frame_graph import MODEL, FrameGraph, ImageRange
+from stylepress.export.frame_graph import MODEL, FrameGraph
 from stylepress.export.golden import golden_files
 from stylepress.export.lowering.bundle import FOR_ONNXRUNTIME, lower_bundle
-from stylepress.export.onnx_file import onnx_model, serialized
+from stylepress.export.onnx_file import serialized
 from stylepress.progress import Silent
 from stylepress.runtime.backends import EngineOptions, open_engine
 from stylepress.runtime.bundle import read_bundle
 from stylepress.runtime.choice import self_test
 from stylepress.steps import LowerStep
 from stylepress.targets.target import load_target
-from stylepress.train.transformer import TransformerNet
 from tests.export.lowering.graphs import Array
 
 ORIN = "jetson-orin-nano-8gb@5.1"
@@ -135,11 +134,13 @@ def test_a_pass_that_costs_too_much_is_refused_with_the_mend(
 
 
 def test_the_teacher_everybody_has_goes_to_fp16_and_opset_13(
-    tmp_path: Path, photos: list[Array]
+    tmp_path: Path,
+    small_teacher: FrameGraph,
+    small_teacher_model: onnx.ModelProto,
+    photos: list[Array],
 ) -> None:
-    graph = FrameGraph(TransformerNet(width=4, blocks=1), ImageRange(0, 255), least=64)
     big = [np.ascontiguousarray(photo[:, :128, :128]) for photo in photos]
-    bundle = bundle_of(tmp_path / "teacher", onnx_model(graph), graph, big, "fp32")
+    bundle = bundle_of(tmp_path / "teacher", small_teacher_model, small_teacher, big, "fp32")
     made = lower(bundle, "jetson-nano-4gb", fp16=True)
     assert made.made_by["opset"] == 13
     assert made.made_by["passes"][GRAPH] == ["opset 18 to 13", "typed FP16"]
