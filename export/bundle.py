@@ -15,7 +15,8 @@ from stylepress.export.frame_graph import MODEL, FrameGraph
 from stylepress.export.golden import golden_crops, golden_files
 from stylepress.export.macs import cost
 from stylepress.export.onnx_file import onnx_model, serialized
-from stylepress.export.verify import Agreement, Pixels, verify
+from stylepress.export.verify import Agreement, verify
+from stylepress.picture import Pixels
 from stylepress.ports import Graph
 from stylepress.progress import Progress
 from stylepress.steps import ExportStep

@@ -15,7 +15,8 @@ from safetensors.numpy import save as safetensors_bytes
 from stylepress.artifact import GOLDEN
 from stylepress.errors import FrameError
 from stylepress.export.frame_graph import FRAME, FRAME_OUT, STRENGTH
-from stylepress.export.verify import OnnxFrames, Pixels, Size, fitted
+from stylepress.export.verify import OnnxFrames, Size, fitted
+from stylepress.picture import Pixels
 from stylepress.ports import Graph
 
 GOLDEN_SIZES: tuple[tuple[Size, float], ...] = (

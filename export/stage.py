@@ -14,7 +14,7 @@ from stylepress.export.frame_graph import FrameGraph, ImageRange
 from stylepress.export.int8.bundle import quantize_bundle
 from stylepress.export.lowering.bundle import lower_bundle
 from stylepress.export.rtx import compile_plan
-from stylepress.export.verify import Pixels
+from stylepress.picture import Pixels
 from stylepress.steps import EngineStep, ExportStep, LowerStep, QuantizeStep
 from stylepress.targets.target import load_target
 from stylepress.train.patterns import draw

@@ -11,13 +11,12 @@ from typing import TypeAlias
 import numpy as np
 import onnxruntime  # type: ignore[import-untyped]
 import torch
-from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from stylepress.errors import ExportError, FrameError, VerificationError
 from stylepress.export.frame_graph import FrameGraph
+from stylepress.picture import Pixels
 
-Pixels: TypeAlias = NDArray[np.uint8]
 Size: TypeAlias = tuple[int, int]
 
 SIZES: tuple[Size, ...] = ((256, 256), (257, 383), (512, 512))

@@ -8,12 +8,11 @@ from types import TracebackType
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from typing_extensions import Self
 
 from stylepress.cache import Cache, user_cache
 from stylepress.errors import BackendError, FrameError
-from stylepress.picture import Picture, read_picture
+from stylepress.picture import Picture, Pixels, read_picture
 from stylepress.progress import Progress, Silent
 from stylepress.runtime.backends import Engine, EngineOptions
 from stylepress.runtime.bundle import Bundle, read_bundle
@@ -21,7 +20,6 @@ from stylepress.runtime.choice import fastest
 from stylepress.runtime.media.images import write_picture
 from stylepress.runtime.prepared import ready
 
-Pixels = NDArray[np.uint8]
 USUAL_SIZE = (512, 512)
 
 

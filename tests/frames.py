@@ -6,15 +6,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from safetensors.numpy import save_file
 
 from stylepress.artifact import Artifact
+from stylepress.picture import Pixels
 from stylepress.ports import Graph, Port
 from stylepress.progress import Silent
 
-Pixels = NDArray[np.uint8]
 GoldenCall = tuple[Pixels, Pixels, float]
 """A (H, W, 3) picture, what comes out of it, and the strength that was fed."""
 

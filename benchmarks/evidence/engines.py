@@ -38,7 +38,8 @@ from stylepress.export.lowering.ranges import limits
 from stylepress.export.macs import cost
 from stylepress.export.onnx_file import onnx_model, serialized
 from stylepress.export.stage import frame_graph_of
-from stylepress.export.verify import Pixels, compare, fitted
+from stylepress.export.verify import compare, fitted
+from stylepress.picture import Pixels
 from stylepress.replace import replacing_file
 from stylepress.runtime.backends import EngineOptions, open_engine
 from stylepress.runtime.bundle import read_bundle

@@ -11,7 +11,8 @@ import openvino  # type: ignore[import-untyped]
 
 from stylepress.errors import ExportError, VerificationError
 from stylepress.export.frame_graph import FRAME, FRAME_OUT, STRENGTH
-from stylepress.export.verify import Difference, OnnxFrames, Pixels
+from stylepress.export.verify import Difference, OnnxFrames
+from stylepress.picture import Pixels
 
 XML = "model.xml"
 CODES = frozenset({"i8", "u8"})

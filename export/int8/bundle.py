@@ -19,7 +19,8 @@ from stylepress.export.golden import golden_crops, golden_files
 from stylepress.export.int8.quantize import Int8Model, quantize_int8
 from stylepress.export.int8.repair import repaired
 from stylepress.export.onnx_file import check_onnx, serialized
-from stylepress.export.verify import Agreement, Pixels, compare, fitted
+from stylepress.export.verify import Agreement, compare, fitted
+from stylepress.picture import Pixels
 from stylepress.progress import Progress
 from stylepress.steps import QuantizeStep
 

@@ -12,10 +12,10 @@ import onnxruntime  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from stylepress.errors import CheckpointError, FrameError
+from stylepress.picture import Pixels
 from stylepress.progress import Progress
 
 Method: TypeAlias = Literal["minmax", "percentile", "mse"]
-Pixels: TypeAlias = NDArray[np.uint8]
 Values: TypeAlias = NDArray[np.float32]
 
 BINS, POOLED_BINS = 2048, 4096

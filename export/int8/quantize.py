@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from stylepress.errors import CheckpointError, RecipeError
-from stylepress.export.int8.calibration import CODES, Pixels, Seen, observe
+from stylepress.export.int8.calibration import CODES, Seen, observe
 from stylepress.export.int8.equalize import equal_factors, equalized
+from stylepress.picture import Pixels
 from stylepress.progress import Progress
 from stylepress.steps import QuantizeStep
 

@@ -9,7 +9,8 @@ import onnx
 from stylepress.export.int8.quantize import Int8Model, quantize_int8
 from stylepress.export.macs import per_convolution
 from stylepress.export.onnx_file import serialized
-from stylepress.export.verify import Agreement, Pixels, Size, compare, fitted
+from stylepress.export.verify import Agreement, Size, compare, fitted
+from stylepress.picture import Pixels
 from stylepress.progress import Progress, Silent
 from stylepress.steps import QuantizeStep
 

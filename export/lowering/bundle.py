@@ -20,7 +20,8 @@ from stylepress.export.lowering.lints import Finding
 from stylepress.export.lowering.lower import Lowering, lowered, placed
 from stylepress.export.onnx_file import serialized
 from stylepress.export.roofline import floor
-from stylepress.export.verify import Agreement, Pixels, compare, fitted
+from stylepress.export.verify import Agreement, compare, fitted
+from stylepress.picture import Pixels
 from stylepress.ports import Graph
 from stylepress.progress import Progress
 from stylepress.steps import LowerStep

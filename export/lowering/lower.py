@@ -18,7 +18,8 @@ from stylepress.export.lowering.placement import for_onnxruntime, unplaced
 from stylepress.export.lowering.ranges import largest, limits, moments
 from stylepress.export.lowering.rewrite import opset_of
 from stylepress.export.onnx_file import serialized
-from stylepress.export.verify import Agreement, Pixels, compare, fitted
+from stylepress.export.verify import Agreement, compare, fitted
+from stylepress.picture import Pixels
 from stylepress.steps import LowerStep
 from stylepress.targets.jetpack import version
 from stylepress.targets.target import GROUPS_SINCE, Target

@@ -12,7 +12,7 @@ from stylepress.export.int8.calibration import watching
 from stylepress.export.lowering.dla import Moments
 from stylepress.export.lowering.placement import Open
 from stylepress.export.lowering.rewrite import Array
-from stylepress.export.verify import Pixels
+from stylepress.picture import Pixels
 
 SHARE = 99.99
 """Percent of the values of a picture that a range covers; the largest range of all pictures counts."""

@@ -17,7 +17,8 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, VideoReformatter
 from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
+from stylepress.picture import Pixels
+
 Light = NDArray[np.float32]
 
 # libswscale's flags, as numbers because PyAV 17 does not name them all: POINT or BICUBIC, with

@@ -20,10 +20,9 @@ from av.stream import AttachmentStream, Stream
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
-from numpy.typing import NDArray
 
 from stylepress.errors import OutputError, RecipeError
-from stylepress.picture import laid_on_white
+from stylepress.picture import Pixels, laid_on_white
 from stylepress.runtime.media.colour import CONVERTERS
 from stylepress.runtime.media.formats import (
     FORMATS,
@@ -37,7 +36,6 @@ from stylepress.runtime.media.formats import (
 from stylepress.runtime.media.lanes import padded
 from stylepress.runtime.media.sound import Carriage, SoundEncoder, add_sound, carriage
 
-Pixels = NDArray[np.uint8]
 Preset = Literal[
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
 ]

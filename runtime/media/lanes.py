@@ -16,11 +16,8 @@ import numpy as np
 from stylepress.errors import BackendError, VerificationError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from stylepress.picture import Pixels
     from stylepress.runtime.backends import Engine
-
-    Pixels = NDArray[np.uint8]
 
 STRENGTH = "strength"
 """The control that says how much of the style to apply, where a graph has it."""

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from stylepress.picture import Pixels
 from stylepress.runtime.serve.stream import Memory
 
-Pixels = NDArray[np.uint8]
 FINE = 256
 MOTION_STEP = 4
 MOTION_LEVELS = 24.0

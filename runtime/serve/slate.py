@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-Pixels = NDArray[np.uint8]
+from stylepress.picture import Pixels
 
 
 def slate(name: str, reason: str, size: tuple[int, int], *, behind: Pixels | None = None) -> Pixels:

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
+from stylepress.picture import Pixels
+
 SLOTS = 6
 CHANNELS = 3
 FRAME = struct.Struct("<cBxxIIQQQQ")

@@ -11,10 +11,10 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from stylepress.picture import Pixels
 from stylepress.runtime.serve.config import Settings, StreamEntry
 from stylepress.runtime.serve.ledger import Ledger
 
-Pixels = NDArray[np.uint8]
 State = Literal["starting", "live", "lost", "ended", "off"]
 Weights = Mapping[str, float]
 LONGEST_PERIOD_S, PERIOD_SHARE = 1.0, 0.1

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stylepress.picture import Pixels
 from stylepress.runtime.backends import Engine
 from stylepress.runtime.feeds import carried
 from stylepress.runtime.media.lanes import padded
@@ -17,7 +18,6 @@ from stylepress.runtime.serve.blend import fitted_mask, masked, mixed, smoothed
 from stylepress.runtime.serve.engines import Engines, Look
 from stylepress.runtime.serve.stream import Frame, Memory, Stream
 
-Pixels = NDArray[np.uint8]
 STRENGTH = "strength"
 """The control that every stream has; where a bundle lacks it, the daemon mixes itself."""
 

@@ -7,17 +7,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
 from stylepress.build import BuildOptions, BuildResult, build
+from stylepress.picture import Pixels
 from stylepress.progress import Progress
 from stylepress.runtime import open_bundle
 from stylepress.train.transformer import TransformerNet
 from tests.frames import Heard
 
-Pixels = NDArray[np.uint8]
 TARGET = """
 name: small
 title: A box for small pictures
@@ -33,8 +32,8 @@ name: tiny
 photos: photos
 style: {pattern: glass, size: 64}
 target: small.yaml
-teacher: {train: {width: 4, blocks: 1, steps: 2, crop_px: 64, style_px: 64}}
-student: {preset: nano, distil: {steps: 2, batch: 1, crop_px: 64, pool: 2, pool_px: 64}}
+teacher: {train: {width: 4, blocks: 1, steps: 2, crop_px: 64, style_px: 64, loss: swd}}
+student: {preset: nano, distil: {steps: 2, batch: 1, crop_px: 64, pool: 2, pool_px: 64, loss: swd}}
 quantize: {min_psnr_db: 0, repair: false}
 export: {verify_sizes: [[64, 64]]}
 """
@@ -44,8 +43,8 @@ photos: photos
 style: {pattern: glass, size: 64}
 target: small.yaml
 steps:
-  - {step: train, width: 4, blocks: 1, steps: 2, crop_px: 64, style_px: 64}
-  - {step: distil, preset: nano, steps: 2, batch: 1, crop_px: 64, pool: 2, pool_px: 64}
+  - {step: train, width: 4, blocks: 1, steps: 2, crop_px: 64, style_px: 64, loss: swd}
+  - {step: distil, preset: nano, steps: 2, batch: 1, crop_px: 64, pool: 2, pool_px: 64, loss: swd}
   - {step: export, verify_sizes: [[64, 64]]}
   - {step: quantize, min_psnr_db: 0, repair: false, verify_sizes: [[64, 64]]}
 """

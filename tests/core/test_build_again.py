@@ -12,6 +12,7 @@ import pytest
 from stylepress import stages
 from stylepress.build import BuildResult
 from stylepress.cache import Cache, code_version
+from stylepress.compress import stage as compress_stage
 from stylepress.document import Section
 from stylepress.progress import Silent
 from stylepress.recipe import load_recipe
@@ -21,8 +22,9 @@ from tests.core.homes import built, furnish, write_photo
 
 
 @pytest.fixture
-def own(tmp_path: Path, one_thread: None) -> Path:
-    """A home that a test may change."""
+def own(tmp_path: Path, one_thread: None, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home that a test may change, and nobody who judges the student: it decides no rebuild."""
+    monkeypatch.setattr(compress_stage, "fidelity", lambda *_, **__: {})
     (tmp_path / "home").mkdir()
     return furnish(tmp_path / "home")
 

@@ -13,8 +13,8 @@ from typing import Any
 import av
 import numpy as np
 from av.video.frame import VideoFrame
-from numpy.typing import NDArray
 
+from stylepress.picture import Pixels
 from stylepress.progress import Silent
 from stylepress.runtime.feeds import Array, Feeds, Results
 from stylepress.runtime.media.colour import to_rgb
@@ -23,7 +23,6 @@ from stylepress.runtime.media.streams import opened
 from stylepress.runtime.media.video import VideoOptions, VideoSummary, stylize_video
 from tests.frames import frame_ports
 
-Pixels = NDArray[np.uint8]
 MS = Fraction(1, 1000)
 DEADLINE_S = 60
 

@@ -13,7 +13,8 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.frames import GoldenCall, Pixels, seal_frames
+from stylepress.picture import Pixels
+from tests.frames import GoldenCall, seal_frames
 
 OPSET = 17
 Nodes = tuple[list[onnx.NodeProto], list[onnx.TensorProto]]

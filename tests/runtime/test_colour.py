@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from stylepress.picture import Pixels
 from stylepress.runtime.media.colour import (
     eetf,
     gamut_matrix,
@@ -20,7 +21,7 @@ from stylepress.runtime.media.colour import (
 )
 from stylepress.runtime.media.encoder import Quality
 from stylepress.runtime.media.video import VideoOptions
-from tests.runtime.clips import Pixels, play, run
+from tests.runtime.clips import play, run
 
 CASES = Path(__file__).parent / "cases"
 FINE = VideoOptions(Quality(crf=4))

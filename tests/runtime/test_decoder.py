@@ -15,13 +15,13 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from stylepress.errors import FrameError
+from stylepress.picture import Pixels
 from stylepress.runtime.media.colour import HDR_CURVES, to_rgb
 from stylepress.runtime.media.decoder import Reader, Shot
 from stylepress.runtime.media.lanes import Stages
 from stylepress.runtime.media.streams import opened
 from stylepress.runtime.media.upright import RIGHT, Upright
 
-Pixels = NDArray[np.uint8]
 # Luma weights of red and blue: BT.601, BT.709, BT.2020, by their number in ITU-T H.273.
 WEIGHTS = {6: (0.299, 0.114), 1: (0.2126, 0.0722), 9: (0.2627, 0.0593)}
 MPEG, JPEG = 1, 2

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from stylepress import Artifact, Graph, Port
 from stylepress.errors import BackendError, FrameError, RecipeError, VerificationError
+from stylepress.picture import Pixels
 from stylepress.runtime.backends import BACKENDS, Engine, EngineOptions, open_engine
 from stylepress.runtime.bundle import Bundle, read_bundle
 from stylepress.runtime.choice import self_test
 from stylepress.runtime.feeds import carried
 from tests.frames import frame_ports
 
-Pixels = NDArray[np.uint8]
 Noise = Callable[..., Pixels]
 EVERY = pytest.mark.parametrize("backend", BACKENDS)
 EVERY_REAL = pytest.mark.parametrize("backend", [name for name in BACKENDS if name != "null"])

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stylepress.errors import FrameError, VerificationError
+from stylepress.picture import Pixels
 from stylepress.runtime.media.lanes import MOST_LIGHT, Stages, Styling, ordered, padded
-from tests.runtime.clips import Pixels, Plain
+from tests.runtime.clips import Plain
 
 
 def threads() -> int:

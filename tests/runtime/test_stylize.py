@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 
 from stylepress.errors import BackendError, FrameError, OutputError, RecipeError
-from stylepress.picture import read_picture
+from stylepress.picture import Pixels, read_picture
 from stylepress.progress import Silent
 from stylepress.runtime.backends import Engine, EngineOptions, open_engine
 from stylepress.runtime.bundle import Bundle, read_bundle
 from stylepress.runtime.stylize import StylizeOptions, Summary, stylize
-from tests.runtime.clips import Heard, Pixels, Plain, fifty_frames, levels, play
+from tests.runtime.clips import Heard, Plain, fifty_frames, levels, play
 
 # The modules that need PyAV.
 MEDIA_OF_VIDEOS = (

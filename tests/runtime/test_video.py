@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from av.video.frame import VideoFrame
 
+from stylepress.picture import Pixels
 from stylepress.runtime.media.encoder import Quality
 from stylepress.runtime.media.video import VideoOptions
 from tests.runtime.clips import (
     Heard,
-    Pixels,
     Plain,
     fifty_frames,
     gray,

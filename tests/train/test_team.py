@@ -16,6 +16,7 @@ from torch import nn
 
 from stylepress.train.trainer.state import STATE
 from stylepress.train.trainer.team import Team, norms_of_the_team
+from tests.processes import bound
 from tests.train.team_program import trained
 
 REPOSITORY = Path(__file__).parents[2]
@@ -54,7 +55,11 @@ def test_two_processes_learn_what_one_learns_and_end_together_when_one_fails(
 def test_ctrl_c_stops_all_after_the_same_step_and_keeps_the_state(tmp_path: Path) -> None:
     command = [sys.executable, *LAUNCHER, str(tmp_path), "long"]
     with subprocess.Popen(
-        command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True, start_new_session=True
+        bound(command, "TERM"),
+        cwd=REPOSITORY,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     ) as launcher:
         deadline = time.monotonic() + 100
         while not (tmp_path / STATE).exists() and time.monotonic() < deadline:

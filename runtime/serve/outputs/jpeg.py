@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from stylepress.picture import Pixels
 from stylepress.runtime.serve.stream import Shown
 
-Pixels = NDArray[np.uint8]
 View = Literal["after", "both"]
 
 

@@ -10,14 +10,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from stylepress.errors import StylepressError
+from stylepress.picture import Pixels
 from stylepress.runtime.serve.address import redacted
 from stylepress.runtime.serve.stream import Shown
 
-Pixels = NDArray[np.uint8]
 ROOM = 8
 RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 CLOSE_S = 2.5

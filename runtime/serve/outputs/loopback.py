@@ -7,12 +7,11 @@ import os
 import struct
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from stylepress.errors import OutputError
+from stylepress.picture import Pixels
 
-Pixels = NDArray[np.uint8]
 # From linux/videodev2.h: VIDIOC_S_FMT on a struct v4l2_format of 208 bytes (64-bit systems).
 VIDIOC_S_FMT = 0xC0D05605
 V4L2_BUF_TYPE_VIDEO_OUTPUT, V4L2_FIELD_NONE, V4L2_COLORSPACE_SRGB = 2, 1, 8

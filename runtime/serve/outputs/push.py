@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import av
-import numpy as np
-from numpy.typing import NDArray
 
+from stylepress.picture import Pixels
 from stylepress.runtime.serve.address import Address
 from stylepress.runtime.serve.config import StreamEntry
 from stylepress.runtime.serve.outputs.record import Encoding
 
-Pixels = NDArray[np.uint8]
 TIMEOUT_S = 5.0
 
 

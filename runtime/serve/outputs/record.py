@@ -7,16 +7,14 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import numpy as np
 from av.container import OutputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
-from numpy.typing import NDArray
 
+from stylepress.picture import Pixels
 from stylepress.runtime.media.lanes import padded
 from stylepress.runtime.serve.config import StreamEntry
 
-Pixels = NDArray[np.uint8]
 CLOCK = Fraction(1, 90_000)
 FRAGMENT_S = 1
 NOMINAL_FPS = 30

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stylepress.picture import Pixels
 from stylepress.runtime.serve.slots import Writer
 from stylepress.runtime.serve.source.process import Pace
 
-Pixels = NDArray[np.uint8]
 USUAL_SIZE, USUAL_FPS = (360, 640), 30.0
 BARS = ((235, 235, 235), (235, 235, 16), (16, 235, 235), (16, 235, 16), (235, 16, 235), (235, 16, 16), (16, 16, 235))  # fmt: skip
 

@@ -10,7 +10,8 @@ from onnx import numpy_helper
 from stylepress.export.int8.quantize import quantize_int8
 from stylepress.export.int8.repair import repaired
 from stylepress.export.onnx_file import serialized
-from stylepress.export.verify import Pixels, compare
+from stylepress.export.verify import compare
+from stylepress.picture import Pixels
 from stylepress.progress import Silent
 from stylepress.steps import QuantizeStep
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import aiohttp
 
+from tests.processes import bound
 from tests.runtime.serve.running import PATIENCE_S
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -83,7 +84,7 @@ async def browsing(url: str, folder: Path) -> AsyncIterator[Page]:
     assert BROWSER is not None
     home = folder / "browser"
     process = subprocess.Popen(  # noqa: ASYNC220 - it returns at once
-        [BROWSER, *FLAGS, f"--user-data-dir={home}", url],
+        bound([BROWSER, *FLAGS, f"--user-data-dir={home}", url]),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:

@@ -18,6 +18,8 @@ from typing import Any
 
 import yaml
 
+from tests.processes import bound
+
 ROOT = Path(__file__).parents[3]
 PATIENCE_S = 60.0
 """After so long a test gives up; nothing is judged by it, machines of CI are slow."""
@@ -69,7 +71,7 @@ def running(folder: Path, values: Mapping[str, Any], **environ: str) -> Iterator
     path.write_text(yaml.safe_dump({"listen": "127.0.0.1:0", **values}), encoding="utf-8")
     command = [sys.executable, "-m", "stylepress", "serve", str(path)]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, cwd=ROOT,
+        bound(command), stdout=subprocess.PIPE, text=True, cwd=ROOT,
         env={**os.environ, "STYLEPRESS_CACHE": str(folder / "cache"), **environ},
     )  # fmt: skip
     lines: list[str] = []
@@ -103,7 +105,7 @@ def camera(port: int, *, size: tuple[int, int] = (320, 240), fps: int = 10) -> I
     """Start an IP camera at rtsp://127.0.0.1:PORT/cam."""
     arguments = [SYSTEM_PYTHON, str(CAMERA), str(port), str(size[0]), str(size[1]), str(fps)]
     process = subprocess.Popen(
-        arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        bound(arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )  # fmt: skip
     try:
         assert process.stdout is not None

@@ -10,16 +10,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
+from stylepress.picture import Pixels
 from stylepress.runtime.serve.blend import fitted_mask, masked, mixed, smoothed
 from stylepress.runtime.serve.config import Settings, StreamEntry
 from stylepress.runtime.serve.ledger import balance
 from stylepress.runtime.serve.outputs.line import ROOM, Line
 from stylepress.runtime.serve.slots import SLOTS, Reader, Sent, SlotMemory, Writer, socket_pair
 from stylepress.runtime.serve.stream import Fade, Frame, Memory, Shown, Stream
-
-Pixels = NDArray[np.uint8]
 
 
 def noise(seed: int, size: tuple[int, int] = (24, 32)) -> Pixels:

@@ -11,12 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 import tritonclient.http as triton  # type: ignore[import-untyped]
-from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
 
+from stylepress.picture import Pixels
 from tests.runtime.serve.running import Daemon
-
-Pixels = NDArray[np.uint8]
 
 
 @pytest.fixture
