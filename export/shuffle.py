@@ -19,13 +19,13 @@ def in_memory_order(model: onnx.ModelProto) -> onnx.ModelProto:
     side. With channels last in memory, as every fast engine has them, DCR moves longer runs. The
     convolution before the shuffle gives its channels in the other order instead: exact.
     """
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
-    weights = {tensor.name: tensor for tensor in made.graph.initializer}
-    makers = {name: node for node in made.graph.node for name in node.output}
-    uses = Counter(name for node in made.graph.node for name in node.input)
-    uses.update(port.name for port in made.graph.output)
-    for node in made.graph.node:
+    reordered = onnx.ModelProto()
+    reordered.CopyFrom(model)
+    weights = {tensor.name: tensor for tensor in reordered.graph.initializer}
+    makers = {name: node for node in reordered.graph.node for name in node.output}
+    uses = Counter(name for node in reordered.graph.node for name in node.input)
+    uses.update(port.name for port in reordered.graph.output)
+    for node in reordered.graph.node:
         if node.op_type != "DepthToSpace":
             continue
         mode = next(entry for entry in node.attribute if entry.name == "mode")
@@ -43,7 +43,7 @@ def in_memory_order(model: onnx.ModelProto) -> onnx.ModelProto:
             for name in learned:
                 _reorder(weights[name], phases)
             mode.s = b"DCR"
-    return made
+    return reordered
 
 
 def _reorder(tensor: onnx.TensorProto, phases: int) -> None:

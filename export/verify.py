@@ -137,9 +137,9 @@ def in_torch(graph: FrameGraph, frame: Pixels, strength: float = 1.0) -> Pixels:
     """Run the frame graph in PyTorch, in eval mode: (N, H, W, 3) uint8 to the same shape."""
     was_training = graph.training
     with torch.no_grad():
-        made = graph.eval()(torch.from_numpy(frame.copy()), torch.full((len(frame),), strength))
+        frames = graph.eval()(torch.from_numpy(frame.copy()), torch.full((len(frame),), strength))
     graph.train(was_training)
-    result: Pixels = made.numpy()
+    result: Pixels = frames.numpy()
     return result
 
 

@@ -124,7 +124,7 @@ class _Walk:
 
     def fields(self, message: memoryview) -> Fields:
         """Return (field number, value) for each field of one message, in order."""
-        found: Fields = []
+        fields: Fields = []
         at, end = 0, len(message)
         while at < end:
             self.budget -= 1
@@ -136,12 +136,12 @@ class _Walk:
                 raise _broken(f"field number {number}")
             if wire == 0:
                 value, at = _varint(message, at)
-                found.append((number, value))
+                fields.append((number, value))
             elif wire == 2:
                 length, at = _varint(message, at)
                 if length > end - at:
                     raise _broken(f"a field of {length} bytes where {end - at} are left")
-                found.append((number, message[at : at + length]))
+                fields.append((number, message[at : at + length]))
                 at += length
             elif wire in (1, 5):
                 at += 8 if wire == 1 else 4
@@ -149,7 +149,7 @@ class _Walk:
                     raise _broken("a number is cut short")
             else:
                 raise _broken(f"wire type {wire}, which ONNX does not use")
-        return found
+        return fields
 
     def note(self, kind: Message, fields: Fields, *, main: bool) -> None:
         """Keep what one message says itself, apart from the messages inside it."""

@@ -188,8 +188,8 @@ class _Work:
             closing(self._engine(1, (height, width))) as engine,
             _told(self.progress, source, 1),
         ):
-            made = replace(picture, pixels=self._styling(engine)(picture.pixels))
-            lost = write_picture(target, made)
+            stylized = replace(picture, pixels=self._styling(engine)(picture.pixels))
+            lost = write_picture(target, stylized)
             self.progress.advance()
         self._note(source.name, *picture.warnings, *lost)
         seconds = self.options.clocks.wall() - began

@@ -8,15 +8,15 @@ from collections.abc import Sequence
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    if given in (["--version"], ["-V"]):
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words in (["--version"], ["-V"]):
         from stylepress import __version__
 
         sys.stdout.write(f"stylepress {__version__}\n")
         return 0
     from stylepress.cli import run
 
-    return run(given)
+    return run(words)
 
 
 if __name__ == "__main__":

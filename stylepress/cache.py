@@ -250,7 +250,7 @@ def copied(artifact: Artifact, out: Path) -> Artifact:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(artifact.path(name), folder / name)
 
-    made = Artifact.create(
+    copy = Artifact.create(
         out,
         fill,
         kind=artifact.kind,
@@ -260,11 +260,11 @@ def copied(artifact: Artifact, out: Path) -> Artifact:
         parent=artifact.parent,
         numbers=artifact.numbers,
     )
-    if made.digest != artifact.digest:
+    if copy.digest != artifact.digest:
         raise ArtifactError(
             f"{artifact.folder} changed while it was copied.", "Run the command again."
         )
-    return made
+    return copy
 
 
 def cached(
@@ -294,16 +294,16 @@ def cached(
             progress.warn(f"{error} This build goes on without the cache.")
             return build(out), False
         try:
-            found = store.lookup(key, kind)
+            kept = store.lookup(key, kind)
         except (ArtifactError, OSError) as error:
             progress.warn(f"{error} The entry is dropped and built again.")
             store.drop(key)
-            found = None
-        if found is not None:
-            return copied(found, out), True
-        made = build(out)
+            kept = None
+        if kept is not None:
+            return copied(kept, out), True
+        built = build(out)
         try:
-            store.store(key, made)
+            store.store(key, built)
         except (OutputError, OSError) as error:
             progress.warn(f"{error} The result is complete, but the cache does not keep it.")
-        return made, False
+        return built, False

@@ -109,18 +109,18 @@ def styles_root(context: typer.Context) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; return 0, 1, 2, 3, 64 for wrong usage, 70 for a bug, 130 when interrupted."""
-    given, trace = _without_traceback_flag(list(arguments))
+    words, trace = _without_traceback_flag(list(arguments))
     trace = trace or os.environ.get("STYLEPRESS_TRACEBACK", "") not in ("", "0")
     try:
         with _terminated_as_interrupted():
-            code = app(args=given or ["--help"], prog_name="stylepress", standalone_mode=False)
+            code = app(args=words or ["--help"], prog_name="stylepress", standalone_mode=False)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last place to tell it
         if trace:
             traceback.print_exc()
         return _told(error, terminal())
     except SystemExit as error:  # typer's answer to a closed pipe
         return error.code if isinstance(error.code, int) else CLOSED_PIPE
-    if not given:
+    if not words:
         return USAGE
     if code == INTERRUPTED:
         return _told(KeyboardInterrupt(), terminal())

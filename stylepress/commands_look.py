@@ -56,8 +56,10 @@ def doctor(
         )
         rows = [[part.name, part.purpose, part.mend or "installed"] for part in health.parts]
         screen.show(table(["extra", "for", "state"], rows) + "\n")
-        found = [[name, one.enables, one.place or one.mend] for name, one in health.weights.items()]
-        screen.show(table(["weights", "for", "where they are, or how to get them"], found))
+        weights = [
+            [name, one.enables, one.place or one.mend] for name, one in health.weights.items()
+        ]
+        screen.show(table(["weights", "for", "where they are, or how to get them"], weights))
         if tried is not None:
             shown = [[name, fault or "passed"] for name, fault in tried.items()]
             screen.show("\n" + table(["tried", "golden pairs"], shown))
@@ -86,8 +88,8 @@ def inspect(
     """
     from stylepress.inspection import inspect as look
 
-    found = look(path)
-    terminal().show_json(found) if json else terminal().show(facts({"file": path, **found}))
+    values = look(path)
+    terminal().show_json(values) if json else terminal().show(facts({"file": path, **values}))
 
 
 def targets_list(json: Json = False) -> None:
@@ -144,11 +146,11 @@ def _peaks(mode: PowerMode) -> str:
 
 def targets_detect(json: Json = False) -> None:
     """Name the device profile of this machine, with its JetPack and power mode."""
-    found = this_machine()
+    here = this_machine()
     if json:
-        terminal().show_json({"target": found.target.full_name, "notes": list(found.notes)})
+        terminal().show_json({"target": here.target.full_name, "notes": list(here.notes)})
         return
-    terminal().show("\n".join([found.target.full_name, *found.notes]))
+    terminal().show("\n".join([here.target.full_name, *here.notes]))
 
 
 def schema(

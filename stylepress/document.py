@@ -51,15 +51,15 @@ class Document:
             # Through JSON, where a list is the one way to write a tuple and a string a path.
             return model.model_validate_json(json.dumps(self.values))
         except ValidationError as error:
-            found = error.errors()
+            errors = error.errors()
             # What stands in the file comes first: a misspelt key explains the missing one.
-            found.sort(
+            errors.sort(
                 key=lambda one: (
                     one["type"] == "missing",
                     self.line(self._in_file(tuple(one["loc"]))),
                 )
             )
-            problems = [self._problem(model, problem) for problem in found]
+            problems = [self._problem(model, problem) for problem in errors]
             more = len(problems) - PROBLEMS_SHOWN
             shown = problems[:PROBLEMS_SHOWN] + ([f"... and {more} more."] if more > 0 else [])
             raise RecipeError("\n".join(shown)) from error
@@ -239,15 +239,15 @@ class _Walk:
     """Visits a YAML tree as it will be built: an alias counts as often as it is used."""
 
     source: str
-    seen: int = 0
+    count: int = 0
 
     def keys(self, node: yaml.Node, key: Key) -> Iterator[tuple[Key, int]]:
         """Yield every key with its line (from 1); refuse what a document may not hold."""
-        self.seen += 1
+        self.count += 1
         if isinstance(node, yaml.ScalarNode):
-            self.seen += len(node.value) // 64
+            self.count += len(node.value) // 64
         line = node.start_mark.line + 1
-        if self.seen > LIMIT_NODES:
+        if self.count > LIMIT_NODES:
             raise RecipeError(
                 f"{self.source}, line {line}: more than {LIMIT_NODES} values, counting each use "
                 f"of an alias.",
@@ -334,8 +334,8 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     if origin is Annotated:
         return _model_in(get_args(annotation)[0])
     if origin in (Union, UnionType, tuple, list, dict, Mapping):
-        found = (_model_in(argument) for argument in get_args(annotation))
-        return next((inner for inner in found if inner is not None), None)
+        models = (_model_in(argument) for argument in get_args(annotation))
+        return next((inner for inner in models if inner is not None), None)
     # Python 3.10 takes list[int] for a class: ask for its origin before its bases.
     if origin is None and isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation

@@ -325,13 +325,13 @@ def _srgb(image: Image.Image, profile: bytes | None, noted: list[str]) -> Image.
         return image
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        made = ImageCms.profileToProfile(
+        converted = ImageCms.profileToProfile(
             image, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
         )
     except (ImageCms.PyCMSError, OSError, ValueError) as error:
         noted.append(f"its colour profile was ignored ({_first_line(error)})")
         return image
-    return image if made is None else made
+    return image if converted is None else converted
 
 
 def _kept_exif(image: Image.Image, noted: list[str]) -> bytes:

@@ -102,9 +102,9 @@ def settled(step: Step, *, env: Mapping[str, str], home: Path, progress: Progres
     if loss == "auto":
         from stylepress.train.weights.standard import find_vgg19
 
-        found = step.vgg is not None or find_vgg19(env=env, home=home) is not None
-        loss = "vgg" if found else "swd"
-        if not found:
+        has_vgg = step.vgg is not None or find_vgg19(env=env, home=home) is not None
+        loss = "vgg" if has_vgg else "swd"
+        if not has_vgg:
             progress.warn(
                 f"{step.step}: no VGG-19 is on this machine, so pictures are compared by patches, "
                 f"which convinces far less. Run `pip install 'stylepress[vgg]'` for VGG-19."

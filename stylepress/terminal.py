@@ -27,9 +27,9 @@ class _Work:
     title: str
     total: int | None
     began_s: float
-    told_s: float
+    shown_s: float
     done: int = 0
-    told: int = 0
+    shown: int = 0
     note: str = ""
     task: TaskID | None = None
 
@@ -106,7 +106,7 @@ class Terminal:
                 self._bars.update(work.task, advance=steps, note=work.note)
             elif not self.quiet and self._is_time(work):
                 self._write(self.err, _line(work, self._clock() - work.began_s))
-                work.told, work.told_s = work.done, self._clock()
+                work.shown, work.shown_s = work.done, self._clock()
 
     def finish(self) -> None:
         """End the piece of work begun last."""
@@ -149,10 +149,10 @@ class Terminal:
         self._write(self.out, text)
 
     def _is_time(self, work: _Work) -> bool:
-        pause_s = self._clock() - work.told_s
+        pause_s = self._clock() - work.shown_s
         if pause_s >= PLAIN_PAUSE_S:
             return True
-        share = (work.done - work.told) / work.total if work.total else 0.0
+        share = (work.done - work.shown) / work.total if work.total else 0.0
         return pause_s >= PLAIN_LEAST_S and share >= PLAIN_SHARE
 
     def _paint(self, text: str, code: int) -> str:

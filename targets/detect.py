@@ -36,8 +36,8 @@ def detect(root: Path, *, machine: str, gpus: Sequence[str] = ()) -> Detected:
     cards as NVML tells them, for a system whose driver shows none below /proc.
     """
     tree = _Tree(root)
-    if found := _jetson(tree):
-        return found
+    if jetson := _jetson(tree):
+        return jetson
     for name in (*gpus, *tree.gpus()):
         if card := _card(name):
             return Detected(card)
@@ -69,12 +69,12 @@ class _Tree:
 
     def gpus(self) -> list[str]:
         """Return the names of NVIDIA cards as the driver shows them below /proc."""
-        found = []
+        names = []
         with suppress(OSError):
             for folder in sorted((self.root / "proc/driver/nvidia/gpus").iterdir()):
                 text = self.text(str(folder.relative_to(self.root) / "information"))
-                found += re.findall(r"^Model:\s*(.+)$", text, re.MULTILINE)
-        return found
+                names += re.findall(r"^Model:\s*(.+)$", text, re.MULTILINE)
+        return names
 
     @property
     def memory_gb(self) -> float:
@@ -141,12 +141,12 @@ def _processor(tree: _Tree, machine: str, gpus: Sequence[str]) -> Detected:
     flags = set(listed[1].split()) if listed else set()
     if flags & VNNI:
         flags.add("vnni")
-    found = generic
+    name = generic
     if generic == "x86-cpu":
         ladder = ("x86-avx2", "x86-vnni", "x86-amx")
         fitting = [name for name in ladder if set(load_target(name).cpu_features) <= flags]
-        found = fitting[-1] if fitting else generic
+        name = fitting[-1] if fitting else generic
     elif generic == "arm64-cpu":
         boards = [one for one in _every() if one.kind == "cpu" and one.model_words]
-        found = next((one.name for one in boards if set(one.model_words) <= set(model)), generic)
-    return Detected(load_target(found), tuple(notes))
+        name = next((one.name for one in boards if set(one.model_words) <= set(model)), generic)
+    return Detected(load_target(name), tuple(notes))

@@ -46,26 +46,26 @@ class Channels:
     @classmethod
     def of(cls, model: onnx.ModelProto) -> Channels:
         """Follow the channels of a model whose nodes stand in order."""
-        found = cls()
+        channels = cls()
         weights = {tensor.name: tensor for tensor in model.graph.initializer}
         uses = Counter(name for node in model.graph.node for name in node.input)
         for node in model.graph.node:
             own = all(name in weights and uses[name] == 1 for name in node.input[1:] if name)
             if node.op_type == "Conv" and own:
-                found._convolution(node, weights[node.input[1]].dims[0])
-            elif node.op_type == "Add" and all(name in found.labels for name in node.input):
-                one, two = (found.labels[name] for name in node.input)
-                found._meet(node, one, two) if len(one) == len(two) else found._fix(node)
-            elif node.op_type == "DepthToSpace" and node.input[0] in found.labels:
-                found._shuffle(node)
+                channels._convolution(node, weights[node.input[1]].dims[0])
+            elif node.op_type == "Add" and all(name in channels.labels for name in node.input):
+                one, two = (channels.labels[name] for name in node.input)
+                channels._meet(node, one, two) if len(one) == len(two) else channels._fix(node)
+            elif node.op_type == "DepthToSpace" and node.input[0] in channels.labels:
+                channels._shuffle(node)
             elif node.op_type in TRANSPARENT and _keeps_channels(node, weights):
-                if node.input[0] in found.labels:
-                    found.labels[node.output[0]] = found.labels[node.input[0]]
+                if node.input[0] in channels.labels:
+                    channels.labels[node.output[0]] = channels.labels[node.input[0]]
             elif node.op_type not in BLIND:
-                found._fix(node)
+                channels._fix(node)
         for port in model.graph.output:
-            found._fixed.update(found.labels.get(port.name, np.zeros(0, np.int64)).tolist())
-        return found
+            channels._fixed.update(channels.labels.get(port.name, np.zeros(0, np.int64)).tolist())
+        return channels
 
     def roots(self, tensor: str) -> Labels:
         """Return the merged label of each channel of a tensor; -1 where the factor is fixed."""
@@ -120,12 +120,12 @@ def equal_factors(model: onnx.ModelProto, loudness: Mapping[str, Factors]) -> di
     channels = Channels.of(model)
     wanted: dict[int, float] = {}
     for node in channels.readers:
-        seen = loudness.get(node.input[0])
-        if seen is None or not seen.max():
+        ranges = loudness.get(node.input[0])
+        if ranges is None or not ranges.max():
             continue
         for root, size in zip(
             channels.roots(node.input[0]).tolist(),
-            np.maximum(seen, QUIETEST * seen.max()).tolist(),
+            np.maximum(ranges, QUIETEST * ranges.max()).tolist(),
             strict=True,
         ):
             wanted[root] = max(wanted.get(root, 0.0), size)
@@ -139,9 +139,9 @@ def equal_factors(model: onnx.ModelProto, loudness: Mapping[str, Factors]) -> di
 def equalized(model: onnx.ModelProto, factors: Mapping[str, Factors]) -> onnx.ModelProto:
     """Return the same function with the channels of each tensor multiplied by ``factors``."""
     channels = Channels.of(model)
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
-    held = {tensor.name: tensor for tensor in made.graph.initializer}
+    scaled_model = onnx.ModelProto()
+    scaled_model.CopyFrom(model)
+    held = {tensor.name: tensor for tensor in scaled_model.graph.initializer}
     scaled: dict[str, Factors] = {}
 
     def scale(name: str, factor: Factors) -> None:
@@ -157,7 +157,7 @@ def equalized(model: onnx.ModelProto, factors: Mapping[str, Factors]) -> onnx.Mo
         scale(node.input[1], 1 / factors[node.input[0]][None, :, None, None])
     for name, value in scaled.items():
         held[name].CopyFrom(numpy_helper.from_array(value.astype(np.float32), name))
-    return made
+    return scaled_model
 
 
 def _keeps_channels(node: onnx.NodeProto, weights: Mapping[str, onnx.TensorProto]) -> bool:
@@ -168,5 +168,5 @@ def _keeps_channels(node: onnx.NodeProto, weights: Mapping[str, onnx.TensorProto
 
 
 def _attribute(node: onnx.NodeProto, name: str, usual: object) -> object:
-    found = (helper.get_attribute_value(entry) for entry in node.attribute if entry.name == name)
-    return next(found, usual)
+    values = (helper.get_attribute_value(entry) for entry in node.attribute if entry.name == name)
+    return next(values, usual)

@@ -64,26 +64,28 @@ def lower_bundle(
     shown = [*golden_inputs(bundle), *(fitted(one, WATCHED_SIZE) for one in photos)]
     progress.start(f"{bundle.name}: lowering to {target.full_name}", None)
     main = lowered(model, target, shown, options)
-    found = main.findings(least)
-    made = {GRAPH: main}
+    findings = main.findings(least)
+    lowerings = {GRAPH: main}
     quantized = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
     if quantized and "onnxruntime" in target.engines[1:]:
-        made[FOR_ONNXRUNTIME] = placed(model, target, shown, options)
-    for each in made.values():
+        lowerings[FOR_ONNXRUNTIME] = placed(model, target, shown, options)
+    for each in lowerings.values():
         for one in each.passes:
             progress.say(f"{one.name}: {_said(one.agreement)}.")
-    for warning in _worth_saying(found, options):
+    for warning in _worth_saying(findings, options):
         progress.warn(f"{target.full_name}: {warning}")
     progress.finish()
-    return _sealed(bundle, target, out, (made, found, photos or golden_inputs(bundle)), options)
+    return _sealed(
+        bundle, target, out, (lowerings, findings, photos or golden_inputs(bundle)), options
+    )
 
 
-def _worth_saying(found: Sequence[Finding], options: LowerStep) -> list[str]:
+def _worth_saying(findings: Sequence[Finding], options: LowerStep) -> list[str]:
     """Return the warnings; of NVDLA one sentence, unless the bundle is meant for it."""
     if options.variant == "dla":
-        return [str(one) for one in found]
-    left = [one for one in found if one.rule == "dla"]
-    said = [str(one) for one in found if one.rule != "dla"]
+        return [str(one) for one in findings]
+    left = [one for one in findings if one.rule == "dla"]
+    said = [str(one) for one in findings if one.rule != "dla"]
     if left:
         said.append(
             f"NVDLA is not of use for this network: {len(left)} of its nodes and ports would go "
@@ -139,13 +141,13 @@ def _sealed(
     result: tuple[dict[str, Lowering], Sequence[Finding], Sequence[Pixels]],
     options: LowerStep,
 ) -> Artifact:
-    made, found, photos = result
+    lowerings, findings, photos = result
     before = bundle.path(bundle.graphs[GRAPH].file).read_bytes()
     files: dict[str, bytes] = {}
     graphs: dict[str, Graph] = {}
     levels = float(bundle.numbers.get("golden_tolerance", GOLDEN_LEVELS))
     rms = float(bundle.numbers.get("golden_rms", levels))
-    for name, lowering in made.items():
+    for name, lowering in lowerings.items():
         place = MODEL if name == GRAPH else f"{name}.onnx"
         data = serialized(lowering.model)
         update: dict[str, Any] = {"file": place}
@@ -156,15 +158,15 @@ def _sealed(
         crops = [crop for crop, _ in golden_crops(photos, options.size)]
         moved = compare(before, data, crops)
         levels, rms = max(levels, moved.worst_levels), max(rms, moved.rms_levels)
-    main = made[GRAPH].model
+    main = lowerings[GRAPH].model
     precision: Precision = "fp16" if options.fp16 else bundle.made_by.get("precision", "fp32")
     numbers = dict(bundle.numbers)
     numbers |= {
         key: value
-        for key, value in bundle_numbers(main, _total(made[GRAPH]), (levels, rms)).items()
+        for key, value in bundle_numbers(main, _total(lowerings[GRAPH]), (levels, rms)).items()
         if key not in ("psnr_db", "worst_levels")
     }
-    numbers["lowered_psnr_db"] = min(_total(each).psnr_db for each in made.values())
+    numbers["lowered_psnr_db"] = min(_total(each).psnr_db for each in lowerings.values())
     estimate = floor(main, target, size=target.size, precision=precision)
     if estimate.ms is not None:
         numbers["estimated_floor_ms"] = estimate.ms
@@ -182,8 +184,8 @@ def _sealed(
             "opset": max(entry.version for entry in main.opset_import),
             "precision": precision,
             "variant": options.variant,
-            "passes": {name: [one.name for one in each.passes] for name, each in made.items()},
-            "warnings": _worth_saying(found, options),
+            "passes": {name: [one.name for one in each.passes] for name, each in lowerings.items()},
+            "warnings": _worth_saying(findings, options),
         },
         parent=bundle.digest,
         numbers=numbers,

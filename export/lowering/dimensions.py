@@ -21,22 +21,24 @@ def fixed(model: onnx.ModelProto, sizes: Mapping[str, int]) -> onnx.ModelProto:
     Where all of a shape is known by then, what is computed from it becomes a constant: the same
     function, bit for bit, on frames of that size.
     """
-    made = Rewrite(model)
-    for port in (*made.graph.input, *made.graph.output):
+    rewrite = Rewrite(model)
+    for port in (*rewrite.graph.input, *rewrite.graph.output):
         for dim in port.type.tensor_type.shape.dim:
             if dim.dim_param in sizes:
                 dim.dim_value = sizes[dim.dim_param]
-    shapes = _known(made.done())
-    made = Rewrite(made.model)
-    for node in made.kinds("Shape"):
+    shapes = _known(rewrite.done())
+    rewrite = Rewrite(rewrite.model)
+    for node in rewrite.kinds("Shape"):
         if node.input[0] in shapes:
             start = next((a.i for a in node.attribute if a.name == "start"), 0)
             end = next((a.i for a in node.attribute if a.name == "end"), None)
             value = np.array(shapes[node.input[0]][start:end], np.int64)
-            made.remove(node)
-            made.lead(made.users(node.output[0]), node.output[0], made.keep(value, node.output[0]))
-    _fold(made)
-    return made.done()
+            rewrite.remove(node)
+            rewrite.lead(
+                rewrite.users(node.output[0]), node.output[0], rewrite.keep(value, node.output[0])
+            )
+    _fold(rewrite)
+    return rewrite.done()
 
 
 def _known(model: onnx.ModelProto) -> dict[str, list[int]]:
@@ -49,29 +51,31 @@ def _known(model: onnx.ModelProto) -> dict[str, list[int]]:
     return known
 
 
-def _fold(made: Rewrite) -> None:
+def _fold(rewrite: Rewrite) -> None:
     """Compute every small node all of whose inputs are constants."""
     again = True
     while again:
         again = False
-        for node in list(made.nodes):
-            values = [made.constant(name) for name in node.input if name]
+        for node in list(rewrite.nodes):
+            values = [rewrite.constant(name) for name in node.input if name]
             if not values or any(value is None or value.size > SMALL for value in values):
                 continue
             if node.op_type in ("DequantizeLinear", "QuantizeLinear") or len(node.output) > 1:
                 continue
             feeds = dict(zip((n for n in node.input if n), values, strict=True))
-            result = _computed(made, node, feeds)
-            if node.output[0] not in made.outputs and np.size(result) <= SMALL:
-                made.remove(node)
-                made.lead(
-                    made.users(node.output[0]), node.output[0], made.keep(result, node.output[0])
+            result = _computed(rewrite, node, feeds)
+            if node.output[0] not in rewrite.outputs and np.size(result) <= SMALL:
+                rewrite.remove(node)
+                rewrite.lead(
+                    rewrite.users(node.output[0]),
+                    node.output[0],
+                    rewrite.keep(result, node.output[0]),
                 )
                 again = True
 
 
 def _computed(
-    made: Rewrite,
+    rewrite: Rewrite,
     node: onnx.NodeProto,
     feeds: Mapping[str, Array],
 ) -> Array:
@@ -83,6 +87,6 @@ def _computed(
     ]
     out = onnx.helper.make_empty_tensor_value_info(node.output[0])
     graph = onnx.helper.make_graph([node], "one", ports, [out])
-    single = onnx.helper.make_model(graph, opset_imports=list(made.model.opset_import))
+    single = onnx.helper.make_model(graph, opset_imports=list(rewrite.model.opset_import))
     results: Any = ReferenceEvaluator(single).run(None, dict(feeds))
     return np.asarray(results[0])

@@ -29,10 +29,10 @@ def zero_padded(model: onnx.ModelProto) -> onnx.ModelProto:
 
     Inside the picture nothing changes; a border as wide as the network sees does.
     """
-    made = Rewrite(model)
-    for pad in made.kinds("Pad"):
-        users = made.users(pad.output[0])
-        pads = made.constant(pad.input[1])
+    rewrite = Rewrite(model)
+    for pad in rewrite.kinds("Pad"):
+        users = rewrite.users(pad.output[0])
+        pads = rewrite.constant(pad.input[1])
         sides = None if pads is None else pads.reshape(2, -1)
         inner = sides is not None and not sides[:, :2].any() and bool((sides >= 0).all())
         if sides is None or not inner or any(user.op_type != "Conv" for user in users):
@@ -43,7 +43,7 @@ def zero_padded(model: onnx.ModelProto) -> onnx.ModelProto:
             _set(conv, "pads", (np.array(own) + sides[:, 2:].ravel()).tolist())
             _set(conv, "auto_pad", "NOTSET")
             conv.input[0] = pad.input[0]
-    return made.done()
+    return rewrite.done()
 
 
 def folded_norms(model: onnx.ModelProto, moments: Mapping[str, Moments]) -> onnx.ModelProto:
@@ -52,60 +52,60 @@ def folded_norms(model: onnx.ModelProto, moments: Mapping[str, Moments]) -> onnx
     ``moments`` are those of each InstanceNormalization's input, seen on pictures. A norm that has
     no convolution of its own before it becomes a multiplication and an addition.
     """
-    made = Rewrite(model)
-    for norm in made.kinds("InstanceNormalization", "BatchNormalization"):
-        factors = _factors(made, norm, moments)
+    rewrite = Rewrite(model)
+    for norm in rewrite.kinds("InstanceNormalization", "BatchNormalization"):
+        factors = _factors(rewrite, norm, moments)
         if factors is None:
             continue
         scale, shift = factors
-        conv = made.maker(norm.input[0])
-        alone = made.only_user(norm.input[0]) is norm
+        conv = rewrite.maker(norm.input[0])
+        alone = rewrite.only_user(norm.input[0]) is norm
         if (
             conv is None
             or conv.op_type != "Conv"
             or not alone
-            or not _fold(made, conv, scale, shift)
+            or not _fold(rewrite, conv, scale, shift)
         ):
             name = norm.name
-            times = made.keep(scale[:, None, None].astype(np.float32), f"{name}_scale")
-            plus = made.keep(shift[:, None, None].astype(np.float32), f"{name}_shift")
-            made.add("Add", [made.add("Mul", [norm.input[0], times]), plus], norm.output[0])
-            made.remove(norm)
+            times = rewrite.keep(scale[:, None, None].astype(np.float32), f"{name}_scale")
+            plus = rewrite.keep(shift[:, None, None].astype(np.float32), f"{name}_shift")
+            rewrite.add("Add", [rewrite.add("Mul", [norm.input[0], times]), plus], norm.output[0])
+            rewrite.remove(norm)
             continue
-        made.remove(norm)
-        made.rename(norm.input[0], norm.output[0])
-    return made.done()
+        rewrite.remove(norm)
+        rewrite.rename(norm.input[0], norm.output[0])
+    return rewrite.done()
 
 
 def _factors(
-    made: Rewrite, norm: Node, moments: Mapping[str, Moments]
+    rewrite: Rewrite, norm: Node, moments: Mapping[str, Moments]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Return a and b of ``Norm(x) = a x + b``, a channel each."""
-    learned = [made.constant(name) for name in norm.input[1:]]
+    learned = [rewrite.constant(name) for name in norm.input[1:]]
     if any(value is None for value in learned):
         return None
     weights = [np.asarray(value, np.float64) for value in learned]
     if norm.op_type == "BatchNormalization":
-        seen = Moments(weights[2], weights[3])
+        statistics = Moments(weights[2], weights[3])
     elif norm.input[0] in moments:
-        seen = moments[norm.input[0]]
+        statistics = moments[norm.input[0]]
     else:
         return None
-    scale = weights[0] / np.sqrt(seen.variance + attribute(norm, "epsilon", 1e-5))
-    return scale, weights[1] - seen.mean * scale
+    scale = weights[0] / np.sqrt(statistics.variance + attribute(norm, "epsilon", 1e-5))
+    return scale, weights[1] - statistics.mean * scale
 
 
 def _fold(
-    made: Rewrite, conv: Node, scale: NDArray[np.float64], shift: NDArray[np.float64]
+    rewrite: Rewrite, conv: Node, scale: NDArray[np.float64], shift: NDArray[np.float64]
 ) -> bool:
-    weight = made.constant(conv.input[1])
-    bias = made.constant(conv.input[2]) if len(conv.input) > 2 else np.zeros(len(scale))
+    weight = rewrite.constant(conv.input[1])
+    bias = rewrite.constant(conv.input[2]) if len(conv.input) > 2 else np.zeros(len(scale))
     if weight is None or bias is None:
         return False
-    conv.input[1] = made.keep(
+    conv.input[1] = rewrite.keep(
         (weight * scale[:, None, None, None]).astype(np.float32), f"{conv.name}_folded_weight"
     )
-    folded = made.keep((bias * scale + shift).astype(np.float32), f"{conv.name}_folded_bias")
+    folded = rewrite.keep((bias * scale + shift).astype(np.float32), f"{conv.name}_folded_bias")
     conv.input[2:] = [folded]
     return True
 

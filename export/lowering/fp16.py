@@ -29,21 +29,21 @@ def to_fp16(model: onnx.ModelProto, *, islands: Collection[str] = ()) -> onnx.Mo
     if any(node.op_type == "QuantizeLinear" for node in model.graph.node):
         return model
     types = _types(model)
-    made = Rewrite(model)
-    inside = [node for node in _between(made) if node.name not in islands]
-    halves = _Halves(made, types, opset_of(model))
+    rewrite = Rewrite(model)
+    inside = [node for node in _between(rewrite) if node.name not in islands]
+    halves = _Halves(rewrite, types, opset_of(model))
     for node in inside:
         if halves.fits(node):
             halves.take(node)
     halves.bridge()
-    return made.done()
+    return rewrite.done()
 
 
 class _Halves:
     """The nodes that compute in FP16 by now, and the tensors they make."""
 
-    def __init__(self, made: Rewrite, types: dict[str, int], opset: int) -> None:
-        self.made, self.types, self.opset = made, types, opset
+    def __init__(self, rewrite: Rewrite, types: dict[str, int], opset: int) -> None:
+        self.rewrite, self.types, self.opset = rewrite, types, opset
         self.nodes: list[Node] = []
         self.tensors: set[str] = set()
         self._copies: dict[str, str] = {}
@@ -55,7 +55,7 @@ class _Halves:
         schema = onnx.defs.get_schema(node.op_type, self.opset)
         types = {c.type_param_str: set(c.allowed_type_strs) for c in schema.type_constraints}
         allowed = types.get(schema.outputs[0].type_str, {schema.outputs[0].type_str})
-        values = (self.made.constant(name) for name in self._data(node))
+        values = (self.rewrite.constant(name) for name in self._data(node))
         small = all(value is None or np.abs(value).max(initial=0) <= LARGEST for value in values)
         return "tensor(float16)" in allowed and small
 
@@ -66,15 +66,15 @@ class _Halves:
     def bridge(self) -> None:
         """Cast at every border, and keep the constants of FP16 nodes in FP16."""
         taken = {id(node) for node in self.nodes}
-        for node in list(self.made.nodes):
+        for node in list(self.rewrite.nodes):
             if id(node) in taken:
                 for name in self._data(node):
                     if name not in self.tensors:
-                        self.made.lead([node], name, self._half(name))
+                        self.rewrite.lead([node], name, self._half(name))
             else:
                 for name in [one for one in node.input if one in self.tensors]:
                     if node.op_type not in ("Shape", "Size"):
-                        self.made.lead([node], name, self._cast(name, FLOAT))
+                        self.rewrite.lead([node], name, self._cast(name, FLOAT))
 
     def _data(self, node: Node) -> Iterator[str]:
         """Yield the inputs whose type is that of the first output."""
@@ -85,33 +85,33 @@ class _Halves:
                 yield name
 
     def _half(self, name: str) -> str:
-        value = self.made.constant(name)
+        value = self.rewrite.constant(name)
         if value is None:
             return self._cast(name, HALF)
         if name not in self._copies:
-            self._copies[name] = self.made.keep(value.astype(np.float16), f"{name}_fp16")
+            self._copies[name] = self.rewrite.keep(value.astype(np.float16), f"{name}_fp16")
         return self._copies[name]
 
     def _cast(self, name: str, to: int) -> str:
         key = f"{name}:{to}"
         if key not in self._copies:
-            self._copies[key] = self.made.add("Cast", [name], to=to)
+            self._copies[key] = self.rewrite.add("Cast", [name], to=to)
         return self._copies[key]
 
 
-def _between(made: Rewrite) -> list[Node]:
+def _between(rewrite: Rewrite) -> list[Node]:
     """Return the nodes that some convolution reaches and that reach some convolution."""
     behind: set[str] = set()
-    for node in made.nodes:
+    for node in rewrite.nodes:
         if node.op_type in CONVOLUTIONS or behind.intersection(node.input):
             behind.update(node.output)
     ahead: set[str] = set()
-    for node in reversed(made.nodes):
+    for node in reversed(rewrite.nodes):
         if node.op_type in CONVOLUTIONS or ahead.intersection(node.output):
             ahead.update(node.input)
     return [
         node
-        for node in made.nodes
+        for node in rewrite.nodes
         if node.op_type in CONVOLUTIONS
         or (behind.intersection(node.output) and ahead.intersection(node.output))
     ]

@@ -69,25 +69,25 @@ def lint(model: onnx.ModelProto, target: Target, *, least: int = 1) -> list[Find
 
     ``least`` is the smallest height and width that the graph promises to take.
     """
-    found = [*reflect_pads(model, least)]
+    findings = [*reflect_pads(model, least)]
     if any(engine in target.engines for engine in TENSORRT):
         branch = target.tensorrt_version
-        found += [*operators(model, branch), *qdq_rules(model), *fp16_range(model)]
+        findings += [*operators(model, branch), *qdq_rules(model), *fp16_range(model)]
     if target.dla_cores:
-        found += dla_table(model)
-    return sorted(found, key=lambda one: not one.fatal)
+        findings += dla_table(model)
+    return sorted(findings, key=lambda one: not one.fatal)
 
 
 def reflect_pads(model: onnx.ModelProto, least: int) -> Iterator[Finding]:
     """Find mirrored borders as wide as the smallest picture: ONNX Runtime refuses, TensorRT not."""
     shapes = shapes_at(model, least, least)
-    made = Rewrite(model)
-    for node in made.kinds("Pad"):
-        pads = made.constant(node.input[1])
+    rewrite = Rewrite(model)
+    for node in rewrite.kinds("Pad"):
+        pads = rewrite.constant(node.input[1])
         dims = shapes.get(node.input[0], [])
         if attribute(node, "mode", b"constant") != b"reflect" or pads is None:
             continue
-        axes = made.constant(node.input[3]) if len(node.input) > 3 and node.input[3] else None
+        axes = rewrite.constant(node.input[3]) if len(node.input) > 3 and node.input[3] else None
         where = range(len(dims)) if axes is None else axes.tolist()
         for axis, before, after in zip(where, *pads.reshape(2, -1), strict=False):
             side = dims[axis] if axis < len(dims) else None
@@ -121,9 +121,9 @@ def operators(model: onnx.ModelProto, tensorrt: str | None) -> Iterator[Finding]
             if strided and max(attribute(node, "dilations", [1])) > 1:
                 yield _refused(node, "strided and dilated at once", "Use Resize and Conv instead.")
     if tensorrt and version(tensorrt) < version("8.6"):
-        made = Rewrite(model)
-        for node in made.kinds("InstanceNormalization"):
-            if any(made.constant(name) is None for name in node.input[1:]):
+        rewrite = Rewrite(model)
+        for node in rewrite.kinds("InstanceNormalization"):
+            if any(rewrite.constant(name) is None for name in node.input[1:]):
                 yield _refused(
                     node, "its scale or bias is computed", "Lower it: `constant_affine`."
                 )
@@ -137,10 +137,10 @@ def _refused(node: Node, what: str, mend: str) -> Finding:
 
 def qdq_rules(model: onnx.ModelProto) -> Iterator[Finding]:
     """Find Q/DQ that NVIDIA's parser refuses, or takes and runs in float."""
-    made = Rewrite(model)
-    for node in made.kinds("QuantizeLinear", "DequantizeLinear"):
-        scale, zero = (made.constant(name) for name in (*node.input[1:], "")[:2])
-        data = made.constant(node.input[0])
+    rewrite = Rewrite(model)
+    for node in rewrite.kinds("QuantizeLinear", "DequantizeLinear"):
+        scale, zero = (rewrite.constant(name) for name in (*node.input[1:], "")[:2])
+        data = rewrite.constant(node.input[0])
         if scale is None:
             yield _qdq(node, "its scale is computed", "Make it a constant.")
         elif not (scale > 0).all():
@@ -155,19 +155,21 @@ def qdq_rules(model: onnx.ModelProto) -> Iterator[Finding]:
             yield _slow(
                 node, "one scale a channel for an activation runs in float", "Use one scale."
             )
-    for node in made.kinds("Conv", "ConvTranspose", "InstanceNormalization"):
-        makers = [made.maker(name) for name in node.input[:2]]
+    for node in rewrite.kinds("Conv", "ConvTranspose", "InstanceNormalization"):
+        makers = [rewrite.maker(name) for name in node.input[:2]]
         rounded = [m for m in makers if m is not None and m.op_type == "DequantizeLinear"]
         if rounded and node.op_type != "Conv":
             yield _slow(node, f"{node.op_type} is never INT8: only rounded", "Quantize Conv only.")
         elif len(rounded) == 1:
             yield _slow(node, "only its input or its weight is quantized", "Quantize both.")
-        elif rounded and attribute(rounded[1], "axis", 1) != 0 and _channels(made, rounded[1]) > 1:
+        elif (
+            rounded and attribute(rounded[1], "axis", 1) != 0 and _channels(rewrite, rounded[1]) > 1
+        ):
             yield _slow(node, "weights have a scale along the wrong axis", "Use axis 0.")
 
 
-def _channels(made: Rewrite, node: Node) -> int:
-    scale = made.constant(node.input[1])
+def _channels(rewrite: Rewrite, node: Node) -> int:
+    scale = rewrite.constant(node.input[1])
     return 1 if scale is None else scale.size
 
 
@@ -181,9 +183,9 @@ def _slow(node: Node, what: str, mend: str) -> Finding:
 
 def fp16_range(model: onnx.ModelProto) -> Iterator[Finding]:
     """Find constants that FP16 does not hold, and convolutions of two types."""
-    made = Rewrite(model)
-    for node in made.nodes:
-        values = [made.constant(name) for name in node.input]
+    rewrite = Rewrite(model)
+    for node in rewrite.nodes:
+        values = [rewrite.constant(name) for name in node.input]
         halves = [v for v in values if v is not None and v.dtype == np.float16]
         if any(not np.isfinite(value).all() for value in halves):
             yield Finding(
@@ -194,7 +196,7 @@ def fp16_range(model: onnx.ModelProto) -> Iterator[Finding]:
                 fatal=True,
             )
         if node.op_type in ("Conv", "ConvTranspose") and halves:
-            source = made.maker(node.input[0])
+            source = rewrite.maker(node.input[0])
             widened = source is not None and source.op_type == "Cast"
             if widened and attribute(source, "to") == onnx.TensorProto.FLOAT:  # type: ignore[arg-type]
                 yield Finding(

@@ -23,15 +23,15 @@ def without_groups(model: onnx.ModelProto) -> onnx.ModelProto:
 
     The same function but for the order of sums. Parsers before TensorRT 10.9 do not read it.
     """
-    made = Rewrite(model)
-    for node in made.kinds("GroupNormalization"):
-        _one_group_norm(made, node, opset_of(model))
-    return made.done()
+    rewrite = Rewrite(model)
+    for node in rewrite.kinds("GroupNormalization"):
+        _one_group_norm(rewrite, node, opset_of(model))
+    return rewrite.done()
 
 
-def _one_group_norm(made: Rewrite, node: Node, opset: int) -> None:
+def _one_group_norm(rewrite: Rewrite, node: Node, opset: int) -> None:
     groups = attribute(node, "num_groups")
-    scale, bias = (made.constant(name) for name in node.input[1:])
+    scale, bias = (rewrite.constant(name) for name in node.input[1:])
     if scale is None or bias is None:
         raise ExportError(
             f"GroupNormalization {node.name!r} computes its scale or bias, which no older form "
@@ -39,13 +39,13 @@ def _one_group_norm(made: Rewrite, node: Node, opset: int) -> None:
             "Make them weights of the network, or choose a target with a newer engine.",
         )
     name, x = node.name, node.input[0]
-    rows = made.keep(np.array([0, groups, -1], np.int64), f"{name}_groups")
-    ones = made.keep(np.ones(groups, np.float32), f"{name}_ones")
-    zeros = made.keep(np.zeros(groups, np.float32), f"{name}_zeros")
-    flat = made.add("Reshape", [x, rows])
+    rows = rewrite.keep(np.array([0, groups, -1], np.int64), f"{name}_groups")
+    ones = rewrite.keep(np.ones(groups, np.float32), f"{name}_ones")
+    zeros = rewrite.keep(np.zeros(groups, np.float32), f"{name}_zeros")
+    flat = rewrite.add("Reshape", [x, rows])
     epsilon = attribute(node, "epsilon", 1e-5)
-    normal = made.add("InstanceNormalization", [flat, ones, zeros], epsilon=epsilon)
-    back = made.add("Reshape", [normal, made.add("Shape", [x])])
+    normal = rewrite.add("InstanceNormalization", [flat, ones, zeros], epsilon=epsilon)
+    back = rewrite.add("Reshape", [normal, rewrite.add("Shape", [x])])
     if opset < GROUPS_WHOLE:
         raise ExportError(
             f"GroupNormalization {node.name!r} has one scale a group, an early form that ONNX gave "
@@ -53,11 +53,11 @@ def _one_group_norm(made: Rewrite, node: Node, opset: int) -> None:
             f"Export with opset {GROUPS_WHOLE}, or with 17 or less.",
         )
     across = [
-        made.keep(value[:, None, None], f"{name}_{what}")
+        rewrite.keep(value[:, None, None], f"{name}_{what}")
         for what, value in (("scale", scale), ("bias", bias))
     ]
-    made.add("Add", [made.add("Mul", [back, across[0]]), across[1]], node.output[0])
-    made.remove(node)
+    rewrite.add("Add", [rewrite.add("Mul", [back, across[0]]), across[1]], node.output[0])
+    rewrite.remove(node)
 
 
 def constant_affine(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -65,10 +65,10 @@ def constant_affine(model: onnx.ModelProto) -> onnx.ModelProto:
 
     TensorRT up to 8.5 wants weights there. ``Norm(x; a, b) = Norm(x; 1, 0) * a + b``: bit for bit.
     """
-    made = Rewrite(model)
+    rewrite = Rewrite(model)
     shapes = _channels(model)
-    for node in made.kinds("InstanceNormalization"):
-        if all(made.constant(name) is not None for name in node.input[1:]):
+    for node in rewrite.kinds("InstanceNormalization"):
+        if all(rewrite.constant(name) is not None for name in node.input[1:]):
             continue
         channels = shapes.get(node.input[0])
         if channels is None:
@@ -78,13 +78,13 @@ def constant_affine(model: onnx.ModelProto) -> onnx.ModelProto:
                 "Give its input a fixed number of channels.",
             )
         scale, bias = list(node.input[1:])
-        rest = made.keep(np.array([1, 2], np.int64), f"{node.name}_axes")
-        across = [made.add("Unsqueeze", [name, rest]) for name in (scale, bias)]
-        node.input[1] = made.keep(np.ones(channels, np.float32), f"{node.name}_ones")
-        node.input[2] = made.keep(np.zeros(channels, np.float32), f"{node.name}_zeros")
-        result, node.output[0] = node.output[0], made.fresh(f"{node.output[0]}_plain")
-        made.add("Add", [made.add("Mul", [node.output[0], across[0]]), across[1]], result)
-    return made.done()
+        rest = rewrite.keep(np.array([1, 2], np.int64), f"{node.name}_axes")
+        across = [rewrite.add("Unsqueeze", [name, rest]) for name in (scale, bias)]
+        node.input[1] = rewrite.keep(np.ones(channels, np.float32), f"{node.name}_ones")
+        node.input[2] = rewrite.keep(np.zeros(channels, np.float32), f"{node.name}_zeros")
+        result, node.output[0] = node.output[0], rewrite.fresh(f"{node.output[0]}_plain")
+        rewrite.add("Add", [rewrite.add("Mul", [node.output[0], across[0]]), across[1]], result)
+    return rewrite.done()
 
 
 def prescaled(model: onnx.ModelProto, sizes: Mapping[str, float]) -> onnx.ModelProto:
@@ -94,16 +94,16 @@ def prescaled(model: onnx.ModelProto, sizes: Mapping[str, float]) -> onnx.ModelP
     and k is a power of two, so nothing is rounded; a norm that would need an epsilon too small for
     FP16 is left as it is (``needs_fp32`` names it).
     """
-    made = Rewrite(model)
-    for node in made.kinds("InstanceNormalization"):
+    rewrite = Rewrite(model)
+    for node in rewrite.kinds("InstanceNormalization"):
         factor = _factor(sizes.get(node.input[0], 0.0))
         epsilon = attribute(node, "epsilon", 1e-5) * factor**2
         if factor == 1 or epsilon < LEAST_EPSILON:
             continue
         _set(node, "epsilon", epsilon)
-        scale = made.keep(np.float32(factor), f"{node.name}_quieter")
-        node.input[0] = made.add("Mul", [node.input[0], scale])
-    return made.done()
+        scale = rewrite.keep(np.float32(factor), f"{node.name}_quieter")
+        node.input[0] = rewrite.add("Mul", [node.input[0], scale])
+    return rewrite.done()
 
 
 def needs_fp32(model: onnx.ModelProto, sizes: Mapping[str, float]) -> list[str]:
@@ -130,9 +130,9 @@ def _set(node: Node, name: str, value: float) -> None:
 def _channels(model: onnx.ModelProto) -> dict[str, int]:
     inferred = onnx.shape_inference.infer_shapes(model).graph
     ports = (*inferred.value_info, *inferred.input)
-    found = {port.name: port.type.tensor_type.shape.dim for port in ports}
+    shapes = {port.name: port.type.tensor_type.shape.dim for port in ports}
     return {
         name: dims[1].dim_value
-        for name, dims in found.items()
+        for name, dims in shapes.items()
         if len(dims) > 1 and dims[1].HasField("dim_value")
     }

@@ -36,20 +36,21 @@ def to_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
             f"Opset {opset} was asked for, and graphs are lowered to {OPSET_LEAST} at most.",
             "Choose a target with a newer engine.",
         )
-    made = Rewrite(model)
-    for node in list(made.nodes):
+    rewrite = Rewrite(model)
+    for node in list(rewrite.nodes):
         since = _since(node, now)
         if since > opset and (form := OLDER.get(node.op_type)) is not None:
-            form(made, node, opset)
-    for node in made.nodes:
+            form(rewrite, node, opset)
+    for node in rewrite.nodes:
         _same_meaning(node, now, opset)
-    for entry in made.model.opset_import:
+    for entry in rewrite.model.opset_import:
         if entry.domain in ("", "ai.onnx"):
             entry.version = opset
-    made.model.ir_version = min(
-        made.model.ir_version, onnx.helper.find_min_ir_version_for(list(made.model.opset_import))
+    rewrite.model.ir_version = min(
+        rewrite.model.ir_version,
+        onnx.helper.find_min_ir_version_for(list(rewrite.model.opset_import)),
     )
-    return made.done()
+    return rewrite.done()
 
 
 def _since(node: Node, opset: int) -> int:
@@ -78,8 +79,8 @@ def _same_meaning(node: Node, now: int, opset: int) -> None:
         raise _no_form(node, opset, f"it has {len(node.input)} inputs")
 
 
-def _axes_to_attribute(made: Rewrite, node: Node, opset: int) -> None:
-    axes = made.constant(node.input[1]) if len(node.input) > 1 and node.input[1] else None
+def _axes_to_attribute(rewrite: Rewrite, node: Node, opset: int) -> None:
+    axes = rewrite.constant(node.input[1]) if len(node.input) > 1 and node.input[1] else None
     if axes is None and len(node.input) > 1 and node.input[1]:
         raise _no_form(node, opset, "its axes are computed")
     if axes is None and attribute(node, "noop_with_empty_axes", 0):
@@ -91,60 +92,64 @@ def _axes_to_attribute(made: Rewrite, node: Node, opset: int) -> None:
         node.attribute.append(onnx.helper.make_attribute("axes", axes.ravel().tolist()))
 
 
-def _pad(made: Rewrite, node: Node, opset: int) -> None:
+def _pad(rewrite: Rewrite, node: Node, opset: int) -> None:
     """``axes`` is an input since opset 18; where it names all of them in order it says nothing."""
     if len(node.input) < 4 or not node.input[3]:
         del node.input[3:]
         return
-    axes, pads = made.constant(node.input[3]), made.constant(node.input[1])
+    axes, pads = rewrite.constant(node.input[3]), rewrite.constant(node.input[1])
     if axes is None or pads is None or (axes < 0).any():
         raise _no_form(node, opset, "its axes are computed, or counted from the end")
-    rank = _rank(made, node.input[0])
+    rank = _rank(rewrite, node.input[0])
     if rank is None:
         raise _no_form(node, opset, "the number of its dimensions is not known")
     whole = np.zeros((2, rank), np.int64)
     whole[:, axes] = pads.reshape(2, -1)
-    node.input[1] = made.keep(whole.ravel(), f"{node.name}_pads")
+    node.input[1] = rewrite.keep(whole.ravel(), f"{node.name}_pads")
     del node.input[3:]
 
 
-def _shape(made: Rewrite, node: Node, opset: int) -> None:
+def _shape(rewrite: Rewrite, node: Node, opset: int) -> None:
     """``start`` and ``end`` are attributes since opset 15: the whole shape, and a slice of it."""
     start, end = attribute(node, "start", 0), attribute(node, "end")
     del node.attribute[:]
     if start == 0 and end is None:
         return
     result = node.output[0]
-    node.output[0] = made.fresh(f"{result}_whole")
+    node.output[0] = rewrite.fresh(f"{result}_whole")
     ends = np.iinfo(np.int64).max if end is None else end
     bounds = [
-        made.keep(np.array([value], np.int64), f"{node.name}_{name}")
+        rewrite.keep(np.array([value], np.int64), f"{node.name}_{name}")
         for name, value in (("start", start), ("end", ends))
     ]
-    made.add("Slice", [node.output[0], *bounds], result)
+    rewrite.add("Slice", [node.output[0], *bounds], result)
 
 
-def _split(made: Rewrite, node: Node, opset: int) -> None:
+def _split(rewrite: Rewrite, node: Node, opset: int) -> None:
     """``num_outputs`` is new in opset 18; before, equal parts are what no sizes mean."""
     for entry in [one for one in node.attribute if one.name == "num_outputs"]:
         node.attribute.remove(entry)
 
 
-def _mish(made: Rewrite, node: Node, opset: int) -> None:
-    inner = made.add("Tanh", [made.add("Softplus", [node.input[0]])])
-    made.add("Mul", [node.input[0], inner], node.output[0])
-    made.remove(node)
+def _mish(rewrite: Rewrite, node: Node, opset: int) -> None:
+    inner = rewrite.add("Tanh", [rewrite.add("Softplus", [node.input[0]])])
+    rewrite.add("Mul", [node.input[0], inner], node.output[0])
+    rewrite.remove(node)
 
 
-def _gelu(made: Rewrite, node: Node, opset: int) -> None:
+def _gelu(rewrite: Rewrite, node: Node, opset: int) -> None:
     if attribute(node, "approximate", b"none") != b"none":
         raise _no_form(node, opset, "it is the approximate GELU")
     x = node.input[0]
-    scaled = made.add("Mul", [x, made.keep(np.float32(np.sqrt(0.5)), f"{node.name}_sqrt_half")])
-    one = made.add("Add", [made.add("Erf", [scaled]), made.keep(np.float32(1), f"{node.name}_one")])
-    half = made.add("Mul", [x, made.keep(np.float32(0.5), f"{node.name}_half")])
-    made.add("Mul", [half, one], node.output[0])
-    made.remove(node)
+    scaled = rewrite.add(
+        "Mul", [x, rewrite.keep(np.float32(np.sqrt(0.5)), f"{node.name}_sqrt_half")]
+    )
+    one = rewrite.add(
+        "Add", [rewrite.add("Erf", [scaled]), rewrite.keep(np.float32(1), f"{node.name}_one")]
+    )
+    half = rewrite.add("Mul", [x, rewrite.keep(np.float32(0.5), f"{node.name}_half")])
+    rewrite.add("Mul", [half, one], node.output[0])
+    rewrite.remove(node)
 
 
 OLDER: Mapping[str, Callable[[Rewrite, Node, int], None]] = {
@@ -158,8 +163,8 @@ OLDER: Mapping[str, Callable[[Rewrite, Node, int], None]] = {
 """How an operator is said before the opset that brought its present form."""
 
 
-def _rank(made: Rewrite, tensor: str) -> int | None:
-    inferred = onnx.shape_inference.infer_shapes(made.model).graph
+def _rank(rewrite: Rewrite, tensor: str) -> int | None:
+    inferred = onnx.shape_inference.infer_shapes(rewrite.model).graph
     for port in (*inferred.value_info, *inferred.input, *inferred.output):
         if port.name == tensor and port.type.tensor_type.HasField("shape"):
             return len(port.type.tensor_type.shape.dim)

@@ -54,10 +54,10 @@ def unplaced(model: onnx.ModelProto) -> list[Open]:
     They are the outputs of quantized convolutions that no QuantizeLinear follows, but for shuffles
     and ReLU, and that are not the picture that comes out. The names are those of ``model``.
     """
-    made = _Placement(model, {})
-    made.prepare()
-    results = (made.result(node) for node in made.convolutions())
-    return [made.watched(name) for name in results if made.codes_of(name) is None]
+    placement = _Placement(model, {})
+    placement.prepare()
+    results = (placement.result(node) for node in placement.convolutions())
+    return [placement.watched(name) for name in results if placement.codes_of(name) is None]
 
 
 def for_onnxruntime(model: onnx.ModelProto, limits: Mapping[str, float]) -> onnx.ModelProto:
@@ -68,15 +68,15 @@ def for_onnxruntime(model: onnx.ModelProto, limits: Mapping[str, float]) -> onnx
     """
     if not any(node.op_type == "QuantizeLinear" for node in model.graph.node):
         return model
-    made = _Placement(model, limits)
-    made.prepare()
-    plan = [(node, made.codes_of(made.result(node))) for node in made.convolutions()]
-    made.unsigned()
+    placement = _Placement(model, limits)
+    placement.prepare()
+    plan = [(node, placement.codes_of(placement.result(node))) for node in placement.convolutions()]
+    placement.unsigned()
     for node, codes in plan:
         if codes is not None:
-            made.place(node, codes)
-    made.codes_through_movers()
-    return made.rewrite.done()
+            placement.place(node, codes)
+    placement.codes_through_movers()
+    return placement.rewrite.done()
 
 
 @dataclass
@@ -101,14 +101,14 @@ class _Placement:
 
     def convolutions(self) -> list[Node]:
         """Return the convolutions whose input and weight are dequantized."""
-        found = []
+        quantized = []
         for node in self.rewrite.kinds("Conv"):
             data, weight = (self.rewrite.maker(name) for name in node.input[:2])
             if data is not None and weight is not None:
                 both = data.op_type == weight.op_type == "DequantizeLinear"
                 if both and self.rewrite.constant(weight.input[0]) is not None:
-                    found.append(node)
-        return found
+                    quantized.append(node)
+        return quantized
 
     def result(self, conv: Node) -> str:
         """Return the tensor to quantize: a convolution's output, or that of the ReLU behind it."""

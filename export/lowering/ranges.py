@@ -60,17 +60,17 @@ def moments(
 
     The variance is the mean of the variances within a frame: what InstanceNormalization divides by.
     """
-    seen: dict[str, list[Moments]] = defaultdict(list)
+    by_frame: dict[str, list[Moments]] = defaultdict(list)
     for values in _values(model, tensors, frames):
         for name, value in values.items():
             exact = value.astype(np.float64)
-            seen[name].append(Moments(exact.mean(axis=(0, 2, 3)), exact.var(axis=(0, 2, 3))))
+            by_frame[name].append(Moments(exact.mean(axis=(0, 2, 3)), exact.var(axis=(0, 2, 3))))
     return {
         name: Moments(
             np.mean([one.mean for one in each], axis=0),
             np.mean([one.variance for one in each], axis=0),
         )
-        for name, each in seen.items()
+        for name, each in by_frame.items()
     }
 
 

@@ -29,11 +29,11 @@ def planned(source: Path, target: Path, *, overwrite: bool) -> tuple[dict[Path, 
         raise OutputError(
             f"{target} is the folder that is read.", "Name another one, so that no photo is lost."
         )
-    found: list[Path] = []
+    pictures: list[Path] = []
     others: list[Path] = []
     for path in files_below(source, leave_out=target):
-        (found if _is_picture(path) else others).append(path.relative_to(source))
-    places = {path: path.with_name(written_name(path.name)) for path in found}
+        (pictures if _is_picture(path) else others).append(path.relative_to(source))
+    places = {path: path.with_name(written_name(path.name)) for path in pictures}
     taken = {path for path, place in places.items() if path == place}
     for path, place in places.items():
         if path != place:

@@ -186,37 +186,39 @@ class Reader:
 
     def findings(self) -> list[str]:
         """Tell in one sentence each what was wrong with the clip, after it was read."""
-        found = [*self.clip.remarks]
+        findings = [*self.clip.remarks]
         said = self.clip.seconds
         declared = self.clip.container.format.name.startswith(DECLARED)
         if self.complete and self.trouble:
-            found.append(f"reading ended with an error ({self.trouble})")
+            findings.append(f"reading ended with an error ({self.trouble})")
         if self.complete and said is not None and declared and self._clock.end_s < said - EARLY_S:
-            found.append(
+            findings.append(
                 f"the file ends early, it is cut off: {self.frames} frames ({self._clock.end_s:.1f} s "
                 f"of {said:.1f} s) were there and are kept"
             )
         if self.damaged:
-            found.append(f"{self.damaged} damaged packets or frames were passed over or patched")
+            findings.append(f"{self.damaged} damaged packets or frames were passed over or patched")
         if restarts := self._clock.restarts:
-            found.append(f"its clock began anew {restarts} times; the parts follow each other")
+            findings.append(f"its clock began anew {restarts} times; the parts follow each other")
         if self.jumps:
-            found.append(
+            findings.append(
                 f"{self.jumps} frames had times that run backwards or far ahead; "
                 f"they follow each other at the usual rate instead"
             )
-        return found + self._conversions()
+        return findings + self._conversions()
 
     def _conversions(self) -> list[str]:
-        found = []
+        conversions = []
         if self.upright.odd_angle:
-            found.append("its rotation is no quarter turn and was left out")
+            conversions.append("its rotation is no quarter turn and was left out")
         if self.upright.interlaced and self._deinterlace:
-            found.append("it is interlaced and was deinterlaced; `--no-deinterlace` leaves it")
+            conversions.append(
+                "it is interlaced and was deinterlaced; `--no-deinterlace` leaves it"
+            )
         elif self.upright.interlaced:
-            found.append("it is interlaced and became progressive as it is, with its combs")
+            conversions.append("it is interlaced and became progressive as it is, with its combs")
         if self._curve is not None:
-            found.append(f"it is HDR ({HDR_CURVES[self._curve]}) and was tone-mapped to SDR")
+            conversions.append(f"it is HDR ({HDR_CURVES[self._curve]}) and was tone-mapped to SDR")
         elif self._gamut is not None:
-            found.append("its wide colours (BT.2020 or P3) were converted to BT.709")
-        return found
+            conversions.append("its wide colours (BT.2020 or P3) were converted to BT.709")
+        return conversions

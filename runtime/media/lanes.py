@@ -24,8 +24,8 @@ STRENGTH = "strength"
 MOST_LIGHT = 1024
 """Packets of sound and the like that wait for their turn, at most."""
 
-Taken = TypeVar("Taken")
-Made = TypeVar("Made")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +82,13 @@ class Styling:
         """
         height, width = frame.shape[:2]
         batch = np.ascontiguousarray(padded(frame, self.least))[None]
-        made = self.engine.run(self._feeds | {self._source: batch})[self._sink]
-        if made.shape != batch.shape or made.dtype != np.uint8:
+        styled = self.engine.run(self._feeds | {self._source: batch})[self._sink]
+        if styled.shape != batch.shape or styled.dtype != np.uint8:
             raise VerificationError(
-                f"The engine made {made.dtype} {made.shape} of a uint8 {batch.shape} frame.",
+                f"The engine made {styled.dtype} {styled.shape} of a uint8 {batch.shape} frame.",
                 "Build the bundle again with `stylepress build`.",
             )
-        return made[0, :height, :width]
+        return styled[0, :height, :width]
 
 
 def padded(frame: Pixels, least: int, *, multiple: int = 1) -> Pixels:
@@ -106,13 +106,13 @@ def padded(frame: Pixels, least: int, *, multiple: int = 1) -> Pixels:
 
 @contextmanager
 def ordered(
-    source: Iterator[Taken],
-    work: Callable[[Taken], Made],
+    source: Iterator[Item],
+    work: Callable[[Item], Result],
     *,
     workers: int,
     ahead: int,
-    light: Callable[[Taken], bool] = lambda item: False,
-) -> Iterator[Iterator[Made]]:
+    light: Callable[[Item], bool] = lambda item: False,
+) -> Iterator[Iterator[Result]]:
     """Yield ``work(item)`` of every item, in the order of ``source``, made by several threads.
 
     ``source`` is read in a thread of its own, at most ``ahead`` items before the one that is
@@ -121,7 +121,7 @@ def ordered(
     exception of ``source`` or ``work`` is raised in its place in the order. Leaving the block ends
     every thread, also when items are left over.
     """
-    line: queue.SimpleQueue[tuple[Future[Made], threading.Semaphore] | None] = queue.SimpleQueue()
+    line: queue.SimpleQueue[tuple[Future[Result], threading.Semaphore] | None] = queue.SimpleQueue()
     heavy_room, light_room = threading.Semaphore(ahead), threading.Semaphore(MOST_LIGHT)
     left = threading.Event()
 
@@ -133,7 +133,7 @@ def ordered(
                 if left.is_set():
                     return
                 if room is light_room:
-                    future = Future[Made]()
+                    future = Future[Result]()
                     future.set_result(work(item))
                 else:
                     future = pool.submit(work, item)
@@ -141,7 +141,7 @@ def ordered(
         finally:
             line.put(None)
 
-    def results() -> Iterator[Made]:
+    def results() -> Iterator[Result]:
         while (entry := line.get()) is not None:
             future, room = entry
             yield future.result()

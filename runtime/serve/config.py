@@ -225,14 +225,14 @@ def _variable(match: re.Match[str], environ: Mapping[str, str], source: str) -> 
     folder = environ.get("CREDENTIALS_DIRECTORY")
     if folder and (secret := Path(folder) / name).is_file():
         return secret.read_text(encoding="utf-8").rstrip("\n")
-    found = environ.get(name, default)
-    if found is None:
+    value = environ.get(name, default)
+    if value is None:
         raise RecipeError(
             f"{source} names ${{{name}}}, which is set nowhere.",
             f"Set it in the environment, as a "
             f"credential of systemd, or give a default: ${{{name}:value}}.",
         )
-    return found
+    return value
 
 
 def _anchored(parsed: Configuration, folder: Path) -> Configuration:

@@ -208,11 +208,11 @@ class Daemon:
     async def _watch_file(self) -> None:
         if self.watched is None:
             return
-        seen = _stamp(self.watched)
+        known = _stamp(self.watched)
         while True:
             await asyncio.sleep(POLL_S)
-            if (now := _stamp(self.watched)) != seen:
-                seen = now
+            if (now := _stamp(self.watched)) != known:
+                known = now
                 await self.reload()
 
     def _close(self) -> None:

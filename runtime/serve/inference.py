@@ -137,14 +137,14 @@ class Inference(threading.Thread):
 
     def _run(self, work: Work) -> None:
         try:
-            made = self.stylist.run(work)
+            pictures = self.stylist.run(work)
         except Exception as error:  # noqa: BLE001 - one frame is lost, the daemon goes on
             for plan, frame in work:
                 self._complain(plan.stream, error)
                 plan.stream.drop(frame, "engine")
             return
         self.batches[len(work)] = self.batches.get(len(work), 0) + 1
-        for (plan, frame), pixels in zip(work, made, strict=True):
+        for (plan, frame), pixels in zip(work, pictures, strict=True):
             plan.stream.publish(frame, pixels, plan.style)
 
     def _complain(self, stream: Stream, error: Exception) -> None:

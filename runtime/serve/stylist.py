@@ -115,8 +115,8 @@ class Stylist:
         for part in plan.parts:
             height, width = frame.pixels.shape[:2]
             batch = padded(frame.pixels, part.look.bundle.least)[None]
-            made = self._engine(part.engine, [plan], [part], batch)[0]
-            pictures.append(made[:height, :width])
+            picture = self._engine(part.engine, [plan], [part], batch)[0]
+            pictures.append(picture[:height, :width])
         return [self._after(plan, frame, mixed(pictures, [part.weight for part in plan.parts]))]
 
     def _engine(

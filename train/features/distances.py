@@ -58,8 +58,8 @@ def style_grams(vgg: Vgg, style: Tensor, side: int = STYLE_SIDE) -> dict[str, Te
     It is made smaller first when its shorter side is above ``side`` pixels.
     """
     with torch.no_grad():
-        seen = vgg(resized(style, side)[None], STYLE_LAYERS)
-        return {name: gram(activation) for name, activation in seen.items()}
+        features = vgg(resized(style, side)[None], STYLE_LAYERS)
+        return {name: gram(activation) for name, activation in features.items()}
 
 
 def resized(picture: Tensor, side: int) -> Tensor:

@@ -85,8 +85,10 @@ class Judge:
         aims = self._aims(style)
         if isinstance(self.network, Vgg):
             return float(style_distance(self.network(image, STYLE_LAYERS), aims))
-        seen = self.network(image, STYLE_BLOCKS)
-        gaps = [relative_frechet(gaussian(seen[block][0]), aims[block]) for block in STYLE_BLOCKS]
+        features = self.network(image, STYLE_BLOCKS)
+        gaps = [
+            relative_frechet(gaussian(features[block][0]), aims[block]) for block in STYLE_BLOCKS
+        ]
         return sum(gaps) / len(gaps)
 
     def _aims(self, style: Frames) -> Any:
@@ -97,8 +99,8 @@ class Judge:
             if isinstance(self.network, Vgg):
                 self._styles[key] = style_grams(self.network, picture[0])
             else:
-                seen = self.network(picture, STYLE_BLOCKS)
-                aims: dict[int, Gaussian] = {b: gaussian(seen[b][0]) for b in STYLE_BLOCKS}
+                features = self.network(picture, STYLE_BLOCKS)
+                aims: dict[int, Gaussian] = {b: gaussian(features[b][0]) for b in STYLE_BLOCKS}
                 self._styles[key] = aims
         return self._styles[key]
 

