@@ -21,7 +21,7 @@ PLAIN_LEAST_S = 1.0
 
 
 @dataclass
-class _Work:
+class _Task:
     """One piece of work that is going on."""
 
     title: str
@@ -54,7 +54,7 @@ class Terminal:
         self.out, self.err = out, err
         self.live, self.colour, self.quiet = live and not quiet, colour, quiet
         self._clock = clock
-        self._works: list[_Work] = []
+        self._works: list[_Task] = []
         self._bars: Bars | None = None
         self._lock = threading.RLock()
 
@@ -86,7 +86,7 @@ class Terminal:
         """Begin one piece of work of ``total`` steps (None when nobody knows)."""
         with self._lock:
             now = self._clock()
-            work = _Work(title, total, now, now)
+            work = _Task(title, total, now, now)
             self._works.append(work)
             if self.live:
                 if self._bars is None:
@@ -148,7 +148,7 @@ class Terminal:
         text = json.dumps(value, indent=2, ensure_ascii=not unicode, default=str)
         self._write(self.out, text)
 
-    def _is_time(self, work: _Work) -> bool:
+    def _is_time(self, work: _Task) -> bool:
         pause_s = self._clock() - work.shown_s
         if pause_s >= PLAIN_PAUSE_S:
             return True
@@ -209,7 +209,7 @@ def _print_above(bars: Bars, text: str) -> None:
     bars.console.print(Text.from_ansi(text), soft_wrap=True)
 
 
-def _line(work: _Work, elapsed_s: float) -> str:
+def _line(work: _Task, elapsed_s: float) -> str:
     if not work.total:
         text = f"{work.title}: {work.done} after {duration(elapsed_s)}"
     else:

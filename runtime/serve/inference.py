@@ -16,7 +16,7 @@ IDLE_S = 0.25
 COMPLAIN_S = 10.0
 
 log = logging.getLogger("stylepress.serve.inference")
-Work = list[tuple[Plan, Frame]]
+Batch = list[tuple[Plan, Frame]]
 
 
 class Requests(Protocol):
@@ -101,7 +101,7 @@ class Inference(threading.Thread):
 
     def _serve(self, waiting: list[Stream]) -> None:
         waiting.sort(key=lambda stream: stream.served_s)
-        work: Work = []
+        work: Batch = []
         for stream in waiting:
             if work and not self._fits(work):
                 break
@@ -119,7 +119,7 @@ class Inference(threading.Thread):
         if work:
             self._run(work)
 
-    def _fits(self, work: Work) -> bool:
+    def _fits(self, work: Batch) -> bool:
         plan = work[0][0]
         if plan.key is None:
             return False
@@ -135,7 +135,7 @@ class Inference(threading.Thread):
             stream.drop(frame, "engine")
         return None
 
-    def _run(self, work: Work) -> None:
+    def _run(self, work: Batch) -> None:
         try:
             pictures = self.stylist.run(work)
         except Exception as error:  # noqa: BLE001 - one frame is lost, the daemon goes on

@@ -21,7 +21,7 @@ from stylepress.runtime.feeds import Array, complete
 from stylepress.runtime.serve.control import bad_request, not_found, read_limited
 from stylepress.runtime.serve.engines import MODERATE_BATCH, Look
 from stylepress.runtime.serve.infer.tensors import NAMES, RESERVED, parse, respond
-from stylepress.runtime.serve.infer.waiting import FullError, Request, TooLateError, Waiting
+from stylepress.runtime.serve.infer.waiting import FullError, InferRequest, TooLateError, Waiting
 from stylepress.runtime.serve.outputs.jpeg import encode_jpeg
 from stylepress.runtime.serve.parts import Parts
 
@@ -185,7 +185,7 @@ class Inference:
         if isinstance(wanted, int) and not isinstance(wanted, bool) and wanted > 0:
             limit_s = min(limit_s, wanted / 1e6)
         rows = next(iter(feeds.values())).shape[0]
-        asked = Request(look.name, engine, feeds, max(most, rows), limit_s, done, rows)
+        asked = InferRequest(look.name, engine, feeds, max(most, rows), limit_s, done, rows)
         try:
             self.waiting.put(asked)
             return await future

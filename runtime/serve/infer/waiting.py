@@ -28,7 +28,7 @@ class TooLateError(Exception):
 
 
 @dataclass(slots=True, eq=False)
-class Request:
+class InferRequest:
     """One request: feeds for an engine, and whom to tell; ``limit_s`` is how long it may wait."""
 
     model: str
@@ -93,7 +93,7 @@ class Waiting:
         self.batching = batching
         self.statistics: dict[str, Statistics] = {}
         self._wake = wake
-        self._queue: deque[Request] = deque()
+        self._queue: deque[InferRequest] = deque()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -103,7 +103,7 @@ class Waiting:
         """Whether a request is there."""
         return bool(self._queue)
 
-    def put(self, request: Request) -> None:
+    def put(self, request: InferRequest) -> None:
         """Let a request wait.
 
         Raises:
@@ -116,7 +116,7 @@ class Waiting:
             self._queue.append(request)
         self._wake()
 
-    def cancel(self, request: Request) -> None:
+    def cancel(self, request: InferRequest) -> None:
         """Forget a request whose client is gone; one that runs already runs to its end."""
         request.cancelled = True
 
@@ -146,7 +146,7 @@ class Waiting:
         for request, answer in zip(batch, answers, strict=True):
             request.done(answer)
 
-    def fail(self, request: Request, reason: Failure) -> None:
+    def fail(self, request: InferRequest, reason: Failure) -> None:
         """Count a request that got no answer."""
         known = self.of(request.model)
         known.failures[reason] += 1
@@ -157,9 +157,9 @@ class Waiting:
         """Return the statistics of a model."""
         return self.statistics.setdefault(model, Statistics())
 
-    def _batch(self) -> list[Request]:
+    def _batch(self) -> list[InferRequest]:
         until_s = time.monotonic() + self.batching.delay_ms / 1e3
-        batch: list[Request] = []
+        batch: list[InferRequest] = []
         while True:
             with self._lock:
                 self._gather(batch)
@@ -168,10 +168,10 @@ class Waiting:
                 return batch
             time.sleep(0.0002)
 
-    def _gather(self, batch: list[Request]) -> None:
+    def _gather(self, batch: list[InferRequest]) -> None:
         """Move what fits from the queue into the batch; what is cancelled or late goes away."""
         rows = sum(request.rows for request in batch)
-        left: deque[Request] = deque()
+        left: deque[InferRequest] = deque()
         now_ns = time.monotonic_ns()
         while self._queue:
             request = self._queue.popleft()
@@ -191,7 +191,7 @@ class Waiting:
                 left.append(request)
         self._queue.extendleft(reversed(left))
 
-    def _count(self, batch: list[Request], times_ns: tuple[int, int, int, int]) -> None:
+    def _count(self, batch: list[InferRequest], times_ns: tuple[int, int, int, int]) -> None:
         begun, fed, ran, done = times_ns
         known, rows = self.of(batch[0].model), sum(request.rows for request in batch)
         for request in batch:
@@ -211,7 +211,7 @@ class Waiting:
         known.last_ms = int(time.time() * 1000)
 
 
-def _together(batch: list[Request]) -> Mapping[str, Array]:
+def _together(batch: list[InferRequest]) -> Mapping[str, Array]:
     if len(batch) == 1:
         return batch[0].feeds
     names = {name for request in batch for name in request.feeds}
