@@ -132,7 +132,7 @@ def stylize(
         OutputError: the target exists already, is the source, or cannot be written to.
         BackendError: no backend can run the bundle, or a video is named and PyAV is missing.
     """
-    work = _Session(bundle, options, progress, opener or _chooser(bundle, options, progress))
+    work = _Stylizing(bundle, options, progress, opener or _chooser(bundle, options, progress))
     work.stop = stop or work.stop
     if source.is_dir():
         return work.folder(source, target)
@@ -168,7 +168,7 @@ class _Page:
 
 
 @dataclass(slots=True)
-class _Session:
+class _Stylizing:
     """The three jobs, with what they have in common."""
 
     bundle: Bundle

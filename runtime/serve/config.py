@@ -102,7 +102,7 @@ class Batching(Section):
     timeout_ms: Annotated[float, Field(ge=1, le=600_000)] = 5000.0
 
 
-class HeldLimits(Section):
+class ServeLimits(Section):
     """What a stranger can make the daemon hold."""
 
     body_mb: Annotated[float, Field(gt=0, le=1024)] = 64.0
@@ -127,7 +127,7 @@ class Configuration(Section):
     streams: Mapping[Name, StreamEntry] = Field(default_factory=dict)
     infer_sizes: tuple[Annotated[str, Field(pattern=SIZE)], ...] = ()
     batching: Batching = Batching()
-    limits: HeldLimits = HeldLimits()
+    limits: ServeLimits = ServeLimits()
 
     @field_validator("styles", mode="before")
     @classmethod

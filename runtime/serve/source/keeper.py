@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from stylepress.runtime.serve.address import Address, parse_input, redacted
-from stylepress.runtime.serve.config import HeldLimits, parse_size
+from stylepress.runtime.serve.config import ServeLimits, parse_size
 from stylepress.runtime.serve.slate import slate
 from stylepress.runtime.serve.slots import Reader, Sent, SlotMemory, socket_pair
 from stylepress.runtime.serve.stream import Frame, Stream
@@ -36,7 +36,7 @@ log = logging.getLogger("stylepress.serve.source")
 class Keeper(threading.Thread):
     """The thread of one source."""
 
-    def __init__(self, stream: Stream, limits: HeldLimits) -> None:
+    def __init__(self, stream: Stream, limits: ServeLimits) -> None:
         """Take the stream to feed; ``start`` begins."""
         super().__init__(name=f"source {stream.name}", daemon=True)
         self.stream, self.limits = stream, limits
