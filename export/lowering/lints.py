@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 
 from stylepress.export.lowering.fp16 import LARGEST
-from stylepress.export.lowering.rewrite import Node, Rewrite, attribute, opset_of
+from stylepress.export.lowering.rewrite import Node, Rewrite, attribute
 from stylepress.export.macs import shapes_at
 from stylepress.targets.jetpack import version
 from stylepress.targets.target import Target
@@ -231,8 +231,3 @@ def dla_table(model: onnx.ModelProto) -> Iterator[Finding]:
                 "Fix them: `size: [H, W]` and `batch: 1` of the step `lower`.",
                 fatal=False,
             )
-
-
-def newest_opset(model: onnx.ModelProto, target: Target) -> bool:
-    """Say whether the target's engines read the opset of a model."""
-    return opset_of(model) <= target.opset
