@@ -25,7 +25,7 @@ from stylepress.work import Work
 
 WATCHED = 4
 """Pictures that a file is verified on."""
-DRAWN_PX = 512
+DRAWN_PX = 256
 
 
 def frame_graph_of(checkpoint: Artifact) -> FrameGraph:
