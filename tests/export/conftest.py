@@ -73,21 +73,8 @@ def model(graph: FrameGraph) -> onnx.ModelProto:
 
 
 @pytest.fixture(scope="session")
-def teacher() -> TransformerNet:
-    """The teacher everybody has, untrained."""
-    torch.manual_seed(0)
-    return TransformerNet()
-
-
-@pytest.fixture(scope="session")
-def teacher_model(teacher: TransformerNet) -> onnx.ModelProto:
-    """The teacher, exported once."""
-    return onnx_model(FrameGraph(teacher, ImageRange(0, 255), least=LEAST_SIDE))
-
-
-@pytest.fixture(scope="session")
 def small_teacher() -> FrameGraph:
-    """The same architecture with as little in it as it can have."""
+    """The teacher everybody has, untrained, with as little in it as it can have."""
     torch.manual_seed(0)
     return FrameGraph(TransformerNet(width=4, blocks=1), ImageRange(0, 255), least=LEAST_SIDE)
 

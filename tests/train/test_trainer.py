@@ -115,7 +115,7 @@ VICTIM = """
     _, training = line(before_step=lambda _: time.sleep(0.02))
     session = Session(Path(sys.argv[1]), progress=Listener())
     try:
-        fit(training, Numbers(steps=500), session, title="victim")
+        fit(training, Numbers(steps=300), session, title="victim")
     except KeyboardInterrupt:
         sys.exit(130)
 """
@@ -127,7 +127,7 @@ def test_resume_after_a_blow_gives_the_weights_of_the_undisturbed_run(
 ) -> None:
     """Ctrl-C says how to go on, and never that the work is done."""
     calm, training = line()
-    fit(training, Numbers(steps=500), Session(tmp_path / "calm"), title="calm")
+    fit(training, Numbers(steps=300), Session(tmp_path / "calm"), title="calm")
     command = [sys.executable, "-c", textwrap.dedent(VICTIM), str(tmp_path / "hit")]
     state = tmp_path / "hit" / STATE
     with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as victim:
@@ -141,10 +141,10 @@ def test_resume_after_a_blow_gives_the_weights_of_the_undisturbed_run(
     else:
         (message,) = messages
         assert victim.returncode == 130
-        assert "of 500" in message
+        assert "of 300" in message
         assert "--resume" in message
     resumed, training = line()
-    fit(training, Numbers(steps=500), Session(state.parent, resume=True), title="resumed")
+    fit(training, Numbers(steps=300), Session(state.parent, resume=True), title="resumed")
     assert torch.equal(resumed.weight, calm.weight)
     assert torch.equal(resumed.bias, calm.bias)
 
