@@ -21,7 +21,6 @@ from stylepress.ports import ColourOrder
 
 Weight = Annotated[float, Field(ge=0, le=1000)]
 Steps = Annotated[int, Field(ge=1, le=10_000_000)]
-Batch = Annotated[int, Field(ge=1, le=1024)]
 CropPx = Annotated[int, Field(ge=64, le=2048, multiple_of=4)]
 LearningRate = Annotated[float, Field(gt=0, le=1)]
 SidePx = Annotated[int, Field(ge=16, le=8192)]
@@ -32,6 +31,15 @@ Sizes = Annotated[
 ]
 Pattern = Literal["glass", "strokes", "woodcut"]
 Preset = Literal["nano", "small", "base", "wide", "texture"]
+
+Loss = Annotated[
+    Literal["auto", "vgg", "swd"],
+    Field(description="VGG features, where a weight file is found; swd, patches, needs none"),
+]
+VggFile = Annotated[
+    Path | None,
+    Field(default=None, description="VGG-19 or VGG-16 file, instead of the one found here"),
+]
 LEAST_COMPARED_PX = 64
 
 VERIFY_SIZES = ((256, 256), (257, 383), (512, 512))
@@ -52,6 +60,7 @@ FolderName = Annotated[
 PhotoFolder = Annotated[
     Path | None, Field(default=None, description="folder of photos; default the recipe's")
 ]
+StepSeed = Annotated[Seed | None, Field(default=None, description="default the recipe's")]
 
 
 class Style(Section):
@@ -114,15 +123,10 @@ class Training(Section):
 
     steps: Steps
     crop_px: CropPx = 256
-    batch: Batch
+    batch: int = Field(ge=1, le=1024)
     learning_rate: LearningRate
-    loss: Literal["auto", "vgg", "swd"] = Field(
-        default="auto",
-        description="VGG features, where a weight file is found; swd, patches, needs none",
-    )
-    vgg: Path | None = Field(
-        default=None, description="VGG-19 or VGG-16 file, instead of the one found here"
-    )
+    loss: Loss = "auto"
+    vgg: VggFile = None
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         default="auto", description="of the networks; auto is what the device is fast in"
     )
@@ -130,7 +134,7 @@ class Training(Section):
     save_every: int = Field(default=200, ge=1, description="steps between two saved states")
     photos: PhotoFolder = None
     style: Style | None = Field(default=None, description="default the recipe's")
-    seed: Seed | None = Field(default=None, description="default the recipe's")
+    seed: StepSeed = None
     folder: FolderName = None
 
 
@@ -141,7 +145,7 @@ class TrainStep(Training):
     width: int = Field(default=32, ge=4, le=256, description="channels of the first layer")
     blocks: int = Field(default=5, ge=1, le=32, description="residual blocks")
     steps: Steps = 2000
-    batch: Batch = 1
+    batch: int = Field(default=1, ge=1, le=1024)
     learning_rate: LearningRate = 1.5e-3
     content_weight: Weight | None = Field(
         default=None, description="default 0.15 for vgg (0.05 puts style first), 0.1 for swd"
@@ -171,7 +175,7 @@ class DistilStep(Training):
     step: Literal["distil"] = "distil"
     preset: Preset = Field(default="base", description="size of the student")
     steps: Steps = 3600
-    batch: Batch = 2
+    batch: int = Field(default=2, ge=1, le=1024)
     learning_rate: LearningRate = 3e-3
     start: Path | None = Field(
         default=None, description="folder of a student of the same preset to go on from"
