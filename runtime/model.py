@@ -44,7 +44,7 @@ def open_model(
         BackendError: no engine can run it here.
     """
     bundle, listener = read_bundle(Path(folder)), progress or Silent()
-    if cache == "user":
+    if isinstance(cache, str):
         cache = Cache(user_cache())
     options = EngineOptions(lanes=lanes, size=size)
     if backend is not None:
