@@ -40,9 +40,9 @@ def read_layers(log: Sequence[Sequence[str]]) -> tuple[PlanLayer, ...]:
         head = re.match(r"Name: (.*?), LayerType: (\w+), Inputs: (.*)", line)
         if head:
             name, kind, ports = head.groups()
-            taken, _, given = ports.partition("Outputs: ")
-            taken, _, _ = taken.partition("Constants: ")
-            layers.append(PlanLayer(name, kind, _datatypes(taken), _datatypes(given)))
+            inputs, _, outputs = ports.partition("Outputs: ")
+            inputs, _, _ = inputs.partition("Constants: ")
+            layers.append(PlanLayer(name, kind, _datatypes(inputs), _datatypes(outputs)))
     return tuple(layers)
 
 
@@ -54,9 +54,9 @@ def read_memory(log: Sequence[Sequence[str]]) -> dict[str, int]:
     """
     sizes: dict[str, int] = {}
     for _, line in log:
-        if told := MEMORY.match(line):
-            name = told[1].lower()
-            sizes[name] = max(int(told[2]), sizes.get(name, 0))
+        if amount := MEMORY.match(line):
+            name = amount[1].lower()
+            sizes[name] = max(int(amount[2]), sizes.get(name, 0))
     return sizes
 
 

@@ -156,9 +156,9 @@ def find_vgg19(*, env: Mapping[str, str], home: Path) -> FoundFile | None:
         CheckpointError: a file of a known name with other content.
     """
     for name in VGG19:
-        found = find_weights(name, env=env, home=home)
-        if found is not None:
-            return found
+        file = find_weights(name, env=env, home=home)
+        if file is not None:
+            return file
     return None
 
 
@@ -175,8 +175,8 @@ def require_weights(
         RecipeError: it finds nothing; the message lists where it looked.
         CheckpointError: a file of the right name with other content.
     """
-    found = find_weights(name, explicit=explicit, env=env, home=home)
-    if found is None:
+    file = find_weights(name, explicit=explicit, env=env, home=home)
+    if file is None:
         looked = ", ".join(map(str, places(env=env, home=home)))
         extra = STANDARD[name].extra
         installing = (
@@ -186,7 +186,7 @@ def require_weights(
             f"The {name} weights ({STANDARD[name].file}) are in none of {looked}.",
             f"{installing} the file into one of these folders, or set {VARIABLE} to the folder it is in.",
         )
-    return found
+    return file
 
 
 def packaged(standard: StandardFile) -> Path | None:
