@@ -17,16 +17,17 @@ from stylepress.errors import BackendError, OutputError, StylepressError, Verifi
 from stylepress.progress import Progress
 from stylepress.replace import writable
 from stylepress.runtime.backends import (
-    BACKENDS,
     Engine,
     EngineOptions,
     find,
     obstacle,
+    usual,
     versions,
 )
 from stylepress.runtime.bundle import Bundle
 from stylepress.runtime.feeds import Array, check_size
 from stylepress.runtime.machine import machine
+from stylepress.runtime.nvidia.driver import present
 from stylepress.runtime.prepared import ready
 
 WARM_UP = 2
@@ -61,7 +62,7 @@ def fastest(
     candidates: Sequence[str] | None = None,
     progress: Progress,
 ) -> tuple[Choice, Engine]:
-    """Choose among ``candidates`` (all but null) for frames of ``size`` (height, width).
+    """Choose among ``candidates`` (all that compute) for frames of ``size`` (height, width).
 
     Each candidate must first reproduce the golden pairs within the bundle's tolerance; then all
     are timed in turns. The winner comes back open, for ``options.size``. With a ``cache`` the
@@ -73,7 +74,7 @@ def fastest(
         FrameError: ``size`` is smaller than the bundle takes.
         VerificationError: those that can run do not agree with the golden pairs.
     """
-    names = tuple(candidates or (name for name in BACKENDS if name != "null"))
+    names = tuple(candidates or usual())
     for name in names:
         find(name)
     picture = bundle.graph().picture
@@ -278,6 +279,7 @@ def _key(
         "lanes": options.lanes,
         "threads": options.all_threads,
         "machine": machine(),
+        "gpu": present(),
     }
     tools = {name: installed.get(name, "missing") for name in names}
     return build_key([bundle.artifact.digest], step, str(SCHEMA), tools)

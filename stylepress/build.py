@@ -248,6 +248,7 @@ class _Build:
     def run(self, source: Artifact | None = None) -> BuildResult:
         """Do the steps in their order, as far as asked; the first works on ``source``."""
         from stylepress.targets.detect import fits
+        from stylepress.targets.engines import ENGINES
         from stylepress.targets.target import load_target, usable_engines
 
         target, here = load_target(self.recipe.target), self.options.here
@@ -255,6 +256,9 @@ class _Build:
         # Said before hours of training, not after. Another device has its own engines.
         anywhere = "tensorrt_rtx" in target.engines
         engines = usable_engines(target) if measured or anywhere else ()
+        if anywhere and "tensorrt_rtx" not in engines:
+            install = ENGINES["tensorrt_rtx"].install
+            self.progress.warn(f"No plan is compiled; with `{install}` one would be.")
         for caveat in target.caveats():
             self.progress.warn(caveat)
         recipe = lowered_recipe(self.recipe, target, fp16=self.options.precision == "fp16")

@@ -23,7 +23,16 @@ from stylepress.targets.engines import ENGINES, EngineKind
 from stylepress.targets.jetpack import JetPack, jetpacks, version
 
 FOLDER = Path(__file__).parent / "profiles"
-EngineName = Literal["openvino", "onnxruntime", "tensorrt", "tensorrt_rtx", "null"]
+EngineName = Literal[
+    "openvino",
+    "onnxruntime",
+    "tensorrt",
+    "tensorrt_rtx",
+    "onnxruntime_cuda",
+    "onnxruntime_tensorrt",
+    "torch_cuda",
+    "null",
+]
 """The keys of ``ENGINES``, for the schema of a target."""
 Precision = Literal["int8", "fp16", "fp32"]
 SidePx = Annotated[int, Field(ge=16, le=8192)]

@@ -102,14 +102,14 @@ def test_a_plan_of_another_card_is_another_entry() -> None:
         Gpu(CARD.name, "8.9", 128, 24 << 30, integrated=False, driver=13030),
     ]
     for gpu in gpus:
-        order = device._order(bundle, RTX, gpu)
+        order = device.order_of(bundle, RTX, gpu)
         keys.add(str(device._record(bundle, order, RTX, gpu, "1.7.1.116")))
     assert len(keys) == 2  # another driver alone is no other device
 
 
 def test_a_gpu_that_shares_its_memory_is_built_for_with_less() -> None:
     orin = Gpu("Orin", "8.7", 8, 8 << 30, integrated=True, driver=12060)
-    order = device._order(read_bundle(BUNDLE), PlanOptions("tensorrt", mode="15W"), orin)
+    order = device.order_of(read_bundle(BUNDLE), PlanOptions("tensorrt", mode="15W"), orin)
     assert (order.level, order.aux_streams, order.compute_capability) == (2, 0, None)
     assert order.workspace_bytes
     assert "int8" in order.precisions
