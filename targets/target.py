@@ -131,6 +131,12 @@ class Target(Section):
         return min(self.opset_max, self.jetpack.opset if self.jetpack else self.opset_max)
 
     @property
+    def saturates(self) -> bool:
+        """Whether INT8 products are added in pairs of 16 bits: AVX2 and no INT8 dot products."""
+        features = set(self.cpu_features)
+        return "avx2" in features and not features & {"vnni", "amx_int8"}
+
+    @property
     def full_name(self) -> str:
         """The name with JetPack and mode, as ``load_target`` takes it."""
         jetpack = f"@{self.jetpack.name}" if self.jetpack else ""
@@ -145,6 +151,8 @@ class Target(Section):
         said = []
         if opset > self.opset:
             said.append(f"opset {opset} to {self.opset}")
+        if quantized and self.saturates:
+            said.append("weights of 7 bits, whose sums of pairs stay in 16 bits")
         if quantized and "onnxruntime" in self.engines:
             said.append("Q/DQ placed for ONNX Runtime")
         if fp16:
