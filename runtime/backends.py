@@ -161,7 +161,7 @@ def obstacle(backend: str) -> str:
 def versions() -> dict[str, str]:
     """Return the version of each backend's package that is installed, without importing it."""
     return {
-        name: _version(backend)
+        name: version_of(backend)
         for name, backend in BACKENDS.items()
         if util.find_spec(backend.package) is not None
     }
@@ -199,7 +199,8 @@ def load_backend(name: str) -> ModuleType:
         ) from error
 
 
-def _version(backend: EngineKind) -> str:
+def version_of(backend: EngineKind) -> str:
+    """Return the version of a backend's package that is installed, without importing it."""
     for distribution in backend.distributions:
         with suppress(metadata.PackageNotFoundError):
             return metadata.version(distribution)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,14 @@ from stylepress.artifact import Artifact
 from stylepress.cache import Cache, build_key, code_version
 from stylepress.errors import ArtifactError, OutputError
 from stylepress.progress import Progress, Silent
-from stylepress.runtime.backends import Engine, EngineOptions, load_backend, open_engine, versions
+from stylepress.runtime.backends import (
+    Engine,
+    EngineOptions,
+    find,
+    load_backend,
+    open_engine,
+    version_of,
+)
 from stylepress.runtime.bundle import Bundle
 from stylepress.runtime.machine import machine
 
@@ -87,8 +94,11 @@ def prepare(
         "options": {**asdict(options), "threads": options.all_threads},
         "machine": machine() | (module.device() if hasattr(module, "device") else {}),
     }
-    tools = {backend: versions().get(backend, "missing")}
+    tools = {backend: version_of(find(backend))}
     key = build_key([bundle.artifact.digest], step, code_version("runtime"), tools)
+    with suppress(ArtifactError, OSError):  # what is whole is never written again: no lock
+        if known := cache.lookup(key, "engine"):
+            return known
     with ExitStack() as stack:
         stack.enter_context(cache.locked(key))
         try:

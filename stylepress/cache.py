@@ -15,8 +15,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 import stylepress
 from stylepress.artifact import MANIFEST, Artifact, Kind, file_digest
 from stylepress.errors import ArtifactError, OutputError, RecipeError
@@ -184,6 +182,8 @@ class Cache:
             OutputError: the lock cannot be written.
         """
         place = self.folder / "locks" / key
+        from filelock import FileLock, Timeout  # it brings asyncio: 45 ms that a kept engine saves
+
         lock = FileLock(place)
         with writing(place):
             place.parent.mkdir(parents=True, exist_ok=True)
