@@ -1,14 +1,14 @@
 """An ONNX graph as calls of PyTorch, for ``torch_cuda``: read with the onnx package, run node by node.
 
-Q/DQ pairs are taken out: PyTorch has no INT8 convolution on a GPU, and the tolerance of a bundle is
-wider than its distance from float. Shapes are computed on the processor, so that nothing waits.
+PyTorch has no INT8 convolution on a GPU: of a Q/DQ pair only its range is left, in which values are
+clamped, together with the ReLU before it. Shapes are computed on the processor: nothing waits.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,6 @@ from torch.nn import functional
 from stylepress.errors import BackendError
 
 Tensor = torch.Tensor
-UNSIGNED_LEVELS = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +60,14 @@ class TorchGraph:
                     aliases[node.output[0]] = inputs[0]
                 continue
             if node.op_type == "QuantizeLinear":
-                zero = arrays[inputs[2]] if len(inputs) > 2 else np.zeros((), np.uint8)
-                if zero.dtype != np.uint8:
+                low, high = _range(arrays, inputs)
+                alone = (
+                    self._calls and self._calls[-1].output == inputs[0] and readers[inputs[0]] == 1
+                )
+                if alone and self._clamps(low, high):
                     aliases[node.output[0]] = inputs[0]
-                    readers[inputs[0]] += readers[node.output[0]]
                     continue
-                step, start = float(arrays[inputs[1]]), float(zero)  # a ReLU may be folded in it
-                attributes = {"low": -start * step, "high": (UNSIGNED_LEVELS - start) * step}
+                attributes = {"low": low, "high": high}
             elif node.op_type == "Constant":
                 arrays[node.output[0]] = _constant(attributes)
                 continue
@@ -92,6 +92,15 @@ class TorchGraph:
                 self, call, *(values[name] for name in call.inputs)
             )
         return {name: values[name] for name in outputs}
+
+    def _clamps(self, low: float, high: float) -> bool:
+        """Let the last call, where it is a ReLU, stop at ``high`` as well; say whether it does."""
+        last = self._calls[-1]
+        if last.operator != "Relu":
+            return False
+        limits = {"low": max(low, 0.0), "high": high}
+        self._calls[-1] = replace(last, operator="QuantizeLinear", attributes=limits)
+        return True
 
     def cast(self, value: Tensor, to: int) -> Tensor:
         """Return a tensor of an ONNX type; every float is of this graph's own."""
@@ -118,6 +127,15 @@ def _dequantized(
         shape[attributes.get("axis", 1)] = -1
         step, zero = step.reshape(shape), zero.reshape(shape)
     return (codes - zero) * step
+
+
+def _range(
+    arrays: Mapping[str, np.ndarray[Any, Any]], inputs: Sequence[str]
+) -> tuple[float, float]:
+    """Return the smallest and the largest value that codes of a QuantizeLinear can stand for."""
+    zero = arrays[inputs[2]] if len(inputs) > 2 else np.zeros((), np.uint8)
+    ends, step = np.iinfo(zero.dtype), float(arrays[inputs[1]])
+    return (ends.min - int(zero)) * step, (ends.max - int(zero)) * step
 
 
 def _constant(attributes: Mapping[str, Any]) -> np.ndarray[Any, Any]:
@@ -232,6 +250,11 @@ def _resize(net: TorchGraph, call: Call, x: Tensor, region: Any = None, scales: 
     return functional.interpolate(x, size=wanted, mode="bilinear", align_corners=False)
 
 
+def _limit(net: TorchGraph, call: Call, x: Tensor, *codes: Tensor) -> Tensor:
+    low, high = call.attributes["low"], call.attributes["high"]
+    return x.clamp_(low, high) if call.in_place else x.clamp(low, high)
+
+
 def _clip(net: TorchGraph, call: Call, x: Tensor, low: Any = None, high: Any = None) -> Tensor:
     return x.clamp(None if low is None else float(low), None if high is None else float(high))
 
@@ -287,7 +310,7 @@ OPERATORS: Mapping[str, Callable[..., Tensor]] = {
     "Mul": _binary(torch.mul),
     "Neg": lambda net, call, x: -x,
     "Pad": _pad,
-    "QuantizeLinear": lambda net, call, x, *_: x.clamp(call.attributes["low"], call.attributes["high"]),
+    "QuantizeLinear": _limit,
     "ReduceMean": _reduce,
     "Relu": lambda net, call, x: functional.relu(x, inplace=call.in_place),
     "Reshape": _reshape,

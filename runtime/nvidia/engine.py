@@ -20,7 +20,7 @@ from stylepress.progress import Progress
 from stylepress.runtime.backends import EngineOptions, closed
 from stylepress.runtime.bundle import Bundle
 from stylepress.runtime.feeds import Array, Feeds, Results, complete, places
-from stylepress.runtime.nvidia.adapter import collecting_logger
+from stylepress.runtime.nvidia.adapter import collecting_logger, refit
 from stylepress.runtime.nvidia.build import build_plan
 from stylepress.runtime.nvidia.device import PLAN, PlanOptions, order_of, plan_here, power_mode
 from stylepress.runtime.nvidia.driver import Gpu, first_load, probe
@@ -136,6 +136,8 @@ class PlanEngine:
     """A plan that ``lanes`` callers share: a context, a stream, memory and a thread each.
 
     Pictures beyond the largest batch of the plan go through it one batch after the other.
+    ``weights`` is the ONNX file of a plan without weights; ``native`` are TensorRT's module and the
+    driver, fakes in tests.
     """
 
     def __init__(
@@ -146,13 +148,12 @@ class PlanEngine:
         options: EngineOptions,
         *,
         gpu: Gpu | None = None,
-        trt: Any = None,
-        driver: Any = None,
+        native: tuple[Any, Any] | None = None,
+        weights: bytes | None = None,
     ) -> None:
         self.graph, self.lanes, self._package = graph, options.lanes, package
         self._gpu = gpu or probe()
-        self._trt = trt or load(package)
-        self._driver = driver or _driver()
+        self._trt, self._driver = native or (load(package), _driver())
         self._log: list[tuple[str, str]] = []
         self._owners: list[Owner] = []
         self._lanes: list[Lane] = []
@@ -162,7 +163,7 @@ class PlanEngine:
             for number in range(options.lanes):
                 self._owners.append(Owner(self._driver))
                 if not number:
-                    self._owners[0].do(self._load, plan)
+                    self._owners[0].do(self._load, plan, weights)
                 self._lanes.append(self._owners[number].do(self._lane))
                 self._free.put(number)
         except BaseException:
@@ -209,11 +210,13 @@ class PlanEngine:
             owner.end()
         self._driver.close()
 
-    def _load(self, plan: bytes) -> None:
+    def _load(self, plan: bytes, weights: bytes | None) -> None:
         self._runtime = self._trt.Runtime(collecting_logger(self._trt, self._log))
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
             raise self._refused("loads no plan")
+        if weights is not None:
+            refit(self._trt, self._engine, weights, self._log)
 
     def _lane(self) -> Lane:
         context = self._engine.create_execution_context()

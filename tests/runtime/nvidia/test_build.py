@@ -69,8 +69,9 @@ def test_a_build_that_crashes_or_is_killed_leaves_the_cache_whole(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     compiler(tmp_path, monkeypatch, body)
-    with pytest.raises(BackendError, match=sentence):
+    with pytest.raises(BackendError, match=sentence) as told:
         build_plan(broken_order(order), timing=cache)
+    assert told.value.exit_code == 2
     assert cache.read() == b"measured"
     assert [path.suffix for path in cache.path.parent.iterdir() if path.suffix != ".lock"] == [
         ".timing"

@@ -15,11 +15,13 @@ import pytest
 from stylepress.artifact import Artifact
 from stylepress.cache import Cache
 from stylepress.errors import BackendError
+from stylepress.runtime.backends import EngineOptions
 from stylepress.runtime.bundle import read_bundle
 from stylepress.runtime.nvidia import device
 from stylepress.runtime.nvidia.build import build_plan
 from stylepress.runtime.nvidia.device import PLAN, PlanOptions, plan_here, power_mode
 from stylepress.runtime.nvidia.driver import Gpu
+from stylepress.runtime.nvidia.engine import proof
 from tests.frames import Heard
 
 BUNDLE = min((Path(__file__).parents[3] / "recipes").glob("*/bundle"))
@@ -77,6 +79,30 @@ def test_a_plan_is_built_once_and_again_when_it_is_not_the_one_that_was_kept(
         first.folder, fill, kind="engine", name="x", made_by=first.made_by, parent=first.parent
     )
     assert plan(cache).path(PLAN).read_bytes()[:4] == b"vtrt"  # whole, of another compiler
+
+
+def test_a_plan_is_proven_before_it_is_kept_and_only_then(cache: Cache) -> None:
+    proven = list[bytes]()
+
+    def prove(data: bytes) -> dict[str, float]:
+        proven.append(data)
+        return {"golden_worst": 2.0, "frame_ms": 0.5}
+
+    wanted = {"cache": cache, "progress": Heard(), "probe_gpu": lambda: CARD, "prove": prove}
+    bundle = read_bundle(BUNDLE)
+    first = plan_here(bundle, RTX, **wanted)  # type: ignore[arg-type]
+    assert (first.numbers["golden_worst"], first.numbers["frame_ms"]) == (2.0, 0.5)
+    assert plan_here(bundle, RTX, **wanted) == first  # type: ignore[arg-type]
+    assert proven == [first.path(PLAN).read_bytes()]
+    assert "golden_worst" not in plan(Cache(cache.folder.parent / "other")).numbers
+
+
+def test_a_plan_that_cannot_be_run_here_has_no_proof_and_says_why() -> None:
+    heard = Heard()
+    bundle = read_bundle(BUNDLE)
+    numbers = proof(bundle, bundle.main, EngineOptions(), "tensorrt", b"plan", heard)
+    assert numbers == {}
+    assert "could not be run for its record" in heard.warned[0]
 
 
 def test_two_builders_at_once_build_one_plan(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
