@@ -6,7 +6,6 @@ a CUDA graph: at batch 1 these networks are bound by the launching of kernels.
 
 from __future__ import annotations
 
-import contextlib
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -103,16 +102,16 @@ class Captured:
             self._results = self._work()
             self._stream.synchronize()
             graph = torch.cuda.CUDAGraph()
-            # Only this thread is watched: others may allocate meanwhile.
-            with (
-                contextlib.suppress(RuntimeError),
-                torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"),
-            ):
-                results = self._work()
-                self._graph = graph
-        if self._graph is not None:
-            self._results = results
-            self._graph.replay()
+            try:
+                # Only this thread is watched: others may allocate meanwhile.
+                with torch.cuda.graph(
+                    graph, stream=self._stream, capture_error_mode="thread_local"
+                ):
+                    results = self._work()
+            except RuntimeError:  # something in it cannot be captured: frames go the plain way
+                return
+        self._graph, self._results = graph, results
+        self._graph.replay()
 
 
 class TorchEngine:

@@ -48,6 +48,7 @@ class TorchGraph:
         aliases: dict[str, str] = {}
         readers = Counter(name for node in graph.node for name in node.input)
         readers.update(output.name for output in graph.output)
+        self._types = {o.name: _torch_type(o.type.tensor_type.elem_type) for o in graph.output}
         self._calls: list[Call] = []
         fresh: set[str] = set()
         for node in graph.node:
@@ -82,16 +83,29 @@ class TorchGraph:
             if node.op_type in NEW_MEMORY:
                 fresh.add(node.output[0])
         used = {name for call in self._calls for name in call.inputs}
-        self._weights = {name: self._placed(a) for name, a in arrays.items() if name in used}
+        # What is read while kernels are launched lies here: asking a GPU for it would wait for it.
+        asked = {
+            name
+            for call in self._calls
+            for name in call.inputs[1:]
+            if call.operator in ("Clip", "Resize", "Pad")
+        }
+        self._weights = {
+            name: torch.from_numpy(np.array(array)) if name in asked else self._placed(array)
+            for name, array in arrays.items()
+            if name in used
+        }
 
     def __call__(self, fed: Mapping[str, Tensor], outputs: Sequence[str]) -> dict[str, Tensor]:
         """Run it on tensors by input name; return the outputs by name."""
-        values: dict[str, Any] = {"": None, **self._weights, **fed}
+        values: dict[str, Any] = {"": None, **self._weights}
+        for name, tensor in fed.items():
+            values[name] = tensor.to(self.dtype) if tensor.is_floating_point() else tensor
         for call in self._calls:
             values[call.output] = OPERATORS[call.operator](
                 self, call, *(values[name] for name in call.inputs)
             )
-        return {name: values[name] for name in outputs}
+        return {name: values[name].to(self._types[name]) for name in outputs}
 
     def _clamps(self, low: float, high: float) -> bool:
         """Let the last call, where it is a ReLU, stop at ``high`` as well; say whether it does."""
@@ -104,17 +118,20 @@ class TorchGraph:
 
     def cast(self, value: Tensor, to: int) -> Tensor:
         """Return a tensor of an ONNX type; every float is of this graph's own."""
-        dtype = onnx.helper.tensor_dtype_to_np_dtype(to)
-        if np.issubdtype(dtype, np.floating):
-            return value.to(self.dtype)
-        return value.to(torch.from_numpy(np.zeros(0, dtype)).dtype)
+        dtype = _torch_type(to)
+        return value.to(self.dtype if dtype.is_floating_point else dtype)
 
     def _placed(self, array: np.ndarray[Any, Any]) -> Tensor:
         tensor = torch.from_numpy(np.array(array))
-        if not tensor.is_floating_point():
+        if not tensor.is_floating_point() or not tensor.ndim:
             return tensor
         placed = tensor.to(self.device, self.dtype)
         return placed.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else placed
+
+
+def _torch_type(number: int) -> torch.dtype:
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(number)
+    return torch.from_numpy(np.zeros(0, dtype)).dtype
 
 
 def _dequantized(
@@ -151,7 +168,7 @@ def _whole(value: Tensor | None) -> list[int]:
 
 def _pair(net: TorchGraph, one: Any, two: Any) -> tuple[Any, Any]:
     # Sizes and other whole numbers lie on the processor; in arithmetic with pictures they follow.
-    if one.device != two.device:
+    if one.device != two.device and one.ndim and two.ndim:
         one, two = one.to(net.device), two.to(net.device)
     if one.is_floating_point() != two.is_floating_point():
         one, two = one.to(net.dtype), two.to(net.dtype)

@@ -55,6 +55,17 @@ def test_a_shipped_bundle_stays_within_its_tolerance_without_its_int8(folder: Pa
         assert float((gap.astype(float) ** 2).mean()) ** 0.5 <= bundle.tolerance_rms
 
 
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: str(folder.parent.name))
+def test_nothing_is_read_from_the_device_while_a_graph_is_captured(folder: Path) -> None:
+    """On ``meta``, tensors have shapes and no values: reading one of them is an error."""
+    bundle, device = read_bundle(folder), torch.device("meta")
+    graph = TorchGraph(bundle.model(), device, torch.float16)
+    fed = {"frame": torch.empty(2, 70, 90, 3, dtype=torch.uint8, device=device)}
+    fed["strength"] = torch.empty(2, device=device)
+    (result,) = graph(fed, ["frame_out"]).values()
+    assert (result.shape, result.dtype) == (fed["frame"].shape, torch.uint8)
+
+
 def test_half_precision_keeps_the_frame_at_strength_zero(conv_bundle: Path, noise: Noise) -> None:
     frame = noise(19, 23)
     engine = in_torch(read_bundle(conv_bundle), torch.float16)
