@@ -81,8 +81,7 @@ def fastest(
     if picture is not None:
         check_size(picture, size)
     key = _key(bundle, names, options, size)
-    known = _recall(cache, key) if cache is not None else None
-    if known is not None:
+    if known := _recall(cache, key):
         with suppress(BackendError):  # what was measured before may be gone: then measure again
             return known, ready(
                 bundle, known.backend, options=options, cache=cache, progress=progress
@@ -120,6 +119,21 @@ def fastest(
     if winner:
         return choice, engines[winner]
     return choice, ready(bundle, choice.backend, options=options, cache=cache, progress=progress)
+
+
+def remembered(
+    bundle: Bundle,
+    *,
+    size: tuple[int, int],
+    options: EngineOptions,
+    cache: Cache | None,
+    candidates: Sequence[str] | None = None,
+) -> Choice | None:
+    """Return what ``fastest`` measured before for the same; None where it would have to measure.
+
+    No engine is loaded.
+    """
+    return _recall(cache, _key(bundle, tuple(candidates or usual()), options, size))
 
 
 def _usable(cache: Cache | None, progress: Progress) -> Cache | None:
@@ -285,10 +299,10 @@ def _key(
     return build_key([bundle.artifact.digest], step, str(SCHEMA), tools)
 
 
-def _recall(cache: Cache, key: str) -> Choice | None:
+def _recall(cache: Cache | None, key: str) -> Choice | None:
     # Whatever is wrong with a record, measuring again mends it.
     with suppress(KeyError, TypeError, ValueError, AttributeError):
-        record = cache.recall(key)
+        record = cache.recall(key) if cache is not None else None
         if record is None:
             return None
         choice = Choice(

@@ -27,19 +27,27 @@ KEPT_SHAPES = 4
 Shapes = tuple[tuple[int, ...], ...]
 
 
-def open_engine(
-    bundle: Bundle, graph: str, options: EngineOptions, prepared: Path | None = None
-) -> TorchEngine:
-    """Load the verified bytes of a graph; there is nothing to prepare.
+def check_device() -> None:
+    """Check that PyTorch sees the GPU.
 
     Raises:
-        BackendError: PyTorch sees no GPU, or the graph has an operator that is not known here.
+        BackendError: it does not.
     """
     if not torch.cuda.is_available():
         raise BackendError(
             f"PyTorch {torch.__version__} sees no NVIDIA GPU.",
             "Install a build of PyTorch for the CUDA of this driver.",
         )
+
+
+def open_engine(
+    bundle: Bundle, graph: str, options: EngineOptions, prepared: Path | None = None
+) -> TorchEngine:
+    """Load the verified bytes of a graph; there is nothing to prepare.
+
+    Raises:
+        BackendError: the graph has an operator that is not known here.
+    """
     network = TorchGraph(bundle.model(graph), torch.device("cuda"), torch.float16)
     return TorchEngine(network, bundle.graph(graph), options)
 

@@ -345,18 +345,23 @@ class _Build:
 
     def _fastest(self, engines: tuple[str, ...], size: tuple[int, int]) -> Choice | None:
         """Measure the target's engines that run here and remember the winner for this machine."""
-        from stylepress.runtime.backends import BACKENDS, EngineOptions
+        from stylepress.runtime.backends import EngineOptions, usual
         from stylepress.runtime.bundle import read_bundle
-        from stylepress.runtime.choice import fastest
+        from stylepress.runtime.choice import fastest, remembered
 
-        here = [engine for engine in engines if engine in BACKENDS]
+        here = [engine for engine in engines if engine in usual()]
         if not here:
             return None
+        bundle, options = read_bundle(self.artifacts["bundle"].folder), EngineOptions(size=size)
+        cache = self.options.cache
+        known = remembered(bundle, size=size, options=options, cache=cache, candidates=here)
+        if known is not None:
+            return known
         choice, engine = fastest(
-            read_bundle(self.artifacts["bundle"].folder),
+            bundle,
             size=size,
-            options=EngineOptions(size=size),
-            cache=self.options.cache,
+            options=options,
+            cache=cache,
             candidates=here,
             progress=self.progress,
         )
