@@ -17,8 +17,9 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from stylepress.document import Section, load_document
+from stylepress.document import load_document
 from stylepress.errors import BackendError, RecipeError
+from stylepress.section import Section
 from stylepress.targets.engines import ENGINES, EngineKind
 from stylepress.targets.jetpack import JetPack, jetpacks, version
 
