@@ -174,10 +174,10 @@ class PlanEngine:
         """Run the graph once."""
         arrays = complete(self.graph, feeds)
         wanted = places(self.graph, out, arrays)
-        if not self._open:
-            raise closed(self._package)
         number = self._free.get()
         try:
+            if not self._open:
+                raise closed(self._package)
             return self._owners[number].do(self._batches, self._lanes[number], arrays, wanted)
         finally:
             self._free.put(number)
@@ -200,15 +200,15 @@ class PlanEngine:
         if not self._open:
             return
         self._open = False
-        for _ in self._lanes:
-            self._free.get()  # no call is under way any more
-        for owner, lane in zip(self._owners, self._lanes, strict=False):
-            owner.do(lane.close)
-        self._lanes.clear()
+        numbers = [self._free.get() for _ in self._lanes]  # no call is under way any more
+        for owner in self._owners[: len(numbers)]:
+            owner.do(self._lanes.pop(0).close)
         for owner in self._owners:
             owner.do(self._unload)
             owner.end()
         self._driver.close()
+        for number in numbers:  # who still waits is told that it is closed
+            self._free.put(number)
 
     def _load(self, plan: bytes, weights: bytes | None) -> None:
         self._runtime = self._trt.Runtime(collecting_logger(self._trt, self._log))
@@ -226,6 +226,7 @@ class PlanEngine:
         ports = {port.name: port for port in (*self.graph.inputs, *self.graph.outputs)}
         listed = {tensor.name: tensor.dtype for tensor in tensors.list()}
         if listed != {name: port.dtype for name, port in ports.items()}:
+            del context, tensors  # before the plan and the driver go
             raise BackendError(
                 f"The plan has the tensors {listed}, the graph has the ports {sorted(ports)}.",
                 "Build it again with `stylepress install`.",

@@ -112,6 +112,7 @@ class Lane:
             self._driver.free(buffer)
         self._buffers.clear()
         self._driver.end_stream(self._stream)
+        del self._tensors  # and with it the execution context, in its own thread
 
     def _work(self) -> None:
         if self._captured is None and self._runs == 1 and self.captures:
