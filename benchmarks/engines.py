@@ -15,7 +15,7 @@ from stylepress.benchmarks.gate import figure
 from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.timing.systems import NULL, opened
 from stylepress.errors import ArtifactError, BackendError, RecipeError
-from stylepress.runtime.backends import BACKENDS, EngineOptions, missing
+from stylepress.runtime.backends import EngineOptions, missing, usual
 from stylepress.runtime.bundle import Bundle, read_bundle
 
 Pixels = NDArray[np.uint8]
@@ -43,7 +43,7 @@ def common_backends(
         BackendError: there is none.
     """
     absent = missing()
-    names = wanted or tuple(name for name in BACKENDS if name != NULL)
+    names = wanted or usual()
     why = {name: absent.get(name) or _refusal(bundles, name, options) for name in names}
     able = tuple(name for name in names if not why[name])
     skipped = tuple(Skipped(what=name, why=reason) for name, reason in why.items() if reason)

@@ -10,8 +10,9 @@ from pathlib import Path
 from pydantic import Field, create_model
 
 from stylepress.benchmarks.check import Bound, Check, held
-from stylepress.document import Section, load_document
+from stylepress.document import load_document
 from stylepress.errors import RecipeError
+from stylepress.section import Section
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,8 +76,8 @@ def compile_plan(
     ``size`` is the one the kernels are chosen for. No GPU and no driver is needed.
 
     Raises:
-        BackendError: the compiler is not installed, or knows no such GPU.
-        ExportError: it refuses the file, crashes on it, or takes longer than 15 minutes.
+        BackendError: the compiler is not installed, knows no such GPU, refuses the file, crashes on
+            it, or takes longer than 15 minutes.
     """
     require(PACKAGE)
     if compute_capability not in CAPABILITIES:

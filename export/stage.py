@@ -105,8 +105,7 @@ def engine(source: Artifact, step: EngineStep, out: Path, work: Work) -> Artifac
     The plan was parsed and compiled, not run: the numbers say what the compiler made of it.
 
     Raises:
-        BackendError: the compiler is not installed.
-        ExportError: it refuses the bundle.
+        BackendError: the compiler is not installed, or refuses the bundle.
     """
     target = load_target(step.target)
     graph = source.graphs[GRAPH]

@@ -16,6 +16,7 @@ from stylepress.ports import Graph
 from stylepress.runtime.bundle import Bundle
 from stylepress.runtime.feeds import Array, Feeds, Results, check_size
 from stylepress.runtime.machine import usable_cores
+from stylepress.runtime.nvidia.driver import present, probe
 from stylepress.targets.engines import ENGINES, EngineKind
 
 
@@ -89,10 +90,8 @@ class EngineOptions:
         return max(1, self.all_threads // self.lanes)
 
 
-BACKENDS: Mapping[str, EngineKind] = {
-    name: kind for name, kind in ENGINES.items() if kind.module is not None
-}
-"""The engines that run here, when their package is installed."""
+BACKENDS: Mapping[str, EngineKind] = ENGINES
+"""The engines that run here, when their package is installed and their GPU is there."""
 
 
 def open_engine(
@@ -133,6 +132,12 @@ def find(name: str) -> EngineKind:
     return BACKENDS[name]
 
 
+def usual() -> tuple[str, ...]:
+    """Return the backends to try where none is named: none for a GPU without an NVIDIA driver."""
+    gpu = present()
+    return tuple(name for name, kind in BACKENDS.items() if kind.computes and (gpu or not kind.gpu))
+
+
 def missing() -> dict[str, str]:
     """Return, for each backend that cannot run here, why not and how to install it."""
     reasons = {name: obstacle(name) for name in BACKENDS}
@@ -156,7 +161,7 @@ def obstacle(backend: str) -> str:
 def versions() -> dict[str, str]:
     """Return the version of each backend's package that is installed, without importing it."""
     return {
-        name: _version(backend)
+        name: version_of(backend)
         for name, backend in BACKENDS.items()
         if util.find_spec(backend.package) is not None
     }
@@ -168,10 +173,11 @@ def closed(backend: str) -> BackendError:
 
 
 def load_backend(name: str) -> ModuleType:
-    """Import the file of a backend.
+    """Import the file of a backend; of one for a GPU only after the driver was asked.
 
     Raises:
-        BackendError: there is none of that name, or its package is not installed or not whole.
+        BackendError: there is none of that name, its package is not installed or not whole, or it
+            needs a GPU and there is none.
     """
     backend = find(name)
     if util.find_spec(backend.package) is None:
@@ -179,8 +185,13 @@ def load_backend(name: str) -> ModuleType:
             f"The backend {name} needs the package {backend.package}, which is not installed.",
             f"Install it with `{backend.install}`.",
         )
+    if backend.gpu:
+        probe()
     try:
-        return import_module(str(backend.module))
+        module = import_module(backend.module)
+        if hasattr(module, "check_device"):
+            module.check_device()
+        return module
     except (ImportError, OSError) as error:
         raise BackendError(
             f"The package {backend.package} is installed but cannot be loaded ({error}).",
@@ -188,7 +199,8 @@ def load_backend(name: str) -> ModuleType:
         ) from error
 
 
-def _version(backend: EngineKind) -> str:
+def version_of(backend: EngineKind) -> str:
+    """Return the version of a backend's package that is installed, without importing it."""
     for distribution in backend.distributions:
         with suppress(metadata.PackageNotFoundError):
             return metadata.version(distribution)

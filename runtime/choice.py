@@ -17,16 +17,17 @@ from stylepress.errors import BackendError, OutputError, StylepressError, Verifi
 from stylepress.progress import Progress
 from stylepress.replace import writable
 from stylepress.runtime.backends import (
-    BACKENDS,
     Engine,
     EngineOptions,
     find,
     obstacle,
+    usual,
     versions,
 )
 from stylepress.runtime.bundle import Bundle
 from stylepress.runtime.feeds import Array, check_size
 from stylepress.runtime.machine import machine
+from stylepress.runtime.nvidia.driver import present
 from stylepress.runtime.prepared import ready
 
 WARM_UP, WARM_UP_S = 2, 0.3
@@ -65,7 +66,7 @@ def fastest(
     candidates: Sequence[str] | None = None,
     progress: Progress,
 ) -> tuple[Choice, Engine]:
-    """Choose among ``candidates`` (all but null) for frames of ``size`` (height, width).
+    """Choose among ``candidates`` (all that compute) for frames of ``size`` (height, width).
 
     Each candidate must first reproduce the golden pairs within the bundle's tolerance; then all
     are timed in turns. The winner comes back open, for ``options.size``. With a ``cache`` the
@@ -77,15 +78,14 @@ def fastest(
         FrameError: ``size`` is smaller than the bundle takes.
         VerificationError: those that can run do not agree with the golden pairs.
     """
-    names = tuple(candidates or (name for name in BACKENDS if name != "null"))
+    names = tuple(candidates or usual())
     for name in names:
         find(name)
     picture = bundle.graph().picture
     if picture is not None:
         check_size(picture, size)
     key = _key(bundle, names, options, size)
-    known = _recall(cache, key) if cache is not None else None
-    if known is not None:
+    if known := _recall(cache, key):
         with suppress(BackendError):  # what was measured before may be gone: then measure again
             return known, ready(
                 bundle, known.backend, options=options, cache=cache, progress=progress
@@ -123,6 +123,21 @@ def fastest(
     if winner:
         return choice, engines[winner]
     return choice, ready(bundle, choice.backend, options=options, cache=cache, progress=progress)
+
+
+def remembered(
+    bundle: Bundle,
+    *,
+    size: tuple[int, int],
+    options: EngineOptions,
+    cache: Cache | None,
+    candidates: Sequence[str] | None = None,
+) -> Choice | None:
+    """Return what ``fastest`` measured before for the same; None where it would have to measure.
+
+    No engine is loaded.
+    """
+    return _recall(cache, _key(bundle, tuple(candidates or usual()), options, size))
 
 
 def _usable(cache: Cache | None, progress: Progress) -> Cache | None:
@@ -291,15 +306,16 @@ def _key(
         "lanes": options.lanes,
         "threads": options.all_threads,
         "machine": machine(),
+        "gpu": present(),
     }
     tools = {name: installed.get(name, "missing") for name in names}
     return build_key([bundle.artifact.digest], step, str(SCHEMA), tools)
 
 
-def _recall(cache: Cache, key: str) -> Choice | None:
+def _recall(cache: Cache | None, key: str) -> Choice | None:
     # Whatever is wrong with a record, measuring again mends it.
     with suppress(KeyError, TypeError, ValueError, AttributeError):
-        record = cache.recall(key)
+        record = cache.recall(key) if cache is not None else None
         if record is None:
             return None
         choice = Choice(

@@ -1,8 +1,8 @@
-"""The onnxruntime backend, on the processor."""
+"""The onnxruntime backend on the processor, and sessions for its other providers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import BoundedSemaphore
 
@@ -15,6 +15,8 @@ from stylepress.runtime.bundle import Bundle
 from stylepress.runtime.feeds import Array, Feeds, Results, complete, places
 
 ERRORS_ONLY = 3
+Provider = str | tuple[str, Mapping[str, str]]
+"""A provider by name, alone or with its options."""
 
 
 def open_engine(
@@ -24,6 +26,18 @@ def open_engine(
 
     Raises:
         BackendError: this onnxruntime cannot load the graph.
+    """
+    session = open_session(bundle, graph, options, ["CPUExecutionProvider"])
+    return OrtEngine(session, bundle.graph(graph), options)
+
+
+def open_session(
+    bundle: Bundle, graph: str, options: EngineOptions, providers: Sequence[Provider]
+) -> onnxruntime.InferenceSession:
+    """Load the verified bytes of a graph for the first of the providers.
+
+    Raises:
+        BackendError: this onnxruntime cannot load the graph, or not with that provider.
     """
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = ERRORS_ONLY
@@ -36,21 +50,45 @@ def open_engine(
     settings.add_session_config_entry("session.load_model_format", "ONNX")
     data = bundle.model(graph)
     try:
-        session = onnxruntime.InferenceSession(data, settings, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(data, settings, providers=providers)
     except Exception as error:  # its own errors share no base
         raise BackendError(
             f"onnxruntime {onnxruntime.__version__} cannot load {bundle.onnx_path(graph)}: {_line(error)}.",
             f"Update onnxruntime, or export with an older opset than {bundle.facts[graph].opsets.get('')}.",
         ) from error
-    return OrtEngine(session, bundle.graph(graph), options)
+    first = providers[0] if isinstance(providers[0], str) else providers[0][0]
+    if first not in session.get_providers()[:1]:  # it goes on with the next one and says nothing
+        raise BackendError(
+            f"onnxruntime {onnxruntime.__version__} loads {bundle.onnx_path(graph)} without {first}.",
+            "Install the CUDA, cuDNN and TensorRT that this onnxruntime was built for.",
+        )
+    return session
+
+
+def need_provider(name: str) -> None:
+    """Check that this onnxruntime was built with a provider; whether it loads is another matter.
+
+    Raises:
+        BackendError: it was not.
+    """
+    if name not in onnxruntime.get_available_providers():
+        raise BackendError(
+            f"This onnxruntime ({onnxruntime.__version__}) has no {name}.",
+            "Run `pip uninstall onnxruntime`, then `pip install onnxruntime-gpu`.",
+        )
 
 
 class OrtEngine:
     """One session that ``lanes`` callers share; each call uses ``lane_threads`` threads."""
 
     def __init__(
-        self, session: onnxruntime.InferenceSession, graph: Graph, options: EngineOptions
+        self,
+        session: onnxruntime.InferenceSession,
+        graph: Graph,
+        options: EngineOptions,
+        backend: str = "onnxruntime",
     ) -> None:
+        self._backend = backend
         self.graph, self.lanes, self.threads = graph, options.lanes, options.lane_threads
         self._names = [port.name for port in graph.outputs]
         self._session: onnxruntime.InferenceSession | None = session
@@ -62,7 +100,7 @@ class OrtEngine:
         wanted = places(self.graph, out, arrays)
         session = self._session
         if session is None:
-            raise closed("onnxruntime")
+            raise closed(self._backend)
         with self._turns:
             try:
                 return self._results(session, arrays, wanted)
@@ -98,7 +136,7 @@ class OrtEngine:
     def describe(self) -> Mapping[str, str | int]:
         """Tell version, precision and threads."""
         return {
-            "backend": "onnxruntime",
+            "backend": self._backend,
             "version": onnxruntime.__version__,
             "precision": "as written in the graph",
             "threads": self.threads * self.lanes,

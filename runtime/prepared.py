@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,15 @@ import stylepress
 from stylepress.artifact import Artifact
 from stylepress.cache import Cache, build_key, code_version
 from stylepress.errors import ArtifactError, OutputError
-from stylepress.progress import Progress
-from stylepress.runtime.backends import Engine, EngineOptions, load_backend, open_engine, versions
+from stylepress.progress import Progress, Silent
+from stylepress.runtime.backends import (
+    Engine,
+    EngineOptions,
+    find,
+    load_backend,
+    open_engine,
+    version_of,
+)
 from stylepress.runtime.bundle import Bundle
 from stylepress.runtime.machine import machine
 
@@ -38,12 +45,24 @@ def ready(
         BackendError: no such backend, not installed, or it cannot load the bundle.
     """
     folder: Path | None = None
-    if cache is not None and hasattr(load_backend(backend), "prepare"):
+    if cache is not None and compiles(backend):
         try:
-            folder = prepare(bundle, backend, options=options, graph=graph, cache=cache).folder
+            folder = prepare(
+                bundle, backend, options=options, graph=graph, cache=cache, progress=progress
+            ).folder
         except (OutputError, OSError) as error:
             progress.warn(f"{error} The engine is compiled each time.")
     return open_engine(bundle, backend, options=options, graph=graph, prepared=folder)
+
+
+def compiles(backend: str) -> bool:
+    """Say whether a backend compiles something that is worth keeping.
+
+    Raises:
+        BackendError: no such backend, or not installed.
+    """
+    module = load_backend(backend)
+    return hasattr(module, "prepare") or hasattr(module, "keep")
 
 
 def prepare(
@@ -53,6 +72,7 @@ def prepare(
     options: EngineOptions,
     graph: str | None = None,
     cache: Cache,
+    progress: Progress | None = None,
 ) -> Artifact:
     """Compile a graph of a bundle for this machine, unless that is kept already.
 
@@ -63,21 +83,27 @@ def prepare(
         BackendError: no such backend, not installed, or it cannot load the bundle.
         OutputError: the cache cannot be written.
     """
-    name = bundle.placed_for(backend, graph)
+    name, module = bundle.placed_for(backend, graph), load_backend(backend)
+    if hasattr(module, "keep"):  # a backend whose engines belong to a GPU knows them by it
+        kept: Artifact = module.keep(bundle, name, options, cache, progress or Silent())
+        return kept
     step = {
         "step": "engine",
         "backend": backend,
         "graph": name,
         "options": {**asdict(options), "threads": options.all_threads},
-        "machine": machine(),
+        "machine": machine() | (module.device() if hasattr(module, "device") else {}),
     }
-    tools = {backend: versions().get(backend, "missing")}
+    tools = {backend: version_of(find(backend))}
     key = build_key([bundle.artifact.digest], step, code_version("runtime"), tools)
+    with suppress(ArtifactError, OSError):  # what is whole is never written again: no lock
+        if known := cache.lookup(key, "engine"):
+            return known
     with ExitStack() as stack:
         stack.enter_context(cache.locked(key))
         try:
-            if kept := cache.lookup(key, "engine"):
-                return kept
+            if known := cache.lookup(key, "engine"):
+                return known
         except (ArtifactError, OSError):  # damaged: compiled again
             cache.drop(key)
         made_by = {**step, "stylepress": stylepress.__version__, "tools": tools}

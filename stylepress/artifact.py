@@ -12,10 +12,10 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 from typing_extensions import Self
 
-from stylepress.document import Section
 from stylepress.errors import ArtifactError, OutputError
 from stylepress.ports import Graph
 from stylepress.replace import replacing_folder
+from stylepress.section import Section
 
 Kind = Literal["checkpoint", "bundle", "engine"]
 MANIFEST = "manifest.json"

@@ -248,6 +248,7 @@ class _Build:
     def run(self, source: Artifact | None = None) -> BuildResult:
         """Do the steps in their order, as far as asked; the first works on ``source``."""
         from stylepress.targets.detect import fits
+        from stylepress.targets.engines import ENGINES
         from stylepress.targets.target import load_target, usable_engines
 
         target, here = load_target(self.recipe.target), self.options.here
@@ -255,6 +256,9 @@ class _Build:
         # Said before hours of training, not after. Another device has its own engines.
         anywhere = "tensorrt_rtx" in target.engines
         engines = usable_engines(target) if measured or anywhere else ()
+        if anywhere and "tensorrt_rtx" not in engines:
+            install = ENGINES["tensorrt_rtx"].install
+            self.progress.warn(f"No plan is compiled; with `{install}` one would be.")
         for caveat in target.caveats():
             self.progress.warn(caveat)
         recipe = lowered_recipe(self.recipe, target, fp16=self.options.precision == "fp16")
@@ -341,18 +345,23 @@ class _Build:
 
     def _fastest(self, engines: tuple[str, ...], size: tuple[int, int]) -> Choice | None:
         """Measure the target's engines that run here and remember the winner for this machine."""
-        from stylepress.runtime.backends import BACKENDS, EngineOptions
+        from stylepress.runtime.backends import EngineOptions, usual
         from stylepress.runtime.bundle import read_bundle
-        from stylepress.runtime.choice import fastest
+        from stylepress.runtime.choice import fastest, remembered
 
-        here = [engine for engine in engines if engine in BACKENDS]
+        here = [engine for engine in engines if engine in usual()]
         if not here:
             return None
+        bundle, options = read_bundle(self.artifacts["bundle"].folder), EngineOptions(size=size)
+        cache = self.options.cache
+        known = remembered(bundle, size=size, options=options, cache=cache, candidates=here)
+        if known is not None:
+            return known
         choice, engine = fastest(
-            read_bundle(self.artifacts["bundle"].folder),
+            bundle,
             size=size,
-            options=EngineOptions(size=size),
-            cache=self.options.cache,
+            options=options,
+            cache=cache,
             candidates=here,
             progress=self.progress,
         )

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
-from filelock import FileLock, Timeout
 
 import stylepress
 from stylepress.artifact import MANIFEST, Artifact, Kind, file_digest
@@ -195,6 +194,8 @@ class Cache:
             OutputError: the lock cannot be written.
         """
         place = self.folder / "locks" / key
+        from filelock import FileLock, Timeout  # it brings asyncio: 45 ms that a kept engine saves
+
         lock = FileLock(place)
         with writing(place):
             place.parent.mkdir(parents=True, exist_ok=True)

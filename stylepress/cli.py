@@ -8,23 +8,15 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from types import FrameType
 from typing import Annotated, Any
 
 import typer
 
-from stylepress import (
-    __version__,
-    commands_bench,
-    commands_build,
-    commands_compare,
-    commands_look,
-    commands_picture,
-    commands_run,
-    commands_serve,
-)
+from stylepress import __version__
 from stylepress.errors import StylepressError
 from stylepress.options import terminal
 from stylepress.terminal import Terminal
@@ -32,42 +24,76 @@ from stylepress.terminal import Terminal
 USAGE, INTERRUPTED, BAD_INPUT, BUG, CLOSED_PIPE = 64, 130, 2, 70, 141
 TRACEBACK = "--traceback"
 
-app = typer.Typer(
-    name="stylepress",
-    help="From a PyTorch stylization model to a small, fast engine, with the cost measured.",
-    epilog="Exit codes: 0 fine, 1 it failed, 2 bad input, 3 inconclusive, 64 wrong usage.",
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-targets = typer.Typer(help="Look at device profiles: list, show, detect.", no_args_is_help=False)
-styles = typer.Typer(help="Draw style pictures by arithmetic: list, draw.", no_args_is_help=False)
-photos = typer.Typer(help="Photos to train on: fetch.", no_args_is_help=True)
-
 MAKE, USE, LOOK = "Make a model", "Use it", "Look at things"
-app.command("build", rich_help_panel=MAKE)(commands_build.build)
-app.command("train", rich_help_panel=MAKE)(commands_build.train)
-app.command("compress", rich_help_panel=MAKE)(commands_build.compress)
-app.command("export", rich_help_panel=MAKE)(commands_build.export)
-app.command("convert", rich_help_panel=MAKE)(commands_build.convert)
-app.command("install", rich_help_panel=USE)(commands_run.install)
-app.command("run", rich_help_panel=USE)(commands_run.run)
-app.command("optimise", rich_help_panel=USE)(commands_picture.optimise)
-app.command("serve", rich_help_panel=USE)(commands_serve.serve)
-app.command("bench", rich_help_panel=USE)(commands_bench.bench)
-app.command("compare", rich_help_panel=USE)(commands_compare.compare)
-app.command("inspect", rich_help_panel=LOOK)(commands_look.inspect)
-app.command("doctor", rich_help_panel=LOOK)(commands_look.doctor)
-app.command("schema", rich_help_panel=LOOK)(commands_look.schema)
-app.add_typer(targets, name="targets", rich_help_panel=LOOK)
-app.add_typer(styles, name="styles", rich_help_panel=LOOK)
-app.add_typer(photos, name="photos", rich_help_panel=LOOK)
-targets.command("list")(commands_look.targets_list)
-targets.command("show")(commands_look.targets_show)
-targets.command("detect")(commands_look.targets_detect)
-photos.command("fetch")(commands_picture.photos_fetch)
-styles.command("list")(commands_look.styles_list)
-styles.command("draw")(commands_look.styles_draw)
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "build": ("build", MAKE),
+    "train": ("build", MAKE),
+    "compress": ("build", MAKE),
+    "export": ("build", MAKE),
+    "convert": ("build", MAKE),
+    "install": ("run", USE),
+    "run": ("run", USE),
+    "optimise": ("picture", USE),
+    "serve": ("serve", USE),
+    "bench": ("bench", USE),
+    "compare": ("compare", USE),
+    "inspect": ("look", LOOK),
+    "doctor": ("look", LOOK),
+    "schema": ("look", LOOK),
+}
+"""Of each command the file, ``commands_FILE.py``, whose function has its name; and its panel."""
+GROUPS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
+    "targets": ("look", "Look at device profiles: list, show, detect.", ("list", "show", "detect")),
+    "styles": ("look", "Draw style pictures by arithmetic: list, draw.", ("list", "draw")),
+    "photos": ("picture", "Photos to train on: fetch.", ("fetch",)),
+}
+"""Of each group the file, what it is for, and its commands: ``GROUP_COMMAND`` in that file."""
+LISTING = ("targets", "styles")
+"""Groups that list what they hold when nothing else is asked."""
+
+
+def app_for(first: str | None) -> typer.Typer:
+    """Return the command line; of one whose ``first`` word is a command, only that.
+
+    The other commands would be imported and described for nothing.
+    """
+    known = first in COMMANDS or first in GROUPS
+    app = typer.Typer(
+        name="stylepress",
+        help="From a PyTorch stylization model to a small, fast engine, with the cost measured.",
+        epilog="Exit codes: 0 fine, 1 it failed, 2 bad input, 3 inconclusive, 64 wrong usage.",
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(root)
+    for name, (file, panel) in COMMANDS.items():
+        if not known or name == first:
+            app.command(name, rich_help_panel=panel)(_function(file, name))
+    for name, (file, purpose, members) in GROUPS.items():
+        if not known or name == first:
+            group = typer.Typer(help=purpose, no_args_is_help=name not in LISTING)
+            if name in LISTING:
+                group.callback(invoke_without_command=True)(
+                    _lister(_function(file, f"{name}_list"))
+                )
+            for member in members:
+                group.command(member)(_function(file, f"{name}_{member}"))
+            app.add_typer(group, name=name, rich_help_panel=LOOK)
+    return app
+
+
+def _function(file: str, name: str) -> Callable[..., Any]:
+    function: Callable[..., Any] = getattr(import_module(f"stylepress.commands_{file}"), name)
+    return function
+
+
+def _lister(listing: Callable[[], None]) -> Callable[[typer.Context], None]:
+    def alone(context: typer.Context) -> None:
+        if context.invoked_subcommand is None:
+            listing()
+
+    return alone
 
 
 def show_version(wanted: bool) -> None:
@@ -77,7 +103,6 @@ def show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def root(
     version: Annotated[
         bool,
@@ -93,26 +118,13 @@ def root(
     """From a PyTorch stylization model to a small, fast engine, with the cost measured."""
 
 
-@targets.callback(invoke_without_command=True)
-def targets_root(context: typer.Context) -> None:
-    """Look at device profiles; alone it lists them."""
-    if context.invoked_subcommand is None:
-        commands_look.targets_list()
-
-
-@styles.callback(invoke_without_command=True)
-def styles_root(context: typer.Context) -> None:
-    """Draw style pictures by arithmetic; alone it lists the patterns."""
-    if context.invoked_subcommand is None:
-        commands_look.styles_list()
-
-
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; return 0, 1, 2, 3, 64 for wrong usage, 70 for a bug, 130 when interrupted."""
     words, trace = _without_traceback_flag(list(arguments))
     trace = trace or os.environ.get("STYLEPRESS_TRACEBACK", "") not in ("", "0")
     try:
         with _terminated_as_interrupted():
+            app = app_for(words[0] if words else None)
             code = app(args=words or ["--help"], prog_name="stylepress", standalone_mode=False)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last place to tell it
         if trace:

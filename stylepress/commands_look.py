@@ -176,7 +176,8 @@ def schema(
 
         terminal().show_json(comparison_schema() if document == "comparison" else floor_schema())
         return
-    from stylepress.document import Section, document_schema
+    from stylepress.document import document_schema
+    from stylepress.section import Section
 
     if document == "gate":
         from stylepress.benchmarks.gate import Gate

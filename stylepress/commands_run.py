@@ -132,12 +132,12 @@ def install(
     """Make a bundle ready on the device that will run it: compile, check, measure, record.
 
     Every engine that can run here must reproduce the golden pairs; the fastest is remembered, and
-    `run` takes it. A plan is built beside, for programs that run plans: this runtime runs none.
+    `run` takes it. `--plan` builds one more with options of its own, for other programs.
 
     [bold]Examples[/bold]
 
     $ stylepress install candy/bundle --size 1280x720
-    $ stylepress install candy/bundle --plan tensorrt
+    $ stylepress install candy/bundle --plan tensorrt --dla 0
     """
     from stylepress.commands_look import facts
     from stylepress.replace import replacing_file

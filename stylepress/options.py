@@ -182,12 +182,15 @@ def chosen_backends(names: Sequence[str] | None, target: Target | None) -> tuple
 
 def _runnable(target: Target) -> tuple[str, ...]:
     """Return the target's engines that can be measured on this machine."""
-    from stylepress.runtime.backends import BACKENDS
+    from stylepress.runtime.backends import obstacle
     from stylepress.targets.target import usable_engines
 
-    backends = tuple(engine for engine in usable_engines(target) if engine in BACKENDS)
+    reasons = {engine: obstacle(engine) for engine in usable_engines(target)}
+    backends = tuple(engine for engine, reason in reasons.items() if not reason)
     if not backends:
         raise BackendError(
-            f"Target {target.name!r} is only compiled for, not run.", "Measure another --target."
+            f"No engine of target {target.name!r} runs on this machine: "
+            f"{' '.join(dict.fromkeys(reasons.values()))}",
+            "Measure another --target.",
         )
     return backends

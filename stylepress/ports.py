@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 from typing_extensions import Self
 
-from stylepress.document import Section
+from stylepress.section import Section
 
 GraphKind = Literal["network", "frame", "sampler", "encoder"]
 """``network``: a checkpoint's module, floats in its own range. ``frame``: pictures to pictures.

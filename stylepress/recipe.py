@@ -10,7 +10,8 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from stylepress.document import Document, Section, read_document
+from stylepress.document import Document, read_document
+from stylepress.section import Section
 from stylepress.steps import (
     INHERITED,
     AnyStep,

@@ -10,9 +10,9 @@ from typing import Any
 
 from stylepress.artifact import Artifact, Kind
 from stylepress.cache import build_key, code_version, content_digest
-from stylepress.document import Section
 from stylepress.errors import RecipeError
 from stylepress.progress import Progress
+from stylepress.section import Section
 from stylepress.steps import Step, Training, identity, with_loss
 from stylepress.work import Work
 

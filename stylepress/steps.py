@@ -16,8 +16,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 from typing_extensions import Self
 
-from stylepress.document import Section
 from stylepress.ports import ColourOrder
+from stylepress.section import Section
 
 Weight = Annotated[float, Field(ge=0, le=1000)]
 Steps = Annotated[int, Field(ge=1, le=10_000_000)]

@@ -13,15 +13,16 @@ class EngineKind:
 
     ``package`` is the Python module it needs and ``distributions`` the names under which that is
     published; ``extra`` is the extra of stylepress that brings it, None where the base
-    installation does. ``module`` is the file of the runtime that opens it; None for an engine that
-    is compiled for here and not run. ``computes`` is false for the engine that copies frames.
+    installation does. ``module`` is the file of the runtime that opens it. ``computes`` is false for
+    the engine that copies frames, ``gpu`` true for one that needs an NVIDIA GPU.
     """
 
     package: str
     distributions: tuple[str, ...]
     extra: str | None
-    module: str | None
+    module: str
     computes: bool = True
+    gpu: bool = False
 
     @property
     def install(self) -> str:
@@ -43,6 +44,31 @@ ENGINES: Mapping[str, EngineKind] = {
         "stylepress.runtime.ort",
     ),
     "openvino": EngineKind("openvino", ("openvino",), "openvino", "stylepress.runtime.ov"),
-    "tensorrt": EngineKind("tensorrt", ("tensorrt",), "tensorrt", None),
-    "tensorrt_rtx": EngineKind("tensorrt_rtx", ("tensorrt-rtx",), "rtx", None),
+    "tensorrt": EngineKind(
+        "tensorrt",
+        ("tensorrt", "tensorrt_cu12", "tensorrt_cu13", "nvidia-tensorrt"),
+        "tensorrt",
+        "stylepress.runtime.nvidia.trt",
+        gpu=True,
+    ),
+    "tensorrt_rtx": EngineKind(
+        "tensorrt_rtx", ("tensorrt-rtx",), "rtx", "stylepress.runtime.nvidia.rtx", gpu=True
+    ),
+    "onnxruntime_cuda": EngineKind(
+        "onnxruntime",
+        ("onnxruntime-gpu", "onnxruntime"),
+        "ort-gpu",
+        "stylepress.runtime.ort_cuda",
+        gpu=True,
+    ),
+    "onnxruntime_tensorrt": EngineKind(
+        "onnxruntime",
+        ("onnxruntime-gpu", "onnxruntime"),
+        "ort-gpu",
+        "stylepress.runtime.ort_tensorrt",
+        gpu=True,
+    ),
+    "torch_cuda": EngineKind(
+        "torch", ("torch",), "torch", "stylepress.runtime.torch_cuda", gpu=True
+    ),
 }

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from stylepress.document import Section, load_document
+from stylepress.document import load_document
+from stylepress.section import Section
 
 PLACE = Path(__file__).parent / "jetpacks.yaml"
 RUNTIME_PYTHON = (3, 10)

@@ -17,13 +17,23 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from stylepress.document import Section, load_document
+from stylepress.document import load_document
 from stylepress.errors import BackendError, RecipeError
+from stylepress.section import Section
 from stylepress.targets.engines import ENGINES, EngineKind
 from stylepress.targets.jetpack import JetPack, jetpacks, version
 
 FOLDER = Path(__file__).parent / "profiles"
-EngineName = Literal["openvino", "onnxruntime", "tensorrt", "tensorrt_rtx", "null"]
+EngineName = Literal[
+    "openvino",
+    "onnxruntime",
+    "tensorrt",
+    "tensorrt_rtx",
+    "onnxruntime_cuda",
+    "onnxruntime_tensorrt",
+    "torch_cuda",
+    "null",
+]
 """The keys of ``ENGINES``, for the schema of a target."""
 Precision = Literal["int8", "fp16", "fp32"]
 SidePx = Annotated[int, Field(ge=16, le=8192)]
@@ -122,6 +132,12 @@ class Target(Section):
         return min(self.opset_max, self.jetpack.opset if self.jetpack else self.opset_max)
 
     @property
+    def saturates(self) -> bool:
+        """Whether INT8 products are added in pairs of 16 bits: AVX2 and no INT8 dot products."""
+        features = set(self.cpu_features)
+        return "avx2" in features and not features & {"vnni", "amx_int8"}
+
+    @property
     def full_name(self) -> str:
         """The name with JetPack and mode, as ``load_target`` takes it."""
         jetpack = f"@{self.jetpack.name}" if self.jetpack else ""
@@ -136,6 +152,8 @@ class Target(Section):
         said = []
         if opset > self.opset:
             said.append(f"opset {opset} to {self.opset}")
+        if quantized and self.saturates:
+            said.append("weights of 7 bits, whose sums of pairs stay in 16 bits")
         if quantized and "onnxruntime" in self.engines:
             said.append("Q/DQ placed for ONNX Runtime")
         if fp16:

@@ -18,10 +18,10 @@ from stylepress.benchmarks.timing.footprint import cost_of
 from stylepress.errors import BackendError, FrameError
 from stylepress.progress import Progress
 from stylepress.runtime.backends import (
-    BACKENDS,
     EngineOptions,
     missing,
     open_engine,
+    usual,
 )
 from stylepress.runtime.bundle import Bundle, read_bundle
 from stylepress.runtime.machine import usable_cores
@@ -61,7 +61,7 @@ class Field:
         self.skipped: list[Skipped] = []
         self._stack = ExitStack()
         absent = missing()
-        wanted = backends or [name for name in BACKENDS if name != NULL]
+        wanted = backends or usual()
         self.skipped += [Skipped(what=name, why=absent[name]) for name in wanted if name in absent]
         self.backends = tuple(name for name in wanted if name not in absent)
         if not self.backends:

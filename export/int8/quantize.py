@@ -155,7 +155,7 @@ def _ends(model: onnx.ModelProto, which: Literal["ends", "first", "last", "none"
 
 
 def quantize_per_channel(
-    weight: NDArray[np.float32],
+    weight: NDArray[np.float32], *, most: int = CODES
 ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Round each output channel to int8 on its own step, and keep the sum of each kernel.
 
@@ -166,23 +166,24 @@ def quantize_per_channel(
 
     Args:
         weight: (O, I, kH, kW), finite.
+        most: largest code, at most 127.
 
     Returns:
-        codes: (O, I, kH, kW) int8 in [-127, 127]; -128 stays unused, the zero point is 0.
+        codes: (O, I, kH, kW) int8 in [-most, most]; -128 stays unused, the zero point is 0.
         step: (O,) float32, weight ~= codes * step[:, None, None, None].
             A channel of zeros gets step 1, not 0.
     """
-    step = np.abs(weight).max(axis=(1, 2, 3)) / CODES
+    step = np.abs(weight).max(axis=(1, 2, 3)) / most
     step = np.where(step >= np.finfo(np.float32).tiny, step, 1).astype(np.float32)
     exact = (weight / step[:, None, None, None]).reshape(*weight.shape[:2], -1)
     codes = np.rint(exact)
     missing = np.rint((exact - codes).sum(-1, keepdims=True))
     way = np.sign(missing)
     # How willing each tap is to move that way; one at the end of the codes cannot.
-    willing = np.where(np.abs(codes + way) <= CODES, (exact - codes) * way, -np.inf)
+    willing = np.where(np.abs(codes + way) <= most, (exact - codes) * way, -np.inf)
     rank = np.argsort(np.argsort(-willing, axis=-1, kind="stable"), axis=-1, kind="stable")
     codes += way * ((rank < np.abs(missing)) & np.isfinite(willing))
-    return codes.reshape(weight.shape).clip(-CODES, CODES).astype(np.int8), step
+    return codes.reshape(weight.shape).clip(-most, most).astype(np.int8), step
 
 
 def _check_weight(node: onnx.NodeProto, weight: NDArray[np.float32]) -> None:

@@ -17,6 +17,7 @@ from stylepress.export.lowering.opset import to_opset
 from stylepress.export.lowering.placement import for_onnxruntime, unplaced
 from stylepress.export.lowering.ranges import largest, limits, moments
 from stylepress.export.lowering.rewrite import opset_of
+from stylepress.export.lowering.sevenbit import seven_bit
 from stylepress.export.onnx_file import serialized
 from stylepress.export.verify import Agreement, compare, fitted
 from stylepress.picture import Pixels
@@ -104,6 +105,7 @@ def lowered(
     """Return a graph in the form that the target's first engine takes."""
     made = Lowering(model, target, _sized(pictures, options))
     pictures = made.pictures
+    narrow(made, options.min_psnr_db)
     if target.engines[0] == "onnxruntime":
         place(made, options.min_psnr_db)
     branch = target.tensorrt_version
@@ -134,9 +136,16 @@ def placed(
 ) -> Lowering:
     """Return a quantized graph as ONNX Runtime wants it, beside that of the first engine."""
     made = Lowering(model, target, _sized(pictures, options))
+    narrow(made, options.min_psnr_db)
     place(made, options.min_psnr_db)
     _fix(made, options)
     return made
+
+
+def narrow(made: Lowering, least_db: float) -> None:
+    """Give weights 7 bits where the processor's sums of two products would saturate."""
+    if made.target.saturates:
+        made.apply("weights of 7 bits", seven_bit, least_db=least_db)
 
 
 def place(made: Lowering, least_db: float) -> None:

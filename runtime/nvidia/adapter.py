@@ -59,7 +59,7 @@ def build(
         BackendError: the order asks for a GPU or an NVDLA core that this compiler does not know.
     """
     state = _Build(trt, order)
-    logger = _logger(trt, state.log)
+    logger = collecting_logger(trt, state.log)
     builder = trt.Builder(logger)
     network = builder.create_network(_network_flags(state))
     parser = trt.OnnxParser(network, logger)
@@ -85,6 +85,28 @@ def build(
         return None, None, state.report(_reason(state.log))
     kept = bytes(cache.serialize()) if cache is not None else None
     return bytes(plan), kept, state.report()
+
+
+def refit(trt: Any, engine: Any, onnx: bytes, log: list[tuple[str, str]]) -> None:
+    """Fill the weights of a loaded plan from an ONNX file: those that were left out, or others.
+
+    Raises:
+        BackendError: this version cannot, or the file has other weights than the plan wants.
+    """
+    if not hasattr(trt, "OnnxParserRefitter"):
+        raise BackendError(
+            f"This version ({trt.__version__}) cannot fill a plan with weights from an ONNX file.",
+            "Build the plan with its weights in it.",
+        )
+    logger = collecting_logger(trt, log)
+    refitter = trt.Refitter(engine, logger)
+    reader = trt.OnnxParserRefitter(refitter, logger)
+    if not reader.refit_from_bytes(onnx) or not refitter.refit_cuda_engine():
+        missing = ", ".join(refitter.get_missing_weights()) or _reason(log)
+        raise BackendError(
+            f"The weights of this file do not fill the plan ({missing}).",
+            "Build the plan from this very file.",
+        )
 
 
 def _has(trt: Any, group: str, name: str) -> Any:
@@ -167,6 +189,12 @@ def _portability(state: _Build, config: Any) -> None:
         state.applied["compute_capability"] = name
     if order.version_compatible:
         _flag(state, config, "VERSION_COMPATIBLE")
+    if order.weights != "fixed":
+        # A stripped plan can be filled again with the very weights that it was built from.
+        for name in (
+            ("STRIP_PLAN", "REFIT_IDENTICAL") if order.weights == "left out" else ("REFIT",)
+        ):
+            _flag(state, config, name)
     if order.hardware != "none":
         level = _has(trt, "HardwareCompatibilityLevel", order.hardware.upper())
         if level is None:
@@ -207,7 +235,9 @@ def _timing(state: _Build, config: Any, known: bytes) -> Any:
     return cache
 
 
-def _logger(trt: Any, log: list[tuple[str, str]]) -> Any:
+def collecting_logger(trt: Any, log: list[tuple[str, str]]) -> Any:
+    """Return a logger of ``trt`` that adds (severity, line) to ``log``."""
+
     class Log(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             trt.ILogger.__init__(self)

@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Timer
 
 import stylepress
-from stylepress.errors import BackendError, ExportError, OutputError
+from stylepress.errors import BackendError, OutputError
 from stylepress.progress import Progress, Silent
 from stylepress.runtime.nvidia.adapter import build
 from stylepress.runtime.nvidia.driver import ending
@@ -53,8 +53,8 @@ def build_plan(
     ``timing`` is read before the build and replaced after it, whole or not at all.
 
     Raises:
-        BackendError: the compiler is not installed, or cannot build what is asked for.
-        ExportError: it refuses the file, crashes, is killed, or runs out of memory or time.
+        BackendError: the compiler is not installed, cannot build what is asked for, refuses the file,
+            crashes, is killed, or runs out of memory or time.
     """
     require(order.package)
     name, progress = Path(order.onnx).name, progress or Silent()
@@ -64,7 +64,7 @@ def build_plan(
         (folder / TIMING).write_bytes(timing.read() if timing else b"")
         code, last = _run(folder, timeout_s, progress)
         if code is None:
-            raise ExportError(
+            raise BackendError(
                 f"{title(order.package)} did not finish {name} within {timeout_s:.0f} s.",
                 "Compile it on a faster machine, or with a smaller largest size.",
             )
@@ -121,28 +121,28 @@ def _run(folder: Path, timeout_s: float, progress: Progress) -> tuple[int | None
     return None if stopped else code, tail[0] if tail else ""
 
 
-def _broken(order: BuildOrder, code: int, last: str) -> ExportError:
+def _broken(order: BuildOrder, code: int, last: str) -> BackendError:
     name = Path(order.onnx).name
     if code == KILLED or OUT_OF_MEMORY.search(last):
         return _memory(order, f"it was ended by {ending(code)}")
-    return ExportError(
+    return BackendError(
         f"{title(order.package)} broke on {name} ({ending(code)}{': ' if last else ''}{last[:200]}).",
         "Another opset may get around it; report the file to NVIDIA.",
     )
 
 
-def _refused(order: BuildOrder, report: BuildReport) -> ExportError:
+def _refused(order: BuildOrder, report: BuildReport) -> BackendError:
     said = "\n".join([report.error, *(line for kind, line in report.log if "ERROR" in kind)])
     if found := OUT_OF_MEMORY.search(said):
         return _memory(order, f"it said {found[0]!r}")
-    return ExportError(
+    return BackendError(
         f"{title(order.package)} refuses {Path(order.onnx).name}: {report.error}.",
         "Leave that operation out of the network, or use another backend.",
     )
 
 
-def _memory(order: BuildOrder, sign: str) -> ExportError:
-    return ExportError(
+def _memory(order: BuildOrder, sign: str) -> BackendError:
+    return BackendError(
         f"{title(order.package)} ran out of memory on {Path(order.onnx).name} ({sign}).",
         "Close other programs, add swap, or build for a smaller size.",
     )

@@ -17,7 +17,7 @@ from stylepress.runtime.bundle import Bundle
 from stylepress.runtime.nvidia.build import build_plan
 from stylepress.runtime.nvidia.driver import Gpu, first_load, probe
 from stylepress.runtime.nvidia.layers import CONVOLUTIONS, read_layers, read_memory
-from stylepress.runtime.nvidia.order import BuildOrder, Size, shapes_of
+from stylepress.runtime.nvidia.order import BuildOrder, Size, Weights, shapes_of
 from stylepress.runtime.nvidia.package import CPU_BUILDERS, require
 from stylepress.runtime.nvidia.plan import check_version
 from stylepress.runtime.nvidia.timing import TimingCache
@@ -30,13 +30,18 @@ JETSON_LEVEL, JETSON_WORKSPACE = 2, 512 << 20
 
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
-    """What may be asked of a plan; ``mode`` is the power mode by name, where there are some."""
+    """What may be asked of a plan.
+
+    ``mode`` is the power mode by name, where there are some; ``graph`` None for the main one.
+    """
 
     package: str
     size: Size = (512, 512)
     batch: int = 1
     dla_core: int | None = None
     mode: str | None = None
+    graph: str | None = None
+    weights: Weights = "fixed"
 
 
 def plan_here(
@@ -46,21 +51,24 @@ def plan_here(
     cache: Cache,
     progress: Progress,
     probe_gpu: Callable[[], Gpu] = probe,
+    prove: Callable[[bytes], Mapping[str, float]] | None = None,
 ) -> Artifact:
-    """Return the plan of a bundle's main graph for this GPU, from the cache where it is kept.
+    """Return the plan of a graph for this GPU, from the cache where it is kept.
+
+    ``prove`` runs a new plan and returns numbers for its manifest; None where it is not run here.
 
     A kept plan of another compiler, or one that is damaged, is built again. The first load of the
     compiler's library is in a child process, after the driver was asked.
 
     Raises:
-        BackendError: the compiler is not installed, there is no driver, or its library crashes.
-        ExportError: the compiler refuses the bundle, crashes, or runs out of memory.
+        BackendError: the compiler is not installed, there is no driver, its library crashes, or it
+            refuses the bundle, is killed, or runs out of memory.
         OutputError: the cache cannot be written.
     """
     require(options.package)
     gpu = probe_gpu()
     version = first_load(options.package)
-    order = _order(bundle, options, gpu)
+    order = order_of(bundle, options, gpu)
     record = _record(bundle, order, options, gpu, version)
     key = build_key(
         [bundle.artifact.digest], record, code_version("runtime"), {options.package: version}
@@ -80,7 +88,10 @@ def plan_here(
             device=gpu.name,
             mode=options.mode,
         )
-        return _built(bundle, order, timing, record, cache.entry(key), progress)
+        built = _Built(bundle, order, record, prove)
+        artifact = built.into(cache.entry(key), timing, progress)
+    cache.trim(keep=key)
+    return artifact
 
 
 def power_mode(root: Path = Path("/")) -> str | None:
@@ -93,18 +104,20 @@ def power_mode(root: Path = Path("/")) -> str | None:
     return mode.name if here.target.kind == "jetson" and mode and not here.notes else None
 
 
-def _order(bundle: Bundle, options: PlanOptions, gpu: Gpu) -> BuildOrder:
+def order_of(bundle: Bundle, options: PlanOptions, gpu: Gpu) -> BuildOrder:
+    """Return what is built of a graph for a GPU."""
     foreign = options.package in CPU_BUILDERS
     return BuildOrder(
         package=options.package,
-        onnx=str(bundle.onnx_path().absolute()),
-        shapes=shapes_of(bundle.graph(), options.size, batch=options.batch),
+        onnx=str(bundle.onnx_path(options.graph).absolute()),
+        shapes=shapes_of(bundle.graph(options.graph), options.size, batch=options.batch),
         precisions=("fp32", str(bundle.artifact.made_by.get("precision", "fp32"))),
         compute_capability=gpu.compute_capability if foreign else None,
         workspace_bytes=JETSON_WORKSPACE if gpu.integrated else None,
         level=JETSON_LEVEL if gpu.integrated else None,
         aux_streams=0 if gpu.integrated else None,
         dla_core=options.dla_core,
+        weights=options.weights,
     )
 
 
@@ -118,8 +131,8 @@ def _record(
     return {
         "step": "engine",
         "backend": options.package,
-        "graph": bundle.main,
-        "onnx": bundle.artifact.files[bundle.graph().file].sha256,
+        "graph": options.graph or bundle.main,
+        "onnx": bundle.artifact.files[bundle.graph(options.graph).file].sha256,
         "options": asked,
         "compiler": version,
         "device": {**device, "mode": options.mode},
@@ -137,43 +150,49 @@ def _kept(cache: Cache, key: str, package: str, version: str) -> Artifact | None
     return kept
 
 
-def _built(
-    bundle: Bundle,
-    order: BuildOrder,
-    timing: TimingCache,
-    record: Mapping[str, Any],
-    out: Path,
-    progress: Progress,
-) -> Artifact:
-    bundle.model()  # the digest once more: what is compiled is what was sealed
-    plan = build_plan(order, timing=timing, progress=progress)
-    layers = read_layers(plan.report.log)
-    convolutions = [layer for layer in layers if layer.kind in CONVOLUTIONS]
-    memory = read_memory(plan.report.log)
+@dataclass(frozen=True, slots=True)
+class _Built:
+    """A plan that is built: of what, by which order, under which record, and how it is proven."""
 
-    def fill(folder: Path) -> None:
-        (folder / PLAN).write_bytes(plan.data)
+    bundle: Bundle
+    order: BuildOrder
+    record: Mapping[str, Any]
+    prove: Callable[[bytes], Mapping[str, float]] | None
 
-    numbers = {f"{name}_bytes": float(size) for name, size in memory.items()}
-    if layers:  # where the compiler lists its kernels
-        int8 = [layer for layer in convolutions if "Int8" in layer.inputs]
-        numbers |= {
-            "convolutions": float(len(convolutions)),
-            "int8_convolutions": float(len(int8)),
-            "reformats": float(sum(layer.reformats for layer in layers)),
+    def into(self, out: Path, timing: TimingCache, progress: Progress) -> Artifact:
+        """Build it, and seal it with everything that is known of it."""
+        # The digest once more: what is compiled is what was sealed.
+        self.bundle.model(str(self.record["graph"]))
+        plan = build_plan(self.order, timing=timing, progress=progress)
+        layers = read_layers(plan.report.log)
+        convolutions = [layer for layer in layers if layer.kind in CONVOLUTIONS]
+        numbers = {
+            f"{name}_bytes": float(size) for name, size in read_memory(plan.report.log).items()
         }
-    made_by = {
-        **record,
-        "applied": dict(plan.report.applied),
-        "skipped": list(plan.report.skipped),
-        "float_convolutions": [x.name for x in convolutions if "Int8" not in x.inputs],
-    }
-    return Artifact.create(
-        out,
-        fill,
-        kind="engine",
-        name=bundle.artifact.name,
-        made_by=made_by,
-        parent=bundle.artifact.digest,
-        numbers=numbers,
-    )
+        if layers:  # where the compiler lists its kernels
+            int8 = [layer for layer in convolutions if "Int8" in layer.inputs]
+            numbers |= {
+                "convolutions": float(len(convolutions)),
+                "int8_convolutions": float(len(int8)),
+                "reformats": float(sum(layer.reformats for layer in layers)),
+            }
+        if self.prove is not None:
+            numbers |= self.prove(plan.data)
+
+        def fill(folder: Path) -> None:
+            (folder / PLAN).write_bytes(plan.data)
+
+        return Artifact.create(
+            out,
+            fill,
+            kind="engine",
+            name=self.bundle.artifact.name,
+            made_by={
+                **self.record,
+                "applied": dict(plan.report.applied),
+                "skipped": list(plan.report.skipped),
+                "float_convolutions": [x.name for x in convolutions if "Int8" not in x.inputs],
+            },
+            parent=self.bundle.artifact.digest,
+            numbers=numbers,
+        )

@@ -7,6 +7,7 @@ of TensorRT 11.4). So the driver is asked first, and each library is loaded firs
 from __future__ import annotations
 
 import ctypes
+import functools
 import json
 import subprocess
 import sys
@@ -36,12 +37,24 @@ class Gpu:
     driver: int
 
 
+def present(library: str = LIBRARY) -> bool:
+    """Say whether there is a driver at all: nothing of it is called."""
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+@functools.cache  # an answer stays; what is raised is asked again
 def probe(library: str = LIBRARY) -> Gpu:
-    """Ask the driver for its first GPU, in a child process.
+    """Ask the driver for its first GPU, in a child process; where there is no driver, in none.
 
     Raises:
         BackendError: no driver, no GPU, or the driver crashed.
     """
+    if not present(library):
+        raise BackendError(f"There is no NVIDIA driver here ({library} cannot be loaded).", MEND)
     done = run_apart(["stylepress.runtime.nvidia.driver", library], PROBE_S)
     if done is None or done.returncode:
         how = "took too long" if done is None else f"ended with {ending(done.returncode)}"
@@ -52,6 +65,7 @@ def probe(library: str = LIBRARY) -> Gpu:
     return Gpu(**answer)
 
 
+@functools.cache
 def first_load(package: str) -> str:
     """Import a package and make its runtime object in a child; return its version.
 

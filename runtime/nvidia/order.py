@@ -14,6 +14,7 @@ Shape = tuple[int, ...]
 Shapes = Mapping[str, tuple[Shape, Shape, Shape]]
 """The least, usual and largest shape of every input."""
 Size = tuple[int, int]
+Weights = Literal["fixed", "replaceable", "left out"]
 Hardware = Literal["none", "ampere_plus", "same_compute_capability"]
 MOST: Size = (1080, 1920)
 """The largest picture of a plan whose target asks for no larger one."""
@@ -37,6 +38,8 @@ class BuildOrder:
         version_compatible: the plan runs on later versions too (from 8.6).
         hardware: the plan runs on other GPUs too, and loses speed.
         dla_core: NVDLA core; what it cannot do falls back to the GPU.
+        weights: fixed in the plan; replaceable later by those of a network of the same shapes; or
+            left out, to be filled from the same ONNX file when the plan is loaded (from 10.0).
         tf32: let FP32 convolutions round their inputs to 19 bits.
     """
 
@@ -52,6 +55,7 @@ class BuildOrder:
     version_compatible: bool = False
     hardware: Hardware = "none"
     dla_core: int | None = None
+    weights: Weights = "fixed"
     tf32: bool = True
 
     def write(self, path: Path) -> None:

@@ -13,10 +13,6 @@ from stylepress.errors import BackendError
 from stylepress.targets.engines import ENGINES
 
 TITLES: Mapping[str, str] = {"tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT for RTX"}
-DISTRIBUTIONS: Mapping[str, tuple[str, ...]] = {
-    "tensorrt": ("tensorrt", "tensorrt_cu12", "tensorrt_cu13", "nvidia-tensorrt"),
-    "tensorrt_rtx": ("tensorrt-rtx",),
-}
 CPU_BUILDERS = frozenset({"tensorrt_rtx"})
 """Those that compile on a machine without a GPU."""
 
@@ -48,7 +44,7 @@ def require(package: str) -> None:
 
 def installed(package: str) -> str | None:
     """Return the version that is installed, without importing it; None when nobody knows."""
-    for name in DISTRIBUTIONS.get(package, (package,)):
+    for name in ENGINES[package].distributions if package in ENGINES else (package,):
         with suppress(metadata.PackageNotFoundError):
             return metadata.version(name)
     return None

@@ -6,8 +6,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
-
 from stylepress.replace import replacing_file, writing
 
 LIMIT_BYTES = 256 << 20
@@ -52,6 +50,8 @@ class TimingCache:
         Raises:
             OutputError: the folder cannot be written to, or the disk is full.
         """
+        from filelock import FileLock
+
         with writing(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{self.path}.lock"), replacing_file(self.path) as beside:

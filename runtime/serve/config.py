@@ -10,9 +10,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 from typing_extensions import Self
 
-from stylepress.document import Document, Section, read_document
+from stylepress.document import Document, read_document
 from stylepress.errors import RecipeError
 from stylepress.runtime.serve.address import parse_input, parse_output
+from stylepress.section import Section
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 SIZE = r"^[1-9]\d{0,4}x[1-9]\d{0,4}$"

@@ -17,13 +17,13 @@ from PIL import Image
 from pydantic import Field, ValidationError
 
 from stylepress import __version__
-from stylepress.document import Section
 from stylepress.errors import FrameError, RecipeError, StylepressError
 from stylepress.runtime.serve.access import COOKIE, Access
 from stylepress.runtime.serve.config import Name, Settings, Share
 from stylepress.runtime.serve.engines import Look
 from stylepress.runtime.serve.parts import Parts
 from stylepress.runtime.serve.stream import Stream
+from stylepress.section import Section
 
 STATE_S = 1.0
 MASK_BYTES = 4 << 20

@@ -16,10 +16,10 @@ from stylepress.cache import Cache
 from stylepress.errors import BackendError, StylepressError
 from stylepress.ports import Port
 from stylepress.progress import Progress
-from stylepress.runtime.backends import Engine, EngineOptions, load_backend
+from stylepress.runtime.backends import Engine, EngineOptions
 from stylepress.runtime.bundle import Bundle, read_bundle
 from stylepress.runtime.choice import fastest
-from stylepress.runtime.prepared import ready
+from stylepress.runtime.prepared import compiles, ready
 from stylepress.runtime.serve.config import Style
 
 Size = tuple[int, int]
@@ -189,7 +189,7 @@ class Engines:
 
     def _key(self, look: Look, size: Size | None) -> Key:
         backend = self._backends.get(look.place)
-        if look.style.remote or (backend and not hasattr(load_backend(backend), "prepare")):
+        if look.style.remote or (backend and not compiles(backend)):
             size = None  # one engine takes every size
         return look.place, size
 

@@ -13,9 +13,9 @@ from stylepress import stages
 from stylepress.build import BuildResult
 from stylepress.cache import Cache, code_version
 from stylepress.compress import stage as compress_stage
-from stylepress.document import Section
 from stylepress.progress import Silent
 from stylepress.recipe import load_recipe
+from stylepress.section import Section
 from stylepress.stages import STAGES, step_identity, step_key
 from stylepress.steps import REPORTING, Step
 from tests.core.homes import built, furnish, write_photo

@@ -15,15 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
-from stylepress.document import (
-    LIMIT_BYTES,
-    Document,
-    Section,
-    document_schema,
-    load_document,
-    read_document,
-)
+from stylepress.document import LIMIT_BYTES, Document, document_schema, load_document, read_document
 from stylepress.errors import RecipeError
+from stylepress.section import Section
 
 
 class Inner(Section):

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from stylepress.artifact import Artifact
-from stylepress.errors import BackendError, ExportError
+from stylepress.errors import BackendError
 from stylepress.export.int8.quantize import quantize_int8
 from stylepress.export.rtx import compile_plan
 from stylepress.progress import Silent
@@ -73,7 +73,7 @@ def test_every_quantized_convolution_reads_int8_where_the_card_can(
 @pytest.mark.usefixtures("compiler")
 def test_what_cannot_be_parsed_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"no model at all")
-    with pytest.raises(ExportError, match=r"TensorRT for RTX refuses model\.onnx: .+"):
+    with pytest.raises(BackendError, match=r"TensorRT for RTX refuses model\.onnx: .+"):
         compile_plan(tmp_path / "model.onnx", GRAPH)
 
 
@@ -88,7 +88,7 @@ def test_a_crash_of_the_compiler_is_an_error_of_ours(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with pytest.raises(ExportError, match=r"broke on model\.onnx \(code 1\)"):
+    with pytest.raises(BackendError, match=r"broke on model\.onnx \(code 1\)"):
         compile_plan(tmp_path / "model.onnx", GRAPH)
 
 

@@ -16,15 +16,16 @@ from numpy.typing import NDArray
 from stylepress import Artifact, Graph, Port
 from stylepress.errors import BackendError, FrameError, RecipeError, VerificationError
 from stylepress.picture import Pixels
-from stylepress.runtime.backends import BACKENDS, Engine, EngineOptions, open_engine
+from stylepress.runtime.backends import Engine, EngineOptions, missing, open_engine, usual
 from stylepress.runtime.bundle import Bundle, read_bundle
 from stylepress.runtime.choice import self_test
 from stylepress.runtime.feeds import carried
 from tests.frames import frame_ports
 
 Noise = Callable[..., Pixels]
-EVERY = pytest.mark.parametrize("backend", BACKENDS)
-EVERY_REAL = pytest.mark.parametrize("backend", [name for name in BACKENDS if name != "null"])
+REAL = [name for name in usual() if name not in missing()]
+EVERY = pytest.mark.parametrize("backend", ["null", *REAL])
+EVERY_REAL = pytest.mark.parametrize("backend", REAL)
 MEMORY = """
 <ir_version: 8, opset_import: ["": 17]>
 remember (uint8[batch,height,width,3] frame, float[batch,height,width,3] before)

@@ -147,8 +147,10 @@ def test_engines_that_are_not_installed_are_passed_over() -> None:
 
 
 def test_a_target_without_any_engine_names_the_extra_to_install() -> None:
-    with pytest.raises(BackendError, match=r"'rtx-4090' needs tensorrt_rtx.*stylepress\[rtx\]"):
-        usable_engines(load_target("rtx-4090"), lacking("tensorrt_rtx"))  # type: ignore[arg-type]
+    with pytest.raises(
+        BackendError, match=r"'rtx-4090' needs tensorrt_rtx or torch_cuda.*stylepress\[rtx\]"
+    ):
+        usable_engines(load_target("rtx-4090"), lacking("tensorrt_rtx", "torch_cuda"))  # type: ignore[arg-type]
 
 
 def test_every_field_of_a_target_is_read_somewhere() -> None:

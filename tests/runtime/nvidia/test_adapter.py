@@ -11,7 +11,7 @@ import pytest
 
 from stylepress.errors import BackendError
 from stylepress.runtime.nvidia import adapter
-from stylepress.runtime.nvidia.adapter import build
+from stylepress.runtime.nvidia.adapter import build, refit
 from stylepress.runtime.nvidia.order import BuildOrder
 from tests.runtime.nvidia.fakes import SIMULATED, VERSIONS, Fake, surface
 
@@ -24,6 +24,8 @@ CLASSES = {
     "profile": "IOptimizationProfile",
     "cache": "ITimingCache",
     "fault": "ParserError",
+    "refitter": "Refitter",
+    "reader": "OnnxParserRefitter",
 }
 """Of which class the variables of the adapter are."""
 
@@ -127,6 +129,37 @@ def test_what_a_device_lacks_is_said(tmp_path: Path) -> None:
         )
     with pytest.raises(BackendError, match=r"compute capability 8\.7 from another machine"):
         build(Fake("rtx_1_7").module, order(tmp_path, compute_capability="8.7"), lambda phase: None)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("weights", ["replaceable", "left out"])
+def test_weights_are_left_out_or_made_replaceable_where_a_version_can(
+    weights: str, version: str, tmp_path: Path
+) -> None:
+    fake = Fake(version)
+    plan, _, report = build(fake.module, order(tmp_path, weights=weights), lambda phase: None)
+    wanted = {"STRIP_PLAN", "REFIT_IDENTICAL"} if weights == "left out" else {"REFIT"}
+    flags = {str(flag.name) for (flag,) in fake.called("set_flag")}
+    old = version.startswith("8") and weights == "left out"
+    assert plan == SIMULATED
+    assert flags & {"STRIP_PLAN", "REFIT_IDENTICAL", "REFIT"} == (set() if old else wanted)
+    assert wanted == (set(report.skipped) if old else wanted & set(report.applied))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_plan_is_filled_from_its_file_or_the_reason_is_said(version: str) -> None:
+    fake = Fake(version)
+    engine = fake.module.Runtime(None).deserialize_cuda_engine(b"plan")
+    if version.startswith("8"):
+        with pytest.raises(BackendError, match=r"\(8\.[46]\.\d\) cannot fill a plan"):
+            refit(fake.module, engine, b"onnx", [])
+        return
+    refit(fake.module, engine, b"onnx", [])
+    assert fake.called("refit_from_bytes") == [(b"onnx",)]
+    assert len(fake.called("refit_cuda_engine")) == 1
+    fake.values |= {"refit_from_bytes": False, "get_missing_weights": lambda: ["conv.weight"]}
+    with pytest.raises(BackendError, match=r"do not fill the plan \(conv\.weight\)"):
+        refit(fake.module, engine, b"other", [])
 
 
 def test_fakes_refuse_what_a_version_does_not_have() -> None:

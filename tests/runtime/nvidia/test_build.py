@@ -7,7 +7,7 @@ from threading import Thread
 
 import pytest
 
-from stylepress.errors import ArtifactError, BackendError, ExportError, OutputError
+from stylepress.errors import ArtifactError, BackendError, OutputError
 from stylepress.runtime.nvidia.build import _broken, _refused, build_plan
 from stylepress.runtime.nvidia.driver import first_load, probe
 from stylepress.runtime.nvidia.order import BuildOrder, BuildReport
@@ -69,8 +69,9 @@ def test_a_build_that_crashes_or_is_killed_leaves_the_cache_whole(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     compiler(tmp_path, monkeypatch, body)
-    with pytest.raises(ExportError, match=sentence):
+    with pytest.raises(BackendError, match=sentence) as told:
         build_plan(broken_order(order), timing=cache)
+    assert told.value.exit_code == 2
     assert cache.read() == b"measured"
     assert [path.suffix for path in cache.path.parent.iterdir() if path.suffix != ".lock"] == [
         ".timing"
@@ -81,7 +82,7 @@ def test_a_build_that_takes_too_long_is_ended(
     order: BuildOrder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compiler(tmp_path, monkeypatch, "import time; time.sleep(600)")
-    with pytest.raises(ExportError, match="did not finish"):
+    with pytest.raises(BackendError, match="did not finish"):
         build_plan(broken_order(order), timeout_s=0.5)
 
 

@@ -15,11 +15,13 @@ import pytest
 from stylepress.artifact import Artifact
 from stylepress.cache import Cache
 from stylepress.errors import BackendError
+from stylepress.runtime.backends import EngineOptions
 from stylepress.runtime.bundle import read_bundle
 from stylepress.runtime.nvidia import device
 from stylepress.runtime.nvidia.build import build_plan
 from stylepress.runtime.nvidia.device import PLAN, PlanOptions, plan_here, power_mode
 from stylepress.runtime.nvidia.driver import Gpu
+from stylepress.runtime.nvidia.engine import proof
 from tests.frames import Heard
 
 BUNDLE = min((Path(__file__).parents[3] / "recipes").glob("*/bundle"))
@@ -79,6 +81,30 @@ def test_a_plan_is_built_once_and_again_when_it_is_not_the_one_that_was_kept(
     assert plan(cache).path(PLAN).read_bytes()[:4] == b"vtrt"  # whole, of another compiler
 
 
+def test_a_plan_is_proven_before_it_is_kept_and_only_then(cache: Cache) -> None:
+    proven = list[bytes]()
+
+    def prove(data: bytes) -> dict[str, float]:
+        proven.append(data)
+        return {"golden_worst": 2.0, "frame_ms": 0.5}
+
+    wanted = {"cache": cache, "progress": Heard(), "probe_gpu": lambda: CARD, "prove": prove}
+    bundle = read_bundle(BUNDLE)
+    first = plan_here(bundle, RTX, **wanted)  # type: ignore[arg-type]
+    assert (first.numbers["golden_worst"], first.numbers["frame_ms"]) == (2.0, 0.5)
+    assert plan_here(bundle, RTX, **wanted) == first  # type: ignore[arg-type]
+    assert proven == [first.path(PLAN).read_bytes()]
+    assert "golden_worst" not in plan(Cache(cache.folder.parent / "other")).numbers
+
+
+def test_a_plan_that_cannot_be_run_here_has_no_proof_and_says_why() -> None:
+    heard = Heard()
+    bundle = read_bundle(BUNDLE)
+    numbers = proof(bundle, bundle.main, EngineOptions(), "tensorrt", b"plan", heard)
+    assert numbers == {}
+    assert "could not be run for its record" in heard.warned[0]
+
+
 def test_two_builders_at_once_build_one_plan(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     builds = list[str]()
 
@@ -102,14 +128,14 @@ def test_a_plan_of_another_card_is_another_entry() -> None:
         Gpu(CARD.name, "8.9", 128, 24 << 30, integrated=False, driver=13030),
     ]
     for gpu in gpus:
-        order = device._order(bundle, RTX, gpu)
+        order = device.order_of(bundle, RTX, gpu)
         keys.add(str(device._record(bundle, order, RTX, gpu, "1.7.1.116")))
     assert len(keys) == 2  # another driver alone is no other device
 
 
 def test_a_gpu_that_shares_its_memory_is_built_for_with_less() -> None:
     orin = Gpu("Orin", "8.7", 8, 8 << 30, integrated=True, driver=12060)
-    order = device._order(read_bundle(BUNDLE), PlanOptions("tensorrt", mode="15W"), orin)
+    order = device.order_of(read_bundle(BUNDLE), PlanOptions("tensorrt", mode="15W"), orin)
     assert (order.level, order.aux_streams, order.compute_capability) == (2, 0, None)
     assert order.workspace_bytes
     assert "int8" in order.precisions
