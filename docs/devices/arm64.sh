@@ -20,7 +20,7 @@ for tool in qemu-aarch64-static apt-get dpkg-deb; do
     exit 2
   }
 done
-mkdir -p "$work/apt/lists/partial" "$work/apt/archives/partial" "$work/root" "$work/wheels"
+mkdir -p "$work/apt/lists/partial" "$work/apt/archives/partial" "$work/system" "$work/wheels"
 work=$(cd "$work" && pwd)
 touch "$work/apt/status"
 
@@ -33,11 +33,11 @@ if ! [ -e "$work/unpacked" ]; then
   arm_apt update
   arm_apt install --download-only -y python3 libstdc++6
   for package in "$work"/apt/archives/*.deb; do
-    dpkg-deb -x "$package" "$work/root"
+    dpkg-deb -x "$package" "$work/system"
   done
   touch "$work/unpacked"
 fi
-interpreter=$(ls "$work"/root/usr/bin/python3.* | head -1)
+interpreter=$(ls "$work"/system/usr/bin/python3.* | head -1)
 version=${interpreter##*python}
 
 rm -rf "$work/site" "$work"/wheels/stylepress-*.whl
@@ -48,7 +48,7 @@ rm -rf "$work/site" "$work"/wheels/stylepress-*.whl
 
 arm_python() {
   PYTHONPATH="$work/site" PYTHONDONTWRITEBYTECODE=1 \
-    qemu-aarch64-static -L "$work/root" "$interpreter" "$@"
+    qemu-aarch64-static -L "$work/system" "$interpreter" "$@"
 }
 arm_python -c 'import platform, sys, onnxruntime
 print("emulated:", platform.machine(), "Python", sys.version.split()[0], "onnxruntime", onnxruntime.__version__)'
