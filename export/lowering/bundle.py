@@ -12,7 +12,7 @@ from PIL import Image
 
 import stylepress
 from stylepress.artifact import GOLDEN, Artifact
-from stylepress.errors import ArtifactError, RecipeError
+from stylepress.errors import ArtifactError, RecipeError, VerificationError
 from stylepress.export.bundle import GOLDEN_LEVELS, GRAPH, bundle_numbers, sealed
 from stylepress.export.frame_graph import FRAME, MODEL
 from stylepress.export.golden import golden_crops, golden_files
@@ -68,7 +68,10 @@ def lower_bundle(
     lowerings = {GRAPH: main}
     quantized = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
     if quantized and "onnxruntime" in target.engines[1:]:
-        lowerings[FOR_ONNXRUNTIME] = placed(model, target, shown, options)
+        try:
+            lowerings[FOR_ONNXRUNTIME] = placed(model, target, shown, options)
+        except VerificationError as error:
+            progress.warn(f"INT8 will be slow in ONNX Runtime, of all engines. {error.wrong}")
     for each in lowerings.values():
         for one in each.passes:
             progress.say(f"{one.name}: {_said(one.agreement)}.")

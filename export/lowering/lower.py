@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import onnx
 
@@ -28,6 +29,8 @@ from stylepress.targets.target import GROUPS_SINCE, Target
 AFFINE_SINCE = "8.6"
 MARGIN = 4.0
 """A tensor is kept out of FP16 when photos bring it within this factor of the largest number."""
+LEFT_IN_FLOAT = 3
+"""The most convolutions at the end, where an error meets the picture, that may stay in float."""
 ROUNDED_LEVELS = 1
 """Levels by which a pass that only sums in another order may move a picture."""
 
@@ -149,10 +152,28 @@ def narrow(made: Lowering, least_db: float) -> None:
 
 
 def place(made: Lowering, least_db: float) -> None:
-    """Place Q/DQ for ONNX Runtime, with the ranges that the pictures show."""
-    if any(node.op_type == "QuantizeLinear" for node in made.model.graph.node):
-        seen = limits(made.model, unplaced(made.model), made.pictures)
-        made.apply("Q/DQ for ONNX Runtime", lambda m: for_onnxruntime(m, seen), least_db=least_db)
+    """Place Q/DQ for ONNX Runtime, with the ranges that the pictures show.
+
+    Where the pictures lose too much, the last convolutions stay in float, up to ``LEFT_IN_FLOAT``.
+
+    Raises:
+        VerificationError: they lose too much all the same.
+    """
+    if not any(node.op_type == "QuantizeLinear" for node in made.model.graph.node):
+        return
+    tensors = unplaced(made.model)
+    ranges = limits(made.model, tensors, made.pictures)
+    for left in range(LEFT_IN_FLOAT + 1):
+        among = {each.tensor for each in tensors[: len(tensors) - left]}
+        kept = {name: most for name, most in ranges.items() if name in among}
+        name = "Q/DQ for ONNX Runtime" + (f", the last {left} in float" if left else "")
+        try:
+            made.apply(name, partial(for_onnxruntime, limits=kept), least_db=least_db)
+        except VerificationError:
+            if left == LEFT_IN_FLOAT:
+                raise
+        else:
+            return
 
 
 def _half(made: Lowering, least_db: float) -> None:

@@ -85,6 +85,12 @@ def test_an_engine_that_comes_second_gets_a_graph_of_its_own(
     self_test(bundle, engine, FOR_ONNXRUNTIME)
 
 
+def test_a_second_form_that_loses_too_much_is_left_out_and_costs_no_build(
+    bundles: Mapping[str, Artifact],
+) -> None:
+    assert list(lower(bundles["int8"], "x86-cpu", min_psnr_db=99.0).graphs) == [GRAPH]
+
+
 def test_where_it_comes_first_there_is_one_graph(bundles: Mapping[str, Artifact]) -> None:
     made = lower(bundles["int8"], "arm64-cpu")
     assert list(made.graphs) == [GRAPH]
@@ -129,7 +135,7 @@ def test_int8_is_refused_for_a_device_that_has_none(bundles: Mapping[str, Artifa
 def test_a_pass_that_costs_too_much_is_refused_with_the_mend(
     bundles: Mapping[str, Artifact],
 ) -> None:
-    with pytest.raises(VerificationError, match=r"after `Q/DQ for ONNX Runtime`.*min_psnr_db"):
+    with pytest.raises(VerificationError, match=r"after `Q/DQ for .*min_psnr_db"):
         lower(bundles["int8"], "arm64-cpu", min_psnr_db=90.0)
 
 
