@@ -144,8 +144,8 @@ def test_a_full_disk_stops_the_recording_and_nothing_else(tmp_path: Path, bundle
     try:
         stream = STREAM | {"outputs": [str(film)], "fps": 30}
         with running(tmp_path, {"styles": bundles, "streams": {"test": stream}}) as daemon:
+            daemon.until("test", lambda now: "No space" in now["outputs"][1]["trouble"])
             facts = daemon.until("test", lambda now: now["outputs"][1]["dropped"])
-            assert "No space" in facts["outputs"][1]["trouble"]
             more = facts["frames"]["published"] + 20
             daemon.until("test", lambda now: now["frames"]["published"] > more)
             assert daemon.stop() == 0
