@@ -1,4 +1,8 @@
-"""One daemon for all tests that only ask it things, on a bundle that tints."""
+"""One daemon for all tests of a file that only ask it things, on a bundle that tints.
+
+It stylizes as long as it lives, so it does not outlive the file: it would take a fifth of a core
+from all tests that come after it.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +32,7 @@ def bundles(
     return {name: {"bundle": str(p), "backend": "onnxruntime"} for name, p in places.items()}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def daemon(
     tmp_path_factory: pytest.TempPathFactory, bundles: dict[str, dict[str, str]]
 ) -> Iterator[Daemon]:
