@@ -66,7 +66,7 @@ class BenchOptions:
 
     Each bundle is started ``starts`` times cold and warm in each backend, in fresh processes, and
     in its fastest one plays the scenarios of ``settings`` for ``length`` each after warming up by
-    ``rule``. ``split`` also takes a film through it.
+    ``rule``.
     ``foreign_load`` is the share of all cores that others may use before the times do not count.
     ``created`` is the time now as ISO 8601, ``environ`` the environment of those processes, which
     is recorded where it sets threads.
@@ -85,7 +85,6 @@ class BenchOptions:
     settings: tuple[Setting, ...] = ()
     length: Length = field(default_factory=Length)
     rule: WarmRule = field(default_factory=WarmRule)
-    split: bool = False
     foreign_load: float = Limits().foreign_load
     created: str = ""
     environ: Mapping[str, str] = field(default_factory=dict)
@@ -237,7 +236,6 @@ class _Measurement:
         best = self._best(latencies)
         fastest = [one for one in entrants if one.contender in best.values()]
         scenes = self._scenes(fastest)
-        splits = tuple(self.trials.splits(fastest, self._photo())) if self.options.split else ()
         models = {one.model.name: one.model for one in self.systems.contenders if one.model}
         painters = {model: one.run for model, one in best.items() if one.backend != NULL}
         looks = self.given.looking.looks(painters, self.given.strangers)
@@ -249,19 +247,12 @@ class _Measurement:
             models=tuple(models.values()),
             latencies=latencies,
             speedups=speedups(latencies),
-            qualities=looks.qualities,
-            looks=looks.looks,
-            consistencies=looks.consistencies,
-            clips=looks.clips,
-            drifts=looks.drifts,
+            **looks,
             validity=validity,
             curves=curves,
             scenes=scenes,
             footprints=footprints,
-            splits=splits,
-            skipped=(*self.skipped, *self.trials.skipped, *looks.skipped),
-            gallery=looks.gallery,
-            suffered=looks.suffered,
+            skipped=(*self.skipped, *self.trials.skipped, *self.given.looking.skipped),
         )
 
     def _scenario(self) -> Scenario:
@@ -326,9 +317,6 @@ class _Measurement:
         )
         self.skipped += _no_energy(scenes, self.watch.timeline())
         return scenes
-
-    def _photo(self) -> Path | None:
-        return self.given.photos[0].path
 
 
 def _no_energy(scenes: Sequence[Scene], timeline: Timeline) -> Iterator[Skipped]:

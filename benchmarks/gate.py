@@ -117,10 +117,6 @@ FIGURES: Mapping[str, Judged] = {
     "drift_place_levels": Judged(
         "cast of a place, worst", "levels", "at most", 20, "of the worst square of 64 pixels"
     ),
-    "drift_lpips_mean": Judged(
-        "LPIPS, mean", "", "at most", 0.05, "difference as a network sees it"
-    ),
-    "drift_lpips_p95": Judged("LPIPS, 95 %", "", "at most", 0.1, "what 95 % keep to"),
 }
 """In the order of tables. The limits of drift hold for a compressed model against the one it was
 made from: of the three styles that ship, INT8 lies 0.04 to 0.21 times as far from float as a benign

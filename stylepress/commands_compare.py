@@ -15,7 +15,6 @@ from stylepress.options import (
     ForeignLoad,
     GateFile,
     Json,
-    Lpips,
     MeasuredSize,
     Quiet,
     StylePicture,
@@ -40,10 +39,10 @@ ONLY_REPORTS = ("vary",)
 ONLY_BUNDLES = (
     *("size", "target", "backend", "threads", "photos", "style", "pairs", "min_time", "min_count"),
     *("floor", "drift", "foreign_load", "extend", "confirm", "complete"),
-    *("references", "extractor", "lpips"),
+    *("references", "extractor"),
 )
 """Options that say nothing of the other kind of input."""
-ONLY_DRIFT = ("references", "extractor", "lpips")
+ONLY_DRIFT = ("references", "extractor")
 PHOTOS, DRIFT_PHOTOS = 6, 12
 """Most photos that are drawn; a distance over sets needs more: 445 squares, at 512x512 7 photos."""
 NO_BASE = "there is no {}: nothing was compared. The next run has one once this one's is kept."
@@ -121,7 +120,6 @@ def compare(
         typer.Option(metavar="DIR", help="Other photos, for the drift from BASE's world."),
     ] = None,
     extractor: Extractor = None,
-    lpips: Lpips = None,
     vary: Annotated[
         list[str] | None,
         typer.Option(
@@ -294,7 +292,6 @@ def _options(given: dict[str, Any], limits: Limits, screen: Progress) -> DuelOpt
     if drift:
         judge = drift_judge(
             given["extractor"],
-            given["lpips"],
             limits=limits,
             env=os.environ,
             home=home(),

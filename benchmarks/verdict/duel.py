@@ -334,7 +334,7 @@ class _Duel:
         yield from (Skipped(what=", ".join(names), why=why) for why, names in found.items())
 
     def _unjudged(self) -> Iterator[Skipped]:
-        yield from BLIND
+        yield BLIND
         if not self.options.judges:
             yield NO_DRIFT
 

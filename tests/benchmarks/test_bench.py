@@ -15,7 +15,6 @@ from stylepress.benchmarks.quality.photos import read_photos
 from stylepress.benchmarks.quality.trials import Photos, PictureTrials
 from stylepress.benchmarks.report import Report, mean_of, read_report
 from stylepress.benchmarks.show.files import write_forms
-from stylepress.benchmarks.timing.split import STAGES
 from stylepress.errors import BackendError, FrameError, RecipeError
 from stylepress.progress import Silent
 from stylepress.runtime.backends import missing
@@ -109,12 +108,6 @@ def test_the_machine_was_watched_while_the_rounds_ran(report: Report) -> None:
     assert report.curves.at_s[-1] >= last
 
 
-def test_a_film_is_split_into_its_five_stages(report: Report) -> None:
-    (one,) = report.splits
-    assert [stage.name for stage in one.split.stages] == list(STAGES)
-    assert one.split.engine_ms <= one.split.end_to_end_ms
-
-
 def test_a_report_written_is_the_report_read(report: Report, tmp_path: Path) -> None:
     json, markdown, *_, html = write_forms(report, tmp_path / "out")
     assert read_report(json) == report.model_copy(update={"gallery": (), "suffered": {}})
@@ -147,9 +140,7 @@ def test_a_bundle_alone_is_measured_on_its_golden_pictures(
 def test_a_student_may_be_a_checkpoint_and_is_exported_in_float(
     style: Mapping[str, Path], options: BenchOptions
 ) -> None:
-    quick = replace(
-        options, backends=("onnxruntime",), clip_frames=0, starts=0, settings=(), split=False
-    )
+    quick = replace(options, backends=("onnxruntime",), clip_frames=0, starts=0, settings=())
     made = bench(
         [style["bundle"]],
         teacher=None,
@@ -173,9 +164,7 @@ def test_two_bundles_of_one_name_are_told_apart(
         student=None,
         photos=style["photos"],
         style=None,
-        options=replace(
-            options, backends=("onnxruntime",), clip_frames=0, starts=0, settings=(), split=False
-        ),
+        options=replace(options, backends=("onnxruntime",), clip_frames=0, starts=0, settings=()),
         progress=Silent(),
     )
     assert [model.name for model in twice.models] == ["dots int8", "dots int8 2"]
@@ -201,7 +190,7 @@ def test_a_folder_without_photos_is_refused(
 def test_what_only_copies_frames_draws_no_pictures_and_is_never_the_fastest(
     style: Mapping[str, Path], options: BenchOptions
 ) -> None:
-    quick = replace(options, clip_frames=0, starts=0, split=False)
+    quick = replace(options, clip_frames=0, starts=0)
     for backends, drawn in ((("null",), set()), (("null", "onnxruntime"), {"dots int8"})):
         made = bench(
             [style["bundle"]],

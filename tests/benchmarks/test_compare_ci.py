@@ -147,7 +147,10 @@ def test_what_could_not_be_measured_exits_as_it_is_told_to_and_never_with_a_pass
     ("arguments", "told"),
     [
         (("{bundle}", "{bundle}", "--vary", "cpu"), "`--vary` would do nothing for two bundles"),
-        (("{bundle}", "{bundle}", "--lpips", "x"), "`--lpips` would do nothing without `--drift`"),
+        (
+            ("{bundle}", "{bundle}", "--extractor", "x"),
+            "`--extractor` would do nothing without `--drift`",
+        ),
         (("{report}", "{report}", "--pairs", "4"), "would do nothing for two reports"),
         (("{bundle}", "{report}"), "of kind"),
         (("{bundle}",), "compared with nothing"),

@@ -93,9 +93,7 @@ def test_what_cannot_be_an_original_is_refused(style: Mapping[str, Path]) -> Non
 
 @pytest.fixture
 def quick(options: BenchOptions) -> BenchOptions:
-    return replace(
-        options, backends=("onnxruntime",), clip_frames=0, starts=0, settings=(), split=False
-    )
+    return replace(options, backends=("onnxruntime",), clip_frames=0, starts=0, settings=())
 
 
 def test_the_report_and_a_warning_say_that_a_bundle_was_made_from_another_student(

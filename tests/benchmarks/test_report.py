@@ -16,7 +16,7 @@ from stylepress.benchmarks.show.render import markdown as summary
 from stylepress.benchmarks.show.render import page
 from stylepress.errors import ArtifactError
 
-NEW = ("validity", "curves", "scenes", "footprints", "splits", "drifts")
+NEW = ("validity", "curves", "scenes", "footprints", "drifts")
 
 
 @pytest.fixture
