@@ -18,20 +18,16 @@ from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.quality.judges import growth, worst_level
 from stylepress.benchmarks.report import Latency, Model, Quality, Report, read_report
 from stylepress.benchmarks.show.figures import DISTANCES, figures
-from stylepress.benchmarks.verdict.comparison import Comparison, Settings, Side
-from stylepress.benchmarks.verdict.rows import paired_check, sizes
+from stylepress.benchmarks.verdict.comparison import Comparison, Settings, Side, sizes
 from stylepress.benchmarks.verdict.rule import (
     ALPHA,
     ONCE_ALPHA,
-    UNCONFIRMED,
-    Decision,
-    Finding,
     Key,
     Paired,
     Rule,
+    confirmed,
     judge,
     least_pairs,
-    obvious,
 )
 from stylepress.errors import RecipeError
 
@@ -57,11 +53,10 @@ def compare_files(
         RecipeError: an unknown field in ``vary``.
     """
     found = compare(read_report(base), read_report(new), limits=limits, vary=vary)
-    named = {
-        "base": None if found.base is None else found.base.model_copy(update={"label": labels[0]}),
-        "new": found.new.model_copy(update={"label": labels[1]}),
-    }
-    return found.model_copy(update=named)
+    sides = zip(("base", "new"), (found.base, found.new), labels, strict=True)
+    return found.model_copy(
+        update={name: side and side.model_copy(update={"label": one}) for name, side, one in sides}
+    )
 
 
 def compare(
@@ -118,20 +113,20 @@ def judged_again(stored: Comparison, limits: Limits) -> Comparison:
             f"There is nothing to judge again in a comparison that ended with {stored.verdict}.",
             "Compare two bundles.",
         )
-    confirm, alpha = stored.settings.confirm, stored.settings.looks[-1][1]
-    pairs: dict[Key, Paired] = {}
-    for one in stored.checks:
-        delta = limits.limit(one.key) if one.kind == "paired" and one.values else None
-        if delta is not None:
-            rule = Rule(delta, min(one.floor or 0.0, delta / 2))
-            base, new = zip(*one.values, strict=True)
-            pairs[one.subject, one.key] = Paired(base, new, rule)
-    found = judge(pairs, alpha)
+    pairs = {
+        (one.subject, one.key): _pairs(one, delta)
+        for one in stored.checks
+        if one.kind == "paired" and one.values and (delta := limits.limit(one.key)) is not None
+    }
+    found = judge(pairs, stored.settings.looks[-1][1])
     checks = []
     for one in stored.checks:
         key = one.subject, one.key
         if key in pairs:
-            checks.append(_again(one, pairs[key], found[key], confirm=confirm))
+            again, repeated = None, one.confirmation
+            if repeated is not None and repeated.values:
+                again = judge({key: _pairs(repeated, pairs[key].rule.delta)}, ALPHA)[key]
+            checks.append(confirmed(found[key], again) if stored.settings.confirm else found[key])
         elif not one.key or one.key.startswith("drift_") or one.key == "golden_levels":
             checks.append(one)
         elif one.kind == "paired":
@@ -151,20 +146,10 @@ def judged_again(stored: Comparison, limits: Limits) -> Comparison:
     )
 
 
-def _again(one: Check, figure: Paired, finding: Finding, *, confirm: bool) -> Check:
-    verdict, note, repeated = finding.verdict, "", one.confirmation
-    second = None
-    if verdict == "FAIL" and obvious(finding, figure.rule):
-        note = "obvious"
-    elif verdict == "FAIL" and confirm:
-        verdict, note = "INCONCLUSIVE", UNCONFIRMED
-        if repeated is not None and repeated.values:
-            base, new = zip(*repeated.values, strict=True)
-            (second,) = judge({0: Paired(base, new, figure.rule)}, ALPHA).values()
-            failed = second.verdict == "FAIL"
-            verdict = "FAIL" if failed else "INCONCLUSIVE"
-            note = "failed twice" if failed else "failed once, not a second time"
-    return paired_check((one.subject, one.key), Decision(figure, finding, second, verdict, note))
+def _pairs(one: Check, delta: float) -> Paired:
+    """Return the pairs of a stored figure, to be judged by another limit."""
+    base, new = zip(*one.values, strict=True)
+    return Paired(base, new, Rule(delta, min(one.floor or 0.0, delta / 2)))
 
 
 def _doubts(base: Report, new: Report) -> Iterator[str]:
@@ -241,28 +226,17 @@ def _judged(report: Report, both: tuple[Model, Model], limits: Limits) -> Iterat
         for backend, (old, new) in _shared(report, both).items()
     }
     disturbed = "; ".join(report.validity.reasons) if report.validity else ""
-    for key, found in judge(pairs, ONCE_ALPHA).items():
-        one = paired_check(key, _decided(pairs[key], found))
-        open_ = {"verdict": "INCONCLUSIVE", "note": f"the rounds do not count: {disturbed}"}
-        yield one.model_copy(update=open_) if disturbed else one
-    yield from sizes((_side(both[:1]), _side(both[1:])), limits)
+    for one in judge(pairs, ONCE_ALPHA).values():
+        # Rounds of one process share its engines, and two of one bundle differed there by up to 4 %:
+        # more rounds make that no smaller, only fresh processes do.
+        unsure = one.verdict == "FAIL" and (one.low or 0.0) <= 1 + (one.limit or 0.0)
+        why = f"the rounds do not count: {disturbed}" if disturbed else SAME_ENGINES
+        open_ = {"verdict": "INCONCLUSIVE", "note": why}
+        yield one.model_copy(update=open_) if disturbed or unsure else one
+    yield from sizes(_side(both[:1]), _side(both[1:]), limits)
     photos = _photos((report, both[0].name), (report, both[1].name))
-    for one in _likenesses(photos, limits):
-        yield one
-    for one in _growths(photos):
-        yield limits.held(one)
-
-
-def _decided(figure: Paired, found: Finding) -> Decision:
-    """Fail only what lies beyond the limit with all of its interval.
-
-    Rounds of one process share its engines, and two of one bundle differed there by up to 4 %:
-    more rounds make that no smaller, only fresh processes do.
-    """
-    sure = found.low is not None and found.low > 1 + figure.rule.delta
-    if found.verdict == "FAIL" and not sure:
-        return Decision(figure, found, None, "INCONCLUSIVE", SAME_ENGINES)
-    return Decision(figure, found, None, found.verdict)
+    yield from _likenesses(photos, limits)
+    yield from map(limits.held, _growths(photos))
 
 
 def _photos(old: tuple[Report, str], new: tuple[Report, str]) -> list[tuple[Quality, Quality]]:

@@ -19,9 +19,10 @@ from stylepress.benchmarks.show.words import (
     reasons,
     times,
 )
-from stylepress.benchmarks.timing.footprint import CONVENTION, Footprint
+from stylepress.benchmarks.timing.footprint import Footprint
 from stylepress.benchmarks.timing.outcome import FixedRate, Measures, Outcome, Server
 from stylepress.benchmarks.timing.scene import Scene, words
+from stylepress.benchmarks.timing.systems import CONVENTION
 
 MEASURES: Mapping[str, str] = {
     "style_distance": "style distance",

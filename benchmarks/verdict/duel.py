@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -16,6 +16,7 @@ from stylepress.benchmarks.engines import (
     golden_check,
     running,
 )
+from stylepress.benchmarks.gate import figure
 from stylepress.benchmarks.machine.record import Machine, record_machine
 from stylepress.benchmarks.machine.timeline import Curves, Window
 from stylepress.benchmarks.part import Skipped
@@ -24,18 +25,11 @@ from stylepress.benchmarks.quality.gallery import album
 from stylepress.benchmarks.quality.judges import BLIND, JUDGES, Drawn, judged
 from stylepress.benchmarks.quality.photos import Photo, Style, read_style
 from stylepress.benchmarks.timing.systems import check_threads
-from stylepress.benchmarks.verdict.comparison import Comparison, Mode, Run, subject_of
-from stylepress.benchmarks.verdict.measures import MEASURES, pairs_of
-from stylepress.benchmarks.verdict.rows import paired_check, side_of, sizes, tail, unmeasured
-from stylepress.benchmarks.verdict.rule import Key, LookName, Paired, decide
+from stylepress.benchmarks.verdict.comparison import Comparison, Mode, side_of, sizes
+from stylepress.benchmarks.verdict.rule import Key, Paired, Rule, decide
+from stylepress.benchmarks.verdict.runs import WHY_NOT, LookName, Run, pairs_of, subject_of, tail
 from stylepress.benchmarks.verdict.session import QUIETER, Arms, Ask, Session, Watch
-from stylepress.benchmarks.verdict.terms import (
-    DuelOptions,
-    forecast,
-    frames_file,
-    rules_of,
-    settings_of,
-)
+from stylepress.benchmarks.verdict.terms import DuelOptions, forecast, frames_file, rules_of
 from stylepress.progress import Progress
 from stylepress.runtime.bundle import Bundle, read_bundle
 
@@ -139,9 +133,9 @@ class _Duel:
         matches = [self._match(name, *both) for name, both in self.pairs.items()]
         checks = list(self._golden(matches))
         failed = any(one.verdict == "FAIL" for one in checks)
-        sides = [side_of([one[n] for one in self.pairs.values()], self.options.labels[n])
-                 for n in (0, 1)]  # fmt: skip
-        checks += sizes((sides[0], sides[1]), self.options.limits)
+        old, made = zip(*self.pairs.values(), strict=True)
+        sides = side_of(old, self.options.labels[0]), side_of(made, self.options.labels[1])
+        checks += sizes(*sides, self.options.limits)
         different = [match for match in matches if not match.same]
         checks += [_equal(match) for match in matches if match.same]
         drawn: dict[str, Drawn] = {}
@@ -170,8 +164,7 @@ class _Duel:
             new=sides[1],
             verdict=together(checks),
             reasons=(*reasons_of(checks), *self._given_up()),
-            settings=settings_of(
-                self.options,
+            settings=self.options.settings(
                 tuple(dict.fromkeys(b for match in matches for b in match.backends)),
                 photos,
                 figures=counted,
@@ -235,27 +228,19 @@ class _Duel:
         rules = rules_of(subjects, options, machine)
         self.progress.say(forecast(plan, len(subjects)))
         with tempfile.TemporaryDirectory(prefix="stylepress-pairs-") as work:
-            own: dict[str, Session] = {}
-            for number, match in enumerate(matches):
-                frames = frames_file(match.photos, Path(work), f"frames-{number}")
-                folders = {"base": match.base.artifact.folder, "new": match.new.artifact.folder}
-                session = Session(
-                    Arms(folders, frames, options.threads, name=match.name),  # type: ignore[arg-type]
-                    plan,
-                    environ=options.environ,
-                    progress=self.progress,
-                    watch=self.watch,
-                    ask=self.ask,
-                )
-                self.sessions.append(session)
-                own |= dict.fromkeys(match.subjects, session)
+            own = {
+                subject: session
+                for number, match in enumerate(matches)
+                for session in [self._session(match, Path(work), number)]
+                for subject in match.subjects
+            }
 
             def source(part: LookName, keys: Sequence[Key], pairs: int) -> dict[Key, Paired]:
                 figures = {}
                 for subject in dict.fromkeys(subject for subject, _ in keys):
                     runs = own[subject].measure(part, [subjects[subject]], pairs)
                     for key in (key for key in keys if key[0] == subject):
-                        values = pairs_of(runs, subject, MEASURES[key[1]])
+                        values = pairs_of(runs, *key)
                         if values is not None:
                             figures[key] = Paired(*values, rules[key], key[1] in options.gated)
                 return figures
@@ -269,20 +254,41 @@ class _Duel:
                 confirm=plan.confirm,
                 complete=plan.complete,
             )
+        lost = {name for name, backend in subjects.items() if backend in own[name].given_up}
+        return list(self._timed(rules, decided, lost))
+
+    def _session(self, match: Match, work: Path, number: int) -> Session:
+        """Open the session of one pair of bundles."""
+        frames = frames_file(match.photos, work, f"frames-{number}")
+        base, new = match.base.artifact.folder, match.new.artifact.folder
+        session = Session(
+            Arms({"base": base, "new": new}, frames, self.options.threads, name=match.name),
+            self.options.plan,
+            environ=self.options.environ,
+            progress=self.progress,
+            watch=self.watch,
+            ask=self.ask,
+        )
+        self.sessions.append(session)
+        return session
+
+    def _timed(
+        self, rules: Mapping[Key, Rule], decided: Mapping[Key, Check], lost: Collection[str]
+    ) -> Iterator[Check]:
+        """Yield every figure of the runs; what nobody could take is open where it is gated."""
         runs = list(self._runs())
         ran = {run.subject for run in runs}
-        checks = []
-        for key in rules:
-            why = MEASURES[key[1]].why_not if key[0] in ran else EARLIER
-            if subjects[key[0]] in own[key[0]].given_up:
-                why = DISTURBED
-            gated = key[1] in options.gated and why != EARLIER
-            checks.append(
-                paired_check(key, decided[key])
-                if key in decided
-                else unmeasured(key, why, gated=gated)
+        for subject, key in rules:
+            why = WHY_NOT.get(key, "not measured") if subject in ran else EARLIER
+            why = DISTURBED if subject in lost else why
+            open_ = key in self.options.gated and why != EARLIER
+            verdict = "INCONCLUSIVE" if open_ else None
+            yield decided.get((subject, key)) or figure(
+                key, subject, kind="paired", verdict=verdict, note=why
             )
-        return [*checks, *(tail(runs, subject) for subject in subjects if subject in ran)]
+        yield from (
+            tail(runs, one) for one in dict.fromkeys(name for name, _ in rules) if one in ran
+        )
 
     def _runs(self) -> Iterator[Run]:
         """All runs, on the clock of the first session."""

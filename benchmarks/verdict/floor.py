@@ -16,9 +16,8 @@ from stylepress.benchmarks.machine.record import Machine, differing, record_mach
 from stylepress.benchmarks.part import Part, Skipped, read_json, schema_of
 from stylepress.benchmarks.timing.interval import paired_ratio
 from stylepress.benchmarks.timing.systems import NULL
-from stylepress.benchmarks.verdict.comparison import Run
-from stylepress.benchmarks.verdict.measures import MEASURES, pairs_of
 from stylepress.benchmarks.verdict.rule import ALPHA, least_pairs
+from stylepress.benchmarks.verdict.runs import MEASURES, Run, pairs_of
 from stylepress.benchmarks.verdict.session import QUIETER, Arms, Ask, Session, Watch
 from stylepress.errors import RecipeError, VerificationError
 from stylepress.progress import Progress
@@ -125,8 +124,8 @@ class Floor(Part):
 def entries_of(runs: Sequence[Run], model: str, backend: str) -> tuple[FloorEntry, ...]:
     """Derive the floors of one backend from runs of equal arms; none from fewer than 6 pairs."""
     found = []
-    for key, measure in MEASURES.items():
-        values = pairs_of(runs, backend, measure)
+    for key in MEASURES:
+        values = pairs_of(runs, backend, key)
         if values is None:
             continue
         ratio = paired_ratio(*values)

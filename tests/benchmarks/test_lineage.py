@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from stylepress.artifact import Artifact
 from stylepress.benchmarks.bench import BenchOptions, bench
-from stylepress.benchmarks.entries import Entries
-from stylepress.benchmarks.lineage import check_originals, other_teacher, stranger
+from stylepress.benchmarks.entries import Entries, check_originals, other_teacher, stranger
 from stylepress.benchmarks.report import Role
 from stylepress.benchmarks.timing.systems import Contender, Field, opened
 from stylepress.errors import RecipeError
