@@ -185,7 +185,7 @@ def compare(
             from stylepress.benchmarks.compare import compare_files
 
             files = _file(base, "report.json"), _file(_named(new), "report.json")
-            found = compare_files(*files, limits=limits, vary=vary or (), labels=_names(labels))
+            found = compare_files(*files, vary=vary or (), labels=_names(labels))
         else:
             found = _bundles(base, _named(new), _options(given, limits, screen), screen)
     from stylepress.benchmarks.show.files import append_history, write_forms

@@ -67,7 +67,10 @@ PictureJudge = Callable[[Drawn], Iterable[Check]]
 def likeness(drawn: Drawn) -> Iterator[Check]:
     """PSNR of new's pictures against base's, of the worst photo; SSIM is shown."""
     pairs = [(unit(one), unit(two)) for one, two in drawn.arms]
-    yield worst_level("psnr_db", drawn.names, [psnr_db(*pair) for pair in pairs])
+    worst, name = min((psnr_db(*pair), name) for pair, name in zip(pairs, drawn.names, strict=True))
+    note = f"worst of {len(pairs)} photos, {name}" if worst < math.inf else "all pictures are equal"
+    level = min(worst, CAP_DB)
+    yield figure("psnr_db", SUBJECT, kind="pictures", new=level, larger_is_worse=False, note=note)
     if min(drawn.base[0].shape[1:3]) >= WINDOW_SIDE:
         yield Check(
             subject=SUBJECT,
@@ -141,22 +144,10 @@ def judged(
                 yield own.model_copy(update={"subject": name})
 
 
-def worst_level(key: str, names: Sequence[str], levels: Sequence[float]) -> Check:
-    """Return PSNR in dB by photo as a figure: the worst; infinite for equal pictures."""
-    worst = min(range(len(levels)), key=levels.__getitem__)
-    note = f"worst of {len(levels)} photos, {names[worst]}"
-    return figure(
-        key,
-        SUBJECT,
-        kind="pictures",
-        new=min(levels[worst], CAP_DB),
-        larger_is_worse=False,
-        note="all pictures are equal" if math.isinf(levels[worst]) else note,
-    )
-
-
-def growth(key: str, values: Sequence[tuple[float, float]]) -> Check:
-    """Return by how much a distance, (base, new) by photo, grew in the mean, as a figure."""
+def _growth(drawn: Drawn, key: str, of: Callable[[Pixels, Pixels], float]) -> Check:
+    """Return by how much a distance of picture and photo grew in the mean, as a figure."""
+    threes = zip(drawn.base, drawn.new, drawn.photos, strict=True)
+    values = [(of(one, photo), of(two, photo)) for one, two, photo in threes]
     base, new = (fmean(one) for one in zip(*values, strict=True))
     return figure(
         key,
@@ -168,11 +159,6 @@ def growth(key: str, values: Sequence[tuple[float, float]]) -> Check:
         values=tuple(values),
         note=f"mean of {len(values)} photos",
     )
-
-
-def _growth(drawn: Drawn, key: str, of: Callable[[Pixels, Pixels], float]) -> Check:
-    threes = zip(drawn.base, drawn.new, drawn.photos, strict=True)
-    return growth(key, [(of(one, photo), of(two, photo)) for one, two, photo in threes])
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,7 +185,7 @@ def _backends(comparison: Comparison) -> Iterator[dict[str, Any]]:
         counted = [run for run in runs if not run.invalid]
         yield {
             "name": subject,
-            "unit": "fresh processes" if comparison.mode == "fresh processes" else "rounds",
+            "unit": "fresh processes",
             "strips": [
                 (f"{one.metric}, pair by pair: {one.change}", Markup(plots.strip(one)))
                 for one in paired

@@ -10,12 +10,6 @@ from stylepress.benchmarks.report import Consistency, Report, mean_of
 from stylepress.benchmarks.timing.footprint import Footprint
 from stylepress.benchmarks.timing.scene import Scene
 
-DISTANCES: Mapping[str, str] = {
-    "style_percent": "style_distance",
-    "content_percent": "content_distance",
-    "grid_percent": "grid_energy",
-}
-"""Measures of a picture of which more is worse, by their names in a gate file."""
 QUALITIES: Mapping[str, tuple[str, str, bool]] = {
     "style_distance": ("style distance", "", True),
     "content_distance": ("content distance", "", True),

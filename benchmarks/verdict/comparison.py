@@ -23,7 +23,7 @@ from stylepress.runtime.bundle import Bundle
 SCHEMA_VERSION: Literal[2] = 2
 """2: one kind of figure with its limit and verdict (``checks``), several bundles, labels."""
 Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE", "NOT COMPARABLE", "TREND", "NO BASELINE"]
-Mode = Literal["fresh processes", "rounds", "trend", "not measured"]
+Mode = Literal["fresh processes", "trend", "not measured"]
 EXIT_CODES: Mapping[Outcome, int] = {
     "PASS": 0,
     "TREND": 0,
@@ -195,16 +195,13 @@ class Comparison(Part):
         if settings is None or self.mode == "not measured":
             return "Nothing had to be timed for this verdict."
         steps = " then ".join(f"{pairs} (alpha {alpha:.2g})" for pairs, alpha in settings.looks)
-        how = "rounds in turns"
-        if self.mode == "fresh processes":
-            how = f"interleaved fresh processes (order seed {settings.seed})"
         again = ", and again when measured a second time" if settings.confirm else ""
         return (
             f"{settings.width}x{settings.height}, "
             f"{settings.threads} {'thread' if settings.threads == 1 else 'threads'}, pairs of "
-            f"{how}: {steps}. A time fails when it is worse by more than its limit and not by "
-            f"chance{again}; floor {settings.floor_source}. Base and new are medians; worse by is "
-            f"of the pairs."
+            f"interleaved fresh processes (order seed {settings.seed}): {steps}. A time fails when it "
+            f"is worse by more than its limit and not by chance{again}; floor "
+            f"{settings.floor_source}. Base and new are medians; worse by is of the pairs."
         )
 
 

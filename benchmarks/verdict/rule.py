@@ -19,9 +19,6 @@ Key = tuple[str, str]
 DELTA, FLOOR = 0.05, 0.01
 ALPHA, FIRST_ALPHA, LAST_ALPHA = 0.05, 0.01, 0.01
 """Error of all looks together (two-sided); the least that the first one, and the last, get of it."""
-ONCE_ALPHA = 0.02
-"""Where there is one look and a failure cannot be measured again: of equal arms in rounds of one
-process, with 0.05 up to 2 % failed on modelled machines, with 0.02 below 1 %."""
 OBVIOUS = 2.0
 """Times the limit beyond which a figure whose whole interval is beyond the limit needs no second
 measurement, and nothing more is measured."""
