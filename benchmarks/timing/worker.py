@@ -188,7 +188,7 @@ def run_request(request: Request, *, began: int = 0) -> Answer:
         facts = dict(engine.describe())
     finally:
         engine.close()
-    missing, share = dict[str, str](), None
+    later, share, missing = peak_bytes(), None, dict[str, str]()
     if load is None:
         missing["peak_rss_bytes"] = "this system keeps no peak of a process's memory"
     if waited is None or waited_then is None:
@@ -196,7 +196,6 @@ def run_request(request: Request, *, began: int = 0) -> Answer:
     else:
         span = (calls.done[-1] - calls.began[0]) * options.all_threads
         share = max(0, waited_then - waited) / span
-    later = peak_bytes()
     return Answer(
         samples_ns=calls.taken_ns,
         load_ns=opened - imported,
@@ -275,10 +274,8 @@ def _call(engine: Engine, frames: Any, extra_bytes: int) -> Callable[[object], N
     picture = engine.graph.picture
     if picture is None:
         raise BackendError("This bundle takes no picture.", "Measure one that does.")
-    turns, extra = (
-        cycle([{picture.name: frame[None].copy()} for frame in frames]),
-        bytes(extra_bytes),
-    )
+    turns = cycle([{picture.name: frame[None].copy()} for frame in frames])
+    extra = bytes(extra_bytes)
 
     def call(sample: object) -> None:
         engine.run(next(turns))

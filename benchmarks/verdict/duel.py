@@ -10,12 +10,7 @@ from time import perf_counter
 
 from stylepress import __version__
 from stylepress.benchmarks.check import Check, reasons_of, together
-from stylepress.benchmarks.engines import (
-    bundle_pairs,
-    common_backends,
-    golden_check,
-    running,
-)
+from stylepress.benchmarks.engines import bundle_pairs, common_backends, golden_check
 from stylepress.benchmarks.gate import figure
 from stylepress.benchmarks.machine.record import Machine, record_machine
 from stylepress.benchmarks.machine.timeline import Curves, Window
@@ -24,7 +19,7 @@ from stylepress.benchmarks.quality.bundles import other_photos
 from stylepress.benchmarks.quality.gallery import album
 from stylepress.benchmarks.quality.judges import BLIND, JUDGES, Drawn, judged
 from stylepress.benchmarks.quality.photos import Photo, Style, read_style
-from stylepress.benchmarks.timing.systems import check_threads
+from stylepress.benchmarks.timing.systems import check_threads, opened
 from stylepress.benchmarks.verdict.comparison import Comparison, Mode, side_of, sizes
 from stylepress.benchmarks.verdict.rule import Key, Paired, Rule, decide
 from stylepress.benchmarks.verdict.runs import WHY_NOT, LookName, Run, pairs_of, subject_of, tail
@@ -202,7 +197,7 @@ class _Duel:
             for subject, backend in match.subjects.items():
                 drawings, began = [], perf_counter()
                 for arm, more in ((match.base, references), (match.new, [])):
-                    with running(arm, backend, options.engine) as run:
+                    with opened(arm, backend, options.engine) as run:
                         frames = [photo.frame for photo in (*match.photos, *more)]
                         drawings.append(tuple(map(run, frames)))
                     self.progress.advance(len(frames), note=f"{arm.artifact.name} in {backend}")

@@ -109,13 +109,10 @@ class Floor(Part):
         times = [one for one in self.entries if one.metric == "p50_percent" and one.backend != NULL]
         if times:
             least = max(one.least_delta() for one in times)
-            lines += [
-                "",
-                (
-                    f"With {USUAL_PAIRS} pairs a limit below {100 * least:.2g} % cannot be judged here "
-                    f"for latency."
-                ),
-            ]
+            few = (
+                f"With {USUAL_PAIRS} pairs a limit below {100 * least:.2g} % cannot be judged here"
+            )
+            lines += ["", f"{few} for latency."]
         if self.skipped:
             lines += ["", *(f"- Not measured: {one.what}: {one.why}" for one in self.skipped)]
         return "\n".join(lines) + "\n"
@@ -126,10 +123,8 @@ def entries_of(runs: Sequence[Run], model: str, backend: str) -> tuple[FloorEntr
     found = []
     for key in MEASURES:
         values = pairs_of(runs, backend, key)
-        if values is None:
-            continue
-        ratio = paired_ratio(*values)
-        if ratio.low is None or ratio.high is None:
+        ratio = None if values is None else paired_ratio(*values)
+        if values is None or ratio is None or ratio.low is None or ratio.high is None:
             continue
         logs = [math.log(new / base) for base, new in zip(*values, strict=True)]
         found.append(
@@ -165,6 +160,8 @@ def selftest(
         RecipeError: there is no bundle, or fewer than six pairs.
         SpoiledError: nothing could be measured.
     """
+    from stylepress.benchmarks.verdict.terms import frames_file
+
     plan, least = options.plan, least_pairs(1, ALPHA)
     if not bundles:
         raise RecipeError("There is no bundle to measure.", "Name the folder that `build` wrote.")
@@ -173,8 +170,7 @@ def selftest(
             f"{plan.pairs} pairs give no floor: they have no interval with 95 %.",
             f"Give `--pairs {least}` or more, better 20.",
         )
-    entries: list[FloorEntry] = []
-    runs: list[Run] = []
+    entries, runs = list[FloorEntry](), list[Run]()
     skipped: dict[Skipped, None] = {}
     for number, folder in enumerate(bundles):
         bundle = read_bundle(folder)
@@ -183,8 +179,16 @@ def selftest(
         # The null system is measured once.
         backends = names if number else tuple(dict.fromkeys((NULL, *names)))
         with tempfile.TemporaryDirectory(prefix="stylepress-equal-") as work:
-            session = _equal_arms(
-                folder, Path(work), options, progress=progress, watch=watch, ask=ask
+            copy = Path(work) / folder.resolve().name
+            shutil.copytree(folder, copy)
+            frames = frames_file(options.photos_of(bundle, progress), Path(work))
+            session = Session(
+                Arms({"base": folder, "new": copy}, frames, options.threads),
+                plan,
+                environ=options.environ,
+                progress=progress,
+                watch=watch,
+                ask=ask,
             )
             made = session.measure("first", backends, plan.pairs)
         for name in backends:
@@ -192,8 +196,7 @@ def selftest(
             model = "harness" if name == NULL else bundle.artifact.name
             entries += entries_of(made, model, name)
             if name in session.given_up:
-                why = session.given_up[name]
-                skipped[Skipped(what=f"{model} · {name}", why=why)] = None
+                skipped[Skipped(what=f"{model} · {name}", why=session.given_up[name])] = None
         runs += [
             run.model_copy(update={"samples_ns": ()}) if run.backend == NULL else run
             for run in session.runs
@@ -213,31 +216,6 @@ def selftest(
         entries=tuple(entries),
         runs=tuple(runs),
         skipped=tuple(skipped),
-    )
-
-
-def _equal_arms(
-    folder: Path,
-    work: Path,
-    options: DuelOptions,
-    *,
-    progress: Progress,
-    watch: Watch | None,
-    ask: Ask | None,
-) -> Session:
-    """Open a session of a bundle and a copy of it, below ``work``."""
-    from stylepress.benchmarks.verdict.terms import frames_file
-
-    copy = work / folder.resolve().name
-    shutil.copytree(folder, copy)
-    frames = frames_file(options.photos_of(read_bundle(folder), progress), work)
-    return Session(
-        Arms({"base": folder, "new": copy}, frames, options.threads),
-        options.plan,
-        environ=options.environ,
-        progress=progress,
-        watch=watch,
-        ask=ask,
     )
 
 
