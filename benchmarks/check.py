@@ -60,11 +60,6 @@ class Check(Part):
         """Subject and metric in one line."""
         return f"{self.subject} · {self.metric}"
 
-    @property
-    def measured(self) -> bool:
-        """Whether there is a figure at all: what nobody measured never counts as a pass."""
-        return self.new is not None or (bool(self.note) and self.verdict == "PASS")
-
     def written(self, value: float | None) -> str:
         """Write one of its values with the unit; a dash for None."""
         return "-" if value is None else f"{value:.4g} {self.unit}".strip()

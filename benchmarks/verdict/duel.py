@@ -84,9 +84,7 @@ def duel(
     return _Duel(pairs, options, progress, watch=watch, ask=ask).comparison()
 
 
-def lone(
-    new: Path, *, why: str, options: DuelOptions, progress: Progress, judge: bool = True
-) -> Comparison:
+def lone(new: Path, *, why: str, options: DuelOptions, progress: Progress) -> Comparison:
     """Say what can be said of a bundle that there is no baseline for: whether its golden pairs hold.
 
     Raises:
@@ -94,7 +92,7 @@ def lone(
     """
     bundle = read_bundle(new)
     backends, skipped = common_backends([bundle], options.backends, options.engine)
-    checks = tuple(_golden(bundle, "", backends, options)) if judge else ()
+    checks = tuple(_golden(bundle, "", backends, options))
     failed = any(one.verdict == "FAIL" for one in checks)
     return Comparison(
         tool=f"stylepress {__version__}",
@@ -126,7 +124,11 @@ class _Duel:
     def comparison(self) -> Comparison:
         machine = record_machine(self.options.environ)
         matches = [self._match(name, *both) for name, both in self.pairs.items()]
-        checks = list(self._golden(matches))
+        checks = [
+            check
+            for match in matches
+            for check in _golden(match.new, match.name, match.backends, self.options)
+        ]
         failed = any(one.verdict == "FAIL" for one in checks)
         old, made = zip(*self.pairs.values(), strict=True)
         sides = side_of(old, self.options.labels[0]), side_of(made, self.options.labels[1])
@@ -134,7 +136,7 @@ class _Duel:
         different = [match for match in matches if not match.same]
         checks += [_equal(match) for match in matches if match.same]
         drawn: dict[str, Drawn] = {}
-        unjudged = list(self._unjudged())
+        unjudged = [BLIND] if self.options.judges else [BLIND, NO_DRIFT]
         mode: Mode = "not measured"
         if failed:
             unjudged = [Skipped(what="pictures, times and memory", why=REFUSED)]
@@ -182,10 +184,6 @@ class _Duel:
         self.skipped += skipped
         photos = () if len(both) == 1 else options.photos_of(base, self.progress)
         return Match(name, base, new, backends, photos)
-
-    def _golden(self, matches: Sequence[Match]) -> Iterator[Check]:
-        for match in matches:
-            yield from _golden(match.new, match.name, match.backends, self.options)
 
     def _drawn(self, matches: Sequence[Match], style: Style | None) -> dict[str, Drawn]:
         """Let both arms draw the photos in each backend: one may break what the other keeps."""
@@ -317,12 +315,10 @@ class _Duel:
 
     def _given_up(self) -> Iterator[str]:
         """Say which backends were given up and why, and then what helps."""
-        gave_up = False
         for session in self.sessions:
             for backend, why in session.given_up.items():
-                gave_up = True
                 yield f"{subject_of(session.arms.name, backend)} was given up: {why}"
-        if gave_up:
+        if any(session.given_up for session in self.sessions):
             yield QUIETER
 
     def _left_open(self, checks: Sequence[Check]) -> Iterator[Skipped]:
@@ -333,11 +329,6 @@ class _Duel:
             if limit and one.new is None and one.verdict is None:
                 found.setdefault(one.note, {})[one.metric] = None
         yield from (Skipped(what=", ".join(names), why=why) for why, names in found.items())
-
-    def _unjudged(self) -> Iterator[Skipped]:
-        yield BLIND
-        if not self.options.judges:
-            yield NO_DRIFT
 
 
 def _golden(
