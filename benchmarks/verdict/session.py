@@ -29,7 +29,7 @@ NUMBERS = re.compile(r"[\d.]+")
 TAKEN = ("samples_ns", "load_ns", "first_call_ns", "warm_calls", "stable", "peak_rss_bytes",
          "waited_share", "missing")  # fmt: skip
 """What an answer and a run have by the same names."""
-CAP = 3
+CAP = 2
 """Times ``warm_s`` after which a warm-up that does not settle ends."""
 TITLES: Mapping[LookName, str] = {
     "first": "Comparing",
