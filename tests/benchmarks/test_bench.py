@@ -216,7 +216,7 @@ def test_too_few_photos_for_a_distance_are_told_before_anything_is_measured(
     style: Mapping[str, Path], options: BenchOptions, asked: bool | None
 ) -> None:
     photos = Photos((), read_photos(style["photos"], SIZE, limit=1, progress=Silent()), None)
-    plan = replace(options, size=SIZE, drift=DriftOptions(wanted=asked)).picture_plan
+    plan = replace(options, size=SIZE, drift=DriftOptions(wanted=asked))
     if asked:
         with pytest.raises(FrameError, match="1 photos of 128x96 are 2 squares of 64 pixels"):
             PictureTrials(photos, plan, progress=Silent())
