@@ -282,7 +282,7 @@ def _scene(scene: Scene) -> list[str]:
         words(found.setting),
         *(tails or [NONE] * 3),
         missed,
-        f"{found.throughput_hz:.1f}{_due(found)}",
+        NONE if found.throughput_hz is None else f"{found.throughput_hz:.1f}{_due(found)}",
         *(age, dropped, jitter),
         str(len(found.samples.done)) + (f" of {video.offered}" if video else ""),
         "no" if scene.doubts else "yes",

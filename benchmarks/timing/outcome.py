@@ -213,7 +213,9 @@ def outcome(
     """
     rest = rest or Rest()
     measures: Measures = "response time"
-    taken, rate, video, done = samples.response_ns, None, None, samples.done
+    taken, done = samples.response_ns, samples.done
+    rate: float | None = None
+    video: Video | None = None
     if isinstance(setting, SingleStream):
         measures, taken = "service time", samples.service_ns
     elif isinstance(setting, Offline):

@@ -15,6 +15,8 @@ from stylepress.benchmarks.quality.photos import read_photos
 from stylepress.benchmarks.quality.trials import Photos, PictureTrials
 from stylepress.benchmarks.report import Report, mean_of, read_report
 from stylepress.benchmarks.show.files import write_forms
+from stylepress.benchmarks.show.render import markdown
+from stylepress.benchmarks.timing.outcome import Offline, Server, SingleStream
 from stylepress.benchmarks.timing.systems import named
 from stylepress.errors import BackendError, FrameError, RecipeError
 from stylepress.progress import Silent
@@ -175,7 +177,7 @@ def test_a_folder_without_photos_is_refused(
         )
 
 
-def test_what_only_copies_frames_draws_no_pictures(
+def test_what_only_copies_frames_draws_no_pictures_and_plays_every_scenario(
     style: Mapping[str, Path], options: BenchOptions
 ) -> None:
     made = bench(
@@ -184,12 +186,20 @@ def test_what_only_copies_frames_draws_no_pictures(
         student=None,
         photos=style["photos"],
         style=None,
-        options=replace(options, clip_frames=0, starts=0, backends=("null",)),
+        options=replace(
+            options,
+            clip_frames=0,
+            starts=0,
+            backends=("null",),
+            settings=(SingleStream(), Server(rate_hz=500), Offline(lanes=2)),
+        ),
         progress=Silent(),
     )
     assert made.qualities == ()
-    assert [scene.system for scene in made.scenes] == ["dots int8 · null"]
+    assert [scene.system for scene in made.scenes] == ["dots int8 · null"] * 3
     assert "pictures" in {one.what for one in made.skipped}
+    for title in ("Service time", "Response time", "Throughput"):
+        assert f"## {title}" in markdown(made)
 
 
 def test_a_bundle_that_runs_nowhere_is_refused_with_the_reason(
