@@ -171,6 +171,8 @@ def compare(
     else:
         what = "two reports" if kind == "report" else "a stored comparison"
         refuse_idle(context, ONLY_BUNDLES, f"for {what}, which is measured already")
+        if kind == "report":
+            refuse_idle(context, ("gate_file", "delta"), "for two reports, which judge nothing")
     writable(out)
     from stylepress.benchmarks.gate import load_gate
 

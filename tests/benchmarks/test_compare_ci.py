@@ -169,6 +169,7 @@ def test_a_stored_comparison_and_the_folders_of_bench_are_taken(
             "`--extractor` would do nothing without `--drift`",
         ),
         (("{report}", "{report}", "--pairs", "4"), "would do nothing for two reports"),
+        (("{report}", "{report}", "--delta", "4"), "for two reports, which judge nothing"),
         (("{bundle}", "{report}"), "of kind"),
         (("{bundle}",), "compared with nothing"),
         (("{bundle}", "{bundle}", "--labels", "main"), "does not name both"),
