@@ -20,8 +20,8 @@ from stylepress.benchmarks.timing.systems import precision
 from stylepress.benchmarks.verdict.runs import Run
 from stylepress.runtime.bundle import Bundle
 
-SCHEMA_VERSION: Literal[2] = 2
-"""2: one kind of figure with its limit and verdict (``checks``), several bundles, labels."""
+SCHEMA_VERSION: Literal[3] = 3
+"""3: what was measured a second time is a figure as any other; two reports are never judged."""
 Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE", "NOT COMPARABLE", "TREND", "NO BASELINE"]
 Mode = Literal["fresh processes", "trend", "not measured"]
 EXIT_CODES: Mapping[Outcome, int] = {
@@ -93,7 +93,7 @@ class Comparison(Part):
     a verdict does not say anything about.
     """
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     document: Literal["comparison"] = "comparison"
     tool: str
     created: str
