@@ -177,7 +177,8 @@ class _Drawn:
             )
         numbers = np.repeat(np.arange(len(counts)), counts)
         reference = np.concatenate(world) if world else None
-        return Features(reference, *map(np.concatenate, self._arms), pictures=numbers)
+        original, compressed, changed = map(np.concatenate, self._arms)
+        return Features(reference, original, compressed, changed, numbers)
 
     def _described(self, picture: Pixels) -> Rows:
         return self.extractor.describe(list(squares(picture, self.side)))

@@ -23,7 +23,7 @@ SIDE = 32
 
 def faded(picture: Pixels, kept: float) -> Pixels:
     """Leave a share of the chroma, all of the luma."""
-    luma = luminance(picture)[..., None]
+    luma = luminance(picture.astype(np.float64))[..., None]
     return np.clip(np.rint(luma + kept * (picture - luma)), 0, 255).astype(np.uint8)
 
 
@@ -34,6 +34,10 @@ def picture(seed: int, chroma: float = 1.0) -> Pixels:
     image = 160 * ndimage.gaussian_filter(noise, (3, 3, 0)) + 12 * noise
     whole = np.asarray(np.clip(128 + image + draw.normal(0, 40, 3), 0, 255), np.uint8)
     return faded(whole, chroma)
+
+
+PICTURES = [picture(number) for number in range(40)]
+REFERENCES = [picture(1000 + number, 0.3) for number in range(40)]
 
 
 class Means:
@@ -51,8 +55,8 @@ def study(
     change: Callable[[Pixels], Pixels],
     extractor: Extractor | None = None,
     *,
-    pictures: Iterable[Pixels] = tuple(picture(seed) for seed in range(40)),
-    references: Iterable[Pixels] = tuple(picture(1000 + seed, 0.3) for seed in range(40)),
+    pictures: Iterable[Pixels] = PICTURES,
+    references: Iterable[Pixels] = REFERENCES,
     judged: bool = True,
 ) -> Drift:
     return drift_study(

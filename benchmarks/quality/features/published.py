@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from stylepress.benchmarks.quality.features.extractor import ExtractorFact, Pixels, Rows
 from stylepress.train.features.effnet import load_effnet
 from stylepress.train.features.vgg import load_vgg
 from stylepress.train.weights.standard import find_vgg19, require_weights
 
+Run = Callable[[Tensor], Tensor]
 BLOCK, VGG_LAYER = 10, "relu4_1"
 
 
@@ -29,7 +31,7 @@ class PublishedExtractor:
         if name == "effnet-lite0":
             weights = require_weights("effnet-lite0", env=env, home=home)
             effnet = load_effnet(weights.path, weights.sha256)
-            self._run = lambda image: effnet(image, [BLOCK])[BLOCK]
+            self._run: Run = lambda image: effnet(image, [BLOCK])[BLOCK]
             title, layer, dimension = name, f"block {BLOCK}", 112
         else:
             weights = find_vgg19(env=env, home=home) or require_weights(
