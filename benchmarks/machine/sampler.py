@@ -30,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--period", type=float, default=0.1, help="seconds")
     parser.add_argument("--root", type=Path, default=Path("/"))
     options = parser.parse_args(arguments)
+    period_ns = round(1e9 * options.period)
     sensors = find_sensors(Tree(options.root), options.pid, apart=os.getpid())
     with options.out.open("w", encoding="utf-8", buffering=1) as out:
         watched = {"watched": sorted(sensors.probes), "missing": sensors.missing}
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 sys.stdout.write(READY)
                 sys.stdout.flush()
                 ready = True
-            due = max(due + round(1e9 * options.period), ended)
+            due = max(due + period_ns, ended)
             if _ended_until(due):
                 return 0
 
