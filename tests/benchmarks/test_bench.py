@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from stylepress.artifact import Artifact
 from stylepress.benchmarks.bench import BenchOptions, bench
 from stylepress.benchmarks.quality.bundles import DriftOptions
 from stylepress.benchmarks.quality.photos import read_photos
@@ -137,24 +136,6 @@ def test_a_bundle_alone_is_measured_on_its_golden_pictures(
         "consistency of video",
     }
     assert all(each.why for each in alone.skipped)
-
-
-def test_a_student_may_be_a_checkpoint_and_is_exported_in_float(
-    style: Mapping[str, Path], options: BenchOptions
-) -> None:
-    quick = replace(options, backends=("onnxruntime",), clip_frames=0, starts=0, settings=())
-    made = bench(
-        [style["bundle"]],
-        teacher=None,
-        student=style["teacher"],
-        photos=style["photos"],
-        style=None,
-        options=quick,
-        progress=Silent(),
-    )
-    (student,) = made.of_role("student")
-    assert (student.precision, student.parent) == ("fp32", Artifact.load(style["teacher"]).digest)
-    assert {one.reference for one in made.qualities if one.psnr_db} == {student.name}
 
 
 def test_two_bundles_of_one_name_are_told_apart(style: Mapping[str, Path]) -> None:
