@@ -10,17 +10,14 @@ from pathlib import Path
 from time import perf_counter_ns
 
 from stylepress import __version__
-from stylepress.benchmarks.check import Check
-from stylepress.benchmarks.entries import Entries
-from stylepress.benchmarks.lineage import check_originals
+from stylepress.benchmarks.entries import Entries, check_originals
 from stylepress.benchmarks.machine.energy import readable, why_unread
 from stylepress.benchmarks.machine.record import Machine, record_machine
-from stylepress.benchmarks.machine.timeline import Curves, Timeline, Window
-from stylepress.benchmarks.machine.watch import Limits, Validity, Watch
+from stylepress.benchmarks.machine.timeline import Timeline, Window
+from stylepress.benchmarks.machine.watch import Limits, Watch
 from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.quality.bundles import DriftOptions
 from stylepress.benchmarks.quality.photos import (
-    Photo,
     check_frame,
     golden_photos,
     read_photos,
@@ -28,25 +25,17 @@ from stylepress.benchmarks.quality.photos import (
 )
 from stylepress.benchmarks.quality.trials import (
     Photos,
-    PicturePlan,
     PictureTrials,
     drift_is_studied,
     read_footages,
 )
-from stylepress.benchmarks.report import (
-    Latency,
-    Model,
-    Report,
-    Scenario,
-    speedups,
-)
-from stylepress.benchmarks.timing.footprint import Footprint
+from stylepress.benchmarks.report import Latency, Model, Report, Scenario, speedups
 from stylepress.benchmarks.timing.latency import Plan, System, Timing, measure
 from stylepress.benchmarks.timing.loop import WarmRule
 from stylepress.benchmarks.timing.outcome import Length, Setting
 from stylepress.benchmarks.timing.scene import Scene
 from stylepress.benchmarks.timing.systems import NULL, Contender, Field, check_threads, named
-from stylepress.benchmarks.trials import Entrant, Trials
+from stylepress.benchmarks.trials import Trials
 from stylepress.errors import RecipeError
 from stylepress.progress import Progress
 from stylepress.runtime.backends import EngineOptions
@@ -66,7 +55,7 @@ class BenchOptions:
 
     Each bundle is started ``starts`` times cold and warm in each backend, in fresh processes, and
     in its fastest one plays the scenarios of ``settings`` for ``length`` each after warming up by
-    ``rule``. ``split`` also takes a film through it.
+    ``rule``.
     ``foreign_load`` is the share of all cores that others may use before the times do not count.
     ``created`` is the time now as ISO 8601, ``environ`` the environment of those processes, which
     is recorded where it sets threads.
@@ -85,7 +74,6 @@ class BenchOptions:
     settings: tuple[Setting, ...] = ()
     length: Length = field(default_factory=Length)
     rule: WarmRule = field(default_factory=WarmRule)
-    split: bool = False
     foreign_load: float = Limits().foreign_load
     created: str = ""
     environ: Mapping[str, str] = field(default_factory=dict)
@@ -102,17 +90,6 @@ class BenchOptions:
                 f"Nothing can be measured on {self.most_photos} photos.", "Take one or more."
             )
         check_frame(self.size)
-
-    @property
-    def picture_plan(self) -> PicturePlan:
-        """What is asked of pictures."""
-        return PicturePlan(
-            size=self.size,
-            clip_frames=self.clip_frames,
-            shown=self.shown,
-            drift=self.drift,
-            environ=self.environ,
-        )
 
 
 def bench(
@@ -143,10 +120,10 @@ def bench(
     loaded = list(named(bundles, names))
     studied = drift_is_studied(options.drift, original=student or teacher)
     pictures = _pictures(loaded[0][0], photos, style, options, studied=studied, progress=progress)
-    looking = PictureTrials(pictures, options.picture_plan, progress=progress)
+    looking = PictureTrials(pictures, options, progress=progress)
     engine = EngineOptions(threads=options.threads, size=options.size)
     check_threads(engine, progress)
-    machine = record_machine(options.environ)
+    machine = record_machine(options.environ)  # before we load it ourselves
     with (
         tempfile.TemporaryDirectory(prefix="stylepress-bench-") as work,
         Watch(limits=Limits(foreign_load=options.foreign_load)) as watch,
@@ -163,11 +140,7 @@ def bench(
         if options.drift.gated:
             entries.check_judged()
         systems.enter_null(loaded[0][0])
-        given = _Given(
-            {name: bundle for bundle, name in loaded}, looking, entries.strangers, Path(work)
-        )
-        measurement = _Measurement(systems, given, options, watch=watch, progress=progress)
-        return measurement.report(machine)
+        return _report(systems, looking, options, machine, entries=entries, watch=watch)
 
 
 def _pictures(
@@ -191,144 +164,79 @@ def _pictures(
     return Photos(found[: options.most_photos], found if studied else (), painting, footages)
 
 
-@dataclass(frozen=True, slots=True)
-class _Given:
-    """What was handed in: the bundles by name, the pictures, and a folder to work in.
-
-    ``strangers`` are the bundles whose student is not the model they were made from.
-    """
-
-    bundles: Mapping[str, Bundle]
-    looking: PictureTrials
-    strangers: Mapping[str, Check]
-    work: Path
-
-    @property
-    def photos(self) -> Sequence[Photo]:
-        """The photos that everything is measured on."""
-        return self.looking.photos.measured
-
-
-class _Measurement:
-    """The parts of a report, in the order they are measured."""
-
-    def __init__(
-        self,
-        systems: Field,
-        given: _Given,
-        options: BenchOptions,
-        *,
-        watch: Watch,
-        progress: Progress,
-    ) -> None:
-        self.systems, self.given, self.options = systems, given, options
-        self.watch, self.progress = watch, progress
-        self.trials = Trials(systems.options, watch=watch, progress=progress)
-        self.skipped: list[Skipped] = list(systems.skipped)
-
-    def report(self, machine: Machine) -> Report:
-        entrants = [
-            Entrant(one, self.given.bundles[one.model.name])
-            for one in self.systems.contenders
-            if one.model is not None and one.model.name in self.given.bundles
-        ]
-        footprints = self._footprints(entrants)
-        latencies, validity, curves = self._latencies()
-        best = self._best(latencies)
-        fastest = [one for one in entrants if one.contender in best.values()]
-        scenes = self._scenes(fastest)
-        splits = tuple(self.trials.splits(fastest, self._photo())) if self.options.split else ()
-        models = {one.model.name: one.model for one in self.systems.contenders if one.model}
-        painters = {model: one.run for model, one in best.items() if one.backend != NULL}
-        looks = self.given.looking.looks(painters, self.given.strangers)
-        return Report(
-            tool=f"stylepress {__version__}",
-            created=self.options.created,
-            scenario=self._scenario(),
-            machine=machine,
-            models=tuple(models.values()),
-            latencies=latencies,
-            speedups=speedups(latencies),
-            qualities=looks.qualities,
-            looks=looks.looks,
-            consistencies=looks.consistencies,
-            clips=looks.clips,
-            drifts=looks.drifts,
-            validity=validity,
-            curves=curves,
-            scenes=scenes,
-            footprints=footprints,
-            splits=splits,
-            skipped=(*self.skipped, *self.trials.skipped, *looks.skipped),
-            gallery=looks.gallery,
-            suffered=looks.suffered,
-        )
-
-    def _scenario(self) -> Scenario:
-        plan, style = self.options.plan, self.given.looking.photos.style
-        return Scenario(
-            height=self.options.size[0],
-            width=self.options.size[1],
-            threads=self.systems.options.all_threads,
+def _report(
+    systems: Field,
+    looking: PictureTrials,
+    options: BenchOptions,
+    machine: Machine,
+    *,
+    entries: Entries,
+    watch: Watch,
+) -> Report:
+    """Take the parts of a report, in the order they are measured."""
+    progress, photos, style = entries.progress, entries.photos, looking.photos.style
+    plan = options.plan
+    trials = Trials(systems.options, watch=watch, progress=progress)
+    own = [one for one in systems.contenders if one.model and one.model.role == "bundle"]
+    footprints = tuple(trials.footprints(own, rounds=options.starts, environ=options.environ))
+    frames, began_ns = cycle([photo.frame for photo in photos]), perf_counter_ns()
+    timings = measure(
+        [System(one.name, one.run) for one in systems.contenders],
+        lambda: next(frames),
+        plan=plan,
+        progress=progress,
+    )
+    window = Window(began_ns, perf_counter_ns())
+    validity, curves = watch.judged(window), watch.timeline().curves(window)
+    latencies = tuple(map(_latency, systems.contenders, timings))
+    best = _best(systems.contenders, latencies)
+    fastest = [one for one in own if one in best.values()]
+    scenes = tuple(
+        trials.scenes(fastest, options.settings, photos, length=options.length, rule=options.rule)
+    )
+    painters = {model: one.run for model, one in best.items() if one.backend != NULL}
+    looks = looking.looks(painters, entries.strangers)
+    models = {one.model.name: one.model for one in systems.contenders if one.model}
+    unread = _no_energy(scenes, watch.timeline())
+    return Report(
+        tool=f"stylepress {__version__}",
+        created=options.created,
+        scenario=Scenario(
+            height=options.size[0],
+            width=options.size[1],
+            threads=systems.options.all_threads,
             rounds=plan.rounds,
             turn_s=plan.turn_s,
             warm_up=plan.warm_up,
-            photos=tuple(photo.fact for photo in self.given.photos),
+            photos=tuple(photo.fact for photo in photos),
             style=None if style is None else style.fact,
-        )
+        ),
+        machine=machine,
+        models=tuple(models.values()),
+        latencies=latencies,
+        speedups=speedups(latencies),
+        **looks,
+        validity=validity,
+        curves=curves,
+        scenes=scenes,
+        footprints=footprints,
+        skipped=(*systems.skipped, *trials.skipped, *unread, *looking.skipped),
+    )
 
-    def _footprints(self, entrants: Sequence[Entrant]) -> tuple[Footprint, ...]:
-        rounds, environ = self.options.starts, self.options.environ
-        if not rounds:
-            self.skipped.append(Skipped(what="start and memory", why="no start was asked for"))
-            return ()
-        return tuple(self.trials.footprints(entrants, rounds=rounds, environ=environ))
 
-    def _latencies(self) -> tuple[tuple[Latency, ...], Validity, Curves]:
-        frames = cycle([photo.frame for photo in self.given.photos])
-        contenders = self.systems.contenders
-        began_ns = perf_counter_ns()
-        timings = measure(
-            [System(one.name, one.run) for one in contenders],
-            lambda: next(frames),
-            plan=self.options.plan,
-            progress=self.progress,
-        )
-        window = Window(began_ns, perf_counter_ns())
-        validity = self.watch.judged(window)
-        latencies = tuple(
-            _latency(one, timing) for one, timing in zip(contenders, timings, strict=True)
-        )
-        return latencies, validity, self.watch.timeline().curves(window)
-
-    def _best(self, latencies: Sequence[Latency]) -> dict[Model, Contender]:
-        """The fastest contender of each model, one that only copies frames if there is no other."""
-        best: dict[str, tuple[tuple[bool, float], Contender]] = {}
-        for one, latency in zip(self.systems.contenders, latencies, strict=True):
-            if one.model is None or (one.model.role == "teacher" and one.model.precision == "int8"):
-                continue
-            order = one.backend == NULL, latency.median_ms
-            known = best.get(one.model.name)
-            if known is None or order < known[0]:
-                best[one.model.name] = order, one
-        return {one.model: one for _, one in best.values() if one.model is not None}
-
-    def _scenes(self, fastest: Sequence[Entrant]) -> tuple[Scene, ...]:
-        options = self.options
-        scenes = tuple(
-            self.trials.scenes(
-                fastest,
-                options.settings,
-                self.given.photos,
-                length=options.length,
-                rule=options.rule,
-            )
-        )
-        self.skipped += _no_energy(scenes, self.watch.timeline())
-        return scenes
-
-    def _photo(self) -> Path | None:
-        return self.given.photos[0].path
+def _best(contenders: Sequence[Contender], latencies: Sequence[Latency]) -> dict[Model, Contender]:
+    """The fastest contender of each model, one that only copies frames if there is no other."""
+    order = sorted(
+        zip(contenders, latencies, strict=True),
+        key=lambda one: (one[0].backend == NULL, one[1].median_ms),
+    )
+    best: dict[Model, Contender] = {}
+    for one in contenders:  # in their order
+        model = one.model
+        if model is None or (model.role == "teacher" and model.precision == "int8"):
+            continue
+        best.setdefault(model, next(each for each, _ in order if each.model == model))
+    return best
 
 
 def _no_energy(scenes: Sequence[Scene], timeline: Timeline) -> Iterator[Skipped]:

@@ -18,18 +18,6 @@ SIGNS: dict[str, str] = {"FAIL": "✗", "PASS": "✓", "INCONCLUSIVE": "?"}
 """What stands before a verdict, so that no colour is needed to see it."""
 
 
-class Confirmation(Part):
-    """A failure measured once more with fresh pairs, (base, new) each in ``values``."""
-
-    pairs: int
-    worse: float
-    low: float | None
-    high: float | None
-    p: float
-    verdict: Verdict
-    values: Values = ()
-
-
 class Check(Part):
     """One figure: what it was before (``base``) and is now (``new``), its limit, and the verdict.
 
@@ -38,8 +26,8 @@ class Check(Part):
     ``confidence``. ``limit`` is in the unit of the figure; for ``worse by at most`` it is a share,
     0.05 for 5 %. ``key`` is the figure's name in a gate file. ``verdict`` is None where nothing is
     judged, ``note`` says why or what of. ``needed`` is how many pairs might decide what is open;
-    ``values`` are the paired values, (base, new) each. ``of`` is what a figure was measured over:
-    two with another one are not compared.
+    ``values`` are the paired values, (base, new) each, ``confirmation`` is a failure measured once more
+    with fresh pairs. ``of`` is what a figure was measured over: two with another one are not compared.
     """
 
     subject: str
@@ -64,18 +52,13 @@ class Check(Part):
     p_holm: float | None = None
     floor: float | None = None
     needed: int | None = None
-    confirmation: Confirmation | None = None
+    confirmation: Check | None = None
     values: Values = ()
 
     @property
     def name(self) -> str:
         """Subject and metric in one line."""
         return f"{self.subject} · {self.metric}"
-
-    @property
-    def measured(self) -> bool:
-        """Whether there is a figure at all: what nobody measured never counts as a pass."""
-        return self.new is not None or (bool(self.note) and self.verdict == "PASS")
 
     def written(self, value: float | None) -> str:
         """Write one of its values with the unit; a dash for None."""

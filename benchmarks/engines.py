@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +20,6 @@ from stylepress.runtime.bundle import Bundle, read_bundle
 Pixels = NDArray[np.uint8]
 Run = Callable[[Pixels], Pixels]
 """A model: (1, H, W, 3) uint8 to the same shape."""
-
-
-@contextmanager
-def running(bundle: Bundle, backend: str, options: EngineOptions) -> Iterator[Run]:
-    """Open a bundle in a backend, and yield how a frame is drawn.
-
-    Raises:
-        BackendError, FrameError: it cannot be opened there, or not at that size.
-    """
-    with opened(bundle, backend, options) as model:
-        yield model
 
 
 def common_backends(
@@ -58,7 +46,7 @@ def common_backends(
 def _refusal(bundles: Sequence[Bundle], backend: str, options: EngineOptions) -> str:
     try:
         for bundle in bundles:
-            with running(bundle, backend, options):
+            with opened(bundle, backend, options):
                 pass
     except BackendError as error:
         return str(error)
@@ -71,29 +59,27 @@ def golden_check(bundle: Bundle, backend: str, *, threads: int | None, subject: 
     None of the pairs may lie beyond the tolerance in the manifest; a bundle that brings none is not
     judged, nor is the backend that only copies frames.
     """
-    note, worst = "it brings no golden pictures", None
     if backend == NULL:
         note = "copies of frames are not what a network draws"
-    else:
-        with opened(bundle, backend, EngineOptions(threads=threads)) as model:
-            gaps = [
-                _gap(result, pair.results[port])
-                for pair in bundle.golden()
-                for port, result in model.engine.run(pair.feeds).items()
-                if port in pair.results
-            ]
-        worst = max(gaps, default=None)
-    limit = bundle.tolerance
-    if worst is None:
         return figure("golden_levels", subject, note=note)
+    with opened(bundle, backend, EngineOptions(threads=threads)) as model:
+        gaps = [
+            _gap(result, pair.results[port])
+            for pair in bundle.golden()
+            for port, result in model.engine.run(pair.feeds).items()
+            if port in pair.results
+        ]
+    if not gaps:
+        return figure("golden_levels", subject, note="it brings no golden pictures")
+    kept = max(gaps) <= bundle.tolerance
     return figure(
         "golden_levels",
         subject,
         kind="pictures",
-        new=worst,
-        limit=limit,
-        verdict="PASS" if worst <= limit else "FAIL",
-        note="" if worst <= limit else "`stylepress run` would refuse it; build it again",
+        new=max(gaps),
+        limit=bundle.tolerance,
+        verdict="PASS" if kept else "FAIL",
+        note="" if kept else "`stylepress run` would refuse it; build it again",
     )
 
 
@@ -164,9 +150,5 @@ def bundle_pairs(base: Path, new: Path) -> dict[str, tuple[Bundle, Bundle]]:
 
 def _bundles(folder: Path) -> dict[str, Path]:
     found = (path.parent for path in sorted(folder.rglob("manifest.json")))
-    names = {path.relative_to(folder).as_posix(): path for path in found if _is_bundle(path)}
-    return {name.removesuffix("/bundle"): path for name, path in names.items()}
-
-
-def _is_bundle(folder: Path) -> bool:
-    return any(folder.glob("*.onnx"))
+    bundles = (path for path in found if any(path.glob("*.onnx")))
+    return {one.relative_to(folder).as_posix().removesuffix("/bundle"): one for one in bundles}

@@ -1,4 +1,7 @@
-"""How what was handed in enters a measurement: baselines of the teacher, the student, bundles."""
+"""How what was handed in enters a measurement: baselines of the teacher, the student, bundles.
+
+And whether an original is the model that something was made from, by what both of them record.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,43 @@ from pathlib import Path
 
 from stylepress.artifact import Artifact
 from stylepress.benchmarks.check import Check
-from stylepress.benchmarks.lineage import other_teacher, stranger
+from stylepress.benchmarks.engines import golden_gap
+from stylepress.benchmarks.gate import figure
 from stylepress.benchmarks.quality.gallery import original_of
 from stylepress.benchmarks.quality.photos import Photo
 from stylepress.benchmarks.report import Role
-from stylepress.benchmarks.timing.systems import NULL, Contender, Field, bundle_model, named
-from stylepress.errors import BackendError, RecipeError
+from stylepress.benchmarks.timing.systems import (
+    NULL,
+    Contender,
+    Field,
+    Run,
+    bundle_model,
+    named,
+    precision,
+)
+from stylepress.errors import BackendError, FrameError, RecipeError
 from stylepress.progress import Progress
-from stylepress.runtime.bundle import Bundle
+from stylepress.runtime.bundle import TOLERANCE, Bundle
+
+
+def check_originals(student: Path | None, teacher: Path | None) -> None:
+    """Refuse what cannot be an original, before anything is made of it.
+
+    Raises:
+        RecipeError: a student that is INT8, or a teacher without weights.
+        ArtifactError: a folder that is no artifact.
+    """
+    if student is not None and precision(Artifact.load(student)) == "int8":
+        raise RecipeError(
+            f"{student} is INT8 itself, which tells nothing of what INT8 lost.",
+            "Give its float bundle or the student's checkpoint with `--student`.",
+        )
+    if teacher is not None and teacher.is_dir() and Artifact.load(teacher).kind != "checkpoint":
+        raise RecipeError(
+            f"{teacher} is a {Artifact.load(teacher).kind}, and a teacher is measured from its "
+            f"weights.",
+            "Give its checkpoint with `--teacher`.",
+        )
 
 
 class Entries:
@@ -38,7 +70,7 @@ class Entries:
         self.work, self.photos, self.progress = work, photos, progress
         self.strangers: dict[str, Check] = {}
         self._teacher: Artifact | None = None
-        self._student: tuple[Bundle, Contender] | None = None
+        self._student: Contender | None = None
 
     def teacher(self, source: Path) -> None:
         """Enter a checkpoint's three baselines."""
@@ -53,7 +85,7 @@ class Entries:
         """Enter the student in float: its bundle, or its checkpoint, which is exported first."""
         ((bundle, name),) = named([self._float(Artifact.load(source))], names)
         made = self._enter(bundle, "student", name)
-        self._student = next(((bundle, one) for one in made if one.backend != NULL), None)
+        self._student = next((one for one in made if one.backend != NULL), None)
 
     def bundles(self, loaded: Sequence[tuple[Bundle, str]]) -> None:
         """Enter what is measured.
@@ -61,7 +93,9 @@ class Entries:
         Raises:
             BackendError: none of it can be opened in any backend.
         """
-        entered = [self._bundle(bundle, name) for bundle, name in loaded]
+        entered = [self._enter(bundle, "bundle", name) for bundle, name in loaded]
+        for bundle, name in loaded:
+            self._check(bundle, name)
         if not any(entered):
             why = "; ".join(f"{one.what}: {one.why}" for one in self.systems.skipped)
             raise BackendError(
@@ -88,27 +122,27 @@ class Entries:
                 "Give the student in float with `--student`, or leave `--gate` out.",
             )
 
-    def _bundle(self, bundle: Bundle, name: str) -> bool:
-        made = self._enter(bundle, "bundle", name)
-        if self._student is not None:
-            source, one = self._student
-            title = one.model.name if one.model else one.name
-            found = stranger(bundle, source, one.run, name=title)
-            if found is not None:
-                self.strangers[name] = found
-                self.progress.warn(
-                    f"{title} is not the model that {name} was made from: it is {found.new:g} "
-                    f"levels from its golden pictures, where that one is {found.limit:g} at most. "
-                    f"They are compared all the same."
-                )
-        return bool(made)
-
     def _enter(self, bundle: Bundle, role: Role, name: str) -> list[Contender]:
         """Open a bundle in every backend; return what it runs in."""
         before = len(self.systems.contenders)
         model = bundle_model(bundle, role, self.size, name)
         self.systems.enter(model, bundle, self.systems.backends, baseline=False)
         return self.systems.contenders[before:]
+
+    def _check(self, bundle: Bundle, name: str) -> None:
+        """Tell of a bundle that was made from another student than this."""
+        student = self._student
+        if student is None or student.model is None or student.bundle is None:
+            return
+        title = student.model.name
+        found = stranger(bundle, student.bundle, student.run, name=title)
+        if found is not None:
+            self.strangers[name] = found
+            self.progress.warn(
+                f"{title} is not the model that {name} was made from: it is {found.new:g} "
+                f"levels from its golden pictures, where that one is {found.limit:g} at most. "
+                f"They are compared all the same."
+            )
 
     def _float(self, student: Artifact) -> Path:
         if student.kind != "checkpoint":
@@ -122,3 +156,29 @@ class Entries:
             )
         frame = self.photos[0].frame
         return float_bundle(student, self.work, frame, progress=self.progress).folder
+
+
+def stranger(bundle: Bundle, original: Bundle, run: Run, *, name: str) -> Check | None:
+    """Tell how far an original called ``name``, run by ``run``, is from a bundle's golden pictures.
+
+    A float model is never further from those of its INT8 form than the tolerance in its manifest.
+    None where it is not, or where the digest of what a bundle was made from says enough.
+    """
+    made, source = bundle.artifact, original.artifact
+    if source.digest in (made.digest, made.parent):
+        return None
+    try:
+        worst = golden_gap(bundle, run) or 0.0
+    except (BackendError, FrameError):
+        return None
+    limit = bundle.tolerance + TOLERANCE
+    if worst <= limit:
+        return None
+    note = f"{name} is not the model it was made from; not judged"
+    return figure("golden_levels", name, new=worst, limit=limit, note=note)
+
+
+def other_teacher(student: Artifact, teacher: Artifact) -> bool:
+    """Say whether a student's checkpoint names another teacher than this as what it learned from."""
+    known = (None, teacher.digest, teacher.parent)  # the parent of weights is the file they were in
+    return student.kind == "checkpoint" and student.parent not in known

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import Field, create_model
 
@@ -15,8 +15,7 @@ from stylepress.errors import RecipeError
 from stylepress.section import Section
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(NamedTuple):
     """One figure: ``usual`` is its limit, in the unit of its key, None where it is only shown."""
 
     title: str
@@ -26,6 +25,9 @@ class Judged:
     meaning: str
 
 
+_MOST: Bound = "at most"
+_LEAST: Bound = "at least"
+_WITHIN: Bound = "within"
 _WORSE: Bound = "worse by at most"
 FIGURES: Mapping[str, Judged] = {
     "p50_percent": Judged("latency p50", "ms", _WORSE, 5, "median time of a call, the usual one"),
@@ -33,52 +35,32 @@ FIGURES: Mapping[str, Judged] = {
     "memory_percent": Judged(
         "peak memory", "MB", _WORSE, 5, "most memory that a run held at once (resident)"
     ),
-    "load_percent": Judged(
-        "load", "ms", _WORSE, None, "from the bundle's file to an engine that can be called"
-    ),
-    "first_call_percent": Judged(
-        "first call", "ms", _WORSE, None, "the first frame through a new engine"
-    ),
+    "load_percent": Judged("load", "ms", _WORSE, None, "from the bundle's file to an engine"),
+    "first_call_percent": Judged("first call", "ms", _WORSE, None, "the first frame of an engine"),
     "weights_percent": Judged("weights", "MB", _WORSE, 5, "the file with the network"),
     "size_percent": Judged(
         "all files", "MB", _WORSE, None, "the bundle as it is copied, golden pictures included"
     ),
     "golden_levels": Judged(
-        "golden pictures",
-        "levels",
-        "at most",
-        None,
+        *("golden pictures", "levels", _MOST, None),
         "farthest that a pixel is from the picture the bundle brings; `run` refuses one beyond "
         "the bundle's own tolerance",
     ),
     "psnr_db": Judged(
-        "PSNR against base",
-        "dB",
-        "at least",
-        20,
+        *("PSNR against base", "dB", _LEAST, 20),
         "likeness to base's picture pixel by pixel, of the worst photo: 40 is hardly seen",
     ),
     "cast_levels": Judged(
-        "colour cast",
-        "levels",
-        "at most",
-        6,
+        *("colour cast", "levels", _MOST, 6),
         "by how many of 255 levels the mean colour of a picture is off, mean of the photos",
     ),
     "saturation_percent": Judged(
-        "saturation, change",
-        "%",
-        "within",
-        12,
+        *("saturation, change", "%", _WITHIN, 12),
         "by how much more or less colourful the pictures are than base's",
     ),
     "style_shift_percent": Judged(
-        "style, change",
-        "%",
-        "at most",
-        25,
-        "how far the patches of the pictures moved from base's, of the way that base's own are "
-        "from the photos'",
+        *("style, change", "%", _MOST, 25),
+        "how far the patches of the pictures moved from base's, of the way to the photos' own",
     ),
     "style_percent": Judged(
         "style distance", "", _WORSE, 10, "how far the pictures are from the style picture"
@@ -90,37 +72,27 @@ FIGURES: Mapping[str, Judged] = {
         "grid energy", "", _WORSE, 10, "1 as in a photo; more is a pattern every 4 pixels"
     ),
     "drift_percent": Judged(
-        "drift D",
-        "",
-        "within",
-        2,
+        *("drift D", "", _WITHIN, 2),
         "by how much farther than the original's the pictures are from references, of that way; "
         "nearer is a change too",
     ),
     "drift_benign_times": Judged(
-        "direct P over benign",
-        "times",
-        "at most",
-        3,
+        *("direct P over benign", "times", _MOST, 3),
         "Frechet distance between both models' pictures (colours, edges, textures of the whole "
         "set), in units of a change that nobody minds",
     ),
     "drift_psnr_mean_db": Judged(
-        "PSNR, mean", "dB", "at least", 30, "likeness to the original's pictures, pixel by pixel"
+        "PSNR, mean", "dB", _LEAST, 30, "likeness to the original's pictures, pixel by pixel"
     ),
-    "drift_psnr_worst_db": Judged("PSNR, worst", "dB", "at least", 20, "of the worst picture"),
-    "drift_ssim_mean": Judged("SSIM, mean", "", "at least", 0.9, "likeness of local structure"),
-    "drift_ssim_worst": Judged("SSIM, worst", "", "at least", 0.75, "of the worst picture"),
+    "drift_psnr_worst_db": Judged("PSNR, worst", "dB", _LEAST, 20, "of the worst picture"),
+    "drift_ssim_mean": Judged("SSIM, mean", "", _LEAST, 0.9, "likeness of local structure"),
+    "drift_ssim_worst": Judged("SSIM, worst", "", _LEAST, 0.75, "of the worst picture"),
     "drift_cast_levels": Judged(
-        "colour cast, mean", "levels", "at most", 3, "how far the mean colour is off"
+        "colour cast, mean", "levels", _MOST, 3, "how far the mean colour is off"
     ),
     "drift_place_levels": Judged(
-        "cast of a place, worst", "levels", "at most", 20, "of the worst square of 64 pixels"
+        "cast of a place, worst", "levels", _MOST, 20, "of the worst square of 64 pixels"
     ),
-    "drift_lpips_mean": Judged(
-        "LPIPS, mean", "", "at most", 0.05, "difference as a network sees it"
-    ),
-    "drift_lpips_p95": Judged("LPIPS, 95 %", "", "at most", 0.1, "what 95 % keep to"),
 }
 """In the order of tables. The limits of drift hold for a compressed model against the one it was
 made from: of the three styles that ship, INT8 lies 0.04 to 0.21 times as far from float as a benign

@@ -13,16 +13,15 @@ from stylepress.benchmarks.machine.record import Machine
 from stylepress.benchmarks.machine.timeline import Curves
 from stylepress.benchmarks.machine.watch import Validity
 from stylepress.benchmarks.part import FileFact, Part, Skipped, read_json, schema_of
-from stylepress.benchmarks.quality.result import Drift
+from stylepress.benchmarks.quality.study import Drift
 from stylepress.benchmarks.timing.footprint import Footprint
 from stylepress.benchmarks.timing.interval import Ratio, paired_ratio
 from stylepress.benchmarks.timing.latency import Timing
 from stylepress.benchmarks.timing.outcome import Quantile, quantile_ms
 from stylepress.benchmarks.timing.scene import Scene
-from stylepress.benchmarks.timing.split import Split
 
-SCHEMA_VERSION: Literal[3] = 3
-"""3: what was judged has the verdicts of comparisons; the style pictures are compared with too."""
+SCHEMA_VERSION: Literal[4] = 4
+"""4: a study of drift is a list of checks; no split, no ladder of damages."""
 FLUCTUATION = 0.25
 """Spread (IQR) of the rounds over their median, above which a time is called unstable."""
 FOREIGN_LOAD = 0.25
@@ -161,10 +160,8 @@ class Consistency(Part):
 
     ``warp_error`` is the mean squared change along the motion, ``input_warp_error`` that of the
     frames put in. ``noise_gain`` is how many times a camera's noise on a still scene comes out; no
-    clip has it. Against the frames of ``reference``: ``flicker`` is the mean difference of the
-    change from frame to frame, in levels, ``tof`` that of the estimated flow, in pixels, ``tlp``
-    that of the perceptual change, times 100; None where there is no reference or nothing to
-    measure with.
+    clip has it. Against the frames of ``reference``, if any, ``flicker`` is the mean difference of
+    the change from frame to frame, in levels.
     """
 
     model: str
@@ -173,20 +170,11 @@ class Consistency(Part):
     noise_gain: float | None = None
     reference: str | None = None
     flicker: float | None = None
-    tof: float | None = None
-    tlp: float | None = None
     clip: FileFact | None = None
     flow: str = "exact"
     frames: int | None = None
     visible: float | None = None
     cuts: int = 0
-
-
-class EndToEnd(Part):
-    """Where the time of a frame goes from a film to a film, of one bundle in one backend."""
-
-    system: str
-    split: Split
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,11 +197,10 @@ class Report(Part):
     photo, one a model, ``clips`` of the user's videos.
 
     ``validity`` says whether the turns of ``latencies`` count, None where nobody watched, and
-    ``curves`` what the machine did during them; a scene of ``scenes`` has its own. ``roofs`` and
-    ``roof_shares`` are in older reports only.
+    ``curves`` what the machine did during them; a scene of ``scenes`` has its own.
     """
 
-    schema_version: Literal[3] = SCHEMA_VERSION
+    schema_version: Literal[4] = SCHEMA_VERSION
     tool: str
     created: str
     scenario: Scenario
@@ -230,9 +217,6 @@ class Report(Part):
     curves: Curves | None = None
     scenes: tuple[Scene, ...] = ()
     footprints: tuple[Footprint, ...] = ()
-    splits: tuple[EndToEnd, ...] = ()
-    roofs: tuple[object, ...] = Field(default=(), exclude=True)
-    roof_shares: tuple[object, ...] = Field(default=(), exclude=True)
     skipped: tuple[Skipped, ...] = ()
     gallery: tuple[Shown, ...] = Field(default=(), exclude=True)
     suffered: Mapping[str, tuple[Shown, ...]] = Field(default_factory=dict, exclude=True)

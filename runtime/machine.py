@@ -29,11 +29,11 @@ def usable_cores(root: Path = Path("/")) -> int:
         cores = len(os.sched_getaffinity(0))
     else:
         cores = os.cpu_count() or 1
-    quota = _quota_cores(root)
+    quota = quota_cores(root)
     return cores if quota is None else max(1, min(cores, math.ceil(quota)))
 
 
-def _quota_cores(root: Path) -> float | None:
+def quota_cores(root: Path) -> float | None:
     """Return the least quota of the control groups around this process, in cores; None for none.
 
     Version 2 writes quota and period into ``cpu.max``, version 1 into two files (Linux,

@@ -14,7 +14,6 @@ from stylepress.options import (
     Extractor,
     ForeignLoad,
     GateFile,
-    Lpips,
     MeasuredSize,
     Quiet,
     StylePicture,
@@ -38,7 +37,7 @@ OF_SELFTEST = (
     *("bundles", "selftest", "size", "target", "backend", "threads", "photos", "pairs"),
     *("min_time", "foreign_load", "out", "quiet"),
 )
-OF_DRIFT = ("gate", "gate_file", "references", "extractor", "lpips")
+OF_DRIFT = ("gate", "gate_file", "references", "extractor")
 OF_FIXED_RATE = ("fps", "queue", "drop", "deadline")
 """Options that a self-test takes, that say how pictures are judged, that are of a camera."""
 
@@ -114,9 +113,6 @@ def bench(
         int,
         typer.Option(metavar="N", min=0, help="Starts in fresh processes, for time and memory."),
     ] = 1,
-    split: Annotated[
-        bool, typer.Option("--split", help="Also take a short film through, stage by stage.")
-    ] = False,
     drift: Annotated[
         bool | None,
         typer.Option(
@@ -137,7 +133,6 @@ def bench(
         typer.Option(metavar="DIR", help="Other photos, for the drift from the original's world."),
     ] = None,
     extractor: Extractor = None,
-    lpips: Lpips = None,
     foreign_load: ForeignLoad = 5,
     selftest: Annotated[
         bool,
@@ -165,7 +160,7 @@ def bench(
     $ stylepress bench runs/candy/bundle --student runs/candy/student --photos held-out -o report
     $ stylepress bench runs/candy/bundle --student runs/candy/student --clip street.mp4 -o report
     $ stylepress bench runs/candy/bundle --student runs/candy/student --photos held-out --gate
-    $ stylepress bench runs/candy/bundle --scenario fixed-rate --fps 25 --split
+    $ stylepress bench runs/candy/bundle --scenario fixed-rate --fps 25
     $ stylepress bench runs/candy/bundle --selftest --out floor
     """
     _check_given(context)
@@ -203,10 +198,9 @@ def bench(
         starts=starts,
         settings=_settings(context),
         length=_length(min_time),
-        split=split,
         clips=tuple(clip or ()),
         drift=DriftOptions(
-            drift, references, extractor, lpips, home(), limits=load_gate(gate_file), gated=gate
+            drift, references, extractor, home(), limits=load_gate(gate_file), gated=gate
         ),
     )
     for folder in (out, *(path.parent for path in (json, html) if path is not None)):

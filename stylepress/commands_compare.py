@@ -15,7 +15,6 @@ from stylepress.options import (
     ForeignLoad,
     GateFile,
     Json,
-    Lpips,
     MeasuredSize,
     Quiet,
     StylePicture,
@@ -40,10 +39,10 @@ ONLY_REPORTS = ("vary",)
 ONLY_BUNDLES = (
     *("size", "target", "backend", "threads", "photos", "style", "pairs", "min_time", "min_count"),
     *("floor", "drift", "foreign_load", "extend", "confirm", "complete"),
-    *("references", "extractor", "lpips"),
+    *("references", "extractor"),
 )
 """Options that say nothing of the other kind of input."""
-ONLY_DRIFT = ("references", "extractor", "lpips")
+ONLY_DRIFT = ("references", "extractor")
 PHOTOS, DRIFT_PHOTOS = 6, 12
 """Most photos that are drawn; a distance over sets needs more: 445 squares, at 512x512 7 photos."""
 NO_BASE = "there is no {}: nothing was compared. The next run has one once this one's is kept."
@@ -121,7 +120,6 @@ def compare(
         typer.Option(metavar="DIR", help="Other photos, for the drift from BASE's world."),
     ] = None,
     extractor: Extractor = None,
-    lpips: Lpips = None,
     vary: Annotated[
         list[str] | None,
         typer.Option(
@@ -173,6 +171,8 @@ def compare(
     else:
         what = "two reports" if kind == "report" else "a stored comparison"
         refuse_idle(context, ONLY_BUNDLES, f"for {what}, which is measured already")
+        if kind == "report":
+            refuse_idle(context, ("gate_file", "delta"), "for two reports, which judge nothing")
     writable(out)
     from stylepress.benchmarks.gate import load_gate
 
@@ -187,7 +187,7 @@ def compare(
             from stylepress.benchmarks.compare import compare_files
 
             files = _file(base, "report.json"), _file(_named(new), "report.json")
-            found = compare_files(*files, limits=limits, vary=vary or (), labels=_names(labels))
+            found = compare_files(*files, vary=vary or (), labels=_names(labels))
         else:
             found = _bundles(base, _named(new), _options(given, limits, screen), screen)
     from stylepress.benchmarks.show.files import append_history, write_forms
@@ -294,7 +294,6 @@ def _options(given: dict[str, Any], limits: Limits, screen: Progress) -> DuelOpt
     if drift:
         judge = drift_judge(
             given["extractor"],
-            given["lpips"],
             limits=limits,
             env=os.environ,
             home=home(),

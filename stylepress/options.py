@@ -79,10 +79,6 @@ Extractor = Annotated[
         help="effnet-lite0, vgg19, Inception weights of FID, or an ONNX feature network.",
     ),
 ]
-Lpips = Annotated[
-    Path | None,
-    typer.Option("--lpips", metavar="FILE", help="Heads of LPIPS 0.1, its network beside them."),
-]
 
 
 def terminal(*, quiet: bool = False) -> Terminal:

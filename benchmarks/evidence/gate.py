@@ -28,9 +28,8 @@ from stylepress.benchmarks.quality.photos import golden_photos
 from stylepress.benchmarks.timing.interval import paired_ratio
 from stylepress.benchmarks.timing.systems import Pixels, Run, opened
 from stylepress.benchmarks.timing.worker import fresh
-from stylepress.benchmarks.verdict.measures import p50_ms
-from stylepress.benchmarks.verdict.order import orders
-from stylepress.benchmarks.verdict.rule import DELTA, Key, LookName, Paired, Rule, Source, decide
+from stylepress.benchmarks.verdict.rule import DELTA, Key, Paired, Rule, Source, decide
+from stylepress.benchmarks.verdict.runs import LookName, orders, p50_ms
 from stylepress.benchmarks.verdict.session import Arms, Ask, PairPlan, Session
 from stylepress.benchmarks.verdict.terms import frames_file
 from stylepress.runtime.backends import EngineOptions

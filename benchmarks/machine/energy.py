@@ -5,7 +5,7 @@ An on-board sensor is no wall meter: it sees its rails, and neither the power su
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from stylepress.benchmarks.machine.power import INA3221, RAPL, total_rails
@@ -97,44 +97,31 @@ def why_unread(timeline: Timeline) -> str:
 
 
 def energies(
-    timeline: Timeline,
-    window: Window,
-    *,
-    frames: int,
-    idle: Sequence[Window] = (),
+    timeline: Timeline, window: Window, *, frames: int, idle: Sequence[Window] = ()
 ) -> tuple[Energy, ...]:
     """Return what every source counted, each with its own figures or the reason for none.
 
     What runs in the window must be over at its end: wait for a GPU before you read the clock.
     """
-    return tuple(
-        _counted(
-            Energy(
-                source=source,
-                rails=tuple(rail for rail, _ in _names(source, timeline)),
-                window_s=window.seconds,
-                frames=frames,
-            ),
-            timeline,
-            window=window,
-            idle=idle,
-        )
-        for source in SENSORS
-    )
+    return tuple(_counted(source, timeline, window, frames, idle) for source in SENSORS)
 
 
-def _counted(bare: Energy, timeline: Timeline, *, window: Window, idle: Sequence[Window]) -> Energy:
-    sensors = [sensor for _, sensor in _names(bare.source, timeline)]
-    if not sensors:
-        why = timeline.missing.get(SENSORS[bare.source], "the sensor gives no such value")
+def _counted(
+    source: Source, timeline: Timeline, window: Window, frames: int, idle: Sequence[Window]
+) -> Energy:
+    named = dict(_names(source, timeline))
+    bare = Energy(source=source, rails=tuple(named), window_s=window.seconds, frames=frames)
+    if not named:
+        why = timeline.missing.get(SENSORS[source], "the sensor gives no such value")
         return bare.model_copy(update={"why": why})
-    counts = bare.source in COUNTERS
+    counts, sensors = source in COUNTERS, named.values()
     updates = min(_updates(timeline, sensor, window, distinct=counts) for sensor in sensors)
 
     def joules(when: Window) -> float | None:
         near = timeline.within(when)
         take = near.growth if counts else near.integral
-        return _sum(take(sensor, when) for sensor in sensors)
+        known = [take(sensor, when) for sensor in sensors]
+        return None if None in known else sum(value or 0.0 for value in known)
 
     gross = joules(window)
     doubt = _too_short(window, updates, counts=counts)
@@ -184,9 +171,3 @@ def _too_short(window: Window, updates: int, *, counts: bool) -> str | None:
     if not counts and updates < LEAST_HZ * window.seconds:
         return f"the sensor was read {updates / window.seconds:.1f} times a second, it needs 10"
     return None
-
-
-def _sum(values: Iterable[float | None]) -> float | None:
-    every = list(values)
-    known = [value for value in every if value is not None]
-    return sum(known) if len(known) == len(every) else None

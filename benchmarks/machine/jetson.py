@@ -10,11 +10,10 @@ from contextlib import suppress
 from typing import Any
 
 from stylepress.benchmarks.machine.files import Tree
+from stylepress.targets.detect import MODE, RELEASE
 
 Ask = Callable[[Sequence[str]], str]
 """Run a command and return what it printed; OSError or ValueError when it does not."""
-RELEASE = re.compile(r"R(\d+) \(release\), REVISION: ([\d.]+)")
-MODE = re.compile(r"POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)")
 SAID = re.compile(r"NV Power Mode:\s*(\S+)\s+(\d+)")
 GPU_NAMES = ("gpu", "ga10b", "gv11b", "gp10b", "gm20b", "gb10b")
 """What NVIDIA's integrated GPUs are called below /sys/class/devfreq."""

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from stylepress.benchmarks.machine.files import Tree
+from stylepress.runtime.machine import quota_cores
 
 FLAGS = (
     *("avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16"),
@@ -70,19 +71,10 @@ def _turbo(tree: Tree) -> bool:
 
 def _quota_cores(tree: Tree) -> float:
     """Return the cores that the control groups grant: the least of a group and those above."""
-    granted = []
-    for folder in tree.groups():
-        with suppress(OSError):
-            quota, period = tree.text(f"{folder}/cpu.max").split()
-            if quota != "max":
-                granted.append(int(quota) / int(period))
-    old = "sys/fs/cgroup/cpu/cpu.cfs"
-    with suppress(OSError):
-        if (quota_us := tree.number(f"{old}_quota_us")) > 0 and not granted:
-            granted.append(quota_us / tree.number(f"{old}_period_us"))
-    if not granted:
+    granted = quota_cores(tree.root)
+    if granted is None:
         raise LookupError("no control group limits the processor")
-    return min(granted)
+    return granted
 
 
 def _memory_limit_gib(tree: Tree) -> float:

@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 import stylepress
 from stylepress.benchmarks.machine.files import Tree, reason
@@ -19,6 +19,7 @@ from stylepress.benchmarks.machine.gpu import LOCK_UNTOLD, Gpus, open_gpus
 from stylepress.benchmarks.machine.jetson import Ask, read_board, system_libraries
 from stylepress.benchmarks.machine.linux import linux_facts
 from stylepress.benchmarks.machine.system import system_facts
+from stylepress.benchmarks.part import Part
 from stylepress.runtime.machine import usable_cores
 
 ADVISORY = frozenset(
@@ -51,15 +52,13 @@ THREAD_VARIABLES = (
 )
 
 
-class Gpu(BaseModel):
+class Gpu(Part):
     """One NVIDIA GPU and how it is set; None where it does not say.
 
     ``set_…`` are the clocks that applications are given, ``most_…`` the highest there are.
     ``locked_sm_mhz`` is the former where somebody set it (``nvidia-smi -ac``); a lock set with
     ``nvidia-smi -lgc`` is told by no driver.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str | None
     uuid_sha256: str | None
@@ -80,10 +79,8 @@ class Gpu(BaseModel):
     fan_percent: int | None = None
 
 
-class Board(BaseModel):
+class Board(Part):
     """A Jetson: module, software, power mode (number and name), and whether clocks are locked."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str | None
     chip: str | None
@@ -95,7 +92,7 @@ class Board(BaseModel):
     gpu_mhz: tuple[float, float] | None
 
 
-class Machine(BaseModel):
+class Machine(Part):
     """Processor, memory, GPUs, system and versions. What could not be read is None, with a reason.
 
     ``cores`` are those this process may run on, named in ``cpuset``, and ``quota_cores`` what its
@@ -105,8 +102,6 @@ class Machine(BaseModel):
     fast each turns, a minute. ``commit`` is that of the checkout that measured, with a ``+`` when
     its files were changed. ``missing`` maps the name of a field to why it is None.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     cpu: str | None
     architecture: str
@@ -150,11 +145,8 @@ class Machine(BaseModel):
             for number, gpu in enumerate(self.gpus or ())
         }
         kept = self.model_dump(mode="json", exclude={*ADVISORY, "gpus"})
-        kept["packages"] = {
-            name: version
-            for name, version in self.packages.items()
-            if name not in PACKAGES_ADVISORY
-        }
+        for name in PACKAGES_ADVISORY:
+            kept["packages"].pop(name, None)
         return {**_flat(kept), **_flat(gpus, "gpus.")}
 
 

@@ -24,26 +24,28 @@ READY = "ready\n"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Sample until standard input ends."""
-    options = _parser().parse_args(arguments)
-    sensors = find_sensors(Tree(options.root), options.pid, apart=os.getpid())
+    parser = argparse.ArgumentParser(prog="python -m stylepress.benchmarks.machine.sampler")
+    parser.add_argument("--pid", type=int, required=True, help="whose processes are our own")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--period", type=float, default=0.1, help="seconds")
+    parser.add_argument("--root", type=Path, default=Path("/"))
+    options = parser.parse_args(arguments)
     period_ns = round(1e9 * options.period)
+    sensors = find_sensors(Tree(options.root), options.pid, apart=os.getpid())
     with options.out.open("w", encoding="utf-8", buffering=1) as out:
-        out.write(
-            json.dumps({"watched": sorted(sensors.probes), "missing": sensors.missing}) + "\n"
-        )
-        due = time.perf_counter_ns()
-        told = False
+        watched = {"watched": sorted(sensors.probes), "missing": sensors.missing}
+        out.write(json.dumps(watched) + "\n")
+        due, ready = time.perf_counter_ns(), False
         while True:
             began = time.perf_counter_ns()
-            values = sensors.read()
-            values["sampler.cpu_s"] = time.process_time()
+            values = {**sensors.read(), "sampler.cpu_s": time.process_time()}
             ended = time.perf_counter_ns()
             # Values are of the middle of the reading, which a busy machine may stretch.
             out.write(json.dumps([(began + ended) // 2, values]) + "\n")
-            if not told:
+            if not ready:
                 sys.stdout.write(READY)
                 sys.stdout.flush()
-                told = True
+                ready = True
             due = max(due + period_ns, ended)
             if _ended_until(due):
                 return 0
@@ -56,15 +58,6 @@ def _ended_until(when_ns: int) -> bool:
         if ready and not os.read(sys.stdin.fileno(), 1):
             return True
     return False
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m stylepress.benchmarks.machine.sampler")
-    parser.add_argument("--pid", type=int, required=True, help="whose processes are our own")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--period", type=float, default=0.1, help="seconds")
-    parser.add_argument("--root", type=Path, default=Path("/"))
-    return parser
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -158,12 +157,7 @@ class Watch:
             )
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         if self._process is not None:
             self._process.communicate()  # closes its standard input, which ends it
         self._folder.cleanup()
@@ -206,69 +200,47 @@ def foreign_load(timeline: Timeline, window: Window) -> float | None:
 
 
 def _slowed(timeline: Timeline, window: Window) -> Iterator[Event]:
-    for name in timeline.names("cooling."):
-        state = timeline.peak(name, window)
-        if state is not None and state > 0:
-            what = f"{name.removeprefix('cooling.')} slowed the machine down (state {state:g})"
-            yield Event(kind="throttled", what=what)
-    times = _counted(timeline, "throttle.cpu")
-    if times:
-        yield Event(kind="throttled", what=f"heat slowed the processor down {times:g} times")
-    swapped = _counted(timeline, "swap.in_bytes")
-    if swapped:
-        yield Event(kind="swapped in", what=f"{swapped / 1e6:.1f} MB were read back from swap")
-    for name in timeline.names("overcurrent."):
-        grown = _counted(timeline, name)
-        if grown:
-            yield Event(kind="throttled", what=f"{name} was counted {grown:g} times")
-    for name in timeline.names("alarm."):
-        if timeline.peak(name, window):
-            yield Event(kind="power alarm", what=f"{name.removeprefix('alarm.')} was raised")
+    """Find what slows a machine down: by a state or an alarm meanwhile, or by a count that grew."""
+    for name in timeline.names():
+        kind, _, what = name.partition(".")
+        state = timeline.peak(name, window) if kind in ("cooling", "alarm") else None
+        if state and kind == "cooling":
+            yield Event(kind="throttled", what=f"{what} slowed the machine down (state {state:g})")
+        elif state:
+            yield Event(kind="power alarm", what=f"{what} was raised")
+        elif name == "throttle.cpu" and (times := _grown(timeline, name)):
+            yield Event(kind="throttled", what=f"heat slowed the processor down {times:g} times")
+        elif name == "swap.in_bytes" and (swapped := _grown(timeline, name)):
+            what = f"{swapped / 1e6:.1f} MB were read back from swap"
+            yield Event(kind="swapped in", what=what)
+        elif kind == "overcurrent" and (times := _grown(timeline, name)):
+            yield Event(kind="throttled", what=f"{name} was counted {times:g} times")
 
 
 def _gpu_events(timeline: Timeline, window: Window, limits: Limits) -> Iterator[Event]:
     for name in timeline.names("gpu"):
-        gpu, _, what = name.partition(".")
-        values = [value for _, value in timeline.series(name, window)]
-        if not values:
-            continue
-        if what == "clock_events":
-            bits = 0
-            for value in values:
-                bits |= int(value)
+        gpu, _, sensor = name.partition(".")
+        values = [value for _, value in timeline.series(name, window)] or [0.0]
+        most, mean = max(values), sum(values) / len(values)
+        # Inside a container the driver may number processes as the host does: then none of ours is
+        # ever found, and others cannot be told from them.
+        known = bool(timeline.peak(f"{gpu}.own_processes", window))
+        if sensor == "clock_events":
+            bits = int(np.bitwise_or.reduce([int(value) for value in values]))
             for cause in slowed_by(bits):
                 yield Event(kind="throttled", what=f"{gpu}: {cause}")
             if bits & POWER_CAPPED:
                 yield Event(kind="power capped", what=f"{gpu} met its limit", invalidates=False)
-        elif what == "foreign_processes" and max(values) > 0:
-            yield Event(
-                kind="foreign GPU process",
-                what=f"{gpu} ran {max(values):g} processes that are not ours",
-                invalidates=_known(timeline, gpu, window),
-            )
-        elif what == "drawing_processes" and max(values) > 0:
+        elif sensor == "foreign_processes" and most > 0:
+            told = f"{gpu} ran {most:g} processes that are not ours"
+            yield Event(kind="foreign GPU process", what=told, invalidates=known)
+        elif sensor == "drawing_processes" and most > 0:
             # A desktop always draws: what it uses of the GPU decides, where that is told.
-            yield Event(
-                kind="foreign GPU process",
-                what=f"{gpu} drew for {max(values):g} processes that are not ours",
-                invalidates=False,
-            )
-        elif what == "foreign_load" and sum(values) > limits.foreign_load * len(values):
-            load = sum(values) / len(values)
-            yield Event(
-                kind="foreign GPU process",
-                what=f"others used {load:.0%} of {gpu}, more than {limits.foreign_load:.0%}",
-                invalidates=_known(timeline, gpu, window),
-            )
-
-
-def _known(timeline: Timeline, gpu: str, window: Window) -> bool:
-    """Say whether a GPU's processes can be told from ours.
-
-    Inside a container the driver may number processes as the host does: then none of ours is ever
-    found.
-    """
-    return bool(timeline.peak(f"{gpu}.own_processes", window))
+            told = f"{gpu} drew for {most:g} processes that are not ours"
+            yield Event(kind="foreign GPU process", what=told, invalidates=False)
+        elif sensor == "foreign_load" and mean > limits.foreign_load:
+            told = f"others used {mean:.0%} of {gpu}, more than {limits.foreign_load:.0%}"
+            yield Event(kind="foreign GPU process", what=told, invalidates=known)
 
 
 def _unlocked(timeline: Timeline, window: Window, limits: Limits) -> Iterator[Event]:
@@ -276,28 +248,24 @@ def _unlocked(timeline: Timeline, window: Window, limits: Limits) -> Iterator[Ev
     for name in timeline.names(LOCK):
         sensor = name.removeprefix(LOCK)
         events = f"{sensor.partition('.')[0]}.clock_events"
-        seen = [
+        beside = [
             (abs(values[sensor] / values[name] - 1), values[sensor], values[name])
             for at, values in timeline.samples
             if window.begin_ns <= at <= window.end_ns
             and {sensor, name} <= values.keys()
             and not int(values.get(events, 0)) & IDLE
         ]
-        off, clock, lock = max(seen, default=(0.0, 0.0, 0.0))
+        off, clock, lock = max(beside, default=(0.0, 0.0, 0.0))
         if off > limits.lock_off:
             what = f"{sensor.removesuffix('_mhz')} was {clock:g} MHz, though locked at {lock:g}"
             yield Event(kind="clock unlocked", what=what)
 
 
 def _foreign(timeline: Timeline, window: Window, limits: Limits) -> Iterator[Event]:
-    if window.seconds < limits.least_load_s:
-        return
-    load = foreign_load(timeline, window)
+    load = foreign_load(timeline, window) if window.seconds >= limits.least_load_s else None
     if load is not None and load > limits.foreign_load:
-        yield Event(
-            kind="foreign load",
-            what=f"others used {load:.0%} of the processor, more than {limits.foreign_load:.0%}",
-        )
+        what = f"others used {load:.0%} of the processor, more than {limits.foreign_load:.0%}"
+        yield Event(kind="foreign load", what=what)
 
 
 def _heating(timeline: Timeline, window: Window, limits: Limits) -> Iterator[Event]:
@@ -311,8 +279,8 @@ def _heating(timeline: Timeline, window: Window, limits: Limits) -> Iterator[Eve
             continue
         slope = _slope(timeline.series(name, settled))
         if slope > limits.slope_c / FULL_MINUTE_S and slope * settled.seconds > limits.least_rise_c:
-            shown = name.removeprefix("temperature.").removesuffix("_c")
-            what = f"{shown} rose by {60 * slope:.1f} °C a minute"
+            what = name.removeprefix("temperature.").removesuffix("_c")
+            what += f" rose by {60 * slope:.1f} °C a minute"
             if fell is not None:
                 what += f", and a clock fell by {fell:.0%}" if fell > 0 else ", and no clock fell"
             slowed = fell is None or fell > limits.clock_fall
@@ -326,9 +294,8 @@ def _clock_fall(timeline: Timeline, window: Window) -> float | None:
         if name.startswith("clock.") or (name.endswith(".sm_mhz") and not name.startswith(LOCK)):
             values = [value for _, value in timeline.series(name, window)]
             third = max(1, len(values) // 3)
-            first, last = values[:third], values[-third:]
-            if values and sum(first) > 0:
-                falls.append(1 - sum(last) / sum(first))
+            if values and sum(values[:third]) > 0:
+                falls.append(1 - sum(values[-third:]) / sum(values[:third]))
     return max(falls, default=None)
 
 
@@ -340,7 +307,7 @@ def _slope(points: list[tuple[int, float]]) -> float:
     return float(np.polyfit((times - times[0]) / 1e9, values, 1)[0])
 
 
-def _counted(timeline: Timeline, name: str) -> float:
+def _grown(timeline: Timeline, name: str) -> float:
     """By how much a counter of events grew between the reads around a window."""
     values = [value for _, value in timeline.series(name)]
     return values[-1] - values[0] if len(values) > 1 else 0.0

@@ -9,156 +9,143 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from stylepress.benchmarks.check import Check, Verdict
-from stylepress.benchmarks.gate import USUAL, Limits, figure
-from stylepress.benchmarks.quality.result import Drift, FrechetDrift, Interval, Paired, Policy
-from stylepress.benchmarks.quality.sets import GATED
+from stylepress.benchmarks.gate import FIGURES, Limits, figure
+from stylepress.benchmarks.quality.paired import RANGES
+from stylepress.benchmarks.quality.resampling import Interval, mean_interval
+from stylepress.benchmarks.quality.sets import JUDGED, Distances
 
 SUBJECT = "drift"
+BENIGN_TINT, BENIGN_QUALITY = 1.0, 95
+BENIGN = f"a tint of {BENIGN_TINT:g} level and JPEG {BENIGN_QUALITY}"
+"""What nobody minds, of both kinds: a shift of colours, which features of means see, and detail."""
 TURNED = 3.0
 """Directions of d dimensions that have nothing to do with each other have a cosine of 0 with deviation
 1 / sqrt d; this many deviations are what chance may do. Of what was tried, benign changes had 0.0 to
 0.1, chroma that is lost 0.3, which is three deviations of 89 dimensions."""
-MEANS: Mapping[str, tuple[str, str]] = {
-    "drift_psnr_mean_db": ("psnr_db", "mean"),
-    "drift_psnr_worst_db": ("psnr_db", "worst"),
-    "drift_ssim_mean": ("ssim", "mean"),
-    "drift_ssim_worst": ("ssim", "worst"),
-    "drift_cast_levels": ("cast_levels", "mean"),
-    "drift_place_levels": ("place_levels", "worst"),
-    "drift_lpips_mean": ("lpips", "mean"),
-    "drift_lpips_p95": ("lpips", "p95"),
+PAIRED: Mapping[str, tuple[str, bool]] = {
+    "drift_psnr_mean_db": ("psnr_db", True),
+    "drift_psnr_worst_db": ("psnr_db", False),
+    "drift_ssim_mean": ("ssim", True),
+    "drift_ssim_worst": ("ssim", False),
+    "drift_cast_levels": ("cast_levels", True),
+    "drift_place_levels": ("place_levels", False),
 }
-"""Which paired measure a limit is of: the mean, the worst picture, or what 95 % keep to."""
+"""Which measure of two pictures a limit is of: the mean, or else the worst picture."""
 OPEN = "too few pictures for an interval"
 
 
-def checks(
-    frechet: FrechetDrift,
-    paired: tuple[Paired, ...],
-    limits: Limits = USUAL,
-    *,
-    names: Sequence[str],
-) -> tuple[Check, ...]:
-    """Hold every figure against its limit; ``names`` are those of the pictures."""
-    return (
-        _drift(frechet, limits.limit("drift_percent")),
-        _direct(frechet, limits.limit("drift_benign_times")),
-        *_paired({one.measure: one for one in paired}, limits, names),
-    )
+def distance_checks(found: Distances, limits: Limits) -> Iterator[Check]:
+    """Hold the drift and the direct distance against their limits; the latter is shown too."""
+    yield _drift(found, limits.limit("drift_percent"))
+    yield _ratio(found, limits.limit("drift_benign_times"))
+    one = found.direct
+    note = f"{BENIGN}: {found.benign:.3g}"
+    yield Check(subject=SUBJECT, metric="direct P", new=one.value, low=one.low, high=one.high,
+                note=note)  # fmt: skip
 
 
-def judged_again(drift: Drift, limits: Limits) -> tuple[Check, ...]:
-    """Hold the figures of a study against other limits; nothing where it has none."""
-    if not drift.checks:
-        return ()
-    own = checks(drift.frechet, drift.paired, limits, names=drift.names)
-    return (*(one for one in drift.checks if one.key == "golden_levels"), *own)
+def paired_checks(
+    scores: Sequence[Mapping[str, float]], limits: Limits, names: Sequence[str]
+) -> Iterator[Check]:
+    """Hold means by their interval, and worst pictures as they are, for they are counts."""
+    for key, (measure, mean) in PAIRED.items():
+        known = [(one[measure], name) for one, name in zip(scores, names, strict=True)
+                 if measure in one]  # fmt: skip
+        limit, sign = limits.limit(key), -1 if FIGURES[key].bound == "at least" else 1
+        if not known or limit is None:
+            continue
+        value, name = max(known, key=lambda one: sign * one[0])
+        one, note = Interval(value, value, value), name
+        if mean:
+            values = np.array([value for value, _ in known])
+            one = mean_interval(values).within(*RANGES[measure])
+            note = "" if one.low is not None else OPEN
+        verdict = _held(_turned(one) if sign < 0 else one, sign * limit, surely=sign * limit)
+        one = one if mean else Interval(value)
+        yield _made(key, one, verdict=verdict, limit=limit, note=note)
 
 
-def _drift(frechet: FrechetDrift, percent: float | None) -> Check:
+def _held(one: Interval, limit: float, *, surely: float) -> Verdict:
+    """FAIL beyond the limit where the lower end is beyond ``surely``; PASS where the upper keeps it."""
+    if one.low is None or one.high is None:
+        return "INCONCLUSIVE"
+    if one.value > limit and one.low > surely:
+        return "FAIL"
+    return "PASS" if one.high <= limit else "INCONCLUSIVE"
+
+
+def _turned(one: Interval) -> Interval:
+    if one.low is None or one.high is None:
+        return replace(one, value=-one.value)
+    return Interval(-one.value, -one.high, -one.low)
+
+
+def _drift(found: Distances, share_percent: float | None) -> Check:
     """Both signs count: below the limit on the good side is still another model."""
-    drift, gap = frechet.drift, frechet.reference_original
-    if frechet.drift_policy is None or gap is None:
-        return _made("drift_percent", None, note="no references were given")
-    few = _few(frechet, frechet.drift_policy, min(frechet.n, frechet.n_reference))
-    if drift is None or few or percent is None:
-        return _made("drift_percent", drift, note=few)
-    wanted, words = _allowed(frechet, gap, percent / 100)
+    key, drift = "drift_percent", found.drift
+    if not found.references:
+        return _made(key, None, note="no references were given")
+    few = _few(found, min(found.count, found.references))
+    if drift is None or found.gap is None or few or share_percent is None:
+        return _made(key, drift, note=few)
+    wanted, words = _allowed(found, found.gap, share_percent / 100)
     # What moves by no more than this is a benign change, or arithmetic.
-    floor = max(abs(frechet.benign_drift or 0.0), frechet.rounding)
+    floor = max(abs(found.benign_drift or 0.0), found.rounding)
     limit = max(wanted, floor)
-    low, high = _bounds(drift)
-    verdict: Verdict = "INCONCLUSIVE"
-    if (drift.value > limit and low > floor) or (drift.value < -limit and high < -floor):
-        verdict = "FAIL"
-    elif -limit <= low and high <= limit:
+    sides = [_held(one, limit, surely=floor) for one in (drift, _turned(drift))]
+    verdict: Verdict = "FAIL" if "FAIL" in sides else "INCONCLUSIVE"
+    if sides == ["PASS", "PASS"]:
         verdict = "PASS"
-    note = _unsure(drift)
     if verdict == "FAIL" and drift.value < 0:
-        note = "nearer to the reference than the original is: not the original's pictures any more"
+        words = "nearer to the reference than the original is: not the original's pictures any more"
+    elif drift.low is None:
+        words = OPEN
     elif limit > wanted:
-        note = note or f"{frechet.benign_change} alone moves it by {floor:.3g}"
-    return _made("drift_percent", drift, verdict=verdict, limit=limit, note=note or words)
+        words = f"{BENIGN} alone moves it by {floor:.3g}"
+    return _made(key, drift, verdict=verdict, limit=limit, note=words)
 
 
-def _allowed(frechet: FrechetDrift, gap: float, share: float) -> tuple[float, str]:
+def _allowed(found: Distances, gap: float, share: float) -> tuple[float, str]:
     """Return the drift that is allowed at ``gap`` from the reference, and what sets it.
 
     It is a share of that way (MLPerf's band is 2 %), but never less than what a change as small as
     the benign one does in any direction that chance would give it: the root of a Frechet distance
     is a metric, so that is never further than P + 2 sqrt(P F), by the direction's cosine less.
     """
-    cosine = min(1.0, TURNED / math.sqrt(frechet.extractor.dimension))
-    ceiling = frechet.benign + 2 * cosine * math.sqrt(frechet.benign * gap)
+    cosine = min(1.0, TURNED / math.sqrt(found.dimension))
+    ceiling = found.benign + 2 * cosine * math.sqrt(found.benign * gap)
     if share * gap >= ceiling:
         return share * gap, f"the limit is {share:.0%} of the distance to the reference"
     part = f", {ceiling / gap:.0%} of the distance to the reference" if gap > 0 else ""
-    return ceiling, f"the limit is what {frechet.benign_change} may move it by{part}"
+    return ceiling, f"the limit is what {BENIGN} may move it by{part}"
 
 
-def _direct(frechet: FrechetDrift, limit: float | None) -> Check:
-    key, ratio = "drift_benign_times", frechet.direct_over_benign
-    few = _few(frechet, frechet.policy, frechet.n)
+def _ratio(found: Distances, limit: float | None) -> Check:
+    key, ratio = "drift_benign_times", found.ratio
+    few = _few(found, found.count)
     if few or limit is None:
         return _made(key, ratio, note=few)
-    if frechet.direct.value <= frechet.rounding:
-        return _made(
-            key, Interval(value=0.0), verdict="PASS", limit=limit, note="the pictures are the same"
-        )
-    if ratio is None or frechet.benign <= frechet.rounding:
-        note = f"{frechet.benign_change} changes nothing here, and the compressed model does"
+    if found.direct.value <= found.rounding:
+        same = Interval(0.0)
+        return _made(key, same, verdict="PASS", limit=limit, note="the pictures are the same")
+    if ratio is None or found.benign <= found.rounding:
+        note = f"{BENIGN} changes nothing here, and the compressed model does"
         return _made(key, None, verdict="FAIL", limit=limit, note=note)
-    low, high = _bounds(ratio)
-    verdict: Verdict = "INCONCLUSIVE"
-    if ratio.value > limit and low > 1:
-        verdict = "FAIL"
-    elif high <= limit:
-        verdict = "PASS"
-    return _made(key, ratio, verdict=verdict, limit=limit, note=_unsure(ratio))
+    note = OPEN if ratio.low is None else ""
+    return _made(key, ratio, verdict=_held(ratio, limit, surely=1), limit=limit, note=note)
 
 
-def _paired(known: Mapping[str, Paired], limits: Limits, names: Sequence[str]) -> Iterator[Check]:
-    """Means by their interval; quantiles and worst pictures as they are, for they are counts."""
-    for key, (measure, part) in MEANS.items():
-        one, limit = known.get(measure), limits.limit(key)
-        if one is None or limit is None:
-            continue
-        worst = one.worst[0]
-        if part == "mean":
-            value = Interval(value=one.mean, low=one.low, high=one.high)
-            ends, note = _bounds(value), _unsure(value)
-        else:
-            value = Interval(value=worst.value if part == "worst" else one.p95)
-            ends = value.value, value.value
-            note = names[worst.picture] if part == "worst" else ""
-        sign = 1 if one.more_is_worse else -1
-        best, worse = sorted(sign * end for end in ends)
-        verdict: Verdict = "INCONCLUSIVE"
-        if best > sign * limit:
-            verdict = "FAIL"
-        elif worse <= sign * limit:
-            verdict = "PASS"
-        yield _made(key, value, verdict=verdict, limit=limit, note=note)
-
-
-def _bounds(one: Interval) -> tuple[float, float]:
-    """Return where a figure may lie: anywhere, when nobody could tell."""
-    low, high = one.low, one.high
-    return -math.inf if low is None else low, math.inf if high is None else high
-
-
-def _unsure(one: Interval) -> str:
-    return OPEN if one.low is None or one.high is None else ""
-
-
-def _few(frechet: FrechetDrift, policy: Policy, count: int) -> str:
-    """Say why a distance is not judged, nothing where it is."""
-    if policy == "gated":
+def _few(found: Distances, count: int) -> str:
+    """Say why a distance of ``count`` squares is not judged, nothing where it is."""
+    least = JUDGED * found.dimension
+    if count >= least:
         return ""
-    dimension = frechet.extractor.dimension
-    return f"too few: {count} for {dimension} dimensions, judged from {GATED * dimension}"
+    return f"too few: {count} for {found.dimension} dimensions, judged from {least}"
 
 
 def _made(
@@ -169,13 +156,14 @@ def _made(
     limit: float | None = None,
     note: str = "",
 ) -> Check:
+    value = value or Interval(math.nan)
     return figure(
         key,
         SUBJECT,
         kind="pictures",
-        new=None if value is None else value.value,
-        low=None if value is None else value.low,
-        high=None if value is None else value.high,
+        new=None if math.isnan(value.value) else value.value,
+        low=value.low,
+        high=value.high,
         limit=limit,
         verdict=verdict,
         note=note,

@@ -1,13 +1,13 @@
-"""The pictures of a report: what each model made of each photo, and where two models differ."""
+"""The pictures of a report: what each model made of each photo, how good, where two differ."""
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,27 +15,27 @@ from PIL import Image
 
 from stylepress.benchmarks.quality.judges import Drawn
 from stylepress.benchmarks.quality.paired import colour_shifts
-from stylepress.benchmarks.quality.photos import unit
-from stylepress.benchmarks.quality.pixels import colourfulness, psnr_db, ssim
-from stylepress.benchmarks.report import Column, Look, Model, Shown
+from stylepress.benchmarks.quality.photos import Photo, unit
+from stylepress.benchmarks.quality.pixels import (
+    colourfulness,
+    content_distance,
+    grid_energy,
+    psnr_db,
+    ssim,
+    style_distance,
+)
+from stylepress.benchmarks.report import Column, Look, Model, Quality, Shown
 from stylepress.benchmarks.verdict.comparison import Pictured
+from stylepress.progress import Progress
+
+if TYPE_CHECKING:
+    from stylepress.train.features.judges import Judge
 
 Pixels = NDArray[np.uint8]
 
 AMPLIFIED = 8
 MOST_SIDE = 640
 QUALITY = 88
-
-
-class Copies(Protocol):
-    """A judge of copies; `stylepress.train.features.judges.Judge` is one."""
-
-    @property
-    def label(self) -> str:
-        """Which network it judges by."""
-
-    def fidelity(self, photos: Pixels, originals: Pixels, copies: Pixels) -> float:
-        """Return 0 for a copy of the original, 1 for what is as far from it as the photo."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,53 @@ def original_of(model: Model, among: Iterable[Model]) -> Model | None:
             if other.role == role:
                 return other
     return None
+
+
+def draw(
+    photos: Sequence[Photo],
+    painters: Mapping[Model, Callable[[Pixels], Pixels]],
+    *,
+    progress: Progress,
+) -> list[Drawing]:
+    """Let every model draw every photo."""
+    progress.start("Stylizing photos", len(photos) * len(painters))
+    drawn = []
+    for photo in photos:
+        made = {}
+        for model, run in painters.items():
+            made[model] = run(photo.frame)
+            progress.advance(note=model.name)
+        drawn.append(Drawing(photo.fact.name, photo.frame, made))
+    progress.finish()
+    return drawn
+
+
+def qualities(
+    drawn: Sequence[Drawing], style: Pixels | None, *, progress: Progress
+) -> Iterator[Quality]:
+    """Judge every picture; ``style`` is the style picture, (H, W, 3) uint8."""
+    target = None if style is None else unit(style[np.newaxis])
+    progress.start("Judging pictures", sum(len(each.made) for each in drawn))
+    for each in drawn:
+        content = unit(each.content)
+        for model, frame in each.made.items():
+            reference = original_of(model, each.made)
+            other = None if reference is None else unit(each.made[reference])
+            picture = unit(frame)
+            level = math.inf if other is None else psnr_db(picture, other)
+            yield Quality(
+                model=model.name,
+                photo=each.photo,
+                reference=None if reference is None else reference.name,
+                style_distance=None if target is None else style_distance(picture, target),
+                content_distance=content_distance(picture, content),
+                grid_energy=grid_energy(picture),
+                psnr_db=level if math.isfinite(level) else None,
+                ssim=None if other is None else ssim(picture, other),
+                identical=other is not None and math.isinf(level),
+            )
+            progress.advance(note=model.name)
+    progress.finish()
 
 
 def gallery(drawings: Sequence[Drawing]) -> tuple[Shown, ...]:
@@ -96,7 +143,7 @@ def _pictured(
     )
 
 
-def looks(drawings: Sequence[Drawing], judges: Sequence[Copies] = ()) -> Iterator[Look]:
+def looks(drawings: Sequence[Drawing], judges: Sequence[Judge] = ()) -> Iterator[Look]:
     """Say how like those of the teacher, and of the student in float, each bundle's pictures are.
 
     ``judges`` tell how far a copy is from its original, over published networks.
@@ -108,10 +155,8 @@ def looks(drawings: Sequence[Drawing], judges: Sequence[Copies] = ()) -> Iterato
                 yield _look(drawings, model, other, judges)
 
 
-def _look(
-    drawings: Sequence[Drawing], model: Model, other: Model, judges: Sequence[Copies]
-) -> Look:
-    pairs = [(one.made[model], one.made[other]) for one in drawings]
+def _look(drawn: Sequence[Drawing], model: Model, other: Model, judges: Sequence[Judge]) -> Look:
+    pairs = [(one.made[model], one.made[other]) for one in drawn]
     levels = [psnr_db(unit(mine), unit(theirs)) for mine, theirs in pairs]
     finite = [level for level in levels if math.isfinite(level)]
     own, before = (fmean(map(colourfulness, frames)) for frames in zip(*pairs, strict=True))
@@ -127,7 +172,7 @@ def _look(
         saturation_percent=100 * (own - before) / max(before, 1.0),
         fidelity={
             judge.label: fmean(
-                judge.fidelity(one.content, one.made[other], one.made[model]) for one in drawings
+                judge.fidelity(one.content, one.made[other], one.made[model]) for one in drawn
             )
             for judge in judges
         },

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.gate import Limits, figure
 from stylepress.benchmarks.part import Skipped
-from stylepress.benchmarks.quality.features.extractor import Extractor, open_extractor, open_lpips
-from stylepress.benchmarks.quality.ladder import squares
-from stylepress.benchmarks.quality.paired import colour_shifts
-from stylepress.benchmarks.quality.patches import TAKEN_OF_FEW, Patches
+from stylepress.benchmarks.quality.features.extractor import Extractor, open_extractor
+from stylepress.benchmarks.quality.paired import CAP_DB, colour_shifts
+from stylepress.benchmarks.quality.patches import patch_distance, projections
 from stylepress.benchmarks.quality.photos import unit
 from stylepress.benchmarks.quality.pixels import (
+    TILE,
+    WINDOW_SIDE,
     colourfulness,
     content_distance,
     grid_energy,
@@ -27,19 +28,12 @@ from stylepress.benchmarks.quality.pixels import (
     ssim,
     style_distance,
 )
-from stylepress.benchmarks.quality.study import (
-    LEAST,
-    Pair,
-    StudyOptions,
-    drift_study,
-    square_of,
-)
+from stylepress.benchmarks.quality.study import Pair, drift_study, shortage
 from stylepress.progress import Progress
 
 Pixels = NDArray[np.uint8]
 
 SUBJECT = "pictures"
-LEAST_SSIM, LEAST_GRID = 11, 64
 DULL = 8.0
 """Levels of colourfulness below which a change is a share of these: a grey style has none."""
 
@@ -61,8 +55,8 @@ class Drawn:
 
     @property
     def arms(self) -> Iterator[tuple[Pixels, Pixels]]:
-        """Both pictures of each photo, (H, W, 3) uint8."""
-        return ((one[0], two[0]) for one, two in zip(self.base, self.new, strict=True))
+        """Both pictures of each photo, (1, H, W, 3) uint8."""
+        return zip(self.base, self.new, strict=True)
 
 
 PictureJudge = Callable[[Drawn], Iterable[Check]]
@@ -72,24 +66,24 @@ PictureJudge = Callable[[Drawn], Iterable[Check]]
 
 def likeness(drawn: Drawn) -> Iterator[Check]:
     """PSNR of new's pictures against base's, of the worst photo; SSIM is shown."""
-    levels = [psnr_db(unit(one), unit(two)) for one, two in zip(drawn.base, drawn.new, strict=True)]
-    yield worst_level("psnr_db", drawn.names, levels)
-    if min(drawn.base[0].shape[1:3]) >= LEAST_SSIM:
-        values = [
-            ssim(unit(one), unit(two)) for one, two in zip(drawn.base, drawn.new, strict=True)
-        ]
+    pairs = [(unit(one), unit(two)) for one, two in drawn.arms]
+    worst, name = min((psnr_db(*pair), name) for pair, name in zip(pairs, drawn.names, strict=True))
+    note = f"worst of {len(pairs)} photos, {name}" if worst < math.inf else "all pictures are equal"
+    level = min(worst, CAP_DB)
+    yield figure("psnr_db", SUBJECT, kind="pictures", new=level, larger_is_worse=False, note=note)
+    if min(drawn.base[0].shape[1:3]) >= WINDOW_SIDE:
         yield Check(
             subject=SUBJECT,
             metric="SSIM against base",
-            new=min(values),
+            new=min(ssim(*pair) for pair in pairs),
             larger_is_worse=False,
-            note=f"worst of {len(values)} photos",
+            note=f"worst of {len(pairs)} photos",
         )
 
 
 def colour(drawn: Drawn) -> Iterator[Check]:
     """How far the mean colour moved, and how much more or less colourful the pictures are."""
-    casts = [colour_shifts(*pair)["cast_levels"] for pair in drawn.arms]
+    casts = [colour_shifts(one[0], two[0])["cast_levels"] for one, two in drawn.arms]
     note = f"mean of {len(casts)} photos"
     yield figure("cast_levels", SUBJECT, kind="pictures", new=fmean(casts), note=note)
     base, new = (fmean(map(colourfulness, frames)) for frames in (drawn.base, drawn.new))
@@ -100,10 +94,10 @@ def colour(drawn: Drawn) -> Iterator[Check]:
 def style(drawn: Drawn) -> Iterator[Check]:
     """How far the patches moved from base's, and the distance to the style picture if it is there."""
     photos, base, new = (
-        Patches.of([frame[0] for frame in frames], taken=TAKEN_OF_FEW)
+        projections([frame[0] for frame in frames])
         for frames in (drawn.photos, drawn.base, drawn.new)
     )
-    way, gone = base.distance(photos), base.distance(new)
+    way, gone = patch_distance(base, photos), patch_distance(base, new)
     moved = 0.0 if not gone else 100 * gone / way if way else math.inf
     note = "of the way from base's pictures to the photos"
     yield figure("style_shift_percent", SUBJECT, kind="pictures", new=min(moved, 1e4), note=note)
@@ -112,46 +106,28 @@ def style(drawn: Drawn) -> Iterator[Check]:
         yield figure("style_percent", SUBJECT, note=note)
         return
     picture = unit(drawn.style[np.newaxis])
-    yield growth(
-        "style_percent",
-        [
-            (style_distance(unit(one), picture), style_distance(unit(two), picture))
-            for one, two in zip(drawn.base, drawn.new, strict=True)
-        ],
-    )
+    yield _growth(drawn, "style_percent", lambda frame, _: style_distance(unit(frame), picture))
 
 
 def content(drawn: Drawn) -> Iterator[Check]:
     """How much farther the shapes are from the photo's."""
-    yield growth(
-        "content_percent",
-        [
-            (content_distance(unit(one), unit(photo)), content_distance(unit(two), unit(photo)))
-            for one, two, photo in zip(drawn.base, drawn.new, drawn.photos, strict=True)
-        ],
+    yield _growth(
+        drawn, "content_percent", lambda frame, photo: content_distance(unit(frame), unit(photo))
     )
 
 
 def grid(drawn: Drawn) -> Iterator[Check]:
     """How much more of a pattern every 4 pixels there is."""
-    if min(drawn.base[0].shape[1:3]) < LEAST_GRID:
-        yield figure("grid_percent", SUBJECT, note=f"needs sides of {LEAST_GRID} pixels")
-        return
-    yield growth(
-        "grid_percent",
-        [
-            (grid_energy(unit(one)), grid_energy(unit(two)))
-            for one, two in zip(drawn.base, drawn.new, strict=True)
-        ],
-    )
+    if min(drawn.base[0].shape[1:3]) < TILE:
+        yield figure("grid_percent", SUBJECT, note=f"needs sides of {TILE} pixels")
+    else:
+        yield _growth(drawn, "grid_percent", lambda frame, _: grid_energy(unit(frame)))
 
 
 JUDGES: tuple[PictureJudge, ...] = (likeness, colour, style, content, grid)
 """Those that always judge. A further one is a further entry, and its figures entries in ``gate``."""
-BLIND: tuple[Skipped, ...] = (
-    Skipped(
-        what="how steady a video is", why="no video was drawn; `stylepress bench --clip` tells it"
-    ),
+BLIND = Skipped(
+    what="how steady a video is", why="no video was drawn; `stylepress bench --clip` tells it"
 )
 """What no judge of a comparison sees."""
 
@@ -168,33 +144,18 @@ def judged(
                 yield own.model_copy(update={"subject": name})
 
 
-def worst_level(key: str, names: Sequence[str], levels: Sequence[float]) -> Check:
-    """Return PSNR in dB by photo as a figure: the worst; infinite for equal pictures."""
-    worst = min(range(len(levels)), key=levels.__getitem__)
-    equal = math.isinf(levels[worst])
-    return figure(
-        key,
-        SUBJECT,
-        kind="pictures",
-        new=99.0 if equal else levels[worst],
-        larger_is_worse=False,
-        note="all pictures are equal"
-        if equal
-        else f"worst of {len(levels)} photos, {names[worst]}",
-    )
-
-
-def growth(key: str, values: Sequence[tuple[float, float]]) -> Check:
-    """Return by how much a distance, (base, new) by photo, grew in the mean, as a figure."""
+def _growth(drawn: Drawn, key: str, of: Callable[[Pixels, Pixels], float]) -> Check:
+    """Return by how much a distance of picture and photo grew in the mean, as a figure."""
+    threes = zip(drawn.base, drawn.new, drawn.photos, strict=True)
+    values = [(of(one, photo), of(two, photo)) for one, two, photo in threes]
     base, new = (fmean(one) for one in zip(*values, strict=True))
-    worse = new / base if base > 0 else 1.0 if new == base else math.inf
     return figure(
         key,
         SUBJECT,
         kind="pictures",
         base=base,
         new=new,
-        worse=worse,
+        worse=new / base if base > 0 else 1.0 if new == base else math.inf,
         values=tuple(values),
         note=f"mean of {len(values)} photos",
     )
@@ -202,73 +163,47 @@ def growth(key: str, values: Sequence[tuple[float, float]]) -> Check:
 
 @dataclass(frozen=True, slots=True)
 class DriftJudge:
-    """A judge that holds the new arm's pictures to what compression may lose, as a distribution.
-
-    Distances over sets are taken over squares of the frames, because they need many pictures;
-    paired figures over whole frames. Where the base drew no other photos there is no drift to them.
-    """
+    """A judge that holds the new arm's pictures to what compression may lose, as a distribution."""
 
     extractor: Extractor
-    options: StudyOptions
+    limits: Limits
     progress: Progress
 
     def __call__(self, drawn: Drawn) -> Iterator[Check]:
-        """Return one check a figure of the study, and the kernel and patch distances."""
-        pairs = [
-            Pair(name, *(frame[0] for frame in frames))
-            for name, *frames in zip(drawn.names, drawn.photos, drawn.base, drawn.new, strict=True)
-        ]
-        side = self.options.square
-        count = sum(1 for pair in pairs for _ in squares(pair.original, side))
-        if count < LEAST:
-            note = f"{count} pictures are too few; {LEAST} are needed at least"
-            yield figure("drift_benign_times", "drift", note=note)
+        """Return one check a figure of the study; where the base drew no other photos, no drift."""
+        height, width = drawn.base[0].shape[1:3]
+        if few := shortage(len(drawn.names), (height, width), self.extractor):
+            yield figure("drift_benign_times", "drift", note=few)
             return
         drift = drift_study(
             ("base", "new"),
-            pairs,
+            [
+                Pair(name, one[0], two[0])
+                for name, (one, two) in zip(drawn.names, drawn.arms, strict=True)
+            ],
             [frame[0] for frame in drawn.references],
             extractor=self.extractor,
-            options=self.options,
+            limits=self.limits,
             progress=self.progress,
         )
-        network = drift.frechet.extractor
         for one in drift.checks:
-            of = network.title if one.key in ("drift_percent", "drift_benign_times") else ""
-            note = "; ".join(part for part in (one.note, of) if part)
+            of = f"{drift.extractor.title}, {drift.sample}"
+            sets = one.key in ("", "drift_percent", "drift_benign_times")
+            note = "; ".join(part for part in (one.note, of if sets else "") if part)
             yield one.model_copy(update={"note": note})
-        for metric, value, note in (
-            ("kernel distance", drift.kernel.value, f"deviation {drift.kernel.deviation:.3g}"),
-            (
-                "patch distance",
-                drift.patches,
-                f"{drift.frechet.benign_change} {drift.benign_patches:.3g}",
-            ),
-        ):
-            yield Check(
-                subject="drift",
-                metric=f"{metric} between the arms",
-                new=value,
-                note=f"{note}, {drift.sample}",
-            )
 
 
 def drift_judge(
     extractor: Path | None,
-    lpips: Path | None,
     *,
     limits: Limits,
     env: Mapping[str, str],
     home: Path,
     progress: Progress,
 ) -> DriftJudge:
-    """Return the judge over the networks that the user names; over features in code without any.
+    """Return the judge over the network that the user names; over features in code without any.
 
     Raises:
         ArtifactError, CheckpointError, BackendError, RecipeError: a file is not what it must be.
     """
-    network = open_extractor(extractor, env=env, home=home)
-    options = StudyOptions(square=square_of(network), ladder=0, limits=limits)
-    if lpips is not None:
-        options = replace(options, lpips=open_lpips(lpips, env=env, home=home))
-    return DriftJudge(network, options, progress)
+    return DriftJudge(open_extractor(extractor, env=env, home=home), limits, progress)

@@ -29,41 +29,31 @@ class NetworkJudge:
         """Return fidelity to base, and the style distances when there is a style picture."""
         if min(drawn.base[0].shape[1:3]) < LEAST_SIDE:
             return
-        yield self._fidelity(drawn)
-        if drawn.style is not None:
-            yield self._style(drawn, drawn.style)
-
-    def _fidelity(self, drawn: Drawn) -> Check:
+        judge, style = self.judge, drawn.style
+        trained = "; the usual training loss, no judge of it" if judge.name == TRAINED_ON else ""
         threes = zip(drawn.photos, drawn.base, drawn.new, strict=True)
-        values = [self.judge.fidelity(*three) for three in threes]
-        return Check(
+        values = [judge.fidelity(*three) for three in threes]
+        yield Check(
             subject=SUBJECT,
-            metric=f"fidelity to base, {self.judge.name}",
+            metric=f"fidelity to base, {judge.name}",
             new=fmean(values),
-            of=self.judge.label,
-            note=f"0 a copy, 1 as far as the photo; worst {max(values):.2f}{self._said}",
+            of=judge.label,
+            note=f"0 a copy, 1 as far as the photo; worst {max(values):.2f}{trained}",
         )
-
-    def _style(self, drawn: Drawn, style: object) -> Check:
-        pairs = tuple(
-            (self.judge.style(one, drawn.style), self.judge.style(two, drawn.style))  # type: ignore[arg-type]
-            for one, two in zip(drawn.base, drawn.new, strict=True)
-        )
+        if style is None:
+            return
+        pairs = tuple((judge.style(one, style), judge.style(two, style)) for one, two in drawn.arms)
         base, new = (fmean(side) for side in zip(*pairs, strict=True))
-        return Check(
+        yield Check(
             subject=SUBJECT,
-            metric=f"style distance, {self.judge.name}",
+            metric=f"style distance, {judge.name}",
             base=base,
             new=new,
             worse=new / base if base > 0 else None,
-            of=self.judge.label,
-            note=f"mean of {len(pairs)} photos{self._said}",
+            of=judge.label,
+            note=f"mean of {len(pairs)} photos{trained}",
             values=pairs,
         )
-
-    @property
-    def _said(self) -> str:
-        return "; the usual training loss, no judge of it" if self.judge.name == TRAINED_ON else ""
 
 
 def found_judges(*, env: Mapping[str, str], home: Path) -> tuple[Judge, ...]:

@@ -1,7 +1,7 @@
 """Sliced Wasserstein distance between the patches of two sets of pictures.
 
-Patches, pyramid and weights are those of the style distance of two pictures (see
-``pictures/quality``); here the patches of many pictures make one set each.
+Patches, pyramid and weights are those of the style distance of two pictures (see ``pixels``); here
+the patches of many pictures make one set each.
 """
 
 from __future__ import annotations
@@ -13,74 +13,52 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from stylepress.benchmarks.quality.pixels import LEVELS, PATCH, as_many, halved, scaled
-from stylepress.errors import FrameError
 
 Pixels = NDArray[np.uint8]
 Rows = NDArray[np.float32]
 
-TAKEN, TAKEN_OF_FEW = 32, 256
-"""Patches a level of each of many pictures, and of each of few large ones."""
-DIRECTIONS = 64
+TAKEN, DIRECTIONS = 256, 64
+"""Patches a level and picture, and directions that they are projected on."""
 
 
-class Patches:
-    """Projections of ``taken`` patches of 7x7 a level and picture; 1.25 kB of memory a patch.
+def projections(pictures: Sequence[Pixels]) -> list[Rows]:
+    """Project 7x7 patches of (H, W, 3) uint8 pictures, by level: (patches, 64), sorted.
 
-    Picture i gives the patches at the same places in every set of the same seed, so that two
-    sets made from the same inputs differ by what was done to them, not by where was looked.
+    Picture i gives the patches at the same places in every set, so that two sets made from the same
+    inputs differ by what was done to them, not by where was looked.
     """
+    draw, found = np.random.default_rng(0), list[Rows]()
+    images = [scaled(picture) for picture in pictures]
+    for level in range(LEVELS):
+        random = draw.normal(size=(PATCH**2 * 3, DIRECTIONS))
+        directions = (random / np.linalg.norm(random, axis=0)).astype(np.float32)
+        images = [halved(image) for image in images] if level else images
+        rows = [
+            _patches(image, np.random.default_rng((0, number, level))) @ directions
+            for number, image in enumerate(images)
+            if min(image.shape[:2]) >= PATCH
+        ]
+        if rows:
+            found.append(np.sort(np.concatenate(rows), axis=0))
+    return found
 
-    def __init__(self, *, taken: int = TAKEN, seed: int = 0) -> None:
-        self._taken, self._seed = taken, seed
-        self._levels: list[list[Rows]] = [[] for _ in range(LEVELS)]
-        draw = np.random.default_rng(seed)
-        self._directions: list[Rows] = []
-        for _ in range(LEVELS):
-            random = draw.normal(size=(PATCH**2 * 3, DIRECTIONS))
-            self._directions.append((random / np.linalg.norm(random, axis=0)).astype(np.float32))
 
-    @classmethod
-    def of(cls, pictures: Sequence[Pixels], *, taken: int = TAKEN) -> Patches:
-        """Take them of (H, W, 3) uint8 pictures, numbered from 0."""
-        patches = cls(taken=taken)
-        for number, picture in enumerate(pictures):
-            patches.add(picture, number)
-        return patches
+def patch_distance(one: Sequence[Rows], two: Sequence[Rows]) -> float:
+    """Return the mean gap of sorted projections, level l weighted 1 + l / 4, summed.
 
-    def add(self, picture: Pixels, number: int) -> None:
-        """Take the patches of (H, W, 3) uint8 picture ``number``."""
-        image = scaled(picture)
-        for level in range(LEVELS):
-            if level:
-                image = halved(image)
-            rows, columns = (side - PATCH + 1 for side in image.shape[:2])
-            if min(rows, columns) < 1:
-                break
-            places = np.random.default_rng((self._seed, number, level)).integers(
-                rows * columns, size=self._taken
-            )
-            windows = sliding_window_view(image, (PATCH, PATCH), axis=(0, 1))
-            patches = windows[places // columns, places % columns].reshape(self._taken, -1)
-            self._levels[level].append(patches @ self._directions[level])
+    In units of the range [0, 1] of a pixel. Sets of two sizes are matched by quantile.
+    """
+    total = 0.0
+    for level, (mine, theirs) in enumerate(zip(one, two, strict=False)):
+        count = max(len(mine), len(theirs))
+        gap = np.abs(as_many(mine, count) - as_many(theirs, count)).mean(dtype=np.float64)
+        total += (1 + level / 4) * float(gap)
+    return total
 
-    def distance(self, other: Patches) -> float:
-        """Return the mean gap of sorted projections, level l weighted 1 + l / 4, summed.
 
-        In units of the range [0, 1] of a pixel. Sets of two sizes are matched by quantile.
-
-        Raises:
-            FrameError: one of them is empty.
-        """
-        total = 0.0
-        if not self._levels[0] or not other._levels[0]:
-            raise FrameError(
-                "A patch distance needs pictures of at least 7x7 pixels in both sets.", "Add some."
-            )
-        for level, (mine, theirs) in enumerate(zip(self._levels, other._levels, strict=True)):
-            if not mine or not theirs:
-                break
-            one, two = (np.sort(np.concatenate(rows), axis=0) for rows in (mine, theirs))
-            count = max(len(one), len(two))
-            gap = np.abs(as_many(one, count) - as_many(two, count)).mean(dtype=np.float64)
-            total += (1 + level / 4) * float(gap)
-        return total
+def _patches(image: Rows, draw: np.random.Generator) -> Rows:
+    rows, columns = (side - PATCH + 1 for side in image.shape[:2])
+    places = draw.integers(rows * columns, size=TAKEN)
+    windows = sliding_window_view(image, (PATCH, PATCH), axis=(0, 1))
+    patches: Rows = windows[places // columns, places % columns].reshape(TAKEN, -1)
+    return patches

@@ -28,8 +28,8 @@ WINDOW = 31
 LUMA = (0.299, 0.587, 0.114)
 TILE = 64
 VISIBLE = 0.5 / 255
-SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
-"""Exponents of the five scales of MS-SSIM."""
+WINDOW_SIDE = 11
+"""Of SSIM's window: smaller pictures have none."""
 
 
 def scaled(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -53,47 +53,12 @@ def ssim(one: Picture, two: Picture) -> float:
     whole in the picture count. 1 when equal.
     """
     _same_shape(one, two)
-    if min(one.shape[:2]) < 11:
+    if min(one.shape[:2]) < WINDOW_SIDE:
         raise FrameError(
             f"SSIM needs at least 11x11 pixels, the picture is {one.shape[1]}x{one.shape[0]}.",
             "Measure larger pictures.",
         )
-    light, structure = _similarities(np.asarray(one, np.float64), np.asarray(two, np.float64))
-    return float(np.mean(light * structure))
-
-
-def structures(one: Picture, two: Picture) -> tuple[float, float]:
-    """Return SSIM and multi-scale SSIM together, at the cost of the latter; 1 when equal.
-
-    MS-SSIM (Wang, Simoncelli & Bovik 2003, eq. 7): five scales, each the 2x2 mean of the one
-    before, with the paper's exponents; a scale whose mean structure is below zero makes it 0.
-
-    Raises:
-        FrameError: pictures of two sizes, or a side below 176.
-    """
-    _same_shape(one, two)
-    least = 11 << (len(SCALES) - 1)
-    if min(one.shape[:2]) < least:
-        raise FrameError(
-            f"MS-SSIM needs at least {least}x{least} pixels, the picture is "
-            f"{one.shape[1]}x{one.shape[0]}.",
-            "Measure larger pictures.",
-        )
     x, y = np.asarray(one, np.float64), np.asarray(two, np.float64)
-    single, product = 0.0, 1.0
-    for number, exponent in enumerate(SCALES):
-        if number:
-            x, y = halved(x), halved(y)
-        light, structure = _similarities(x, y)
-        whole = float(np.mean(light * structure))
-        single = single if number else whole
-        level = whole if number == len(SCALES) - 1 else float(np.mean(structure))
-        product *= max(level, 0.0) ** exponent
-    return single, product
-
-
-def _similarities(x: Plane, y: Plane) -> tuple[Plane, Plane]:
-    """Luminance and structure terms of every window that lies whole in the pictures."""
     mean_x, mean_y = _gaussian(x), _gaussian(y)
     squares, product = mean_x**2 + mean_y**2, mean_x * mean_y
     spread = _gaussian(x * x + y * y) - squares
@@ -101,7 +66,7 @@ def _similarities(x: Plane, y: Plane) -> tuple[Plane, Plane]:
     c1, c2 = 0.01**2, 0.03**2
     light = (2 * product + c1) / (squares + c1)
     structure = (2 * both + c2) / (spread + c2)
-    return light[5:-5, 5:-5], structure[5:-5, 5:-5]
+    return float(np.mean((light * structure)[5:-5, 5:-5]))
 
 
 def colourfulness(pixels: NDArray[np.uint8]) -> float:

@@ -2,98 +2,98 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
-from concurrent.futures import ThreadPoolExecutor
+import io
+from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
+from stylepress.benchmarks.check import Check, Verdict, together
 from stylepress.benchmarks.gate import USUAL, Limits
-from stylepress.benchmarks.part import Skipped
-from stylepress.benchmarks.quality.checks import checks
-from stylepress.benchmarks.quality.damage import jpeg, tinted
-from stylepress.benchmarks.quality.features.extractor import Extractor, Perceptual, Seen
-from stylepress.benchmarks.quality.kernel import SPLITS, inception_score, kernel_distance
-from stylepress.benchmarks.quality.ladder import Climb, ladder, squares
-from stylepress.benchmarks.quality.paired import STRUCTURE_SIDE, PairScores, pair_scores, paired
-from stylepress.benchmarks.quality.patches import TAKEN, TAKEN_OF_FEW, Patches
-from stylepress.benchmarks.quality.pixels import content_distance, scaled
-from stylepress.benchmarks.quality.result import Drift, Ladder, Score
-from stylepress.benchmarks.quality.sets import Features, frechet_drift
+from stylepress.benchmarks.part import Part
+from stylepress.benchmarks.quality.checks import (
+    BENIGN_QUALITY,
+    BENIGN_TINT,
+    distance_checks,
+    paired_checks,
+)
+from stylepress.benchmarks.quality.features.extractor import Extractor, ExtractorFact
+from stylepress.benchmarks.quality.paired import pair_scores
+from stylepress.benchmarks.quality.sets import Features, distances
 from stylepress.errors import FrameError
 from stylepress.progress import Progress
 
 Pixels = NDArray[np.uint8]
-Run = Callable[[Pixels], Pixels]
-"""A model: (1, H, W, 3) uint8 to the same shape."""
+Rows = NDArray[np.float64]
 
-BENIGN_TINT, BENIGN_QUALITY = 1.0, 95
-BENIGN = f"a tint of {BENIGN_TINT:g} level and JPEG {BENIGN_QUALITY}"
-"""What nobody minds, of both kinds: a shift of colours, which features of means see, and detail."""
-CHUNK = 8
 LEAST = 4
-"""Features below which there is no distance between two sets."""
+"""Squares below which there is no distance between two sets."""
 SQUARE, NETWORK_SQUARE = 64, 128
 """Sides of the squares: features in code see small ones well, networks enlarge them to 299."""
 
 
+class Drift(Part):
+    """What one study of a compressed model against its original found, one check a figure.
+
+    ``names`` are the pictures, ``size`` (height, width) that of the first, ``psnr_db`` of each. Distances
+    between sets are over ``count`` squares of ``square`` pixels cut from them, and ``references``
+    squares of other pictures; squares of one picture are alike, so intervals are taken over
+    pictures (``resampling``). Nothing is ``judged`` where the original is another network, whose
+    pictures nobody means to equal.
+    """
+
+    original: str
+    compressed: str
+    names: tuple[str, ...]
+    size: tuple[int, int]
+    square: int
+    count: int
+    references: int
+    extractor: ExtractorFact
+    resampling: str
+    judged: bool
+    checks: tuple[Check, ...]
+    psnr_db: tuple[float, ...]
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """None where nothing was meant to be judged; open where nothing could be."""
+        return together(self.checks) if self.judged else None
+
+    @property
+    def sample(self) -> str:
+        """What the pictures were, in words."""
+        height, width = self.size
+        squares = f"{self.count} squares of {self.square} pixels"
+        return f"{squares} of {len(self.names)} pictures of {width}x{height}"
+
+
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A picture, and what both models made of it; (H, W, 3) uint8 each."""
+    """What both models made of one picture; (H, W, 3) uint8 each."""
 
     name: str
-    content: Pixels
     original: Pixels
     compressed: Pixels
 
 
-def is_network(extractor: Extractor) -> bool:
-    """Say whether features are a network's, which takes long and sees large squares."""
-    return extractor.fact.kind != "code"
+def square_of(extractor: Extractor, size: tuple[int, int]) -> int:
+    """Return the side of the squares that distances over sets are taken over, of such pictures."""
+    return min(SQUARE if extractor.fact.kind == "code" else NETWORK_SQUARE, *size)
 
 
-def square_of(extractor: Extractor) -> int:
-    """Return the side of the squares that distances over sets are taken over."""
-    return NETWORK_SQUARE if is_network(extractor) else SQUARE
-
-
-def drawn_pairs(inputs: Iterable[Pixels], original: Run, compressed: Run) -> Iterator[Pair]:
-    """Run both models on the same (H, W, 3) pictures, one after the other."""
-    for number, picture in enumerate(inputs):
-        frame = np.ascontiguousarray(picture[np.newaxis])
-        yield Pair(str(number), picture, original(frame)[0], compressed(frame)[0])
-
-
-@dataclass(frozen=True, slots=True)
-class StudyOptions:
-    """How a study is made.
-
-    Distances over sets are taken over squares of ``square`` pixels (None: the pictures
-    themselves), paired figures always over whole pictures. ``ladder`` is one that was climbed
-    before, or of how many pictures one is made (0: none). ``lpips`` may be the reason why there is
-    none. The pairs are drawn by one thread; ``workers`` describe and compare them.
-    """
-
-    seed: int = 0
-    square: int | None = None
-    ladder: int | Ladder = 64
-    workers: int = 2
-    limits: Limits = USUAL
-    lpips: Perceptual | str = "no weights were given"
-
-
-@dataclass(frozen=True, slots=True)
-class _Described:
-    """What is kept of one picture: a row of features for each of its squares."""
-
-    name: str
-    size: tuple[int, int]
-    original: Seen
-    compressed: Seen
-    benign: Seen
-    scores: PairScores
+def shortage(count: int, size: tuple[int, int], extractor: Extractor) -> str:
+    """Say why ``count`` pictures of ``size``, (height, width), are too few; "" where not."""
+    side = square_of(extractor, size)
+    cut = count * (size[0] // side) * (size[1] // side)
+    if cut >= LEAST:
+        return ""
+    return (
+        f"{count} photos of {size[1]}x{size[0]} are {cut} squares of {side} pixels, and a distance "
+        f"takes {LEAST} at least"
+    )
 
 
 def drift_study(
@@ -102,7 +102,8 @@ def drift_study(
     references: Iterable[Pixels],
     *,
     extractor: Extractor,
-    options: StudyOptions,
+    limits: Limits = USUAL,
+    judged: bool = True,
     progress: Progress,
 ) -> Drift:
     """Hold what a compressed model made of pictures against what its original made of them.
@@ -114,184 +115,94 @@ def drift_study(
     Raises:
         FrameError: too few pictures or references, or models whose pictures differ in size.
     """
-    return _Study(models, extractor, options, progress).drift(pairs, references)
+    drawn = _Drawn(extractor)
+    progress.start("Comparing pictures", len(pairs) if isinstance(pairs, Sized) else None)
+    for pair in pairs:
+        drawn.add(pair)
+        progress.advance()
+    progress.finish()
+    names, scores = tuple(drawn.names), drawn.scores
+    found = distances(drawn.features(references))
+    checks = (*distance_checks(found, limits), *paired_checks(scores, limits, names))
+    if not judged:
+        checks = tuple(one.model_copy(update={"verdict": None, "limit": None}) for one in checks)
+    return Drift(
+        original=models[0],
+        compressed=models[1],
+        names=names,
+        size=drawn.size,
+        square=drawn.side,
+        count=found.count,
+        references=found.references,
+        extractor=extractor.fact,
+        resampling=found.resampling,
+        judged=judged,
+        checks=checks,
+        psnr_db=tuple(one["psnr_db"] for one in scores),
+    )
 
 
-class _Study:
-    """A study under way: the patches and pictures that are gathered as pictures pass."""
+class _Drawn:
+    """What is kept of pictures that pass: scores, and a row of features for each square."""
 
-    def __init__(
-        self,
-        models: tuple[str, str],
-        extractor: Extractor,
-        options: StudyOptions,
-        progress: Progress,
-    ) -> None:
-        self.models, self.extractor = models, extractor
-        self.options, self.progress = options, progress
-        taken = TAKEN if options.square is None else TAKEN_OF_FEW
-        self.patches = {
-            name: Patches(taken=taken, seed=options.seed)
-            for name in ("original", "compressed", "benign")
-        }
-        self.kept: list[Pixels] = []
-        self.contents: list[Pixels] = []
-        self.lpips = None if isinstance(options.lpips, str) else options.lpips
+    def __init__(self, extractor: Extractor) -> None:
+        self.extractor = extractor
+        self.names, self.scores = list[str](), list[dict[str, float]]()
+        self.size, self.side = (0, 0), 0
+        self._arms: tuple[list[Rows], ...] = [], [], []
 
-    def drift(self, pairs: Iterable[Pair], references: Iterable[Pixels]) -> Drift:
-        reference = self._reference(references)
-        described = self._described(pairs)
-        features = self._features(described, reference)
-        names, seed = [one.name for one in described], self.options.seed
-        frechet = frechet_drift(features, self.extractor.fact, seed=seed, benign_change=BENIGN)
-        summed = paired([one.scores for one in described])
-        patches = self.patches
-        return Drift(
-            original=self.models[0],
-            compressed=self.models[1],
-            names=tuple(names),
-            size=described[0].size,
-            square=self.options.square,
-            seed=seed,
-            frechet=frechet,
-            kernel=kernel_distance(features.original, features.compressed, seed=seed),
-            patches=patches["original"].distance(patches["compressed"]),
-            benign_patches=patches["original"].distance(patches["benign"]),
-            score=self._score(described),
-            lpips=None if self.lpips is None else self.lpips.fact,
-            paired=summed,
-            checks=checks(frechet, summed, self.options.limits, names=names),
-            ladder=self._ladder(reference),
-            skipped=tuple(self._skipped(described, reference)),
-        )
-
-    def _features(
-        self, described: Sequence[_Described], reference: NDArray[np.float64] | None
-    ) -> Features:
-        counts = [len(one.original.features) for one in described]
-        others = LEAST if reference is None else len(reference)
-        if min(sum(counts), others) < LEAST:
-            raise FrameError(
-                f"{sum(counts)} pictures against {others} of reference are too few for a study.",
-                "Give four of each at least, better five a dimension.",
-            )
-        grouped = None if self.options.square is None else np.repeat(np.arange(len(counts)), counts)
-
-        def gathered(arm: str) -> NDArray[np.float64]:
-            return np.concatenate([getattr(one, arm).features for one in described])
-
-        return Features(
-            reference,
-            original=gathered("original"),
-            compressed=gathered("compressed"),
-            benign=gathered("benign"),
-            groups=grouped,
-        )
-
-    def _reference(self, references: Iterable[Pixels]) -> NDArray[np.float64] | None:
-        rows = []
-        self.progress.start("Describing the reference", None)
-        cut = (one for picture in references for one in squares(picture, self.options.square))
-        for chunk in _chunks(cut):
-            rows.append(self.extractor.see(chunk).features)
-            self.progress.advance(len(chunk))
-        self.progress.finish()
-        return np.concatenate(rows) if rows else None
-
-    def _described(self, pairs: Iterable[Pair]) -> list[_Described]:
-        """Take the pairs here; describe and compare in the workers, a bounded way ahead."""
-        found: list[_Described] = []
-        total = len(pairs) if isinstance(pairs, Sized) else None
-        self.progress.start("Comparing pictures", total)
-        with ThreadPoolExecutor(self.options.workers) as pool:
-            waiting = (
-                pool.submit(self._compare, number, pair) for number, pair in self._kept(pairs)
-            )
-            ahead = list(islice(waiting, 2 * self.options.workers))
-            while ahead:
-                found.append(ahead.pop(0).result())
-                ahead += islice(waiting, 1)
-                self.progress.advance()
-        self.progress.finish()
-        return found
-
-    def _kept(self, pairs: Iterable[Pair]) -> Iterator[tuple[int, Pair]]:
-        most = self.options.ladder if isinstance(self.options.ladder, int) else 0
-        for number, pair in enumerate(pairs):
-            if number < most:
-                self.kept.append(pair.original)
-                self.contents.append(pair.content)
-            yield number, pair
-
-    def _compare(self, number: int, pair: Pair) -> _Described:
+    def add(self, pair: Pair) -> None:
+        """Score a pair, and describe it and what the benign change makes of the original."""
         one, two = pair.original, pair.compressed
-        content, first, second = (scaled(each) for each in (pair.content, one, two))
-        extra = {
-            "content_drift": content_distance(second, content) - content_distance(first, content)
-        }
-        if self.lpips is not None:
-            extra["lpips"] = self.lpips.distance(one, two)
-        scores = pair_scores(number, one, two, extra=extra)
-        arms = {"original": one, "compressed": two, "benign": _benign(one)}
-        for name, made in arms.items():
-            self.patches[name].add(made, number)
-        mine, theirs, benign = (
-            self.extractor.see(list(squares(made, self.options.square))) for made in arms.values()
-        )
-        return _Described(
-            pair.name,
-            (one.shape[0], one.shape[1]),
-            original=mine,
-            compressed=theirs,
-            benign=benign,
-            scores=scores,
-        )
+        if not self.names:
+            self.size = one.shape[0], one.shape[1]
+            self.side = square_of(self.extractor, self.size)
+        self.names.append(pair.name)
+        self.scores.append(pair_scores(one, two))
+        for rows, picture in zip(self._arms, (one, two, benign(one)), strict=True):
+            rows.append(self._described(picture))
 
-    def _score(self, described: Sequence[_Described]) -> Score | None:
-        arms = [(one.original.logits, one.compressed.logits) for one in described]
-        if any(one is None or two is None for one, two in arms):
-            return None
-        mine, theirs = (np.concatenate(rows) for rows in zip(*arms, strict=True))
-        splits, seed = min(SPLITS, len(mine)), self.options.seed
-        values = [inception_score(rows, splits=splits, seed=seed) for rows in (mine, theirs)]
-        return Score(original=values[0], compressed=values[1], splits=splits)
+    def features(self, references: Iterable[Pixels]) -> Features:
+        """Return all rows beside those of references.
 
-    def _ladder(self, reference: NDArray[np.float64] | None) -> Ladder | None:
-        if isinstance(self.options.ladder, Ladder):
-            return self.options.ladder
-        if not self.kept:
-            return None
-        climb = Climb(
-            self.extractor,
-            lpips=self.lpips,
-            reference=reference,
-            contents=self.contents,
-            square=self.options.square,
-        )
-        return ladder(self.kept, climb, progress=self.progress)
+        Raises:
+            FrameError: too few of either.
+        """
+        world = [self._described(picture) for picture in references]
+        counts, others = [len(rows) for rows in self._arms[0]], sum(map(len, world))
+        if sum(counts) < LEAST or 0 < others < LEAST:
+            raise FrameError(
+                f"{sum(counts)} squares against {others} of reference are too few for a study.",
+                f"Give {LEAST} of each at least, better five a dimension.",
+            )
+        numbers = np.repeat(np.arange(len(counts)), counts)
+        reference = np.concatenate(world) if world else None
+        original, compressed, changed = map(np.concatenate, self._arms)
+        return Features(reference, original, compressed, changed, numbers)
 
-    def _skipped(
-        self, described: Sequence[_Described], reference: NDArray[np.float64] | None
-    ) -> Iterator[Skipped]:
-        if reference is None:
-            yield Skipped(what="drift to a reference", why="no references were given")
-        if isinstance(self.options.lpips, str):
-            yield Skipped(what="LPIPS", why=self.options.lpips)
-        if described[0].original.logits is None:
-            name = self.extractor.fact.name
-            yield Skipped(what="Inception Score", why=f"{name} has no classes; it needs Inception")
-        if not self.extractor.fact.metric.startswith("fid["):
-            yield Skipped(what="FID", why="the Inception weights file was not given")
-        if "ms_ssim" not in described[0].scores.values:
-            why = f"the pictures are smaller than {STRUCTURE_SIDE} pixels"
-            yield Skipped(what="MS-SSIM", why=why)
+    def _described(self, picture: Pixels) -> Rows:
+        return self.extractor.describe(list(squares(picture, self.side)))
 
 
-def _benign(picture: Pixels) -> Pixels:
-    return jpeg(tinted(picture, BENIGN_TINT), BENIGN_QUALITY)
+def squares(picture: Pixels, side: int) -> Iterator[Pixels]:
+    """Cut (H, W, 3) into squares, row by row; what is left at the right and below is left out.
+
+    >>> [int(cut[0, 0, 0]) for cut in squares(np.arange(24, dtype=np.uint8).reshape(2, 4, 3), 2)]
+    [0, 6]
+    """
+    for top in range(0, picture.shape[0] - side + 1, side):
+        for left in range(0, picture.shape[1] - side + 1, side):
+            yield np.ascontiguousarray(picture[top : top + side, left : left + side])
 
 
-def _chunks(pictures: Iterable[Pixels]) -> Iterator[list[Pixels]]:
-    each = iter(pictures)
-    while chunk := list(islice(each, CHUNK)):
-        yield chunk
+def benign(picture: Pixels) -> Pixels:
+    """Change a picture as nobody minds: a level more red and less blue, and through JPEG 95."""
+    tint = np.array([BENIGN_TINT, 0, -BENIGN_TINT])
+    return jpeg(np.clip(np.rint(picture + tint), 0, 255).astype(np.uint8), BENIGN_QUALITY)
+
+
+def jpeg(picture: Pixels, quality: int) -> Pixels:
+    """Encode as JPEG (4:4:4, so that only ``quality`` counts) and decode again."""
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "JPEG", quality=quality, subsampling=0)
+    return np.asarray(Image.open(file))

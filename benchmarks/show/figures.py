@@ -5,17 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from stylepress.benchmarks.check import Check
-from stylepress.benchmarks.quality.result import TITLES, Drift
+from stylepress.benchmarks.quality.study import Drift
 from stylepress.benchmarks.report import Consistency, Report, mean_of
 from stylepress.benchmarks.timing.footprint import Footprint
 from stylepress.benchmarks.timing.scene import Scene
 
-DISTANCES: Mapping[str, str] = {
-    "style_percent": "style_distance",
-    "content_percent": "content_distance",
-    "grid_percent": "grid_energy",
-}
-"""Measures of a picture of which more is worse, by their names in a gate file."""
 QUALITIES: Mapping[str, tuple[str, str, bool]] = {
     "style_distance": ("style distance", "", True),
     "content_distance": ("content distance", "", True),
@@ -24,8 +18,10 @@ QUALITIES: Mapping[str, tuple[str, str, bool]] = {
     "ssim": ("ssim", "", False),
 }
 """Measures of pictures: what they are called, their unit, whether more is worse."""
-SEEN_ELSEWHERE = frozenset({"psnr_db", "ssim"})
-"""Paired measures of a study that a report's pictures have too."""
+ELSEWHERE = ("drift_psnr", "drift_ssim", "golden")
+"""Figures of a study that a report's pictures have too, or that are none of it."""
+SETS = ("", "drift_percent", "drift_benign_times")
+"""Those that are distances between sets."""
 MEGABYTE = 1e6
 
 
@@ -61,30 +57,17 @@ def _figure(subject: str, metric: str, value: float, unit: str = "", **facts: ob
 
 def _drift(drift: Drift) -> Iterator[Check]:
     subject = f"{drift.compressed} against {drift.original}"
-    found, fact = drift.frechet, drift.frechet.extractor
+    fact = drift.extractor
     over = f"{fact.name} {fact.sha256[:12]} ({fact.layer}, {fact.preprocessing}), {drift.sample}"
-    direct = found.direct
-    metric = f"{TITLES['direct']}, {found.metric}"
-    yield _figure(subject, metric, direct.value, low=direct.low, high=direct.high, of=over)
-    if found.drift is not None:
-        metric = f"{TITLES['drift']}, size, {found.metric}"
-        of = f"{over}, {found.n_reference} of references"
-        yield _figure(subject, metric, abs(found.drift.value), of=of)
-    yield _figure(subject, TITLES["kernel"], drift.kernel.value, of=over)
-    yield _figure(subject, TITLES["patches"], drift.patches, of=drift.sample)
-    for one in drift.paired:
-        if one.measure in SEEN_ELSEWHERE:
+    for one in drift.checks:
+        if one.new is None or one.key.startswith(ELSEWHERE):
             continue
-        net = f", {drift.lpips.net} {drift.lpips.heads_sha256[:12]}" if drift.lpips else ""
-        yield _figure(
-            subject,
-            f"{TITLES[one.measure]}, mean",
-            one.mean,
-            low=one.low,
-            high=one.high,
-            larger_is_worse=one.more_is_worse,
-            of=drift.sample + (net if one.measure == "lpips" else ""),
-        )
+        metric, ends = one.metric, {"low": one.low, "high": one.high}
+        of = over if one.key in SETS else drift.sample
+        if one.key == "drift_percent":  # of either sign, and nearer is a change too
+            metric, ends = f"{metric}, size", {}
+            of = f"{over}, {drift.references} of references"
+        yield _figure(subject, metric, abs(one.new), one.unit, of=of, **ends)
 
 
 def _motion(moved: Consistency) -> Iterator[Check]:
@@ -95,8 +78,6 @@ def _motion(moved: Consistency) -> Iterator[Check]:
         ("warping error", moved.warp_error, ""),
         ("flicker", moved.flicker, "levels"),
         ("noise gain", moved.noise_gain, "x"),
-        ("tOF", moved.tof, "px"),
-        ("tLP", moved.tlp, ""),
     ):
         if value is not None:
             yield _figure(moved.model, f"{metric}{clip}", value, unit, of=over)

@@ -13,9 +13,8 @@ from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.machine.timeline import Curves
 from stylepress.benchmarks.report import Latency, Report
 from stylepress.benchmarks.show.words import milliseconds
-from stylepress.benchmarks.verdict.comparison import Comparison, Run
-from stylepress.benchmarks.verdict.measures import p50_ms
-from stylepress.benchmarks.verdict.order import Arm
+from stylepress.benchmarks.verdict.comparison import Comparison
+from stylepress.benchmarks.verdict.runs import Arm, Run, p50_ms
 
 STRIP_HEIGHT, CURVE_HEIGHT, RUNS_HEIGHT, TIME_HEIGHT = 136, 236, 200, 104
 BAR, BAR_STEP, LANE, LANE_STEP = 18, 42, 18, 24

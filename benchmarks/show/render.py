@@ -25,7 +25,7 @@ from stylepress.benchmarks.show.comparisons import (
 )
 from stylepress.benchmarks.show.facts import machine_line, report_facts, unread
 from stylepress.benchmarks.show.tables import Table
-from stylepress.benchmarks.show.words import NEAR, megabytes, milliseconds, times
+from stylepress.benchmarks.show.words import megabytes, milliseconds, times
 from stylepress.benchmarks.verdict.comparison import Comparison
 
 FOLDER = Path(__file__).parent
@@ -94,8 +94,6 @@ def report_values(report: Report) -> dict[str, Any]:
         "studies": [
             {
                 "verdict": losses.verdict(drift),
-                "figures": losses.figures(drift),
-                "ladder": losses.rungs(drift, drift.ladder) if drift.ladder else None,
                 "worst": list(_photos(report.suffered.get(drift.compressed, ()), 10_000 * (n + 1))),
             }
             for n, drift in enumerate(report.drifts)
@@ -223,7 +221,7 @@ def _cell_look(cell: str) -> str:
     """A reason stands where a value would: smaller, and broken into lines."""
     if cell.startswith("none: "):
         return "why"
-    return look(cell) or ("near" if cell.startswith(NEAR) else "long" if len(cell) > LONG else "")
+    return look(cell) or ("long" if len(cell) > LONG else "")
 
 
 def _cell(text: str) -> str:

@@ -19,10 +19,10 @@ from stylepress.benchmarks.show.words import (
     reasons,
     times,
 )
-from stylepress.benchmarks.timing.footprint import CONVENTION, Footprint
+from stylepress.benchmarks.timing.footprint import Footprint
 from stylepress.benchmarks.timing.outcome import FixedRate, Measures, Outcome, Server
 from stylepress.benchmarks.timing.scene import Scene, words
-from stylepress.benchmarks.timing.split import STAGES
+from stylepress.benchmarks.timing.systems import CONVENTION
 
 MEASURES: Mapping[str, str] = {
     "style_distance": "style distance",
@@ -209,8 +209,8 @@ def models(report: Report) -> Table:
 
 
 def more_tables(report: Report) -> Iterator[Table]:
-    """Yield the tables of scenarios, energy, starts and the split that have rows."""
-    every = (*_scenes(report), _energy(report), _starts(report), _split(report))
+    """Yield the tables of scenarios, energy and starts that have rows."""
+    every = (*_scenes(report), _energy(report), _starts(report))
     yield from (one.filled for one in every if one.rows)
 
 
@@ -282,7 +282,7 @@ def _scene(scene: Scene) -> list[str]:
         words(found.setting),
         *(tails or [NONE] * 3),
         missed,
-        f"{found.throughput_hz:.1f}{_due(found)}",
+        NONE if found.throughput_hz is None else f"{found.throughput_hz:.1f}{_due(found)}",
         *(age, dropped, jitter),
         str(len(found.samples.done)) + (f" of {video.offered}" if video else ""),
         "no" if scene.doubts else "yes",
@@ -377,23 +377,3 @@ def _disturbed(ran: Iterable[tuple[str, Validity | None]]) -> str:
     """Tell what does not count, and why."""
     told = [f"{name}: {'; '.join(one.reasons)}" for name, one in ran if one and one.reasons]
     return f"Does not count: {'. '.join(dict.fromkeys(told))}." if told else ""
-
-
-def _split(report: Report) -> Table:
-    rows = []
-    for one in report.splits:
-        stages = {stage.name: stage for stage in one.split.stages}
-        cells = [
-            f"{milliseconds(stages[name].median_ms)}, {stages[name].share:.0%}"
-            if name in stages
-            else NONE
-            for name in STAGES
-        ]
-        rows.append([one.system, milliseconds(one.split.end_to_end_ms), *cells])
-    return Table(
-        "End to end: from a film to a film",
-        ["system", "end to end", *STAGES],
-        rows,
-        "One frame after the other in one thread; `stylepress run` works on stages at the same "
-        "time. " + _disturbed((one.system, one.split.validity) for one in report.splits),
-    )

@@ -8,8 +8,6 @@ from stylepress.benchmarks.report import Latency
 from stylepress.benchmarks.timing.outcome import Quantile
 
 NONE = "-"
-NEAR = "≈ "
-"""Stands before the damage that is nearest to what was measured."""
 
 
 def milliseconds(value: float) -> str:

@@ -1,4 +1,4 @@
-"""What a bundle takes in a backend, measured in processes of its own: start, memory, bytes."""
+"""What a bundle takes in a backend, measured in processes of its own: start and memory."""
 
 from __future__ import annotations
 
@@ -7,30 +7,26 @@ import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from stylepress.artifact import GOLDEN, Artifact
 from stylepress.benchmarks.machine.timeline import Timeline, Window
 from stylepress.benchmarks.machine.watch import Validity, Watch
 from stylepress.benchmarks.part import Part
 from stylepress.benchmarks.timing.worker import Answer, Request, fresh
 from stylepress.progress import Progress
-from stylepress.runtime.bundle import Bundle
+from stylepress.runtime.backends import EngineOptions
+
+if TYPE_CHECKING:
+    from stylepress.benchmarks.timing.systems import Contender
 
 FRAMES, SECONDS = 8, 0.5
 """What a process runs after its first frame, at least: so that the sampler sees it at work."""
-CONVENTION = (
-    "One multiply with its addition is one MAC (two operations). Convolutions only, a transposed "
-    "one at its input's size; no bias, norm, activation or resize. Counted at 512x512, scaled by "
-    "the area. Parameters are the weights that are learned, zero points and scales left out."
-)
-COUNTED_AT = 512 * 512
 Temperature = Literal["cold", "warm"]
 TEMPERATURES: tuple[Temperature, ...] = ("cold", "warm")
 
@@ -58,8 +54,8 @@ class Start(Part):
     """Every start of one engine.
 
     A ``cold`` one has an empty cache of compiled engines, and the bundle's files were dropped from
-    the system's memory where it lets us (``dropped``). A ``warm`` one follows it with that cache.
-    The backend's own libraries are in memory for both, as they are after any first use.
+    the system's memory where it lets us (``dropped``). A ``warm`` one follows it with that cache,
+    of ``cache_bytes``. The backend's own libraries are in memory for both, as after any first use.
     """
 
     backend: str
@@ -91,118 +87,73 @@ class Memory(Part):
     missing: dict[str, str] = Field(default_factory=dict)
 
 
-class Cost(Part):
-    """Sizes in bytes, and counts by ``convention``; None where nobody counted.
-
-    ``engine_bytes`` is what a backend keeps of it on disk once it is compiled.
-    """
-
-    files_bytes: dict[str, int]
-    engine_bytes: int | None
-    parameters: int | None
-    macs: int | None
-    convention: str = CONVENTION
-
-    @property
-    def size_bytes(self) -> int:
-        """All files together, without the golden pairs."""
-        return sum(self.files_bytes.values())
-
-
 class Footprint(Part):
-    """What one bundle takes in one backend.
+    """What one bundle takes in one backend: its start, cold and warm, and its memory.
 
-    Its start, cold and warm; its memory, in the last of the warm processes; its files, parameters
-    and multiply-accumulates. ``validity`` says whether its times count; None: nobody watched.
+    The latter is of the last warm process. ``validity`` says whether its times count.
     """
 
     system: str
     start: Start
     memory: Memory
-    cost: Cost
     validity: Validity | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """Which bundle in which backend, for frames of ``size`` (height, width)."""
-
-    bundle: Bundle
-    backend: str
-    size: tuple[int, int]
-    threads: int | None
-
-
 def measure_footprint(
-    asked: Asked,
-    system: str,
+    system: Contender,
+    engine: EngineOptions,
     *,
     rounds: int,
     watch: Watch,
     environ: Mapping[str, str],
     progress: Progress,
 ) -> Footprint:
-    """Start an engine ``rounds`` times cold and warm in turns; the watch is running.
+    """Start a bundle's engine ``rounds`` times cold and warm in turns; the watch is running.
 
     Raises:
         BackendError: the engine cannot be opened.
         VerificationError: its process ended without an answer.
     """
-    artifact = asked.bundle.artifact
+    assert system.bundle is not None, "only what can be opened again is started"
+    folder = system.bundle.artifact.folder
     request = Request(
-        *(str(artifact.folder), asked.backend, *asked.size),
+        *(str(folder), system.backend, *(engine.size or (512, 512))),
         min_count=FRAMES,
         min_s=SECONDS,
-        threads=asked.threads,
+        threads=engine.threads,
     )
-    seen: list[tuple[int, Answer]] = []
+    starts: list[tuple[int, Answer]] = []
     dropped, cache_bytes = True, 0
-    progress.start(f"Starting {asked.backend}", 2 * rounds)
+    progress.start(f"Starting {system.backend}", 2 * rounds)
     for _ in range(rounds):
-        with tempfile.TemporaryDirectory(prefix="stylepress-start-") as folder:
+        with tempfile.TemporaryDirectory(prefix="stylepress-start-") as cache:
             for temperature in TEMPERATURES:
                 if temperature == "cold":
-                    dropped = drop_files(artifact.folder) and dropped
+                    dropped = drop_files(folder) and dropped
                 before_ns = time.perf_counter_ns()
-                seen.append((before_ns, fresh(replace(request, cache=folder), environ)))
+                starts.append((before_ns, fresh(replace(request, cache=cache), environ)))
                 progress.advance(note=temperature)
-            cache_bytes = folder_bytes(Path(folder))
+            files = (path for path in Path(cache).rglob("*") if path.is_file())
+            cache_bytes = sum(path.stat().st_size for path in files)
     progress.finish()
-    begins = tuple(_begin(*one, TEMPERATURES[n % 2]) for n, one in enumerate(seen))
-    before_ns, last = seen[-1]
-    validity = watch.judged(Window(seen[0][0], last.ended))
+    before_ns, last = starts[-1]
+    validity = watch.judged(Window(starts[0][0], last.ended))
     return Footprint(
-        system=system,
-        start=Start(backend=asked.backend, begins=begins, dropped=dropped, cache_bytes=cache_bytes),
+        system=system.name,
+        start=Start(
+            backend=system.backend,
+            begins=tuple(_begin(*one, TEMPERATURES[n % 2]) for n, one in enumerate(starts)),
+            dropped=dropped,
+            cache_bytes=cache_bytes,
+        ),
         memory=memory_of(
             watch.timeline(),
             load=Window(before_ns, last.first),
             steady=Window(last.first, last.ended),
             peaks=(last.load_bytes, last.steady_bytes),
         ),
-        cost=cost_of(artifact, asked.size, engine_bytes=cache_bytes),
         validity=validity,
     )
-
-
-def cost_of(artifact: Artifact, size: tuple[int, int], *, engine_bytes: int | None = None) -> Cost:
-    """Return the cost of an artifact for frames of (height, width)."""
-    macs, parameters = artifact.numbers.get("macs_512"), artifact.numbers.get("params")
-    return Cost(
-        files_bytes={
-            name: record.size_bytes
-            for name, record in artifact.files.items()
-            if not name.startswith(f"{GOLDEN}/")
-        },
-        engine_bytes=engine_bytes,
-        parameters=None if parameters is None else round(parameters),
-        macs=None if macs is None else round(macs * size[0] * size[1] / COUNTED_AT),
-    )
-
-
-def folder_bytes(folder: Path) -> int:
-    """Sum the sizes of all files below a folder."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def drop_files(folder: Path) -> bool:
@@ -227,58 +178,53 @@ def memory_of(
     The engine has a process of its own below the one that is watched, which is none of its tree.
     ``load`` begins before that process does: what is in use there counts as not its own.
     """
-    missing: dict[str, str] = {}
     whole = Window(load.begin_ns, steady.end_ns)
-    sampled = [_tree(timeline, window) for window in (load, steady)]
-    if None in sampled:
-        missing["tree"] = timeline.missing.get("process tree", "no sample fell into the window")
-    if None in peaks:
-        missing["main"] = "the process could not read or reset its VmHWM"
-    gpu = _gpu(timeline.within(whole))
-    if gpu is None:
-        missing["gpu"] = timeline.missing.get("nvml", "the driver does not tell memory in use")
-    available = [value for _, value in timeline.series("memory.available_bytes", whole)]
-    unified: float | None = None
-    if "clock.gpu_mhz" not in timeline.names("clock."):
-        missing["unified"] = "this system has no GPU that shares the memory"
-    elif available:
-        before = timeline.at("memory.available_bytes", whole.begin_ns)
-        unified = (available[0] if before is None else before) - min(available)
-    trees, others = (
-        [None if value is None else round(value) for value in values]
-        for values in (sampled, (gpu, unified))
-    )
+    trees = [_tree(timeline, window) for window in (load, steady)]
+    gpu, unified = _gpu(timeline.within(whole)), _unified(timeline, whole)
+    reasons = {
+        "tree": (None in trees, timeline.missing.get("process tree", "no sample fell into it")),
+        "main": (None in peaks, "the process could not read or reset its VmHWM"),
+        "gpu": (
+            gpu is None,
+            timeline.missing.get("nvml", "the driver does not tell memory in use"),
+        ),
+        "unified": (
+            "clock.gpu_mhz" not in timeline.names("clock."),
+            "this system has no GPU that shares the memory",
+        ),
+    }
     return Memory(
         load_main_bytes=peaks[0],
         steady_main_bytes=peaks[1],
         load_tree_bytes=trees[0],
         steady_tree_bytes=trees[1],
-        gpu_bytes=others[0],
-        unified_bytes=others[1],
-        missing=missing,
+        gpu_bytes=gpu,
+        unified_bytes=unified,
+        missing={name: why for name, (absent, why) in reasons.items() if absent},
     )
 
 
 def _begin(before_ns: int, made: Answer, temperature: Temperature) -> Begin:
     marks = (before_ns, made.began, made.imported, made.opened, made.first)
-    spans = [(later - earlier) / 1e6 for earlier, later in pairwise(marks)]
+    process, package, engine, frame = ((b - a) / 1e6 for a, b in pairwise(marks))
     return Begin(
         temperature=temperature,
-        process_ms=spans[0],
-        package_ms=spans[1],
-        engine_ms=spans[2],
-        frame_ms=spans[3],
+        process_ms=process,
+        package_ms=package,
+        engine_ms=engine,
+        frame_ms=frame,
     )
 
 
-def _tree(timeline: Timeline, window: Window) -> float | None:
+def _tree(timeline: Timeline, window: Window) -> int | None:
     """Return the most that the tree had resident at once, without the process that is watched."""
     whole = dict(timeline.series("memory.tree_bytes", window))
     first = dict(timeline.series("memory.main_bytes", window))
-    return max((whole[at] - first[at] for at in whole.keys() & first.keys()), default=None)
+    both = whole.keys() & first.keys()
+    return max((round(whole[at] - first[at]) for at in both), default=None)
 
 
-def _gpu(near: Timeline) -> float | None:
+def _gpu(near: Timeline) -> int | None:
     """Sum over GPUs by how much our processes' memory rose, or else what is in use.
 
     Engines that the process above holds open are there before, and are not this one's.
@@ -290,4 +236,12 @@ def _gpu(near: Timeline) -> float | None:
         used = [values.get(own, 0.0) for _, values in near.samples] if own in names else []
         used = used or [value for _, value in near.series(name)]
         rises.append(max(used) - used[0])
-    return sum(rises) if rises else None
+    return round(sum(rises)) if rises else None
+
+
+def _unified(timeline: Timeline, window: Window) -> int | None:
+    available = [value for _, value in timeline.series("memory.available_bytes", window)]
+    if not available or "clock.gpu_mhz" not in timeline.names("clock."):
+        return None
+    before = timeline.at("memory.available_bytes", window.begin_ns)
+    return round((available[0] if before is None else before) - min(available))

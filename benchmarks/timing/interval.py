@@ -43,13 +43,14 @@ def paired_ratio(
     >>> round(paired_ratio([1, 2, 4], [2, 4, 8]).value, 6)
     2.0
     """
-    cut = _tail(_signed_rank_counts(len(first)), confidence)
-    shifts = _walsh(_logs(first, second))
-    value, count = float(np.exp(np.median(shifts))), len(first)
+    shifts, count = _walsh(first, second), len(first)
+    counts = _signed_rank_counts(count)
+    share = np.cumsum(counts) / counts.sum()
+    cut = int(np.searchsorted(share, (1 - confidence) / 2, side="right"))
+    value = float(np.exp(np.median(shifts)))
     if cut < 1:
         return Ratio(value, None, None, count, confidence)
-    low, high = math.exp(shifts[cut - 1]), math.exp(shifts[-cut])
-    return Ratio(value, low, high, count, confidence)
+    return Ratio(value, math.exp(shifts[cut - 1]), math.exp(shifts[-cut]), count, confidence)
 
 
 def larger_p(first: Sequence[float], second: Sequence[float], *, above: float = 1.0) -> float:
@@ -64,41 +65,26 @@ def larger_p(first: Sequence[float], second: Sequence[float], *, above: float = 
     True
     """
     counts = _signed_rank_counts(len(first))
-    over = int(np.count_nonzero(_walsh(_logs(first, second)) > math.log(above)))
+    over = int(np.count_nonzero(_walsh(first, second) > math.log(above)))
     return float(counts[over:].sum() / counts.sum())
 
 
-def _logs(first: Sequence[float], second: Sequence[float]) -> NDArray[np.float64]:
+def _walsh(first: Sequence[float], second: Sequence[float]) -> NDArray[np.float64]:
+    """Averages of all pairs of log ratios, each with itself too, sorted: n (n + 1) / 2 of them."""
     if len(first) != len(second):
         raise RecipeError(
             f"{len(first)} times cannot be paired with {len(second)}.", "Measure both in turns."
         )
-    logs: NDArray[np.float64] = np.log(_times(second)) - np.log(_times(first))
-    return logs
-
-
-def _times(values: Sequence[float]) -> NDArray[np.float64]:
-    times = np.asarray(values, np.float64)
-    if not len(times) or not np.isfinite(times).all() or times.min() <= 0:
-        shown = ", ".join(f"{value:g}" for value in values[:4])
+    times = np.array([first, second], np.float64)
+    if not times.size or not np.isfinite(times).all() or times.min() <= 0:
         raise RecipeError(
-            f"A ratio needs finite values above 0, not {shown or 'none at all'}.",
+            f"A ratio needs finite values above 0, not {[*first[:4], *second[:4]] or 'none at all'}.",
             "Measure again, with a finer clock or longer work.",
         )
-    return times
-
-
-def _walsh(logs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Averages of all pairs of values, each with itself too, sorted: n (n + 1) / 2 of them."""
+    logs = np.log(times[1]) - np.log(times[0])
     rows, columns = np.triu_indices(len(logs))
     averages: NDArray[np.float64] = np.sort((logs[rows] + logs[columns]) / 2)
     return averages
-
-
-def _tail(counts: NDArray[np.float64], confidence: float) -> int:
-    """How many of the smallest values of a statistic have at most (1 - confidence) / 2 of it."""
-    share = np.cumsum(counts) / counts.sum()
-    return int(np.searchsorted(share, (1 - confidence) / 2, side="right"))
 
 
 @lru_cache(maxsize=64)

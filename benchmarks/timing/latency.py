@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from stylepress.benchmarks.timing.interval import Ratio, paired_ratio
 from stylepress.benchmarks.timing.loop import Clock, WallClock, closed_loop
@@ -18,8 +18,7 @@ from stylepress.errors import RecipeError
 from stylepress.progress import Progress
 
 
-@dataclass(frozen=True, slots=True)
-class System:
+class System(NamedTuple):
     """One thing to measure: a name, and how to run it on a sample."""
 
     name: str
@@ -53,7 +52,7 @@ class Plan:
 class Timing:
     """What one system took: milliseconds of every call, by round.
 
-    ``rounds_at_s`` is when each round's turn began, in seconds from the beginning, warming up included.
+    ``rounds_at_s`` is when each turn began, in seconds from the beginning, warming up included.
     """
 
     name: str
@@ -98,21 +97,20 @@ def measure(
     """
     clock = clock or WallClock()
     start = clock.now_ns()
-    least_ns = {system.name: 0 for system in systems}
-    if len(least_ns) != len(systems):
+    rounds: dict[str, list[tuple[float, ...]]] = {system.name: [] for system in systems}
+    begun: dict[str, list[float]] = {system.name: [] for system in systems}
+    if len(rounds) != len(systems):
         names = ", ".join(system.name for system in systems)
         raise RecipeError(f"Two systems have one name among {names}.", "Name each differently.")
 
     def turn(system: System, turn_s: float, most: int) -> tuple[int, ...]:
         calls = closed_loop(system.run, next_sample, least_s=turn_s, most_count=most, clock=clock)
-        least_ns[system.name] = min(calls.taken_ns)
         return calls.taken_ns
 
-    for system in systems:
-        for _ in range(plan.warm_up):
-            turn(system, 0, 1)
-    rounds: dict[str, list[tuple[float, ...]]] = {system.name: [] for system in systems}
-    begun: dict[str, list[float]] = {system.name: [] for system in systems}
+    least_ns = {
+        system.name: min([turn(system, 0, 1)[0] for _ in range(plan.warm_up)] or [0])
+        for system in systems
+    }
     progress.start(f"Measuring {len(systems)} systems in turns", plan.rounds * len(systems))
     for number in range(plan.rounds):
         for system in systems if number % 2 == 0 else reversed(systems):
@@ -120,6 +118,7 @@ def measure(
                 system.run(next_sample())
             begun[system.name].append((clock.now_ns() - start) / 1e9)
             taken = turn(system, plan.turn_s, plan.most_calls)
+            least_ns[system.name] = min(taken)
             rounds[system.name].append(tuple(call / 1e6 for call in taken))
             progress.advance(note=system.name)
     progress.finish()
@@ -127,14 +126,5 @@ def measure(
 
 
 def speedup(fast: Timing, slow: Timing) -> Ratio:
-    """How many times as long ``slow`` takes, paired by round.
-
-    Raises:
-        RecipeError: the two were not measured in the same rounds.
-    """
-    if len(fast.rounds_ms) != len(slow.rounds_ms):
-        raise RecipeError(
-            f"{fast.name} has {len(fast.rounds_ms)} rounds and {slow.name} {len(slow.rounds_ms)}.",
-            "Measure both in one run.",
-        )
+    """How many times as long ``slow`` takes, paired by round; both were measured in the same ones."""
     return paired_ratio(fast.round_medians_ms, slow.round_medians_ms)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median, quantiles
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import Field
 
@@ -127,8 +126,7 @@ class Samples(Part):
         return self.start_ns + max(self.done, default=0)
 
 
-@dataclass(frozen=True, slots=True)
-class Rest:
+class Rest(NamedTuple):
     """Samples that were not run when a run was ended: some ``waiting``, some ``due_later``."""
 
     waiting: int = 0
@@ -206,24 +204,28 @@ def outcome(
     *,
     length: Length,
     warm_up: WarmUp,
-    rest: Rest = Rest(),
+    rest: Rest | None = None,
     dropped: Sequence[int] = (),
 ) -> Outcome:
     """Take the figures of samples, where others were ``dropped`` and a ``rest`` was not run.
 
     Frames that were dropped, and those that still waited at the end, count as never done.
     """
+    rest = rest or Rest()
     measures: Measures = "response time"
-    taken, rate = samples.response_ns, None
+    taken, done = samples.response_ns, samples.done
+    rate: float | None = None
+    video: Video | None = None
     if isinstance(setting, SingleStream):
         measures, taken = "service time", samples.service_ns
     elif isinstance(setting, Offline):
         measures, taken = "throughput", ()
-        rate = _rate(len(samples.done), samples.seconds)
-    video = _video(samples, setting, dropped, rest) if isinstance(setting, FixedRate) else None
-    if video and samples.done:
+        rate = len(done) / samples.seconds if samples.seconds else 0.0
+    elif isinstance(setting, FixedRate):
+        video = _video(samples, setting, dropped, rest)
         # The first frame comes at once and the last ends nothing: n frames are n - 1 periods.
-        rate = _rate(len(samples.done) - 1, (max(samples.done) - min(samples.done)) / 1e9)
+        span_s = (max(done) - min(done)) / 1e9 if done else 0.0
+        rate = (len(done) - 1) / span_s if span_s else 0.0
     latency = quantiles_ms(taken, never=rest.waiting + len(dropped))
     # What the harness did, not an estimate: the plain percentile, of however few samples.
     late = sorted(samples.late)[int(0.99 * len(samples.late))] if samples.late else None
@@ -258,10 +260,6 @@ def quantile_ms(taken_ns: Sequence[int], share: float, *, never: int = 0) -> Qua
     elif math.isfinite(value):
         return Quantile(share=share, value_ms=value / 1e6)
     return Quantile(share=share, value_ms=None, why=why)
-
-
-def _rate(count: int, seconds: float) -> float:
-    return count / seconds if seconds else 0.0
 
 
 def _video(samples: Samples, setting: FixedRate, dropped: Sequence[int], rest: Rest) -> Video:

@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from random import Random
 from threading import Lock
 from typing import Any
@@ -66,7 +65,6 @@ def run_scenario(
     """
     length, clock = length or Length(), clock or WallClock()
     warmed = warm_lanes(run, next_sample, lanes=lanes_of(setting), rule=rule, clock=clock)
-    most_s = length.most_s
     if isinstance(setting, SingleStream | Offline):
         samples = _closed(run, next_sample, setting, length, clock)
         return outcome(setting, samples, length=length, warm_up=warmed)
@@ -74,12 +72,10 @@ def run_scenario(
         arrivals = steady_ns(setting.fps, min_s=length.min_s, min_count=length.min_count)
         queue = Queue(arrivals, room=setting.queue, drop=setting.drop)
     else:
-        seed = setting.seed
-        arrivals = poisson_ns(
-            setting.rate_hz, seed=seed, min_s=length.min_s, min_count=length.min_count
-        )
-        queue = Queue(arrivals)
-    samples = drain(queue, run, next_sample, lanes=setting.lanes, most_s=most_s, clock=clock)
+        min_s, count = length.min_s, length.min_count
+        rate_hz, seed = setting.rate_hz, setting.seed
+        queue = Queue(poisson_ns(rate_hz, seed=seed, min_s=min_s, min_count=count))
+    samples = drain(queue, run, next_sample, lanes=setting.lanes, most_s=length.most_s, clock=clock)
     return outcome(
         setting, samples, length=length, warm_up=warmed, rest=queue.rest, dropped=queue.dropped
     )
@@ -183,17 +179,6 @@ class Queue:
             self._next += 1
 
 
-@dataclass(frozen=True, slots=True)
-class _Taken:
-    """One sample that was run; times in ns from the start, ``late`` is the harness's doing."""
-
-    number: int
-    due: int
-    began: int
-    done: int
-    late: int = 0
-
-
 def drain(
     queue: Queue, run: Run, next_sample: Next, *, lanes: int, most_s: float, clock: Clock
 ) -> Samples:
@@ -201,7 +186,7 @@ def drain(
 
     Return the samples in the order of arrival; ``queue.rest`` are those that were not run.
     """
-    taken: list[_Taken] = []
+    taken: list[tuple[int, int, int, int, int]] = []
     lock, start, most = Lock(), clock.now_ns(), round(1e9 * most_s)
 
     def lane() -> None:
@@ -217,21 +202,16 @@ def drain(
             began = clock.now_ns() - start
             run(sample)
             done = clock.now_ns() - start
-            taken.append(_Taken(number, due, began, done, began - max(due, free)))
+            taken.append((number, due, began, done, began - max(due, free)))
 
     def stop() -> None:
         with lock:
             queue.give_up()
 
     run_lanes(lane, lanes, stop=stop)
-    taken.sort(key=lambda one: one.number)
-    return Samples(
-        start_ns=start,
-        scheduled=tuple(one.due for one in taken),
-        began=tuple(one.began for one in taken),
-        done=tuple(one.done for one in taken),
-        late=tuple(one.late for one in taken),
-    )
+    columns: list[tuple[int, ...]] = list(zip(*sorted(taken), strict=True)) or [()] * 5
+    _, due, began, done, late = columns
+    return Samples(start_ns=start, scheduled=due, began=began, done=done, late=late)
 
 
 def _closed(run: Run, next_sample: Next, setting: Setting, length: Length, clock: Clock) -> Samples:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from stylepress.artifact import Artifact
 from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.report import Model, Role
-from stylepress.benchmarks.timing.footprint import cost_of
 from stylepress.errors import BackendError, FrameError
 from stylepress.progress import Progress
 from stylepress.runtime.backends import (
@@ -34,17 +33,27 @@ Pixels = NDArray[np.uint8]
 Run = Callable[[Pixels], Pixels]
 
 NULL = "null"
+COUNTED_AT = 512 * 512
+CONVENTION = (
+    "One multiply with its addition is one MAC (two operations). Convolutions only, a transposed "
+    "one at its input's size; no bias, norm, activation or resize. Counted at 512x512, scaled by "
+    "the area. Parameters are the weights that are learned, zero points and scales left out."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """One model in one backend. ``run`` maps (1, H, W, 3) uint8 to the same shape."""
+    """One model in one backend. ``run`` maps (1, H, W, 3) uint8 to the same shape.
+
+    ``bundle`` is at hand where it can be opened again, in another way.
+    """
 
     model: Model | None
     backend: str
     run: Run
     facts: Mapping[str, str | int]
     baseline: bool = False
+    bundle: Bundle | None = None
 
     @property
     def name(self) -> str:
@@ -80,7 +89,7 @@ class Field:
                 self.skipped.append(Skipped(what=f"{model.name} · {backend}", why=str(error)))
                 continue
             facts = dict(run.engine.describe())
-            self.contenders.append(Contender(model, backend, run, facts, baseline))
+            self.contenders.append(Contender(model, backend, run, facts, baseline, bundle))
 
     def enter_null(self, bundle: Bundle) -> None:
         """Open the backend that copies the frame: what it takes is what the harness costs."""
@@ -120,7 +129,8 @@ def check_threads(options: EngineOptions, progress: Progress) -> None:
 
 def bundle_model(bundle: Bundle, role: Role, size: tuple[int, int], name: str) -> Model:
     """Describe a bundle for the report, for frames of ``size``: (height, width)."""
-    artifact, cost = bundle.artifact, cost_of(bundle.artifact, size)
+    artifact = bundle.artifact
+    macs, parameters = artifact.numbers.get("macs_512"), artifact.numbers.get("params")
     return Model(
         name=name,
         role=role,
@@ -128,10 +138,10 @@ def bundle_model(bundle: Bundle, role: Role, size: tuple[int, int], name: str) -
         precision=precision(artifact),
         digest=artifact.digest,
         parent=artifact.parent,
-        size_bytes=cost.size_bytes,
+        size_bytes=artifact.size_bytes,
         weights_bytes=bundle.onnx_path().stat().st_size,
-        parameters=cost.parameters,
-        macs=cost.macs,
+        parameters=None if parameters is None else round(parameters),
+        macs=None if macs is None else round(macs * size[0] * size[1] / COUNTED_AT),
     )
 
 

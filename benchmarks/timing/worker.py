@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 WORKER = "stylepress.benchmarks.timing.worker"
 REFUSED = 2
+UNTOLD = {
+    "peak_rss_bytes": "this system keeps no peak of a process's memory",
+    "waited_share": "this system does not tell how long threads wait for a core",
+}
 CLEAR_PEAK = "5"
 """What makes Linux forget a process's peak when it is written to its ``clear_refs``."""
 
@@ -162,11 +166,9 @@ def run_request(request: Request, *, began: int = 0) -> Answer:
 
     load_backend(request.backend)
     imported = time.perf_counter_ns()
-    if request.frames:
-        frames = np.load(request.frames, allow_pickle=False)
-    else:  # random numbers would be 15 ms of imports, counted as the first frame's
-        shape = 1, request.height, request.width, 3
-        frames = np.resize(np.arange(251, dtype=np.uint8), shape)
+    # Random numbers would be 15 ms of imports, counted as the first frame's.
+    shape, some = (1, request.height, request.width, 3), np.arange(251, dtype=np.uint8)
+    frames = np.load(request.frames) if request.frames else np.resize(some, shape)
     options = EngineOptions(threads=request.threads, size=frames.shape[1:3])
     engine = _opened(read_bundle(Path(request.bundle)), request, options)
     opened = time.perf_counter_ns()
@@ -188,15 +190,11 @@ def run_request(request: Request, *, began: int = 0) -> Answer:
         facts = dict(engine.describe())
     finally:
         engine.close()
-    missing, share = dict[str, str](), None
-    if load is None:
-        missing["peak_rss_bytes"] = "this system keeps no peak of a process's memory"
-    if waited is None or waited_then is None:
-        missing["waited_share"] = "this system does not tell how long threads wait for a core"
-    else:
+    later, share = peak_bytes(), None
+    if waited is not None and waited_then is not None:
         span = (calls.done[-1] - calls.began[0]) * options.all_threads
         share = max(0, waited_then - waited) / span
-    later = peak_bytes()
+    why = {"peak_rss_bytes": load, "waited_share": share}
     return Answer(
         samples_ns=calls.taken_ns,
         load_ns=opened - imported,
@@ -206,7 +204,7 @@ def run_request(request: Request, *, began: int = 0) -> Answer:
         peak_rss_bytes=load and max(load, later or 0),
         waited_share=share,
         engine=facts,
-        missing=missing,
+        missing={name: UNTOLD[name] for name, value in why.items() if value is None},
         began=began,
         imported=imported,
         opened=opened,
@@ -275,10 +273,8 @@ def _call(engine: Engine, frames: Any, extra_bytes: int) -> Callable[[object], N
     picture = engine.graph.picture
     if picture is None:
         raise BackendError("This bundle takes no picture.", "Measure one that does.")
-    turns, extra = (
-        cycle([{picture.name: frame[None].copy()} for frame in frames]),
-        bytes(extra_bytes),
-    )
+    turns = cycle([{picture.name: frame[None].copy()} for frame in frames])
+    extra = bytes(extra_bytes)
 
     def call(sample: object) -> None:
         engine.run(next(turns))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,17 +10,20 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from stylepress.benchmarks.check import Check
+from stylepress.benchmarks.engines import weights_bytes
+from stylepress.benchmarks.gate import Limits, figure
 from stylepress.benchmarks.machine.record import Machine
 from stylepress.benchmarks.machine.timeline import Curves
 from stylepress.benchmarks.part import FileFact, Part, Skipped, read_json, schema_of
 from stylepress.benchmarks.report import Shown
-from stylepress.benchmarks.verdict.order import Arm
-from stylepress.benchmarks.verdict.rule import LookName
+from stylepress.benchmarks.timing.systems import precision
+from stylepress.benchmarks.verdict.runs import Run
+from stylepress.runtime.bundle import Bundle
 
-SCHEMA_VERSION: Literal[2] = 2
-"""2: one kind of figure with its limit and verdict (``checks``), several bundles, labels."""
+SCHEMA_VERSION: Literal[3] = 3
+"""3: what was measured a second time is a figure as any other; two reports are never judged."""
 Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE", "NOT COMPARABLE", "TREND", "NO BASELINE"]
-Mode = Literal["fresh processes", "rounds", "trend", "not measured"]
+Mode = Literal["fresh processes", "trend", "not measured"]
 EXIT_CODES: Mapping[Outcome, int] = {
     "PASS": 0,
     "TREND": 0,
@@ -40,39 +43,6 @@ class Side(Part):
     size_bytes: int
     weights_bytes: int
     label: str = ""
-
-
-class Run(Part):
-    """One fresh process: every timed call, and what surrounded them.
-
-    ``place`` is its number in the whole measurement, from 0; ``began_s`` and ``ended_s`` are when
-    its process began and ended, in seconds from the first run's beginning. ``waited_share`` is the
-    share of the measured time that a thread, the mean of all, waited for a core. ``invalid`` holds
-    why the run does not count; it is kept all the same. ``missing`` says why a field is None.
-    """
-
-    part: LookName
-    pair: int
-    place: int
-    backend: str
-    arm: Arm
-    bundle: str = ""
-    began_s: float | None = None
-    ended_s: float | None = None
-    samples_ns: tuple[int, ...]
-    load_ns: int
-    first_call_ns: int
-    warm_calls: int
-    stable: bool
-    peak_rss_bytes: int | None
-    waited_share: float | None = None
-    missing: dict[str, str] = Field(default_factory=dict)
-    invalid: tuple[str, ...] = ()
-
-    @property
-    def subject(self) -> str:
-        """What its figures are of."""
-        return subject_of(self.bundle, self.backend)
 
 
 class Settings(Part):
@@ -123,7 +93,7 @@ class Comparison(Part):
     a verdict does not say anything about.
     """
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     document: Literal["comparison"] = "comparison"
     tool: str
     created: str
@@ -217,28 +187,51 @@ class Comparison(Part):
     def terms(self) -> str:
         """Say in a sentence or two how it was measured and what counts as worse."""
         settings = self.settings
-        if settings is None or self.mode in ("trend", "not measured"):
-            return {
-                "trend": "Two reports measured apart show a trend; they judge nothing. "
-                "Give two bundles for a verdict.",
-            }.get(self.mode, "Nothing had to be timed for this verdict.")
+        if self.mode == "trend":
+            return (
+                "Two reports measured apart show a trend; they judge nothing. "
+                "Give two bundles for a verdict."
+            )
+        if settings is None or self.mode == "not measured":
+            return "Nothing had to be timed for this verdict."
         steps = " then ".join(f"{pairs} (alpha {alpha:.2g})" for pairs, alpha in settings.looks)
-        how = "rounds in turns"
-        if self.mode == "fresh processes":
-            how = f"interleaved fresh processes (order seed {settings.seed})"
         again = ", and again when measured a second time" if settings.confirm else ""
         return (
             f"{settings.width}x{settings.height}, "
             f"{settings.threads} {'thread' if settings.threads == 1 else 'threads'}, pairs of "
-            f"{how}: {steps}. A time fails when it is worse by more than its limit and not by "
-            f"chance{again}; floor {settings.floor_source}. Base and new are medians; worse by is "
-            f"of the pairs."
+            f"interleaved fresh processes (order seed {settings.seed}): {steps}. A time fails when it "
+            f"is worse by more than its limit and not by chance{again}; floor "
+            f"{settings.floor_source}. Base and new are medians; worse by is of the pairs."
         )
 
 
-def subject_of(bundle: str, backend: str) -> str:
-    """Name what a figure is of: the backend, and which bundle where there are several."""
-    return f"{bundle} in {backend}" if bundle else backend
+def side_of(bundles: Sequence[Bundle], label: str = "") -> Side:
+    """Describe one arm."""
+    known = [bundle.artifact for bundle in bundles]
+    return Side(
+        name=" + ".join(dict.fromkeys(one.name for one in known)),
+        digest=" + ".join(one.digest for one in known),
+        precision=" + ".join(dict.fromkeys(map(precision, known))),
+        size_bytes=sum(one.size_bytes for one in known),
+        weights_bytes=sum(map(weights_bytes, bundles)),
+        label=label,
+    )
+
+
+def sizes(base: Side, new: Side, limits: Limits) -> Iterator[Check]:
+    """What does not vary: the weights, and all files."""
+    for key, field in {"weights_percent": "weights_bytes", "size_percent": "size_bytes"}.items():
+        before, after = (getattr(side, field) for side in (base, new))
+        check = figure(
+            key,
+            "size",
+            kind="exact",
+            base=before / 1e6,
+            new=after / 1e6,
+            worse=after / before if before else None,
+            note="" if before != after else "unchanged",
+        )
+        yield limits.held(check)
 
 
 def comparison_schema() -> dict[str, Any]:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 
 from stylepress import __version__
 from stylepress.benchmarks.check import Check, reasons_of, together
-from stylepress.benchmarks.engines import (
-    bundle_pairs,
-    common_backends,
-    golden_check,
-    running,
-)
+from stylepress.benchmarks.engines import bundle_pairs, common_backends, golden_check
+from stylepress.benchmarks.gate import figure
 from stylepress.benchmarks.machine.record import Machine, record_machine
 from stylepress.benchmarks.machine.timeline import Curves, Window
 from stylepress.benchmarks.part import Skipped
@@ -23,19 +19,12 @@ from stylepress.benchmarks.quality.bundles import other_photos
 from stylepress.benchmarks.quality.gallery import album
 from stylepress.benchmarks.quality.judges import BLIND, JUDGES, Drawn, judged
 from stylepress.benchmarks.quality.photos import Photo, Style, read_style
-from stylepress.benchmarks.timing.systems import check_threads
-from stylepress.benchmarks.verdict.comparison import Comparison, Mode, Run, subject_of
-from stylepress.benchmarks.verdict.measures import MEASURES, pairs_of
-from stylepress.benchmarks.verdict.rows import paired_check, side_of, sizes, tail, unmeasured
-from stylepress.benchmarks.verdict.rule import Key, LookName, Paired, decide
+from stylepress.benchmarks.timing.systems import check_threads, opened
+from stylepress.benchmarks.verdict.comparison import Comparison, Mode, side_of, sizes
+from stylepress.benchmarks.verdict.rule import Key, Paired, Rule, decide
+from stylepress.benchmarks.verdict.runs import WHY_NOT, LookName, Run, pairs_of, subject_of, tail
 from stylepress.benchmarks.verdict.session import QUIETER, Arms, Ask, Session, Watch
-from stylepress.benchmarks.verdict.terms import (
-    DuelOptions,
-    forecast,
-    frames_file,
-    rules_of,
-    settings_of,
-)
+from stylepress.benchmarks.verdict.terms import DuelOptions, forecast, frames_file, rules_of
 from stylepress.progress import Progress
 from stylepress.runtime.bundle import Bundle, read_bundle
 
@@ -95,9 +84,7 @@ def duel(
     return _Duel(pairs, options, progress, watch=watch, ask=ask).comparison()
 
 
-def lone(
-    new: Path, *, why: str, options: DuelOptions, progress: Progress, judge: bool = True
-) -> Comparison:
+def lone(new: Path, *, why: str, options: DuelOptions, progress: Progress) -> Comparison:
     """Say what can be said of a bundle that there is no baseline for: whether its golden pairs hold.
 
     Raises:
@@ -105,7 +92,7 @@ def lone(
     """
     bundle = read_bundle(new)
     backends, skipped = common_backends([bundle], options.backends, options.engine)
-    checks = tuple(_golden(bundle, "", backends, options)) if judge else ()
+    checks = tuple(_golden(bundle, "", backends, options))
     failed = any(one.verdict == "FAIL" for one in checks)
     return Comparison(
         tool=f"stylepress {__version__}",
@@ -137,15 +124,19 @@ class _Duel:
     def comparison(self) -> Comparison:
         machine = record_machine(self.options.environ)
         matches = [self._match(name, *both) for name, both in self.pairs.items()]
-        checks = list(self._golden(matches))
+        checks = [
+            check
+            for match in matches
+            for check in _golden(match.new, match.name, match.backends, self.options)
+        ]
         failed = any(one.verdict == "FAIL" for one in checks)
-        sides = [side_of([one[n] for one in self.pairs.values()], self.options.labels[n])
-                 for n in (0, 1)]  # fmt: skip
-        checks += sizes((sides[0], sides[1]), self.options.limits)
+        old, made = zip(*self.pairs.values(), strict=True)
+        sides = side_of(old, self.options.labels[0]), side_of(made, self.options.labels[1])
+        checks += sizes(*sides, self.options.limits)
         different = [match for match in matches if not match.same]
         checks += [_equal(match) for match in matches if match.same]
         drawn: dict[str, Drawn] = {}
-        unjudged = list(self._unjudged())
+        unjudged = [BLIND] if self.options.judges else [BLIND, NO_DRIFT]
         mode: Mode = "not measured"
         if failed:
             unjudged = [Skipped(what="pictures, times and memory", why=REFUSED)]
@@ -170,8 +161,7 @@ class _Duel:
             new=sides[1],
             verdict=together(checks),
             reasons=(*reasons_of(checks), *self._given_up()),
-            settings=settings_of(
-                self.options,
+            settings=self.options.settings(
                 tuple(dict.fromkeys(b for match in matches for b in match.backends)),
                 photos,
                 figures=counted,
@@ -195,10 +185,6 @@ class _Duel:
         photos = () if len(both) == 1 else options.photos_of(base, self.progress)
         return Match(name, base, new, backends, photos)
 
-    def _golden(self, matches: Sequence[Match]) -> Iterator[Check]:
-        for match in matches:
-            yield from _golden(match.new, match.name, match.backends, self.options)
-
     def _drawn(self, matches: Sequence[Match], style: Style | None) -> dict[str, Drawn]:
         """Let both arms draw the photos in each backend: one may break what the other keeps."""
         options, found = self.options, dict[str, Drawn]()
@@ -209,7 +195,7 @@ class _Duel:
             for subject, backend in match.subjects.items():
                 drawings, began = [], perf_counter()
                 for arm, more in ((match.base, references), (match.new, [])):
-                    with running(arm, backend, options.engine) as run:
+                    with opened(arm, backend, options.engine) as run:
                         frames = [photo.frame for photo in (*match.photos, *more)]
                         drawings.append(tuple(map(run, frames)))
                     self.progress.advance(len(frames), note=f"{arm.artifact.name} in {backend}")
@@ -235,27 +221,19 @@ class _Duel:
         rules = rules_of(subjects, options, machine)
         self.progress.say(forecast(plan, len(subjects)))
         with tempfile.TemporaryDirectory(prefix="stylepress-pairs-") as work:
-            own: dict[str, Session] = {}
-            for number, match in enumerate(matches):
-                frames = frames_file(match.photos, Path(work), f"frames-{number}")
-                folders = {"base": match.base.artifact.folder, "new": match.new.artifact.folder}
-                session = Session(
-                    Arms(folders, frames, options.threads, name=match.name),  # type: ignore[arg-type]
-                    plan,
-                    environ=options.environ,
-                    progress=self.progress,
-                    watch=self.watch,
-                    ask=self.ask,
-                )
-                self.sessions.append(session)
-                own |= dict.fromkeys(match.subjects, session)
+            own = {
+                subject: session
+                for number, match in enumerate(matches)
+                for session in [self._session(match, Path(work), number)]
+                for subject in match.subjects
+            }
 
             def source(part: LookName, keys: Sequence[Key], pairs: int) -> dict[Key, Paired]:
                 figures = {}
                 for subject in dict.fromkeys(subject for subject, _ in keys):
                     runs = own[subject].measure(part, [subjects[subject]], pairs)
                     for key in (key for key in keys if key[0] == subject):
-                        values = pairs_of(runs, subject, MEASURES[key[1]])
+                        values = pairs_of(runs, *key)
                         if values is not None:
                             figures[key] = Paired(*values, rules[key], key[1] in options.gated)
                 return figures
@@ -269,20 +247,41 @@ class _Duel:
                 confirm=plan.confirm,
                 complete=plan.complete,
             )
+        lost = {name for name, backend in subjects.items() if backend in own[name].given_up}
+        return list(self._timed(rules, decided, lost))
+
+    def _session(self, match: Match, work: Path, number: int) -> Session:
+        """Open the session of one pair of bundles."""
+        frames = frames_file(match.photos, work, f"frames-{number}")
+        base, new = match.base.artifact.folder, match.new.artifact.folder
+        session = Session(
+            Arms({"base": base, "new": new}, frames, self.options.threads, name=match.name),
+            self.options.plan,
+            environ=self.options.environ,
+            progress=self.progress,
+            watch=self.watch,
+            ask=self.ask,
+        )
+        self.sessions.append(session)
+        return session
+
+    def _timed(
+        self, rules: Mapping[Key, Rule], decided: Mapping[Key, Check], lost: Collection[str]
+    ) -> Iterator[Check]:
+        """Yield every figure of the runs; what nobody could take is open where it is gated."""
         runs = list(self._runs())
         ran = {run.subject for run in runs}
-        checks = []
-        for key in rules:
-            why = MEASURES[key[1]].why_not if key[0] in ran else EARLIER
-            if subjects[key[0]] in own[key[0]].given_up:
-                why = DISTURBED
-            gated = key[1] in options.gated and why != EARLIER
-            checks.append(
-                paired_check(key, decided[key])
-                if key in decided
-                else unmeasured(key, why, gated=gated)
+        for subject, key in rules:
+            why = WHY_NOT.get(key, "not measured") if subject in ran else EARLIER
+            why = DISTURBED if subject in lost else why
+            open_ = key in self.options.gated and why != EARLIER
+            verdict = "INCONCLUSIVE" if open_ else None
+            yield decided.get((subject, key)) or figure(
+                key, subject, kind="paired", verdict=verdict, note=why
             )
-        return [*checks, *(tail(runs, subject) for subject in subjects if subject in ran)]
+        yield from (
+            tail(runs, one) for one in dict.fromkeys(name for name, _ in rules) if one in ran
+        )
 
     def _runs(self) -> Iterator[Run]:
         """All runs, on the clock of the first session."""
@@ -316,12 +315,10 @@ class _Duel:
 
     def _given_up(self) -> Iterator[str]:
         """Say which backends were given up and why, and then what helps."""
-        gave_up = False
         for session in self.sessions:
             for backend, why in session.given_up.items():
-                gave_up = True
                 yield f"{subject_of(session.arms.name, backend)} was given up: {why}"
-        if gave_up:
+        if any(session.given_up for session in self.sessions):
             yield QUIETER
 
     def _left_open(self, checks: Sequence[Check]) -> Iterator[Skipped]:
@@ -332,11 +329,6 @@ class _Duel:
             if limit and one.new is None and one.verdict is None:
                 found.setdefault(one.note, {})[one.metric] = None
         yield from (Skipped(what=", ".join(names), why=why) for why, names in found.items())
-
-    def _unjudged(self) -> Iterator[Skipped]:
-        yield from BLIND
-        if not self.options.judges:
-            yield NO_DRIFT
 
 
 def _golden(

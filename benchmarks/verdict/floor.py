@@ -16,13 +16,12 @@ from stylepress.benchmarks.machine.record import Machine, differing, record_mach
 from stylepress.benchmarks.part import Part, Skipped, read_json, schema_of
 from stylepress.benchmarks.timing.interval import paired_ratio
 from stylepress.benchmarks.timing.systems import NULL
-from stylepress.benchmarks.verdict.comparison import Run
-from stylepress.benchmarks.verdict.measures import MEASURES, pairs_of
 from stylepress.benchmarks.verdict.rule import ALPHA, least_pairs
+from stylepress.benchmarks.verdict.runs import MEASURES, Run, pairs_of
 from stylepress.benchmarks.verdict.session import QUIETER, Arms, Ask, Session, Watch
 from stylepress.errors import RecipeError, VerificationError
 from stylepress.progress import Progress
-from stylepress.runtime.bundle import read_bundle
+from stylepress.runtime.bundle import Bundle, read_bundle
 
 if TYPE_CHECKING:
     from stylepress.benchmarks.verdict.terms import DuelOptions
@@ -110,13 +109,10 @@ class Floor(Part):
         times = [one for one in self.entries if one.metric == "p50_percent" and one.backend != NULL]
         if times:
             least = max(one.least_delta() for one in times)
-            lines += [
-                "",
-                (
-                    f"With {USUAL_PAIRS} pairs a limit below {100 * least:.2g} % cannot be judged here "
-                    f"for latency."
-                ),
-            ]
+            few = (
+                f"With {USUAL_PAIRS} pairs a limit below {100 * least:.2g} % cannot be judged here"
+            )
+            lines += ["", f"{few} for latency."]
         if self.skipped:
             lines += ["", *(f"- Not measured: {one.what}: {one.why}" for one in self.skipped)]
         return "\n".join(lines) + "\n"
@@ -125,12 +121,10 @@ class Floor(Part):
 def entries_of(runs: Sequence[Run], model: str, backend: str) -> tuple[FloorEntry, ...]:
     """Derive the floors of one backend from runs of equal arms; none from fewer than 6 pairs."""
     found = []
-    for key, measure in MEASURES.items():
-        values = pairs_of(runs, backend, measure)
-        if values is None:
-            continue
-        ratio = paired_ratio(*values)
-        if ratio.low is None or ratio.high is None:
+    for key in MEASURES:
+        values = pairs_of(runs, backend, key)
+        ratio = None if values is None else paired_ratio(*values)
+        if values is None or ratio is None or ratio.low is None or ratio.high is None:
             continue
         logs = [math.log(new / base) for base, new in zip(*values, strict=True)]
         found.append(
@@ -174,8 +168,7 @@ def selftest(
             f"{plan.pairs} pairs give no floor: they have no interval with 95 %.",
             f"Give `--pairs {least}` or more, better 20.",
         )
-    entries: list[FloorEntry] = []
-    runs: list[Run] = []
+    entries, runs = list[FloorEntry](), list[Run]()
     skipped: dict[Skipped, None] = {}
     for number, folder in enumerate(bundles):
         bundle = read_bundle(folder)
@@ -184,17 +177,16 @@ def selftest(
         # The null system is measured once.
         backends = names if number else tuple(dict.fromkeys((NULL, *names)))
         with tempfile.TemporaryDirectory(prefix="stylepress-equal-") as work:
-            session = _equal_arms(
-                folder, Path(work), options, progress=progress, watch=watch, ask=ask
-            )
+            arms = _equal_arms(bundle, Path(work), options, progress)
+            environ = options.environ
+            session = Session(arms, plan, environ=environ, progress=progress, watch=watch, ask=ask)
             made = session.measure("first", backends, plan.pairs)
         for name in backends:
             # Nothing of the bundle is measured where there is no engine.
             model = "harness" if name == NULL else bundle.artifact.name
             entries += entries_of(made, model, name)
             if name in session.given_up:
-                why = session.given_up[name]
-                skipped[Skipped(what=f"{model} · {name}", why=why)] = None
+                skipped[Skipped(what=f"{model} · {name}", why=session.given_up[name])] = None
         runs += [
             run.model_copy(update={"samples_ns": ()}) if run.backend == NULL else run
             for run in session.runs
@@ -217,29 +209,15 @@ def selftest(
     )
 
 
-def _equal_arms(
-    folder: Path,
-    work: Path,
-    options: DuelOptions,
-    *,
-    progress: Progress,
-    watch: Watch | None,
-    ask: Ask | None,
-) -> Session:
-    """Open a session of a bundle and a copy of it, below ``work``."""
+def _equal_arms(bundle: Bundle, work: Path, options: DuelOptions, progress: Progress) -> Arms:
+    """Return a bundle and a copy of it, below ``work``."""
     from stylepress.benchmarks.verdict.terms import frames_file
 
+    folder = bundle.artifact.folder
     copy = work / folder.resolve().name
     shutil.copytree(folder, copy)
-    frames = frames_file(options.photos_of(read_bundle(folder), progress), work)
-    return Session(
-        Arms({"base": folder, "new": copy}, frames, options.threads),
-        options.plan,
-        environ=options.environ,
-        progress=progress,
-        watch=watch,
-        ask=ask,
-    )
+    frames = frames_file(options.photos_of(bundle, progress), work)
+    return Arms({"base": folder, "new": copy}, frames, options.threads)
 
 
 def check_floor(floor: Floor, machine: Machine, settings: Mapping[str, float]) -> None:

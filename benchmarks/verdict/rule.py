@@ -5,28 +5,28 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol, TypeVar
+from statistics import median
+from typing import NamedTuple, Protocol
 
-from stylepress.benchmarks.check import Verdict
+from stylepress.benchmarks.check import Check, Verdict
+from stylepress.benchmarks.gate import FIGURES
 from stylepress.benchmarks.timing.interval import larger_p, paired_ratio
+from stylepress.benchmarks.verdict.runs import LookName
 from stylepress.errors import RecipeError
 
-Name = TypeVar("Name")
 Key = tuple[str, str]
 """A subject and a figure of it."""
-LookName = Literal["first", "extension", "confirmation"]
 DELTA, FLOOR = 0.05, 0.01
 ALPHA, FIRST_ALPHA, LAST_ALPHA = 0.05, 0.01, 0.01
 """Error of all looks together (two-sided); the least that the first one, and the last, get of it."""
-ONCE_ALPHA = 0.02
-"""Where there is one look and a failure cannot be measured again: of equal arms in rounds of one
-process, with 0.05 up to 2 % failed on modelled machines, with 0.02 below 1 %."""
 OBVIOUS = 2.0
 """Times the limit beyond which a figure whose whole interval is beyond the limit needs no second
 measurement, and nothing more is measured."""
 MOST_NEEDED = 10_000
 ROUNDING = 1e-9
+SETTLED = "not measured further: the comparison has failed already"
 STUCK = "more pairs could not be measured"
+TWICE, ONCE = "failed twice", "failed once, not a second time"
 UNCONFIRMED = "failed once, and could not be measured a second time"
 
 
@@ -66,8 +66,7 @@ class Rule:
         return cls(delta, min(FLOOR, delta / 2))
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(NamedTuple):
     """One look at the data: after so many pairs, with this share of the error (two-sided)."""
 
     pairs: int
@@ -84,37 +83,9 @@ class Paired:
     gated: bool = True
     larger_is_worse: bool = True
 
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What a look found: ``worse`` is how many times as bad the new arm is, 1 for equal.
-
-    ``low`` and ``high`` bound it with ``confidence``; None below the fewest pairs for that. ``p``
-    is that of being worse than 1 + floor by chance, ``p_holm`` adjusted for the other gated
-    figures, None where nothing is gated. ``needed`` says how many pairs might decide it.
-    """
-
-    worse: float
-    low: float | None
-    high: float | None
-    confidence: float
-    pairs: int
-    p: float
-    p_holm: float | None
-    verdict: Verdict | None
-    needed: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What became of one figure: all its pairs, the last look at them, and the confirmation."""
-
-    figure: Paired
-    finding: Finding
-    again: Finding | None
-    verdict: Verdict | None
-    note: str = ""
-    repeated: Paired | None = None
+    def joined(self, more: Paired) -> Paired:
+        """Return these pairs and more of them."""
+        return replace(self, base=self.base + more.base, new=self.new + more.new)
 
 
 class Source(Protocol):
@@ -158,7 +129,7 @@ def looks(pairs: int, *, figures: int = 1, extend: bool = True) -> tuple[Look, .
     The first spends as little of the error as lets one of ``figures`` fail there, 0.01 at least;
     the second has the rest. Where less than 0.01 would be left there is one look with all of it.
 
-    >>> [(look.pairs, look.alpha) for look in looks(10)], looks(8, figures=4)[0].alpha
+    >>> [tuple(look) for look in looks(10)], looks(8, figures=4)[0].alpha
     ([(10, 0.01), (20, 0.04)], 0.03125)
     """
     first = max(FIRST_ALPHA, figures * 2.0 ** (1 - pairs))
@@ -181,7 +152,7 @@ def check_power(figures: int, pairs: int) -> None:
         )
 
 
-def judge(figures: Mapping[Name, Paired], alpha: float, *, among: int = 0) -> dict[Name, Finding]:
+def judge(figures: Mapping[Key, Paired], alpha: float, *, among: int = 0) -> dict[Key, Check]:
     """Judge figures together, at a two-sided ``alpha``; ``among`` so many, where some are to come.
 
     FAIL when the Hodges-Lehmann estimate is beyond 1 + delta and being beyond 1 + floor is no
@@ -189,29 +160,44 @@ def judge(figures: Mapping[Name, Paired], alpha: float, *, among: int = 0) -> di
     the lower end lies above 1 + floor). PASS when the upper end lies below 1 + delta; all must
     pass, so that needs no adjustment. Else INCONCLUSIVE. What is not gated has no verdict.
     """
-    found = {name: _finding(figure, alpha) for name, figure in figures.items()}
-    gated = [name for name, figure in figures.items() if figure.gated]
-    adjusted = holm([found[name].p for name in gated], among=among)
-    for name, p_holm in zip(gated, adjusted, strict=True):
-        one, rule = replace(found[name], p_holm=p_holm), figures[name].rule
+    found = {key: _measured(key, one, alpha) for key, one in figures.items()}
+    gated = [key for key, one in figures.items() if one.gated]
+    adjusted = holm([found[key].p or 0.0 for key in gated], among=among)
+    for key, p_holm in zip(gated, adjusted, strict=True):
+        one, rule = found[key], figures[key].rule
         verdict: Verdict = "INCONCLUSIVE"
-        if one.worse > 1 + rule.delta and p_holm <= alpha / 2:
+        if _worse(one) > 1 + rule.delta and p_holm <= alpha / 2:
             verdict = "FAIL"
         elif one.high is not None and one.high < 1 + rule.delta:
             verdict = "PASS"
         needed = _needed(one, rule) if verdict == "INCONCLUSIVE" else None
-        found[name] = replace(one, verdict=verdict, needed=needed)
+        found[key] = one.model_copy(
+            update={"p_holm": p_holm, "verdict": verdict, "needed": needed, "limit": rule.delta}
+        )
     return found
 
 
-def obvious(one: Finding, rule: Rule) -> bool:
+def obvious(one: Check) -> bool:
     """Say whether a failure is beyond all doubt: twice the limit, and its interval beyond it."""
     return (
         one.verdict == "FAIL"
-        and one.worse > 1 + OBVIOUS * rule.delta
+        and one.limit is not None
+        and _worse(one) > 1 + OBVIOUS * one.limit
         and one.low is not None
-        and one.low > 1 + rule.delta
+        and one.low > 1 + one.limit
     )
+
+
+def confirmed(one: Check, again: Check | None) -> Check:
+    """Let a failure count that is obvious, or that was found ``again``; else it stays open."""
+    if one.verdict != "FAIL":
+        return one
+    if obvious(one):
+        return one.model_copy(update={"note": "obvious"})
+    if again is not None and again.verdict == "FAIL":
+        return one.model_copy(update={"confirmation": again, "note": TWICE})
+    note = UNCONFIRMED if again is None else ONCE
+    return one.model_copy(update={"confirmation": again, "verdict": "INCONCLUSIVE", "note": note})
 
 
 def decide(
@@ -223,121 +209,93 @@ def decide(
     extend: bool = True,
     confirm: bool = True,
     complete: bool = False,
-) -> dict[Key, Decision]:
+) -> dict[Key, Check]:
     """Look at ``pairs`` pairs of one subject after the other, at twice as many where that is open.
 
     ``figures`` are gated, of all subjects (0: all ``keys``). Once a subject obviously fails the
-    comparison has failed: nothing more is measured, unless it shall be ``complete``. What passed at the first look has passed, and
-    keeps the pairs it passed with. A failure that is not obvious is measured once more with as many
-    fresh pairs, and counts only when it fails there too; else it stays open. So does what was to be
-    measured further, or again, and could not be.
+    comparison has failed: nothing more is measured, unless it shall be ``complete``. What passed at
+    the first look has passed, and keeps the pairs it passed with. A failure that is not obvious is
+    measured once more with as many fresh pairs, and counts only when it fails there too; else it
+    stays open. So does what was to be measured further, or again, and could not be.
     """
     among = figures or len(keys)
     planned = looks(pairs, figures=among, extend=extend)
-    look, stuck = planned[0], set[Key]()
-    taken: dict[Key, Paired] = {}
-    found: dict[Key, Finding] = {}
+    look, taken, found = planned[0], dict[Key, Paired](), dict[Key, Check]()
     for subject in dict.fromkeys(subject for subject, _ in keys):
         taken |= source("first", [key for key in keys if key[0] == subject], pairs)
         found = judge(taken, look.alpha, among=among)
-        failed = [key for key, one in found.items() if obvious(one, taken[key].rule)]
-        if failed and not complete:
-            return _settled(taken, found, failed)
-    if len(planned) == 2 and _is_open(found):
+        if not complete and any(map(obvious, found.values())):
+            return {key: _settled(one) for key, one in found.items()}
+    verdicts = {one.verdict for one in found.values()}
+    if len(planned) == 2 and "FAIL" not in verdicts and "INCONCLUSIVE" in verdicts:
         look = planned[1]
         unsure = {key[0] for key, one in found.items() if one.verdict == "INCONCLUSIVE"}
         asked = [key for key in found if key[0] in unsure and found[key].verdict != "PASS"]
         more = source("extension", asked, look.pairs - pairs)
-        stuck = {*asked} - {*more}
-        taken |= {key: _joined(taken[key], one) for key, one in more.items()}
+        taken |= {key: taken[key].joined(one) for key, one in more.items()}
         again = judge(taken, look.alpha, among=among)
         found |= {key: again[key] for key in more}
-    fresh = _repeated(source, found, taken, look) if confirm else {}
-    confirmed = judge(fresh, ALPHA)
-    return {
-        key: Decision(taken[key], one, None, one.verdict, STUCK)
-        if key in stuck
-        else _decision(taken[key], one, confirmed.get(key), fresh.get(key), confirm=confirm)
-        for key, one in found.items()
-    }
+        stuck = [key for key in asked if key not in more]
+        found |= {key: found[key].model_copy(update={"note": STUCK}) for key in stuck}
+    if not confirm:
+        return found
+    failed = [key for key, one in found.items() if one.verdict == "FAIL" and not obvious(one)]
+    fresh = judge(source("confirmation", failed, look.pairs), ALPHA) if failed else {}
+    return {key: confirmed(one, fresh.get(key)) for key, one in found.items()}
 
 
-def _settled(
-    figures: Mapping[Key, Paired], found: Mapping[Key, Finding], failed: Sequence[Key]
-) -> dict[Key, Decision]:
+def _settled(one: Check) -> Check:
     """Stop where something is obvious: what is open beside it stays open, and nobody minds."""
-    note = "not measured further: the comparison has failed already"
-    return {
-        key: Decision(
-            figures[key],
-            one,
-            None,
-            one.verdict if key in failed or one.verdict in (None, "PASS") else "INCONCLUSIVE",
-            "obvious" if key in failed else "" if one.verdict in (None, "PASS") else note,
-        )
-        for key, one in found.items()
-    }
+    if obvious(one):
+        return one.model_copy(update={"note": "obvious"})
+    if one.verdict in (None, "PASS"):
+        return one
+    return one.model_copy(update={"verdict": "INCONCLUSIVE", "note": SETTLED})
 
 
-def _is_open(found: Mapping[Key, Finding]) -> bool:
-    verdicts = [one.verdict for one in found.values()]
-    return "FAIL" not in verdicts and "INCONCLUSIVE" in verdicts
+def _worse(one: Check) -> float:
+    return math.inf if one.worse is None else one.worse
 
 
-def _repeated(
-    source: Source, found: Mapping[Key, Finding], figures: Mapping[Key, Paired], look: Look
-) -> dict[Key, Paired]:
-    failed = [
-        key
-        for key, one in found.items()
-        if one.verdict == "FAIL" and not obvious(one, figures[key].rule)
-    ]
-    fresh = source("confirmation", failed, look.pairs) if failed else {}
-    return {key: fresh[key] for key in failed if key in fresh}
-
-
-def _decision(
-    figure: Paired,
-    finding: Finding,
-    again: Finding | None,
-    repeated: Paired | None,
-    *,
-    confirm: bool,
-) -> Decision:
-    verdict, note = finding.verdict, ""
-    if verdict == "FAIL" and obvious(finding, figure.rule):
-        note = "obvious"
-    elif verdict == "FAIL" and confirm:
-        failed = again is not None and again.verdict == "FAIL"
-        once = UNCONFIRMED if again is None else "failed once, not a second time"
-        verdict, note = ("FAIL", "failed twice") if failed else ("INCONCLUSIVE", once)
-    return Decision(figure, finding, again, verdict, note, repeated)
-
-
-def _joined(one: Paired, more: Paired) -> Paired:
-    return replace(one, base=one.base + more.base, new=one.new + more.new)
-
-
-def _finding(figure: Paired, alpha: float) -> Finding:
+def _measured(key: Key, figure: Paired, alpha: float) -> Check:
+    """Write down what pairs say of a figure; nothing is judged yet."""
     better, worse = figure.base, figure.new
     if not figure.larger_is_worse:
         better, worse = worse, better
     ratio = paired_ratio(better, worse, confidence=1 - alpha)
-    p = larger_p(better, worse, above=1 + figure.rule.floor)
-    return Finding(ratio.value, ratio.low, ratio.high, ratio.confidence, ratio.count, p, None, None)
+    known = FIGURES.get(key[1])
+    return Check(
+        subject=key[0],
+        metric=known.title if known else key[1],
+        unit=known.unit if known else "",
+        bound="worse by at most",
+        key=key[1],
+        kind="paired",
+        base=median(figure.base),
+        new=median(figure.new),
+        larger_is_worse=figure.larger_is_worse,
+        worse=ratio.value,
+        low=ratio.low,
+        high=ratio.high,
+        confidence=ratio.confidence,
+        pairs=ratio.count,
+        p=larger_p(better, worse, above=1 + figure.rule.floor),
+        floor=figure.rule.floor,
+        values=tuple(zip(figure.base, figure.new, strict=True)),
+    )
 
 
-def _needed(one: Finding, rule: Rule) -> int | None:
+def _needed(one: Check, rule: Rule) -> int | None:
     """Pairs after which the interval would be half as wide as what it has to stay clear of.
 
     The width goes with 1 / sqrt(n). None when that is beyond all reason: the truth is too near
     the limit.
     """
-    if one.low is None or one.high is None:
+    if one.low is None or one.high is None or not one.pairs:
         return None
     half = (math.log(one.high) - math.log(one.low)) / 2
-    limit = rule.delta if one.worse <= 1 + rule.delta else rule.floor
-    margin = abs(math.log(one.worse) - math.log1p(limit))
+    limit = rule.delta if _worse(one) <= 1 + rule.delta else rule.floor
+    margin = abs(math.log(_worse(one)) - math.log1p(limit))
     if margin == 0 or half > margin * math.sqrt(MOST_NEEDED / one.pairs):
         return None
     return max(one.pairs + 1, math.ceil(one.pairs * (half / margin) ** 2))

@@ -14,10 +14,7 @@ from typing import Protocol
 
 from stylepress.benchmarks.machine.timeline import Timeline
 from stylepress.benchmarks.timing.worker import Answer, Request, fresh
-from stylepress.benchmarks.verdict.comparison import Run, subject_of
-from stylepress.benchmarks.verdict.measures import p50_ms
-from stylepress.benchmarks.verdict.order import Arm, orders
-from stylepress.benchmarks.verdict.rule import LookName
+from stylepress.benchmarks.verdict.runs import Arm, LookName, Run, orders, p50_ms, subject_of
 from stylepress.errors import RecipeError
 from stylepress.progress import Progress
 
@@ -28,8 +25,11 @@ PAUSES_S = (5.0, 10.0, 20.0, 40.0, 60.0)
 QUIETER = (
     "Wait until the machine is quiet and cool, or let others use more of it with `--foreign-load`."
 )
-FIGURES = re.compile(r"[\d.]+")
-CAP = 3
+NUMBERS = re.compile(r"[\d.]+")
+TAKEN = ("samples_ns", "load_ns", "first_call_ns", "warm_calls", "stable", "peak_rss_bytes",
+         "waited_share", "missing")  # fmt: skip
+"""What an answer and a run have by the same names."""
+CAP = 2
 """Times ``warm_s`` after which a warm-up that does not settle ends."""
 TITLES: Mapping[LookName, str] = {
     "first": "Comparing",
@@ -88,21 +88,6 @@ class Watch(Protocol):
         """Return what all sensors said until now, on the clock of ``time.perf_counter_ns``."""
 
 
-class Unwatched:
-    """The Watch that sees nothing."""
-
-    def begin(self) -> None:
-        """Ignore it."""
-
-    def end(self) -> Sequence[str]:
-        """Let every run count."""
-        return ()
-
-    def timeline(self) -> Timeline:
-        """Return nothing."""
-        return Timeline(())
-
-
 @dataclass(frozen=True, slots=True)
 class Arms:
     """What the processes of both arms are asked: by arm, the bundle's folder and extra work.
@@ -139,8 +124,7 @@ class Session:
         ask: Ask | None = None,
     ) -> None:
         self.arms, self.plan, self.environ, self.progress = arms, plan, environ, progress
-        self.watch = watch or Unwatched()
-        self.ask = ask or fresh
+        self.watch, self.ask = watch, ask or fresh
         self.runs: list[Run] = []
         self.engines: dict[Arm, dict[str, dict[str, str | int]]] = {"base": {}, "new": {}}
         self.given_up: dict[str, str] = {}
@@ -203,7 +187,7 @@ class Session:
         """Run both arms once; return why the pair does not count, nothing where it does."""
         both = [self._run(part, pair, arm, backend) for arm in order]
         # What both halves met is told once, though they met it in other numbers.
-        spoiled = {FIGURES.sub("", reason): reason for run in both for reason in run.invalid}
+        spoiled = {NUMBERS.sub("", reason): reason for run in both for reason in run.invalid}
         why = tuple(sorted(spoiled.values()))
         # A pair counts as a whole: its other half met a machine in another state.
         self.runs += [run.model_copy(update={"invalid": why}) for run in both]
@@ -218,11 +202,12 @@ class Session:
         if self._made and self.plan.rest_s:
             time.sleep(self.plan.rest_s)
         self._made += 1
-        self.watch.begin()
+        if self.watch:
+            self.watch.begin()
         began_ns = perf_counter_ns()
         answer = self._answer(arm, backend)
         self.ended_ns = perf_counter_ns()
-        spoiled = tuple(self.watch.end())
+        spoiled = tuple(self.watch.end()) if self.watch else ()
         self.engines[arm].setdefault(backend, answer.engine)
         return Run(
             part=part,
@@ -233,15 +218,8 @@ class Session:
             bundle=self.arms.name,
             began_s=(began_ns - self.began_ns) / 1e9,
             ended_s=(self.ended_ns - self.began_ns) / 1e9,
-            samples_ns=answer.samples_ns,
-            load_ns=answer.load_ns,
-            first_call_ns=answer.first_call_ns,
-            warm_calls=answer.warm_calls,
-            stable=answer.stable,
-            peak_rss_bytes=answer.peak_rss_bytes,
-            waited_share=answer.waited_share,
-            missing=answer.missing,
             invalid=spoiled,
+            **{name: getattr(answer, name) for name in TAKEN},
         )
 
     def _answer(self, arm: Arm, backend: str) -> Answer:

@@ -12,11 +12,11 @@ from stylepress.benchmarks.gate import FIGURES, USUAL, Limits
 from stylepress.benchmarks.machine.record import Machine
 from stylepress.benchmarks.machine.watch import Limits as WatchLimits
 from stylepress.benchmarks.quality.judges import PictureJudge
-from stylepress.benchmarks.quality.photos import Photo, Style, golden_photos, read_photos
+from stylepress.benchmarks.quality.photos import Photo, golden_photos, read_photos
 from stylepress.benchmarks.verdict.comparison import Settings
 from stylepress.benchmarks.verdict.floor import LENGTHS, Floor, check_floor
-from stylepress.benchmarks.verdict.measures import MEASURES
 from stylepress.benchmarks.verdict.rule import DELTA, Key, Rule, check_power, looks
+from stylepress.benchmarks.verdict.runs import MEASURES
 from stylepress.benchmarks.verdict.session import PairPlan
 from stylepress.errors import RecipeError
 from stylepress.progress import Progress
@@ -36,7 +36,8 @@ class DuelOptions:
     None). ``foreign_load`` is the share of the processor that the watch lets others use. ``photos``
     is a folder (the base's golden pictures when None), ``most_photos`` of which are taken and
     ``shown`` put on the page; ``judges`` are further ones, and ``references`` a folder of other
-    photos for those of them that hold pictures against a world. ``labels`` are what base and new are called.
+    photos for those of them that hold pictures against a world. ``labels`` are what base and new are
+    called.
     """
 
     size: tuple[int, int] = (512, 512)
@@ -71,6 +72,25 @@ class DuelOptions:
         if self.photos is None:
             return golden_photos(bundle, self.size, limit=self.most_photos)
         return read_photos(self.photos, self.size, limit=self.most_photos, progress=progress)
+
+    def settings(
+        self, backends: tuple[str, ...], photos: Sequence[Photo], *, figures: int, watched: bool
+    ) -> Settings:
+        """Write down how it is measured and judged; ``figures`` are gated over all pairs."""
+        plan = self.plan
+        lengths = ("seed", "min_s", "min_count", "warm_s", "warm_count", "rest_s", "confirm")
+        return Settings(
+            height=self.size[0],
+            width=self.size[1],
+            threads=self.engine.all_threads,
+            backends=backends,
+            looks=looks(plan.pairs, figures=max(1, figures), extend=plan.extend),
+            limits=self.limits.model_dump(),
+            floor_source="assumed" if self.floor is None else "measured",
+            foreign_load=self.foreign_load if watched else None,
+            photos=tuple(photo.fact for photo in photos),
+            **{name: getattr(plan, name) for name in lengths},
+        )
 
 
 def frames_file(photos: Sequence[Photo], work: Path, name: str = "frames") -> Path:
@@ -111,41 +131,6 @@ def rules_of(
     return rules
 
 
-def settings_of(
-    options: DuelOptions,
-    backends: tuple[str, ...],
-    photos: Sequence[Photo],
-    *,
-    figures: int,
-    references: Sequence[Photo] = (),
-    style: Style | None = None,
-    watched: bool,
-) -> Settings:
-    """Write down how it is measured and judged; ``figures`` are gated over all pairs."""
-    plan = options.plan
-    planned = looks(plan.pairs, figures=max(1, figures), extend=plan.extend)
-    return Settings(
-        height=options.size[0],
-        width=options.size[1],
-        threads=options.engine.all_threads,
-        backends=backends,
-        looks=tuple((look.pairs, look.alpha) for look in planned),
-        confirm=plan.confirm,
-        limits=options.limits.model_dump(),
-        floor_source="assumed" if options.floor is None else "measured",
-        seed=plan.seed,
-        min_s=plan.min_s,
-        min_count=plan.min_count,
-        warm_s=plan.warm_s,
-        warm_count=plan.warm_count,
-        rest_s=plan.rest_s,
-        foreign_load=options.foreign_load if watched else None,
-        photos=tuple(photo.fact for photo in photos),
-        style=None if style is None else style.fact,
-        references=tuple(photo.fact for photo in references),
-    )
-
-
 def forecast(plan: PairPlan, subjects: int) -> str:
     """Say how long a plan takes, and how much longer at most, before it begins.
 
@@ -174,6 +159,4 @@ def about(seconds: float) -> str:
     """
     if seconds < 90:
         return f"{seconds:.0f} s"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.0f} minutes"
-    return f"{seconds / 3600:.1f} hours"
+    return f"{seconds / 60:.0f} minutes" if seconds < 90 * 60 else f"{seconds / 3600:.1f} hours"

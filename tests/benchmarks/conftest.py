@@ -107,7 +107,6 @@ def options() -> BenchOptions:
         settings=(CAMERA,),
         length=Length(min_s=0.2, min_count=8),
         rule=WarmRule(min_s=0, min_count=1, window_s=0.01, most_s=0.1),
-        split=True,
         created="2026-01-02T03:04:05+00:00",
         environ={"OMP_NUM_THREADS": "2"},
     )

@@ -18,8 +18,9 @@ from stylepress.artifact import Artifact
 from stylepress.benchmarks.machine.timeline import Timeline
 from stylepress.benchmarks.timing.systems import opened
 from stylepress.benchmarks.timing.worker import Answer, Request, run_request
-from stylepress.benchmarks.verdict.comparison import Comparison, Run
+from stylepress.benchmarks.verdict.comparison import Comparison
 from stylepress.benchmarks.verdict.duel import duel
+from stylepress.benchmarks.verdict.runs import Run
 from stylepress.benchmarks.verdict.session import PairPlan
 from stylepress.benchmarks.verdict.terms import DuelOptions
 from stylepress.progress import Silent

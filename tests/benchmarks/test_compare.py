@@ -10,7 +10,6 @@ import pytest
 from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.compare import compare, judged_again
 from stylepress.benchmarks.gate import USUAL, Gate, load_gate
-from stylepress.benchmarks.machine.watch import Event, Validity
 from stylepress.benchmarks.report import Latency, Model, Report
 from stylepress.errors import RecipeError
 from tests.benchmarks.duels import Machine, altered, compared, slower
@@ -64,33 +63,10 @@ def test_reports_measured_apart_show_a_trend_that_is_of_the_values_shown(report:
     assert {"weights", "all files", "content distance"} <= {each.metric for each in found.checks}
 
 
-@pytest.mark.parametrize(
-    ("ms", "verdict"), [(10.0, "PASS"), (13.9, "FAIL"), (10.5, "INCONCLUSIVE")]
-)
-def test_rounds_in_turns_are_judged(report: Report, ms: float, verdict: str) -> None:
-    old = measured(report, ("old", 10))
-    found = compare(old, measured(report, ("old", 10), ("new", ms)))
-    assert found.mode == "rounds"
-    assert p50(found.checks).verdict == verdict
-    assert found.verdict == verdict
-
-
-def test_rounds_that_others_disturbed_stay_open(report: Report) -> None:
-    event = Event(kind="foreign load", what="others used 40 %")
-    spoiled = Validity(ok=False, events=(event,), samples=1)
-    new = measured(report, ("old", 10), ("new", 13)).model_copy(update={"validity": spoiled})
-    one = p50(compare(measured(report, ("old", 10)), new).checks)
-    assert (one.verdict, "others used 40 %" in one.note) == ("INCONCLUSIVE", True)
-
-
-def test_too_few_rounds_are_a_trend_with_the_reason(report: Report) -> None:
-    old, new = (
-        measured(report, ("old", 10), rounds=4),
-        measured(report, ("old", 10), ("new", 11), rounds=4),
-    )
-    found = compare(old, new)
-    assert found.verdict == "TREND"
-    assert "4 rounds are too few" in found.reasons[0]
+def test_reports_judge_nothing_though_both_bundles_were_measured_in_turns(report: Report) -> None:
+    """Engines of one process differ by a few percent: only fresh processes tell a slower one."""
+    found = compare(measured(report, ("old", 10)), measured(report, ("old", 10), ("new", 13.9)))
+    assert (found.verdict, {one.verdict for one in found.checks}) == ("TREND", {None})
 
 
 def test_another_machine_or_scenario_is_named_and_nothing_is_shown(report: Report) -> None:
@@ -119,8 +95,8 @@ def test_what_was_measured_over_other_pictures_is_named_and_not_compared(report:
     (drift,) = report.drifts
     other = drift.model_copy(update={"names": ("another.png",)})
     found = compare(report, report.model_copy(update={"drifts": (other,)}))
-    assert any("kernel distance" in one.what for one in found.skipped)
-    assert not any("kernel distance" in one.metric for one in found.checks)
+    assert any("direct P" in one.what for one in found.skipped)
+    assert not any("direct P" in one.metric for one in found.checks)
 
 
 @pytest.fixture(scope="module")

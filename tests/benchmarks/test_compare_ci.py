@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -15,6 +16,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
+from stylepress.__main__ import main
 from tests.benchmarks.duels import altered
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +26,7 @@ TINY = [
     *("--no-confirm", "--min-time", "0", "--min-count", "5", "--delta", "400"),
     *("--foreign-load", "100", "--quiet"),
 ]
+Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(scope="module")
@@ -32,19 +35,13 @@ def environ() -> dict[str, str]:
     return {**known, "STYLEPRESS": f"{shlex.quote(sys.executable)} -m stylepress"}
 
 
-@pytest.fixture(scope="module")
-def new(style: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return altered(style["bundle"], tmp_path_factory.mktemp("new") / "new")
-
-
-def command(environ: Mapping[str, str], *arguments: object) -> subprocess.CompletedProcess[str]:
-    line = [*shlex.split(environ["STYLEPRESS"]), *map(str, arguments)]
-    return subprocess.run(line, env=environ, capture_output=True, text=True, check=False)
-
-
 def steps(environ: Mapping[str, str], *arguments: object) -> subprocess.CompletedProcess[str]:
     line = ["sh", str(CI / "compare.sh"), *map(str, arguments)]
     return subprocess.run(line, env=environ, capture_output=True, text=True, check=False)
+
+
+def command(*arguments: object) -> int:
+    return main(list(map(str, arguments)))
 
 
 def github(folder: Path) -> dict[str, str]:
@@ -57,23 +54,59 @@ def github(folder: Path) -> dict[str, str]:
     }
 
 
-def test_the_steps_compare_and_hand_everything_on(
-    style: Mapping[str, Path], new: Path, environ: Mapping[str, str], tmp_path: Path
-) -> None:
-    out, history = tmp_path / "out", tmp_path / "history.csv"
-    told = {**environ, **github(tmp_path)}
-    done = steps(told, style["bundle"], new, out, *TINY, "--history", history)
-    record: dict[str, Any] = json.loads((out / "comparison.json").read_text(encoding="utf-8"))
-    assert done.returncode == record["exit_code"], done.stderr
-    assert record["verdict"] in ("PASS", "FAIL", "INCONCLUSIVE")
+@dataclass(frozen=True)
+class Ran:
+    """One run of the steps with all that they take: its folder, and how it ended."""
+
+    folder: Path
+    done: subprocess.CompletedProcess[str]
+
+    @property
+    def record(self) -> dict[str, Any]:
+        record: dict[str, Any] = json.loads((self.folder / "out/comparison.json").read_text())
+        return record
+
+
+@pytest.fixture(scope="module")
+def ran(
+    style: Mapping[str, Path], environ: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Ran:
+    """Two versions that draw alike; five calls a run have no p90, whatever the machine does."""
+    folder = tmp_path_factory.mktemp("steps")
+    new, gate = altered(style["bundle"], folder / "new"), folder / "gate.yaml"
+    gate.write_text("p90_percent: 400\n")
+    told = {**environ, **github(folder)}
+    asked = ["--photos", style["photos"], "--drift", "--gate-file", gate]
+    asked += ["--history", folder / "history.csv", "--size", "128x128"]
+    return Ran(folder, steps(told, style["bundle"], new, folder / "out", *TINY, *asked))
+
+
+def test_the_steps_compare_and_hand_everything_on(ran: Ran) -> None:
+    out, record, done = ran.folder / "out", ran.record, ran.done
+    assert (done.returncode, record["verdict"]) == (3, "INCONCLUSIVE"), done.stderr
     assert len(record["runs"]) == 16
     assert (record["base"]["label"], record["new"]["label"]) == ("main", "my-branch")
-    assert (tmp_path / "summary").read_text() == (out / "summary.md").read_text()
-    lines = (tmp_path / "output").read_text().splitlines()
-    assert lines == [f"verdict={record['verdict'].lower()}", f"code={done.returncode}"]
+    assert (ran.folder / "summary").read_text() == (out / "summary.md").read_text()
+    lines = (ran.folder / "output").read_text().splitlines()
+    assert lines == ["verdict=inconclusive", "code=3"]
     assert (out / "annotations.txt").read_text() in done.stdout
     assert ElementTree.parse(out / "junit.xml").getroot().tag == "testsuites"
-    assert len(history.read_text().splitlines()) == 2
+    assert len((ran.folder / "history.csv").read_text().splitlines()) == 2
+
+
+def test_drift_is_one_more_judge_of_the_same_verdict(ran: Ran) -> None:
+    found = {one["metric"]: one for one in ran.record["checks"]}
+    assert found["SSIM, mean"]["subject"] == "drift"
+    assert "direct P over benign" in found
+
+
+@pytest.mark.parametrize(("asked", "code"), [("exit3", 3), ("pass", 3), ("fail", 1)])
+def test_what_could_not_be_measured_exits_as_it_is_told_to_and_never_with_a_pass(
+    ran: Ran, capsys: Capture, asked: str, code: int
+) -> None:
+    gate = ["--gate-file", ran.folder / "gate.yaml", "--delta", "400"]
+    assert command("compare", ran.folder / "out", *gate, "--inconclusive", asked, "--json") == code
+    assert json.loads(capsys.readouterr().out)["verdict"] == "INCONCLUSIVE"
 
 
 def test_the_first_run_has_no_baseline_and_skips_with_every_form_written(
@@ -87,8 +120,7 @@ def test_the_first_run_has_no_baseline_and_skips_with_every_form_written(
     names = {path.name for path in out.iterdir()}
     assert {"comparison.json", "comparison.html", "summary.md", "junit.xml"} <= names
     assert ElementTree.parse(out / "junit.xml").getroot().get("skipped") == "1"
-    strict = command(environ, "compare", tmp_path / "none", style["bundle"], *TINY)
-    assert strict.returncode == 2
+    assert command("compare", tmp_path / "none", style["bundle"], *TINY) == 2
 
 
 def test_the_steps_pass_a_refusal_through_and_leave_nothing_of_an_earlier_run(
@@ -115,40 +147,29 @@ def test_a_command_that_breaks_off_is_no_regression(
 
 
 def test_a_stored_comparison_and_the_folders_of_bench_are_taken(
-    style: Mapping[str, Path], environ: Mapping[str, str], tmp_path: Path
+    style: Mapping[str, Path], tmp_path: Path, capsys: Capture
 ) -> None:
     out = tmp_path / "stored"
-    again = ["compare", style["bundle"], style["bundle"], *TINY, "--out", out]
-    assert command(environ, *again).returncode == 0
-    done = command(environ, "compare", out, "--quiet")
-    assert done.returncode == 0, done.stderr
+    assert command("compare", style["bundle"], style["bundle"], *TINY, "--out", out) == 0
+    assert command("compare", out, "--quiet") == 0
     measured = ["--backend", "null", "--size", "64x64", "--rounds", "1", "--starts", "0", "--quiet"]
-    for name in ("one", "two"):
-        bench = command(environ, "bench", style["bundle"], *measured, "--out", tmp_path / name)
-        assert bench.returncode == 0, bench.stderr
-    trend = command(environ, "compare", tmp_path / "one", tmp_path / "two", "--json")
-    assert json.loads(trend.stdout)["verdict"] == "TREND", trend.stderr
-
-
-@pytest.mark.parametrize(("given", "code"), [("exit3", 3), ("pass", 3), ("fail", 1)])
-def test_what_could_not_be_measured_exits_as_it_is_told_to_and_never_with_a_pass(
-    style: Mapping[str, Path], new: Path, environ: Mapping[str, str], tmp_path: Path,
-    given: str, code: int,
-) -> None:  # fmt: skip
-    gate = tmp_path / "gate.yaml"
-    gate.write_text("p90_percent: 400\n")  # five calls a run have no p90, whatever the machine does
-    asked = [*TINY, "--gate-file", gate, "--json", "--inconclusive", given]
-    done = command(environ, "compare", style["bundle"], new, *asked)
-    assert json.loads(done.stdout)["verdict"] == "INCONCLUSIVE", done.stderr
-    assert done.returncode == code
+    report = tmp_path / "report"
+    assert command("bench", style["bundle"], *measured, "--out", report) == 0
+    capsys.readouterr()
+    assert command("compare", report, report, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["verdict"] == "TREND"
 
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
         (("{bundle}", "{bundle}", "--vary", "cpu"), "`--vary` would do nothing for two bundles"),
-        (("{bundle}", "{bundle}", "--lpips", "x"), "`--lpips` would do nothing without `--drift`"),
+        (
+            ("{bundle}", "{bundle}", "--extractor", "x"),
+            "`--extractor` would do nothing without `--drift`",
+        ),
         (("{report}", "{report}", "--pairs", "4"), "would do nothing for two reports"),
+        (("{report}", "{report}", "--delta", "4"), "for two reports, which judge nothing"),
         (("{bundle}", "{report}"), "of kind"),
         (("{bundle}",), "compared with nothing"),
         (("{bundle}", "{bundle}", "--labels", "main"), "does not name both"),
@@ -156,25 +177,14 @@ def test_what_could_not_be_measured_exits_as_it_is_told_to_and_never_with_a_pass
     ],
 )
 def test_what_makes_no_sense_is_refused_with_the_mend(
-    style: Mapping[str, Path], environ: Mapping[str, str], tmp_path: Path,
+    style: Mapping[str, Path], tmp_path: Path, capsys: Capture,
     arguments: tuple[str, ...], told: str,
 ) -> None:  # fmt: skip
     report = tmp_path / "report.json"
     report.write_text("{}")
     known = {"bundle": style["bundle"], "report": report}
-    done = command(environ, "compare", *(one.format(**known) for one in arguments))
-    assert done.returncode == 2
-    assert told in done.stderr.replace("\n", " ")
-
-
-def test_drift_is_one_more_judge_of_the_same_verdict(
-    style: Mapping[str, Path], new: Path, environ: Mapping[str, str]
-) -> None:
-    asked = ["--size", "128x128", "--photos", style["photos"], "--json", "--drift"]
-    done = command(environ, "compare", style["bundle"], new, *TINY, *asked)
-    found = {one["metric"]: one for one in json.loads(done.stdout)["checks"]}
-    assert found["SSIM, mean"]["subject"] == "drift"
-    assert "patch distance between the arms" in found
+    assert command("compare", *(one.format(**known) for one in arguments)) == 2
+    assert told in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_the_action_runs_the_steps_and_pastes_no_input_into_them() -> None:

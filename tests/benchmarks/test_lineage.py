@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from stylepress.artifact import Artifact
 from stylepress.benchmarks.bench import BenchOptions, bench
-from stylepress.benchmarks.entries import Entries
-from stylepress.benchmarks.lineage import check_originals, other_teacher, stranger
+from stylepress.benchmarks.entries import Entries, check_originals, other_teacher, stranger
 from stylepress.benchmarks.report import Role
 from stylepress.benchmarks.timing.systems import Contender, Field, opened
 from stylepress.errors import RecipeError
@@ -93,12 +92,10 @@ def test_what_cannot_be_an_original_is_refused(style: Mapping[str, Path]) -> Non
 
 @pytest.fixture
 def quick(options: BenchOptions) -> BenchOptions:
-    return replace(
-        options, backends=("onnxruntime",), clip_frames=0, starts=0, settings=(), split=False
-    )
+    return replace(options, backends=("onnxruntime",), clip_frames=0, starts=0, settings=())
 
 
-def test_the_report_and_a_warning_say_that_a_bundle_was_made_from_another_student(
+def test_a_student_may_be_a_checkpoint_and_a_bundle_that_was_made_from_another_is_told(
     style: Mapping[str, Path], quick: BenchOptions, tmp_path: Path
 ) -> None:
     other = altered(style["bundle"], tmp_path / "other", golden=False, parent=None)
@@ -106,12 +103,15 @@ def test_the_report_and_a_warning_say_that_a_bundle_was_made_from_another_studen
     report = bench(
         [other, style["bundle"]],
         teacher=None,
-        student=style["student"],
+        student=style["teacher"],
         photos=style["photos"],
         style=None,
         options=quick,
         progress=progress,
     )
+    (student,) = report.of_role("student")
+    assert (student.precision, student.parent) == ("fp32", Artifact.load(style["teacher"]).digest)
+    assert {one.reference for one in report.qualities if one.psnr_db} == {student.name}
     (told,) = progress.told
     assert told.startswith("dots fp32 is not the model that dots int8 was made from")
     first = {drift.compressed: drift.checks[0].key for drift in report.drifts}

@@ -67,6 +67,7 @@ def test_the_old_control_groups_are_read_too(tmp_path: Path) -> None:
     root = tree(
         tmp_path,
         {
+            "proc/self/cgroup": "4:cpu,cpuacct:/\n",
             "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "200000",
             "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
         },

@@ -69,7 +69,7 @@ def test_flicker_raises_the_warping_error_by_its_variance(photo: Path) -> None:
     """Independent noise of deviation s on both frames adds 2 s^2 (less what bilinear averages)."""
     flat = np.full((8, 64, 64, 3), 128.0)
     noisy = flat + np.random.default_rng(0).normal(0, 10, flat.shape)
-    error = warp_error(np.rint(noisy).astype(np.uint8), np.repeat(np.eye(2, 3)[None], 8, axis=0))
+    error = warp_error([*np.rint(noisy).astype(np.uint8)], np.repeat(np.eye(2, 3)[None], 8, axis=0))
     assert error == pytest.approx(2 * (10 / 255) ** 2, rel=0.05)
 
 

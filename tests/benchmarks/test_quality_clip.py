@@ -58,7 +58,7 @@ def test_a_clip_without_sound_has_no_audio_stream(photo: Path, tmp_path: Path) -
 
 def test_the_truth_explains_the_encoded_clip_but_not_across_its_cut(clip: Clip) -> None:
     frames = frames_of(clip.path)
-    inside = warp_error(frames, clip.affines, cuts=clip.cuts)
+    inside = warp_error(frames[: clip.cuts[0]], clip.affines[: clip.cuts[0]])
     assert inside < 1e-3
 
 

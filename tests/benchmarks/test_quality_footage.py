@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Mapping
@@ -19,9 +18,9 @@ from stylepress.benchmarks.bench import BenchOptions, bench
 from stylepress.benchmarks.part import FileFact, Skipped, json_text, write_text
 from stylepress.benchmarks.quality.bundles import DriftOptions
 from stylepress.benchmarks.quality.motion.clip import make_clip
-from stylepress.benchmarks.quality.motion.flow import Flows, open_flows
+from stylepress.benchmarks.quality.motion.course import open_flow
 from stylepress.benchmarks.quality.motion.footage import FRAMES, Footage, read_footage
-from stylepress.benchmarks.quality.motion.steadiness import Gauges, Painters, clip_consistencies
+from stylepress.benchmarks.quality.motion.steadiness import Painters, clip_consistencies
 from stylepress.benchmarks.quality.trials import read_footages
 from stylepress.benchmarks.report import Report, read_report
 from stylepress.benchmarks.show.losses import motion
@@ -38,11 +37,11 @@ FACT = FileFact(name="hill.mp4", sha256="0" * 64)
 
 
 @pytest.fixture(scope="module")
-def flows() -> Flows:
-    found = open_flows()
+def flow() -> str:
+    found = open_flow()
     if isinstance(found, str):
         pytest.skip(found)
-    return found
+    return found[0]
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +108,7 @@ def test_what_is_no_video_is_refused_with_the_mend(photo_folder: Path, tmp_path:
         read(tmp_path / "absent.mp4")
 
 
-def test_every_model_is_followed_along_the_flow_of_the_clip(footage: Footage, flows: Flows) -> None:
+def test_every_model_is_followed_along_the_flow_of_the_clip(footage: Footage, flow: str) -> None:
     rng = np.random.default_rng(0)
 
     def noisy(frame: Pixels) -> Pixels:
@@ -120,29 +119,23 @@ def test_every_model_is_followed_along_the_flow_of_the_clip(footage: Footage, fl
         model("student", "student"): lambda frame: frame,
         model("bundle", "bundle"): noisy,
     }
-    found = clip_consistencies(footage, painters, Gauges(flows, "no weights"), progress=Silent())
+    found = clip_consistencies(footage, painters, progress=Silent())
     assert not isinstance(found, str)
     same, loud = found
     assert same.warp_error == same.input_warp_error == loud.input_warp_error
     assert (loud.warp_error - same.warp_error) * (255 / 8) ** 2 == pytest.approx(1.5, abs=0.5)
-    assert (same.reference, loud.reference, loud.tlp) == (None, "student", None)
+    assert (same.reference, loud.reference) == (None, "student")
     assert (loud.flicker or 0) > 5
-    assert (loud.tof or 0) > 0
-    assert same.flow == flows.title
-    assert same.flow.startswith("OpenCV ")
+    assert same.flow == flow
     assert (same.clip, same.frames, same.cuts) == (footage.fact, FRAMES, 0)
     assert 0.8 < (same.visible or 0) < 1
 
 
-def test_a_clip_that_cannot_be_followed_says_why(footage: Footage, flows: Flows) -> None:
+def test_a_clip_that_cannot_be_followed_says_why(footage: Footage, flow: str) -> None:
     painters: Painters = {model("bundle", "bundle"): lambda frame: frame}
-    without = clip_consistencies(footage, painters, Gauges("no flow", ""), progress=Silent())
-    assert without == "no flow"
     rng = np.random.default_rng(1)
     scenes = [rng.integers(0, 256, (*SIZE, 3), np.uint8) for _ in range(3)]
-    found = clip_consistencies(
-        Footage(FACT, scenes), painters, Gauges(flows, ""), progress=Silent()
-    )
+    found = clip_consistencies(Footage(FACT, scenes), painters, progress=Silent())
     assert isinstance(found, str)
     assert "longer scenes" in found
 
@@ -159,7 +152,7 @@ def test_without_pyav_every_clip_is_skipped_with_the_extra(
 
 
 @pytest.fixture(scope="module")
-def told(style: Mapping[str, Path], options: BenchOptions, clip: Path, flows: Flows) -> Report:
+def told(style: Mapping[str, Path], options: BenchOptions, clip: Path, flow: str) -> Report:
     return bench(
         [style["bundle"]],
         teacher=None,
@@ -173,7 +166,6 @@ def told(style: Mapping[str, Path], options: BenchOptions, clip: Path, flows: Fl
             drift=DriftOptions(wanted=False),
             starts=0,
             settings=(),
-            split=False,
         ),
         progress=Silent(),
     )
@@ -196,16 +188,3 @@ def test_page_and_summary_show_the_clip_and_how_its_motion_is_known(told: Report
     for text in (summary(told), page(told)):
         assert "hill.mp4: 24 frames; flow estimated by OpenCV " in text
         assert re.search(r"of each frame \d\d% can be seen", text)
-
-
-def test_a_report_that_knew_no_clips_is_still_read(told: Report, tmp_path: Path) -> None:
-    write_text(tmp_path / "report.json", json_text(told))
-    record = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-    del record["clips"]
-    for one in record["consistencies"]:
-        for name in ("clip", "flow", "frames", "visible", "cuts"):
-            del one[name]
-    (tmp_path / "report.json").write_text(json.dumps(record), encoding="utf-8")
-    old = read_report(tmp_path / "report.json")
-    assert (old.clips, old.consistencies[0].flow) == ((), "exact")
-    assert [row[1] for row in motion(old).rows] == ["camera", "camera"]

@@ -16,7 +16,7 @@ from stylepress.benchmarks.show.render import markdown as summary
 from stylepress.benchmarks.show.render import page
 from stylepress.errors import ArtifactError
 
-NEW = ("validity", "curves", "scenes", "footprints", "splits", "drifts")
+NEW = ("validity", "curves", "scenes", "footprints", "drifts")
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_the_schema_is_draft_2020_12_and_names_every_part_that_is_written(
     assert schema["$schema"].endswith("2020-12/schema")
     keys = set(json.loads(written.read_text(encoding="utf-8")))
     assert keys == set(schema["properties"]) - {"gallery"}
-    assert schema["properties"]["schema_version"]["const"] == 3
+    assert schema["properties"]["schema_version"]["const"] == 4
 
 
 def test_what_is_written_obeys_its_schema(written: Path) -> None:

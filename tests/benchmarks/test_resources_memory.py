@@ -16,18 +16,17 @@ from stylepress.artifact import Artifact
 from stylepress.benchmarks.machine.timeline import Timeline, Window
 from stylepress.benchmarks.machine.watch import Validity, Watch
 from stylepress.benchmarks.timing.footprint import (
-    Asked,
-    Cost,
     Footprint,
     Memory,
-    cost_of,
     drop_files,
     measure_footprint,
     memory_of,
 )
+from stylepress.benchmarks.timing.systems import Contender, bundle_model
 from stylepress.benchmarks.timing.worker import Answer, Request, fresh
 from stylepress.errors import BackendError
 from stylepress.progress import Silent
+from stylepress.runtime.backends import EngineOptions
 from stylepress.runtime.bundle import read_bundle
 
 MEASURED = """
@@ -39,12 +38,14 @@ BARE = """
 from pathlib import Path
 import numpy
 from stylepress.runtime.backends import EngineOptions, open_engine
+from stylepress.runtime.backends import EngineOptions
 from stylepress.runtime.bundle import read_bundle
 engine = open_engine(read_bundle(Path(bundle)), "onnxruntime", options=EngineOptions())
 engine.run({"frame": numpy.zeros((1, 96, 128, 3), numpy.uint8)})
 engine.describe()
 """
 SECOND = 1_000_000_000
+SIZE = (96, 128)
 LOAD, STEADY = Window(SECOND, 3 * SECOND), Window(3 * SECOND + 1, 6 * SECOND)
 
 
@@ -144,17 +145,13 @@ def test_a_peak_can_be_forgotten() -> None:
     assert int(done.stdout) > 32 << 20
 
 
-def test_a_bundle_tells_bytes_parameters_and_macs_and_by_which_convention(
-    bundle: Artifact,
-) -> None:
-    small, large = (cost_of(bundle, size, engine_bytes=5) for size in ((128, 128), (256, 256)))
-    assert small.size_bytes == bundle.size_bytes
+def test_a_bundle_tells_bytes_parameters_and_macs(bundle: Artifact) -> None:
+    own = read_bundle(bundle.folder)
+    small, large = (bundle_model(own, "bundle", (side, side), "dots") for side in (128, 256))
     assert small.macs is not None
     assert large.macs == pytest.approx(4 * small.macs, rel=1e-6)
     assert small.parameters == bundle.numbers["params"]
-    assert small.engine_bytes == 5
-    assert "Convolutions only" in small.convention
-    assert Cost.model_validate_json(small.model_dump_json()) == small
+    assert small.size_bytes == bundle.size_bytes
 
 
 def test_an_engine_in_a_fresh_process_tells_its_times_and_its_memory(bundle: Artifact) -> None:
@@ -217,10 +214,10 @@ class StubWatch(Watch):
 
 
 def taken(bundle: Artifact, backend: str, watch: Watch, environ: Mapping[str, str]) -> Footprint:
-    asked = Asked(read_bundle(bundle.folder), backend, (96, 128), None)
-    return measure_footprint(
-        asked, "small", rounds=2, watch=watch, environ=environ, progress=Silent()
-    )
+    model, size = bundle_model(read_bundle(bundle.folder), "bundle", SIZE, "small"), SIZE
+    one = Contender(model, backend, lambda f: f, {}, bundle=read_bundle(bundle.folder))
+    asked = EngineOptions(size=size)
+    return measure_footprint(one, asked, rounds=2, watch=watch, environ=environ, progress=Silent())
 
 
 def test_a_footprint_tells_load_and_steady_memory_of_the_last_start_apart(

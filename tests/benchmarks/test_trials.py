@@ -9,7 +9,7 @@ import pytest
 
 from stylepress.benchmarks.machine.watch import Watch
 from stylepress.benchmarks.timing.systems import Contender, bundle_model
-from stylepress.benchmarks.trials import Entrant, Trials
+from stylepress.benchmarks.trials import Trials
 from stylepress.progress import Silent
 from stylepress.runtime.backends import EngineOptions
 from stylepress.runtime.bundle import read_bundle
@@ -28,7 +28,7 @@ def test_a_process_that_dies_is_skipped_with_what_it_said(
 ) -> None:
     bundle = read_bundle(style["bundle"])
     model = bundle_model(bundle, "bundle", SIZE, "kernel")
-    entrant = Entrant(Contender(model, "null", lambda frame: frame, {}), bundle)
+    entrant = Contender(model, "null", lambda frame: frame, {}, bundle=bundle)
     nowhere = {"PYTHONHOME": str(tmp_path)}
     assert list(trials.footprints([entrant], rounds=1, environ=nowhere)) == []
     (skipped,) = trials.skipped

@@ -14,7 +14,7 @@ from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.gate import USUAL
 from stylepress.benchmarks.verdict.comparison import Comparison
 from stylepress.benchmarks.verdict.duel import duel, lone
-from stylepress.benchmarks.verdict.measures import MEASURES, pairs_of
+from stylepress.benchmarks.verdict.runs import pairs_of
 from stylepress.benchmarks.verdict.session import PairPlan
 from stylepress.errors import ArtifactError, RecipeError
 from stylepress.progress import Silent
@@ -227,9 +227,8 @@ def test_without_a_baseline_the_new_bundle_is_held_against_its_own_golden_pairs(
 def test_p90_looks_at_as_many_calls_of_both_arms() -> None:
     """The estimate from above lies higher the fewer calls there are."""
     long, short = [1 + 0.001 * n for n in range(400)], [1 + 0.001 * n for n in range(80)]
-    values = pairs_of(
-        [run(0, "base", long), run(0, "new", short)], "onnxruntime", MEASURES["p90_percent"]
-    )
+    runs = [run(0, "base", long), run(0, "new", short)]
+    values = pairs_of(runs, "onnxruntime", "p90_percent")
     assert values is not None
     assert values[0] == values[1]
 

@@ -12,13 +12,11 @@ from hypothesis import strategies as st
 from scipy import stats  # type: ignore[import-untyped]
 
 from stylepress.benchmarks.check import Check, together
-from stylepress.benchmarks.verdict.order import orders
 from stylepress.benchmarks.verdict.percentile import least_samples, overlong, upper_percentile
 from stylepress.benchmarks.verdict.rule import (
     STUCK,
     UNCONFIRMED,
     Key,
-    LookName,
     Paired,
     Rule,
     check_power,
@@ -28,6 +26,7 @@ from stylepress.benchmarks.verdict.rule import (
     least_pairs,
     looks,
 )
+from stylepress.benchmarks.verdict.runs import LookName, orders
 from stylepress.errors import RecipeError
 
 KEY: Key = ("engine", "p50")
@@ -205,8 +204,8 @@ def test_an_open_look_is_extended_once_and_judged_on_all_pairs() -> None:
     script = Script(first=pairs(1, 0.05, 10), extension=pairs(1, 0.001, 10, seed=1))
     made = decide(script, [KEY], pairs=10)[KEY]
     assert script.asked == [("first", 10), ("extension", 10)]
-    assert (made.finding.pairs, made.verdict) == (20, "PASS")
-    assert made.finding.confidence == pytest.approx(0.96)
+    assert (made.pairs, made.verdict) == (20, "PASS")
+    assert made.confidence == pytest.approx(0.96)
 
 
 class Subjects:
@@ -228,8 +227,8 @@ def test_only_subjects_with_something_open_are_extended_and_a_pass_keeps_its_pai
     made = decide(source, [calm, loud, memory], pairs=10)
     assert source.asked == [("first", [calm]), ("first", [loud, memory]), ("extension", [loud])]
     assert {one.verdict for one in made.values()} == {"PASS"}
-    assert [made[key].finding.pairs for key in (calm, loud, memory)] == [10, 20, 10]
-    assert all(len(one.figure.base) == one.finding.pairs for one in made.values())
+    assert [made[key].pairs for key in (calm, loud, memory)] == [10, 20, 10]
+    assert all(len(one.values) == one.pairs for one in made.values())
 
 
 def test_nothing_is_extended_once_something_failed() -> None:
@@ -248,6 +247,7 @@ def test_one_figure_fails_exactly_where_its_interval_is_above_the_floor(
     one = pairs(1.08, 0.06, count, seed)
     found = judge({KEY: one}, 0.05)[KEY]
     assert found.low is not None
+    assert found.worse is not None
     beyond = found.worse > 1 + one.rule.delta and found.low > 1 + one.rule.floor
     assert (found.verdict == "FAIL") == beyond
 
@@ -257,6 +257,7 @@ def test_the_pairs_that_might_decide_grow_with_the_square_of_what_is_missing() -
     found = judge({KEY: one}, 0.05)[KEY]
     assert found.low is not None
     assert found.high is not None
+    assert found.worse is not None
     half = math.log(found.high / found.low) / 2
     margin = abs(math.log(found.worse) - math.log1p(one.rule.delta))
     assert found.needed == math.ceil(10 * (half / margin) ** 2)
@@ -281,7 +282,7 @@ def test_a_worse_figure_within_the_floor_stays_open_however_large_the_estimate()
     noisy = Paired((1.0,) * 8, (*[1.005] * 3, *[1.12] * 5), Rule())
     found = judge({KEY: noisy}, 0.05)[KEY]
     assert found.low is not None
-    assert found.worse > 1.05
+    assert (found.worse or 0) > 1.05
     assert 1 < found.low < 1.01
     assert found.verdict == "INCONCLUSIVE"
 
@@ -320,7 +321,7 @@ def test_what_cannot_be_extended_stays_open_on_the_pairs_it_has() -> None:
     first = {lost: loud, found: loud, passed: pairs(1, 0.005, 10)}
     made = decide(Broken("extension", [lost], first), list(first), pairs=10)
     assert (made[lost].verdict, made[lost].note) == ("INCONCLUSIVE", STUCK)
-    assert [made[key].finding.pairs for key in first] == [10, 20, 10]
+    assert [made[key].pairs for key in first] == [10, 20, 10]
     assert made[passed].verdict == "PASS"
 
 

@@ -18,7 +18,6 @@ import pytest
 from stylepress.benchmarks.machine.timeline import Timeline
 from stylepress.benchmarks.quality.photos import Photo
 from stylepress.benchmarks.timing.worker import (
-    Answer,
     Request,
     RunError,
     fresh,
@@ -29,14 +28,10 @@ from stylepress.benchmarks.verdict.session import Arms, PairPlan, Session
 from stylepress.benchmarks.verdict.terms import frames_file
 from stylepress.errors import BackendError, RecipeError
 from stylepress.progress import Silent
+from tests.benchmarks.duels import Machine
 
 TINY = PairPlan(pairs=8, min_s=0, min_count=5, warm_s=0, warm_count=1, rest_s=0, patience_s=0)
 ENVIRON = {**os.environ, "OMP_NUM_THREADS": "1"}
-
-
-def here(request: Request, environ: Mapping[str, str]) -> Answer:
-    """Run an arm in this process."""
-    return run_request(request)
 
 
 def request(
@@ -109,10 +104,11 @@ def test_an_arm_ends_when_the_one_who_asked_is_gone(
 
 
 ASKS = """
-import os, sys
+import os, signal, sys
 from pathlib import Path
 from stylepress.benchmarks.timing.worker import Request
 from stylepress.benchmarks.verdict.session import fresh
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background has none
 print("asking", flush=True)
 try:
     fresh(Request(sys.argv[1], "null", frames=sys.argv[2], threads=1, min_s=1e6), os.environ)
@@ -131,13 +127,16 @@ def test_an_interrupt_ends_the_arm_and_leaves_nothing_behind(
         stdout=subprocess.PIPE, text=True, env=ENVIRON,
     )  # fmt: skip
     assert parent.stdout is not None
-    assert parent.stdout.readline() == "asking\n"
-    children: list[int] = []
-    while not children:
-        children = arms_of(parent.pid)
-        time.sleep(0.02)
-    parent.send_signal(signal.SIGINT)
-    assert parent.communicate(timeout=120)[0] == "interrupted\n"
+    try:
+        assert parent.stdout.readline() == "asking\n"
+        children: list[int] = []
+        while not children:
+            children = arms_of(parent.pid)
+            time.sleep(0.02)
+        parent.send_signal(signal.SIGINT)
+        assert parent.communicate(timeout=120)[0] == "interrupted\n"
+    finally:
+        parent.kill()
     while any(Path(f"/proc/{child}").exists() for child in children):
         time.sleep(0.02)  # interrupted at its birth, an arm ends by itself when its stdin does
 
@@ -166,7 +165,9 @@ class Spoiler:
 
 def session(style: Mapping[str, Path], work: Path, photos: Sequence[Photo], spoils: int) -> Session:
     arms = Arms({"base": style["bundle"], "new": style["bundle"]}, frames_file(photos, work), 1)
-    return Session(arms, TINY, environ=ENVIRON, progress=Silent(), watch=Spoiler(spoils), ask=here)
+    return Session(
+        arms, TINY, environ=ENVIRON, progress=Silent(), watch=Spoiler(spoils), ask=Machine().ask
+    )
 
 
 def test_a_spoiled_pair_is_kept_does_not_count_and_is_measured_again(

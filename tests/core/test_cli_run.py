@@ -202,8 +202,11 @@ def test_a_scenario_that_cannot_be_is_refused(
         (["--lanes", "2", "--scenario", "single-stream"], "`--lanes` would do nothing"),
         (["--min-time", "1"], "`--min-time` would do nothing without `--scenario` or `--selft"),
         (["--pairs", "9"], "`--pairs` would do nothing without `--selftest`."),
-        (["--no-drift", "--gate", "--lpips", "x"], "`--gate`, `--lpips` would do nothing with"),
-        (["--selftest", "--split", "--no-drift"], "`--split`, `--no-drift` would do nothing"),
+        (
+            ["--no-drift", "--gate", "--extractor", "x"],
+            "`--gate`, `--extractor` would do nothing with",
+        ),
+        (["--selftest", "--gate", "--no-drift"], "`--no-drift`, `--gate` would do nothing"),
         (["--selftest", "--student", "x"], "`--student` would do nothing with `--selftest`."),
         (["--gate"], "`--student`"),
         (["--backend", "openvno"], "There is no backend 'openvno'."),

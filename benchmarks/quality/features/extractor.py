@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from stylepress.benchmarks.part import Part
 from stylepress.benchmarks.quality.features.handcrafted import (
@@ -18,17 +18,18 @@ from stylepress.benchmarks.quality.features.handcrafted import (
     golden_picture,
     handcrafted,
 )
-from stylepress.benchmarks.quality.features.preprocessing import Preprocessing
-from stylepress.errors import ArtifactError, RecipeError, VerificationError
+from stylepress.errors import ArtifactError, VerificationError
 
 Pixels = NDArray[np.uint8]
+Rows = NDArray[np.float64]
+Preprocessing = Literal["native", "clean", "clean-unit"]
+"""``native``: as it is. ``clean``: each channel resized as float by Pillow's bicubic with
+antialiasing, clipped, not rounded, (x - 128) / 128. ``clean-unit``: resized so, in [0, 1]."""
 
 HANDCRAFTED_SHA256 = "fcce6e9007d3c8e060f48ecf8e0adf883dd98a3277de6533a1d00092d064f31c"
 """Of what version 1 says of the golden picture."""
 INCEPTION_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 """pt_inception-2015-12-05-6726825d.pth of pytorch-fid, the same file as torch-fidelity's."""
-FID_FILES = frozenset({INCEPTION_SHA256})
-FID_LAYER, FID_DIMENSION = "pool3", 2048
 PUBLISHED = ("effnet-lite0", "vgg19")
 """Names that stand for genuine networks in place of a file."""
 CHUNK = 16
@@ -52,20 +53,15 @@ class ExtractorFact(Part):
 
     @property
     def metric(self) -> str:
-        """``fid[...]`` for the genuine network, layer and preprocessing, ``fd[...]`` for others that
-        are published, ``frechet_distance`` for what a user brings and for our own features.
+        """``fid[...]`` over the genuine Inception weights, ``fd[...]`` over others that are published,
+        ``frechet_distance`` over what a user brings and over our own features.
 
         >>> HandcraftedExtractor().fact.metric
         'frechet_distance'
         """
-        genuine = (
-            self.kind == "inception"
-            and self.sha256 in FID_FILES
-            and self.preprocessing == "clean"
-            and (self.layer, self.dimension) == (FID_LAYER, FID_DIMENSION)
-        )
         if self.kind == "published":
             return f"fd[{self.name}]"
+        genuine = self.kind == "inception" and self.sha256 == INCEPTION_SHA256
         return f"fid[{self.preprocessing}]" if genuine else "frechet_distance"
 
     @property
@@ -76,14 +72,6 @@ class ExtractorFact(Part):
         return f"Frechet distance over {self.name}, not FID"
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """Features (N, d) float64 of N pictures, and their (N, classes) logits where there are some."""
-
-    features: NDArray[np.float64]
-    logits: NDArray[np.float64] | None = None
-
-
 class Extractor(Protocol):
     """A fixed description of pictures; thread safe."""
 
@@ -91,31 +79,8 @@ class Extractor(Protocol):
     def fact(self) -> ExtractorFact:
         """Which it is."""
 
-    def see(self, pictures: Sequence[Pixels]) -> Seen:
-        """Describe (H, W, 3) uint8 RGB pictures."""
-
-
-Net = Literal["alex", "vgg"]
-
-
-class LpipsFact(Part):
-    """Which LPIPS was measured."""
-
-    net: Net
-    version: Literal["0.1"] = "0.1"
-    backbone_sha256: str
-    heads_sha256: str
-
-
-class Perceptual(Protocol):
-    """LPIPS, or nobody: the only distance of two pictures that needs weights."""
-
-    @property
-    def fact(self) -> LpipsFact:
-        """Which it is."""
-
-    def distance(self, one: Pixels, two: Pixels) -> float:
-        """Return the distance of two (H, W, 3) uint8 pictures of one size."""
+    def describe(self, pictures: Sequence[Pixels]) -> Rows:
+        """Return the features (N, d) float64 of N pictures, (H, W, 3) uint8 RGB each."""
 
 
 class HandcraftedExtractor:
@@ -128,23 +93,23 @@ class HandcraftedExtractor:
             VerificationError: this machine computes other features.
         """
         features = handcrafted(golden_picture()[np.newaxis])[0]
-        seen = digest(features)
-        if seen != HANDCRAFTED_SHA256:
+        found = digest(features)
+        if found != HANDCRAFTED_SHA256:
             raise VerificationError(
-                f"The handcrafted features of the golden picture have digest {seen[:12]}, version "
+                f"The handcrafted features of the golden picture have digest {found[:12]}, version "
                 f"{VERSION} has {HANDCRAFTED_SHA256[:12]}.",
                 "Reinstall stylepress and numpy; whoever changes the features raises the version.",
             )
         self.fact = ExtractorFact(
             name=f"stylepress-handcrafted-{VERSION}",
             kind="code",
-            sha256=seen,
+            sha256=found,
             layer="all",
             dimension=len(features),
             preprocessing="native",
         )
 
-    def see(self, pictures: Sequence[Pixels]) -> Seen:
+    def describe(self, pictures: Sequence[Pixels]) -> Rows:
         """Describe pictures with sides of at least 32; many of one size at once are fast."""
         rows = [
             handcrafted(np.stack(alike[start : start + CHUNK]))
@@ -152,7 +117,7 @@ class HandcraftedExtractor:
             for alike in [list(group)]
             for start in range(0, len(alike), CHUNK)
         ]
-        return Seen(np.concatenate(rows))
+        return np.concatenate(rows)
 
 
 def open_extractor(
@@ -160,9 +125,8 @@ def open_extractor(
 ) -> Extractor:
     """Load the user's feature network; the handcrafted one when there is none.
 
-    ``effnet-lite0`` and ``vgg19`` are the published networks, where their weights are here.
-
-    A PyTorch file must be the published Inception weights of FID, all else is read as ONNX: one
+    ``effnet-lite0`` and ``vgg19`` are the published networks, where their weights are here. A
+    PyTorch file must be the published Inception weights of FID, all else is read as ONNX: one
     (N, 3, H, W) float32 input in [0, 1], features out.
 
     Raises:
@@ -191,27 +155,18 @@ def open_extractor(
     return OnnxExtractor(path)
 
 
-def open_lpips(path: Path | None, *, env: Mapping[str, str], home: Path) -> Perceptual | str:
-    """Load LPIPS from the weights that the user has, or say why it cannot be measured.
-
-    ``path`` are the linear heads (``alex.pth`` or ``vgg.pth``); torchvision's network is looked for
-    beside them and where standard weights lie. When None the heads are looked for there too.
-
-    Raises:
-        RecipeError: heads were named, and they or their network are missing.
-        CheckpointError: weights that are not the published ones.
-    """
-    try:
-        from stylepress.benchmarks.quality.features.lpips import find_lpips, heads_of
-    except ImportError as error:  # torch
-        if path is None:
-            return f"{error}; `pip install 'stylepress[train]'`"
-        raise RecipeError(
-            f"LPIPS needs PyTorch ({error}).", "Run `pip install 'stylepress[train]'`."
-        ) from error
-    if path is None:
-        return find_lpips("alex", env=env, home=home)
-    found = find_lpips(heads_of(path), env=env, home=home, heads=path)
-    if isinstance(found, str):
-        raise RecipeError(f"LPIPS cannot be taken with {path}: {found}.")
-    return found
+def prepared(
+    picture: Pixels, preprocessing: Preprocessing, size: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Return the (3, height, width) float32 input that (H, W, 3) uint8 RGB becomes."""
+    if preprocessing == "native":
+        return np.ascontiguousarray(picture.transpose(2, 0, 1) / 255, np.float32)
+    planes = [
+        Image.fromarray(picture[..., channel].astype(np.float32)).resize(
+            size[::-1], Image.Resampling.BICUBIC
+        )
+        for channel in range(3)
+    ]
+    resized = np.clip(np.stack([np.asarray(plane, np.float64) for plane in planes]), 0, 255)
+    scaled = (resized - 128.0) / 128.0 if preprocessing == "clean" else resized / 255
+    return np.ascontiguousarray(scaled, np.float32)

@@ -8,15 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime  # type: ignore[import-untyped]
-from numpy.typing import NDArray
 
-from stylepress.benchmarks.quality.features.extractor import ExtractorFact, Pixels, Seen
-from stylepress.benchmarks.quality.features.preprocessing import Preprocessing, prepared
+from stylepress.benchmarks.quality.features.extractor import ExtractorFact, Pixels, Rows, prepared
 from stylepress.errors import ArtifactError, BackendError
 from stylepress.runtime.onnx_scan import scan
 
-ERRORS_ONLY = 3
-BATCH = 16
+ERRORS_ONLY, BATCH = 3, 16
 
 
 class OnnxExtractor:
@@ -26,16 +23,19 @@ class OnnxExtractor:
     height and width are free it takes pictures at their own size, which must agree in a batch.
     """
 
-    def __init__(
-        self, path: Path, *, preprocessing: Preprocessing = "clean-unit", output: str | None = None
-    ) -> None:
-        """Load it; ``output`` names the layer, the first one when None.
+    def __init__(self, path: Path) -> None:
+        """Load it; features are its first output.
 
         Raises:
             ArtifactError: no such file, not a closed ONNX file, or other inputs and outputs.
             BackendError: onnxruntime cannot run it.
         """
-        data = _closed(path)
+        data = path.read_bytes()
+        if outside := scan(data).outside:
+            raise ArtifactError(
+                f"{path} reads data from outside itself ({', '.join(outside[:3])}).",
+                "Export it as one file with its weights inside.",
+            )
         settings = onnxruntime.SessionOptions()
         settings.log_severity_level = ERRORS_ONLY
         try:
@@ -48,76 +48,54 @@ class OnnxExtractor:
                 f"{str(error).splitlines()[0][:200]}.",
                 "Export it with an older opset.",
             ) from error
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        names = [one.name for one in outputs]
-        layer = names[0] if output is None else output
+        inputs, self._layer = self._session.get_inputs(), self._session.get_outputs()[0].name
         shape = inputs[0].shape
-        takes = len(inputs) == 1 and inputs[0].type == "tensor(float)" and len(shape) == 4
-        if not takes or shape[1] != 3 or layer not in names:
+        if (
+            len(inputs) != 1
+            or inputs[0].type != "tensor(float)"
+            or len(shape) != 4
+            or shape[1] != 3
+        ):
             raise ArtifactError(
-                f"{path} takes {[(one.name, one.shape) for one in inputs]} and gives {names}; an "
-                f"extractor takes one (N, 3, H, W) float32 and gives {output or 'features'}.",
+                f"{path} takes {[(one.name, one.shape) for one in inputs]}; an extractor takes one "
+                f"(N, 3, H, W) float32.",
                 "Export it so.",
             )
-        self._input, self._layer = inputs[0].name, layer
+        self._input, self._alone = inputs[0].name, shape[0] == 1
         fixed = isinstance(shape[2], int) and isinstance(shape[3], int)
         self._size: tuple[int, int] | None = (shape[2], shape[3]) if fixed else None
-        self._alone = shape[0] == 1
-        probe = np.zeros((*(self._size or (64, 64)), 3), np.uint8)
-        self._preprocessing: Preprocessing = preprocessing
         self.fact = ExtractorFact(
             name=path.stem,
             kind="onnx",
             sha256=hashlib.sha256(data).hexdigest(),
-            layer=layer,
-            dimension=self._run([probe]).shape[1],
-            preprocessing=preprocessing,
+            layer=self._layer,
+            dimension=self._run([np.zeros((*(self._size or (64, 64)), 3), np.uint8)]).shape[1],
+            preprocessing="clean-unit",
         )
 
-    def see(self, pictures: Sequence[Pixels]) -> Seen:
+    def describe(self, pictures: Sequence[Pixels]) -> Rows:
         """Describe (H, W, 3) uint8 RGB pictures."""
         step = 1 if self._alone else BATCH
-        parts = [
-            self._run(pictures[start : start + step]) for start in range(0, len(pictures), step)
-        ]
-        return Seen(np.concatenate(parts))
+        starts = range(0, len(pictures), step)
+        return np.concatenate([self._run(pictures[start : start + step]) for start in starts])
 
-    def _run(self, pictures: Sequence[Pixels]) -> NDArray[np.float64]:
+    def _run(self, pictures: Sequence[Pixels]) -> Rows:
         batch = np.stack(
-            [
-                prepared(picture, self._preprocessing, self._size or picture.shape[:2])
-                for picture in pictures
-            ]
+            [prepared(one, "clean-unit", self._size or one.shape[:2]) for one in pictures]
         )
         try:
-            made = self._session.run([self._layer], {self._input: batch})[0]
+            features = self._session.run([self._layer], {self._input: batch})[0]
         except Exception as error:  # its own errors share no base
             raise BackendError(
                 f"The extractor failed on pictures of shape {batch.shape}: "
                 f"{str(error).splitlines()[0][:200]}.",
                 "Check its input size.",
             ) from error
-        rows = np.asarray(made, np.float64)
+        rows = np.asarray(features, np.float64)
         if rows.ndim < 2 or len(rows) != len(batch):
             raise ArtifactError(
                 f"The extractor made features of shape {rows.shape} of {len(batch)} pictures.",
-                "Name an output with one vector or one stack of planes a picture.",
+                "Let its first output be one vector or one stack of planes a picture.",
             )
-        flat: NDArray[np.float64] = rows.reshape(*rows.shape[:2], -1).mean(-1)
+        flat: Rows = rows.reshape(*rows.shape[:2], -1).mean(-1)
         return flat
-
-
-def _closed(path: Path) -> bytes:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ArtifactError(
-            f"{path} cannot be read ({error.strerror}).", "Name an ONNX file."
-        ) from error
-    outside = scan(data).outside
-    if outside:
-        raise ArtifactError(
-            f"{path} reads data from outside itself ({', '.join(outside[:3])}).",
-            "Export it as one file with its weights inside.",
-        )
-    return data

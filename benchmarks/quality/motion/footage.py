@@ -14,7 +14,7 @@ from av.error import FFmpegError
 
 from stylepress.artifact import file_digest
 from stylepress.benchmarks.part import FileFact
-from stylepress.benchmarks.quality.motion.flow import Pixels
+from stylepress.benchmarks.quality.motion.course import Pixels
 from stylepress.benchmarks.quality.photos import fitted
 from stylepress.errors import FrameError
 from stylepress.progress import Progress

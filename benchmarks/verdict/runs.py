@@ -1,0 +1,144 @@
+"""Runs in fresh processes: who goes first, what each one told, and what is taken of a pair."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from statistics import median
+from typing import Literal
+
+from pydantic import Field
+
+from stylepress.benchmarks.check import Check
+from stylepress.benchmarks.part import Part
+from stylepress.benchmarks.verdict.percentile import least_samples, upper_percentile
+
+Arm = Literal["base", "new"]
+LookName = Literal["first", "extension", "confirmation"]
+Pairs = tuple[tuple[float, ...], tuple[float, ...]]
+"""Values of both arms, base first."""
+
+
+class Run(Part):
+    """One fresh process: every timed call, and what surrounded them.
+
+    ``place`` is its number in the whole measurement, from 0; ``began_s`` and ``ended_s`` are when
+    its process began and ended, in seconds from the first run's beginning. ``waited_share`` is the
+    share of the measured time that a thread, the mean of all, waited for a core. ``invalid`` holds
+    why the run does not count; it is kept all the same. ``missing`` says why a field is None.
+    """
+
+    part: LookName
+    pair: int
+    place: int
+    backend: str
+    arm: Arm
+    bundle: str = ""
+    began_s: float | None = None
+    ended_s: float | None = None
+    samples_ns: tuple[int, ...]
+    load_ns: int
+    first_call_ns: int
+    warm_calls: int
+    stable: bool
+    peak_rss_bytes: int | None
+    waited_share: float | None = None
+    missing: dict[str, str] = Field(default_factory=dict)
+    invalid: tuple[str, ...] = ()
+
+    @property
+    def subject(self) -> str:
+        """What its figures are of."""
+        return subject_of(self.bundle, self.backend)
+
+
+def subject_of(bundle: str, backend: str) -> str:
+    """Name what a figure is of: the backend, and which bundle where there are several."""
+    return f"{bundle} in {backend}" if bundle else backend
+
+
+def orders(pairs: int, *, seed: int, part: str = "first") -> tuple[tuple[Arm, Arm], ...]:
+    """Draw who goes first in each pair; of two neighbours the second reverses the first.
+
+    ABBA and BAAB: a drift that is linear over four runs cancels within them. ``part`` names the part
+    of the measurement, so that each has its own draw. The same on every machine and Python.
+
+    >>> all(one[::-1] == two for one, two in zip(*[iter(orders(10, seed=0))] * 2))
+    True
+    """
+    coin = random.Random(f"{part} {seed}")
+    drawn: list[tuple[Arm, Arm]] = []
+    while len(drawn) < pairs:
+        first: tuple[Arm, Arm] = ("base", "new") if coin.random() < 0.5 else ("new", "base")
+        drawn += [first, (first[1], first[0])]
+    return tuple(drawn[:pairs])
+
+
+def p50_ms(run: Run) -> float:
+    """Median of all calls, milliseconds."""
+    return median(run.samples_ns) / 1e6
+
+
+def p90_ms(run: Run, calls: int) -> float | None:
+    """Upper estimate of the 90th percentile of the first calls, ms; None below 64 of them."""
+    value = upper_percentile(run.samples_ns[:calls], 0.9)
+    return None if value is None else value / 1e6
+
+
+MEASURES: Mapping[str, Callable[[Run, int], float | None]] = {
+    "p50_percent": lambda run, _: p50_ms(run),
+    "p90_percent": p90_ms,
+    "memory_percent": lambda run, _: run.peak_rss_bytes and run.peak_rss_bytes / 1e6,
+    "load_percent": lambda run, _: run.load_ns / 1e6,
+    "first_call_percent": lambda run, _: run.first_call_ns / 1e6,
+}
+"""What is taken of a run, by its name in a gate file; None where the run does not give it. Each is
+told how many calls to look at: a percentile that is estimated from above lies higher the fewer calls
+there are, so both runs of a pair show as many."""
+WHY_NOT: Mapping[str, str] = {
+    "p90_percent": f"needs {least_samples(0.9)} calls a run",
+    "memory_percent": "this system does not tell it",
+}
+
+
+def pairs_of(runs: Sequence[Run], subject: str, key: str) -> Pairs | None:
+    """Return the values of both arms, pair by pair; None where a run does not give it, or none is.
+
+    Runs that do not count are left out; both runs of every pair must be there.
+    """
+    arms: dict[str, dict[tuple[str, int], Run]] = {"base": {}, "new": {}}
+    for run in runs:
+        if run.subject == subject and not run.invalid:
+            arms[run.arm][run.part, run.pair] = run
+    both = [(base, arms["new"][pair]) for pair, base in arms["base"].items() if pair in arms["new"]]
+    base, new = list[float](), list[float]()
+    for pair in both:
+        calls = min(len(run.samples_ns) for run in pair)
+        one, two = (MEASURES[key](run, calls) for run in pair)
+        if one is None or two is None:
+            return None
+        base.append(one)
+        new.append(two)
+    return (tuple(base), tuple(new)) if both else None
+
+
+def tail(runs: Sequence[Run], subject: str) -> Check:
+    """Pool as many calls of each arm for a p99, which a single run cannot give; shown, not judged."""
+    every = [
+        [ns for run in runs for ns in run.samples_ns
+         if (run.subject, run.arm) == (subject, arm) and not run.invalid]
+        for arm in ("base", "new")
+    ]  # fmt: skip
+    count = min(map(len, every))
+    known = [upper_percentile(calls[:count], 0.99) for calls in every]
+    base, new = (None if value is None else value / 1e6 for value in known)
+    few = f"needs {least_samples(0.99)} calls an arm"
+    return Check(
+        subject=subject,
+        metric="latency p99, pooled",
+        unit="ms",
+        base=base,
+        new=new,
+        worse=new / base if base is not None and new is not None else None,
+        note=few if new is None else "upper estimate, 99 % confidence",
+    )
