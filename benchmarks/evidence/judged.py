@@ -1,0 +1,128 @@
+"""What the gate on pictures says of INT8, and of defects whose size is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+
+from stylepress.benchmarks.evidence.row import Row
+from stylepress.benchmarks.evidence.setting import Setting, Shipped, wxh
+from stylepress.benchmarks.quality.damage import jpeg
+from stylepress.benchmarks.quality.features.extractor import HandcraftedExtractor
+from stylepress.benchmarks.quality.pixels import LUMA
+from stylepress.benchmarks.quality.result import Drift
+from stylepress.benchmarks.quality.study import Pair, drift_study
+from stylepress.benchmarks.timing.systems import Pixels
+from stylepress.runtime.bundle import read_bundle
+
+INT8, DIRECT = "INT8", "direct P over benign"
+SHOWN: Mapping[str, tuple[str, str]] = {
+    "drift_psnr_mean_db": ("PSNR, mean", "dB"),
+    "drift_psnr_worst_db": ("PSNR, worst picture", "dB"),
+    "drift_cast_levels": ("cast of a whole picture, mean", "levels"),
+    "drift_place_levels": ("cast of a place of 64 pixels, worst", "levels"),
+}
+"""Of INT8, beside the distance: the checks that name a picture, by their keys."""
+Damage = Callable[[Pixels], Pixels]
+"""Takes and gives a picture, (H, W, 3) uint8."""
+
+
+def levels(values: np.ndarray) -> Pixels:
+    """Round to what a picture can hold."""
+    made: Pixels = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return made
+
+
+def noisy(picture: Pixels, spread: float) -> Pixels:
+    """Add Gaussian noise of ``spread`` levels, the same for the same picture."""
+    noise = np.random.default_rng(int(picture.sum())).normal(0, spread, picture.shape)
+    return levels(picture + noise)
+
+
+def coarse(picture: Pixels, bits: int) -> Pixels:
+    """Leave so many bits a channel."""
+    step = 255 / (2**bits - 1)
+    return levels(np.rint(picture / step) * step)
+
+
+def faded(picture: Pixels, kept: float) -> Pixels:
+    """Leave a share of the chroma of (..., H, W, 3) uint8, all of the luma."""
+    luma = (picture @ np.array(LUMA, np.float32))[..., None]
+    return levels(luma + kept * (picture - luma))
+
+
+def raised(picture: Pixels, by: int, where: tuple[Any, ...]) -> Pixels:
+    """Add levels to a part of a picture: a channel, a square, the corners of a grid."""
+    made = picture.astype(np.float32)
+    made[where] += by
+    return levels(made)
+
+
+def middle(picture: Pixels, side: int) -> tuple[slice, ...]:
+    """Return where the square of ``side`` pixels in the middle is."""
+    corner = ((extent - side) // 2 for extent in picture.shape[:2])
+    return tuple(slice(begin, begin + side) for begin in corner)
+
+
+RED, CELLS = (..., 0), (slice(None, None, 4), slice(None, None, 4))
+DEFECTS: Mapping[str, Damage] = {
+    "noise of 1 level": lambda p: noisy(p, 1),
+    "noise of 2 levels": lambda p: noisy(p, 2),
+    "JPEG 90": lambda p: jpeg(p, 90),
+    "JPEG 70": lambda p: jpeg(p, 70),
+    "6 bits a channel": lambda p: coarse(p, 6),
+    "5 bits a channel": lambda p: coarse(p, 5),
+    "red 3 levels up": lambda p: raised(p, 3, RED),
+    "red 5 levels up": lambda p: raised(p, 5, RED),
+    "95 % of the colour": lambda p: faded(p, 0.95),
+    "70 % of the colour": lambda p: faded(p, 0.7),
+    "a square of 64 pixels 24 levels up": lambda p: raised(p, 24, middle(p, 64)),
+    "a grid of 4 pixels, 4 levels": lambda p: raised(p, 4, CELLS),
+}
+"""From what nobody sees to what anybody sees, done to the float student's own pictures."""
+
+
+def rows(setting: Setting, *, defects: Mapping[str, Damage] = DEFECTS) -> Iterator[Row]:
+    """Study INT8 and every defect against the float student, for every style that ships."""
+    contents, others = (
+        [picture for frame in setting.frames(name) for picture in (frame, frame[:, :, ::-1])]
+        for name in ("heldout", "train")
+    )
+    for style in setting.styles:
+        with ExitStack() as stack:
+            plain = setting.network(style.student)
+            int8 = setting.engine(read_bundle(style.bundle.folder), setting.size, stack)
+            floats, references, drawn = (
+                [np.array(run(np.ascontiguousarray(frame))[0]) for frame in frames]
+                for run, frames in ((plain, contents), (plain, others), (int8, contents))
+            )
+        changed = {INT8: drawn}
+        changed |= {name: list(map(damage, floats)) for name, damage in defects.items()}
+        for name, pictures in changed.items():
+            pairs = [
+                Pair(str(number), *two)
+                for number, two in enumerate(zip(floats, pictures, strict=True))
+            ]
+            study = drift_study(
+                ("float", "changed"), pairs, references,
+                extractor=HandcraftedExtractor(), progress=setting.progress,
+            )  # fmt: skip
+            yield from _judged(style, name, study)
+
+
+def _judged(style: Shipped, change: str, drift: Drift) -> Iterator[Row]:
+    facts = {"subject": style.name, "engine": change, "size": wxh(drift.size)}
+    checks = {one.key: one for one in drift.checks}
+    ratio = checks["drift_benign_times"]
+    yield Row(
+        DIRECT, float("nan") if ratio.new is None else ratio.new, "x", low=ratio.low, high=ratio.high,
+        digest=style.bundle.digest, verdict=drift.verdict or "",
+        note="; ".join(one.metric for one in drift.checks if one.verdict == "FAIL"), **facts,
+    )  # fmt: skip
+    for key, (figure, unit) in SHOWN.items() if change == INT8 else ():
+        value = checks[key].new
+        known = float("nan") if value is None else value
+        yield Row(figure, known, unit, digest=style.bundle.digest, **facts)
