@@ -45,7 +45,7 @@ def make_clip(
         for photo, start, end in zip(photos, cuts, cuts[1:], strict=False)
     ]
     frames = (frame for still, matrices in loops for frame in render(still, matrices, size))
-    with replacing_file(path) as beside, av.open(str(beside), "w", format="mp4") as container:
+    with replacing_file(path) as beside, av.open(str(beside), "w") as container:
         _encode(container, frames, size=size, fps=fps, tone=_chord(count / fps))
     return path
 

@@ -10,11 +10,9 @@ import numpy as np
 
 from stylepress.benchmarks.evidence.row import Row
 from stylepress.benchmarks.evidence.setting import Setting, Shipped, wxh
-from stylepress.benchmarks.quality.damage import jpeg
 from stylepress.benchmarks.quality.features.extractor import HandcraftedExtractor
 from stylepress.benchmarks.quality.pixels import LUMA
-from stylepress.benchmarks.quality.result import Drift
-from stylepress.benchmarks.quality.study import Pair, drift_study
+from stylepress.benchmarks.quality.study import Drift, Pair, drift_study, jpeg
 from stylepress.benchmarks.timing.systems import Pixels
 from stylepress.runtime.bundle import read_bundle
 

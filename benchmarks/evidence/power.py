@@ -13,8 +13,8 @@ import numpy as np
 from stylepress.benchmarks.check import Verdict
 from stylepress.benchmarks.evidence.row import Row
 from stylepress.benchmarks.evidence.setting import Setting
-from stylepress.benchmarks.verdict.order import orders
-from stylepress.benchmarks.verdict.rule import DELTA, Key, LookName, Paired, Rule, decide
+from stylepress.benchmarks.verdict.rule import DELTA, Key, Paired, Rule, decide
+from stylepress.benchmarks.verdict.runs import LookName, orders
 
 TRIALS, KEY = 400, ("trial", "p50")
 VERDICTS: tuple[Verdict, ...] = ("FAIL", "PASS", "INCONCLUSIVE")

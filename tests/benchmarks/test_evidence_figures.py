@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
 
 from stylepress.benchmarks.evidence import devices, judged, pictures, power, program, speed, video
+from stylepress.benchmarks.evidence.clip import make_clip
 from stylepress.benchmarks.evidence.pictures import GAP_PX, TILE_PX, draw_poster
 from stylepress.benchmarks.evidence.setting import Setting, shipped
 from stylepress.benchmarks.timing.latency import Plan
-from stylepress.errors import ArtifactError
+from stylepress.errors import ArtifactError, FrameError
 from stylepress.export.rtx import PlanProof
 from stylepress.progress import Silent
 from stylepress.targets.target import load_target
@@ -86,6 +88,22 @@ def test_a_video_is_played_from_file_to_file(setting: Setting) -> None:
     rows = list(video.figures(setting, seconds=0.1))
     assert all(row.value > 0 and row.digest for row in rows)
     assert 50 < next(row.value for row in rows if row.figure == video.MEMORY) < 2000
+
+
+def test_a_clip_has_the_frames_rate_size_and_sound_asked_for(recipes: Path, tmp_path: Path) -> None:
+    photo = recipes / "photos" / "heldout" / "hill.png"
+    path = make_clip([photo, photo], tmp_path / "a.mp4", seconds=1, size=(96, 128), fps=20)
+    with av.open(str(path)) as container:
+        film, sound = container.streams.video[0], container.streams.audio[0]
+        assert (film.height, film.width, film.average_rate) == (96, 128, 20)
+        assert sum(1 for _ in container.decode(film)) == 20
+    with av.open(str(path)) as container:
+        samples = np.concatenate([one.to_ndarray() for one in container.decode(audio=0)], axis=1)
+    assert samples.shape[1] >= 48_000
+    assert 0.2 < np.abs(samples).max() <= 1
+    assert sound.codec_context.name == "aac"
+    with pytest.raises(FrameError, match="even size"):
+        make_clip([photo], tmp_path / "b.mp4", size=(95, 128))
 
 
 def test_a_start_and_a_training_take_some_time(setting: Setting) -> None:
