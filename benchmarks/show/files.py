@@ -15,7 +15,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 from stylepress.benchmarks.check import Check, Verdict
 from stylepress.benchmarks.part import json_text, write_text
 from stylepress.benchmarks.report import Report
-from stylepress.benchmarks.show.figures import figures
+from stylepress.benchmarks.show.figures import figures, gated
 from stylepress.benchmarks.show.render import markdown, page
 from stylepress.benchmarks.verdict.comparison import Comparison
 from stylepress.errors import OutputError
@@ -26,18 +26,6 @@ ANNOTATIONS_LIMIT = 10
 CONTROL = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 SCALES: Mapping[str, float] = {"ms": 1e6, "MB": 1e6}
 """To the units that Bencher takes: nanoseconds and bytes."""
-
-
-def gated(document: Document) -> tuple[Check, ...]:
-    """Return what the verdict of a document rests on; the subject says which model it is of."""
-    if isinstance(document, Comparison):
-        return document.gated
-    return tuple(
-        one.model_copy(update={"subject": f"{drift.compressed} against {drift.original}"})
-        for drift in document.drifts
-        for one in drift.checks
-        if one.verdict is not None
-    )
 
 
 def forms(document: Document) -> Mapping[str, str]:

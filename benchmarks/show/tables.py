@@ -1,61 +1,54 @@
-"""What a report holds, as tables in the order a reader asks: the look first, the rest under it."""
+"""What a report says, as sentences and tables in the order a reader asks: the look first."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from statistics import median
+from collections.abc import Iterator
 
-from stylepress.benchmarks.machine.energy import Energy
-from stylepress.benchmarks.machine.watch import Validity
-from stylepress.benchmarks.report import FIDELITY, Latency, Look, Model, Report, Speedup, mean_of
-from stylepress.benchmarks.show.words import (
-    NONE,
-    engine_facts,
-    megabytes,
-    milliseconds,
-    percentile,
-    quantile,
-    reasons,
-    times,
+from stylepress.benchmarks.check import Check, signed
+from stylepress.benchmarks.quality.checks import BENIGN
+from stylepress.benchmarks.quality.study import Drift
+from stylepress.benchmarks.report import FIDELITY, Consistency, Latency, Look, Report, mean_of
+from stylepress.benchmarks.show.figures import (
+    energy,
+    pivot,
+    qualities,
+    scenario,
+    start_and_memory,
 )
-from stylepress.benchmarks.timing.footprint import Footprint
-from stylepress.benchmarks.timing.outcome import FixedRate, Measures, Outcome, Server
-from stylepress.benchmarks.timing.scene import Scene, words
+from stylepress.benchmarks.show.words import NONE, Table, amount, reasons
+from stylepress.benchmarks.timing.outcome import FixedRate, Server
 from stylepress.benchmarks.timing.systems import CONVENTION
 
-MEASURES: Mapping[str, str] = {
-    "style_distance": "style distance",
-    "content_distance": "content distance",
-    "grid_energy": "grid energy",
-    "psnr_db": "PSNR dB",
-    "ssim": "SSIM",
+UNJUDGED = (
+    "Nothing is judged: a student draws otherwise than its teacher; give the student in float with "
+    "`--student`. "
+)
+VERDICTS = (
+    "PASS: surely within the limit; FAIL: surely beyond; INCONCLUSIVE: the measurement cannot tell. "
+    "One FAIL fails the whole. Rows may disagree, for each sees something else: P and D which "
+    "colours, edges and textures the whole set has, not where in a picture; PSNR each pixel, so that "
+    "a stroke that moved costs as much as one that broke; SSIM local structure, hardly a tint; the "
+    "casts nothing but the mean colour."
+)
+MOTION = (
+    "E_warp: mean squared change along the motion of the clip, where two frames show the same; "
+    "put in: that of the frames themselves. Noise gain: how many times a camera's noise on a "
+    "still scene comes out. Flicker: how much more or less each pixel changes from frame to "
+    "frame, in levels. Camera: moves over the first photo along a way that is exactly known."
+)
+QUANTILES = "All but the median are estimates from above that hold with 99 % confidence. "
+SCENARIOS = {
+    "service time": (
+        "Service time: one frame after the other",
+        f"From begun to done. A stall makes one frame late. {QUANTILES}",
+    ),
+    "response time": (
+        "Response time: frames that wait for nobody",
+        f"From when a frame was due to done. A stall makes all late that wait behind it. {QUANTILES}",
+    ),
+    "throughput": ("Throughput: all frames at once", ""),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Rows of texts under heads, a title, and notes on what they mean and what is missing.
-
-    ``lead`` stands before the table: what one must know to read it. The first column heads a row.
-    """
-
-    title: str
-    heads: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    note: str = ""
-    lead: str = ""
-
-    @property
-    def filled(self) -> Table:
-        """It without the columns in which no row has anything."""
-        kept = [n for n in range(len(self.heads)) if any(row[n] != NONE for row in self.rows)]
-        return replace(
-            self,
-            heads=[self.heads[n] for n in kept],
-            rows=[[row[n] for n in kept] for row in self.rows],
-            note=self.note.strip(),
-        )
+"""Title and note of what a scenario measures; two of them never share a table."""
 
 
 def headline(report: Report) -> str:
@@ -66,7 +59,7 @@ def headline(report: Report) -> str:
         return "Report"
     model, latency = min(known, key=lambda pair: pair[1].median_ms)
     scenario = report.scenario
-    speed = f"{milliseconds(latency.median_ms)} a frame at {scenario.width}x{scenario.height}"
+    speed = f"{amount(latency.median_ms, 'ms')} a frame at {scenario.width}x{scenario.height}"
     looks = [one for one in report.looks if one.model == model.name]
     looks = [one for one in looks if one.role == "teacher"] or looks
     verdicts = [one.verdict for one in report.drifts if one.compressed == model.name]
@@ -85,12 +78,6 @@ def looks(report: Report) -> tuple[list[str], Table]:
     told = [_look(report, one) for one in report.looks]
     if not told:
         told = ["No original was given (`--teacher`, `--student`), so nothing tells what changed."]
-    rows = []
-    for model in report.models:
-        own = [one for one in report.qualities if one.model == model.name]
-        if own:
-            values = [_quality(report, model, measure) for measure in MEASURES]
-            rows.append([model.name, *values, own[0].reference or NONE])
     notes = [
         "Style: patch sliced-Wasserstein distance to the style picture."
         if any(one.style_distance is not None for one in report.qualities)
@@ -98,13 +85,14 @@ def looks(report: Report) -> tuple[list[str], Table]:
         "Content: difference of locally normalised luminance to the photo.",
         "Grid: 1 is a photo, more is a pattern of 4 pixels.",
     ]
-    if any(one.reference for one in report.qualities):
-        notes.append("PSNR and SSIM against the model in the last column.")
+    against = {one.model: one.reference for one in report.qualities if one.reference}
+    if against:
+        of = "; ".join(f"{model} against {other}" for model, other in against.items())
+        notes.append(f"PSNR and SSIM: {of}.")
     notes += [FIDELITY] * any(one.fidelity for one in report.looks)
     title = f"Quality, mean of {len(report.scenario.photos)} photos"
-    return told, Table(
-        title, ["model", *MEASURES.values(), "against"], rows, " ".join(notes)
-    ).filled
+    found = [one for model in report.models for one in qualities(report, model.name)]
+    return told, pivot(title, found, first="model", note=" ".join(notes))
 
 
 def _look(report: Report, one: Look) -> str:
@@ -121,7 +109,7 @@ def _look(report: Report, one: Look) -> str:
         mean_of(report.qualities, name, "style_distance") for name in (one.model, one.original)
     )
     if mine is not None and theirs:
-        parts.append(f"{times(mine / theirs)} as far from the style picture")
+        parts.append(f"{amount(mine / theirs, 'x')} as far from the style picture")
     parts += [f"fidelity {value:.2f} by {name}" for name, value in one.fidelity.items()]
     told = f"{one.model} against {one.original}: {', '.join(parts)}."
     if one.role == "teacher" and one.psnr_db < 25:
@@ -143,7 +131,7 @@ def steadiness(report: Report) -> list[str]:
         others = [one for one in report.models if one.role != "bundle" and one.name in camera]
         for other in others:
             ratio = own.warp_error / max(camera[other.name].warp_error, 1e-12)
-            word = f"{times(ratio)} as much as" if not 0.9 <= ratio <= 1.1 else "as little as"
+            word = f"{amount(ratio, 'x')} as much as" if not 0.9 <= ratio <= 1.1 else "as little as"
             told.append(
                 f"Along a moving camera the pictures of {model.name} change {word} those of "
                 f"{other.name}{': it flickers more' if ratio > 1.5 else ''}."
@@ -151,7 +139,7 @@ def steadiness(report: Report) -> list[str]:
         if not others:
             ratio = own.warp_error / max(own.input_warp_error, 1e-12)
             told.append(
-                f"Along a moving camera the pictures of {model.name} change {times(ratio)} as much "
+                f"Along a moving camera the pictures of {model.name} change {amount(ratio, 'x')} as much "
                 f"as the frames themselves."
             )
     return told
@@ -159,33 +147,48 @@ def steadiness(report: Report) -> list[str]:
 
 def speeds(report: Report) -> Table:
     """Lay out the latencies; what the harness itself costs is said below them."""
-    shown = [one for one in report.latencies if one.model]
     null = next((one for one in report.latencies if one.model is None), None)
     note = (
         "Median: of the medians of the rounds. p90: nine of ten calls are faster; it is an estimate "
         "from above that holds with 99 % confidence."
     )
     if null is not None:
-        note += f" Measuring itself costs {milliseconds(null.median_ms)}, which is in every time."
-    return Table(
-        "Latency of one frame",
-        ["system", "median", "p90", "calls", "engine"],
-        [_speed(one) for one in shown],
-        note,
-    )
+        note += f" Measuring itself costs {amount(null.median_ms, 'ms')}, which is in every time."
+    rows = [_speed(one) for one in report.latencies if one.model]
+    return Table("Latency of one frame", ["system", "median", "p90", "calls", "engine"], rows, note)
 
 
 def _speed(one: Latency) -> list[str]:
-    median_ms, calls = milliseconds(one.median_ms), str(one.timing.calls)
-    return [one.name, median_ms, percentile(one), calls, engine_facts(one)]
+    """Write one system; the model's name has its precision."""
+    tail = one.at(0.9)
+    p90 = f"none: {tail.why}" if tail.value_ms is None else amount(tail.value_ms, "ms")
+    version = str(one.facts.get("version", "")).partition("-")[0]
+    facts = {"version": version} | {k: v for k, v in one.facts.items() if k != "version"}
+    engine = ", ".join(
+        f"{name.replace('_', ' ')} {value}"
+        for name, value in facts.items()
+        if name not in ("backend", "precision")
+    )
+    return [one.name, amount(one.median_ms, "ms"), p90, str(one.timing.calls), engine]
 
 
 def speedups(report: Report) -> Table:
     """Lay out how many times as fast each bundle is as the baselines."""
+    rows = [
+        [
+            one.system,
+            amount(one.ratio, "x"),
+            one.baseline,
+            f"no interval from {one.rounds} rounds"
+            if one.low is None or one.high is None
+            else f"{one.low:.3g} to {one.high:.3g}",
+        ]
+        for one in report.speedups
+    ]
     return Table(
         "Against the baselines",
         ["bundle", "times as fast", "as", "95 % interval"],
-        [[one.system, times(one.ratio), one.baseline, _interval(one)] for one in report.speedups],
+        rows,
         "Each bundle in its fastest backend. The interval is exact, and paired by round.",
     )
 
@@ -195,8 +198,8 @@ def models(report: Report) -> Table:
     rows = [
         [
             model.name,
-            megabytes(model.weights_bytes),
-            megabytes(model.size_bytes),
+            amount(model.weights_bytes / 1e6, "MB"),
+            amount(model.size_bytes / 1e6, "MB"),
             NONE if model.parameters is None else f"{model.parameters / 1e6:.3f} M",
             NONE if model.macs is None else f"{model.macs / 1e9:.2f} G",
             model.family,
@@ -209,43 +212,29 @@ def models(report: Report) -> Table:
 
 
 def more_tables(report: Report) -> Iterator[Table]:
-    """Yield the tables of scenarios, energy and starts that have rows."""
-    every = (*_scenes(report), _energy(report), _starts(report))
-    yield from (one.filled for one in every if one.rows)
-
-
-def _interval(speedup: Speedup) -> str:
-    if speedup.low is None or speedup.high is None:
-        return f"no interval from {speedup.rounds} rounds"
-    return f"{speedup.low:.3g} to {speedup.high:.3g}"
-
-
-def _quality(report: Report, model: Model, measure: str) -> str:
-    """Write the mean of one measure over all photos; a dash where there is none."""
-    value = mean_of(report.qualities, model.name, measure)
-    if value is None:
-        equal = [one.identical for one in report.qualities if one.model == model.name]
-        return "equal" if measure == "psnr_db" and equal and all(equal) else NONE
-    return f"{value:.1f}" if measure == "psnr_db" else f"{value:.3f}"
-
-
-def _scenes(report: Report) -> Iterator[Table]:
-    """Yield a table for each thing that is measured: two of them never share a column."""
-    quantiles = "All but the median are estimates from above that hold with 99 % confidence. "
-    service = f"From begun to done. A stall makes one frame late. {quantiles}"
-    response = "From when a frame was due to done. A stall makes all late that wait behind it. "
-    response += f"{quantiles}{_arrivals(report)}"
-    parts: tuple[tuple[Measures, str, str], ...] = (
-        ("service time", "Service time: one frame after the other", service),
-        ("response time", "Response time: frames that wait for nobody", response),
-        ("throughput", "Throughput: all frames at once", ""),
+    """Yield the tables of scenarios, energy, start and memory that have rows."""
+    for measures, (title, note) in SCENARIOS.items():
+        scenes = [one for one in report.scenes if one.outcome.measures == measures]
+        note += _arrivals(report) if measures == "response time" else ""
+        note += "Why a run does not count stands above." * any(one.doubts for one in scenes)
+        found = [
+            figure.model_copy(update={"subject": f"{one.title} (does not count)"})
+            if one.doubts
+            else figure
+            for one in scenes
+            for figure in scenario(one)
+        ]
+        yield pivot(title, found, first="system", note=note)
+    rails = {one.source: one.rails for scene in report.scenes for one in scene.energies}
+    of = "; ".join(f"{source}: {', '.join(names)}" for source, names in rails.items())
+    yield pivot(
+        "Energy",
+        [figure for scene in report.scenes for figure in energy(scene)],
+        first="system",
+        note=f"Of the rails that a sensor on board sees ({of}); it is no wall meter. Net is without "
+        "what the machine drew idle, in the quieter of the two rests before and after.",
     )
-    heads = ["system", "scenario", "p50", "p90", "p99", "missed", "a second", "p90 shown"]
-    heads += ["dropped", "jitter", "samples", "counts"]
-    for measures, title, note in parts:
-        own = [one for one in report.scenes if one.outcome.measures == measures]
-        why = "Why a run does not count stands above." if any(one.doubts for one in own) else ""
-        yield Table(title, heads, [_scene(one) for one in own], f"{note}{why}")
+    yield _starts(report)
 
 
 def _arrivals(report: Report) -> str:
@@ -267,113 +256,98 @@ def _arrivals(report: Report) -> str:
     return "".join(dict.fromkeys(told))
 
 
-def _scene(scene: Scene) -> list[str]:
-    found = scene.outcome
-    video = found.video
-    tails = [quantile(found.at(share)) for share in (0.5, 0.9, 0.99)] if found.latency else []
-    age = dropped = missed = jitter = NONE
-    if video is not None:
-        ages = next(one for one in video.age if one.share == 0.9)
-        age = quantile(ages) if video.dropped else NONE
-        jitter = NONE if video.jitter_ms is None else milliseconds(video.jitter_ms)
-        dropped, missed = f"{video.drop_share:.1%}", f"{video.miss_share:.1%}"
-    return [
-        scene.system,
-        words(found.setting),
-        *(tails or [NONE] * 3),
-        missed,
-        NONE if found.throughput_hz is None else f"{found.throughput_hz:.1f}{_due(found)}",
-        *(age, dropped, jitter),
-        str(len(found.samples.done)) + (f" of {video.offered}" if video else ""),
-        "no" if scene.doubts else "yes",
-    ]
-
-
-def _due(found: Outcome) -> str:
-    """Write how many were due a second, where that is drawn at random."""
-    due = found.samples.scheduled
-    if not isinstance(found.setting, Server) or not due or not max(due):
-        return ""
-    return f" of {1e9 * len(due) / max(due):.1f}"
-
-
-def _energy(report: Report) -> Table:
-    rows = [
-        _joules(scene, energy)
-        for scene in report.scenes
-        for energy in scene.energies
-        if energy.gross_j is not None
-    ]
-    heads = ["system", "scenario", "a frame", "net of idle", "mean", "idle", "source", "window"]
-    return Table(
-        "Energy",
-        [*heads, "counts"],
-        rows,
-        "Of the rails that a sensor on board sees; it is no wall meter. Net is without what the "
-        "machine drew idle, in the quieter of the two rests before and after.",
-    )
-
-
-def _joules(scene: Scene, energy: Energy) -> list[str]:
-    watts = [NONE if one is None else f"{one:.2f} W" for one in (energy.mean_w, energy.idle_w)]
-    watts[1] += f" {energy.idle_when}" if energy.idle_when else ""
-    return [
-        scene.system,
-        words(scene.outcome.setting),
-        *(NONE if one is None else _millijoules(one) for one in energy.per_frame()),
-        *watts,
-        f"{energy.source} ({', '.join(energy.rails)})",
-        f"{energy.window_s:.1f} s",
-        "no" if scene.doubts else "yes",
-    ]
-
-
-def _millijoules(joules: float) -> str:
-    """Write an energy; what is below a microjoule is rounding."""
-    return f"{1e3 * joules:.3g} mJ" if abs(joules) >= 1e-6 else "0 mJ"
-
-
 def _starts(report: Report) -> Table:
     own = report.footprints
-    drops = all(one.start.dropped for one in own)
     absent = {what: why for one in own for what, why in one.memory.missing.items()}
     if report.machine.board is None:
         absent.pop("unified", None)  # no one expects it
-    heads = ["system", "cold start", "warm start", "memory, steady", "memory, load", "GPU"]
-    return Table(
-        "Start and memory, in a process of its own",
-        [*heads, "with children", "warm opening", "compiled"],
-        [_footprint(one) for one in own],
+    disturbed = {
+        f"{one.system}: {'; '.join(one.validity.reasons)}"
+        for one in own
+        if one.validity and one.validity.reasons
+    }
+    note = (
         "A start is from nothing to the first frame done, Python and the backend's import included; "
-        "a warm one finds what the cold one compiled. "
-        + ("" if drops else "This system could not be asked to forget the bundle's files. ")
-        + "Memory is the highest resident, until the first frame and after it. "
-        + (f"Not measured: {reasons(absent)}. " if absent else "")
-        + _disturbed((one.system, one.validity) for one in own),
+        "a warm one finds what the cold one compiled. Memory is the highest resident, until the "
+        "first frame and after it."
+    )
+    if not all(one.start.dropped for one in own):
+        note += " This system could not be asked to forget the bundle's files."
+    note += f" Not measured: {reasons(absent)}." if absent else ""
+    note += f" Does not count: {'. '.join(sorted(disturbed))}." if disturbed else ""
+    found = [figure for one in own for figure in start_and_memory(one)]
+    title = "Start and memory, in a process of its own"
+    return pivot(title, found, first="system", note=note)
+
+
+def verdict_word(drift: Drift) -> str:
+    """Write the verdict on a study."""
+    return signed(drift.verdict) if drift.verdict else "not judged"
+
+
+def study(drift: Drift) -> Table:
+    """Lay out every figure of a study, with the verdict over all of them."""
+    return Table(
+        f"What compression lost, {drift.compressed} against {drift.original}: "
+        f"{verdict_word(drift)}",
+        ["figure", "verdict", "value", "limit", "95 % interval", "remark"],
+        [check_row(one) for one in drift.checks],
+        f"{_pictures(drift)} P: {drift.extractor.title}, between what both models made of the same "
+        "pictures. D: by how much farther from references the compressed model's are; below zero is "
+        "nearer, which is a change too. Benign: what the original's own pictures lose through "
+        f"{BENIGN}, which nobody minds.",
+        VERDICTS if drift.judged else UNJUDGED,
     )
 
 
-def _footprint(one: Footprint) -> list[str]:
-    start, memory = one.start, one.memory
-    warm = [begin.engine_ms for begin in start.begins if begin.temperature == "warm"]
-    gpu = NONE if memory.gpu_bytes is None else megabytes(memory.gpu_bytes)
-    if memory.gpu_bytes is None and memory.unified_bytes is not None:
-        gpu = f"{megabytes(memory.unified_bytes)}, shared"
-    steady, load, tree = (
-        NONE if size is None else megabytes(size)
-        for size in (memory.steady_main_bytes, memory.load_main_bytes, memory.steady_tree_bytes)
-    )
+def motion(report: Report) -> Table:
+    """Lay out how steadily each model draws, and against which other."""
+    clips = {one.clip: one for one in report.clips}
+    heads = ["model", "clip", "E_warp", "put in", "against", "flicker", "noise gain"]
+    rows = [_motion(one) for one in (*report.consistencies, *report.clips)]
+    return Table("In motion", heads, rows, " ".join([MOTION, *map(_clip, clips.values())])).filled
+
+
+def check_row(one: Check) -> list[str]:
+    """Write one check: figure, verdict, value, limit, interval, remark."""
     return [
-        one.system,
-        milliseconds(start.median_ms("cold")),
-        milliseconds(start.median_ms("warm")),
-        *(steady, load, gpu, tree),
-        milliseconds(median(warm)) if warm else NONE,
-        megabytes(start.cache_bytes) if start.cache_bytes else NONE,
+        one.metric,
+        signed(one.verdict) if one.verdict else "not judged",
+        NONE if one.new is None else f"{one.new:.3g} {one.unit}".strip(),
+        one.limit_text or NONE,
+        one.interval or NONE,
+        one.note,
     ]
 
 
-def _disturbed(ran: Iterable[tuple[str, Validity | None]]) -> str:
-    """Tell what does not count, and why."""
-    told = [f"{name}: {'; '.join(one.reasons)}" for name, one in ran if one and one.reasons]
-    return f"Does not count: {'. '.join(dict.fromkeys(told))}." if told else ""
+def _pictures(drift: Drift) -> str:
+    text = (
+        f"Distances between sets are over {drift.sample}, paired figures over whole pictures. "
+        "Squares of a picture are alike and count for less than as many pictures would"
+    )
+    if drift.resampling == "none":
+        return f"{text}; these are too few for an interval."
+    return f"{text}, so intervals come from leaving out pictures ({drift.resampling})."
+
+
+def _motion(one: Consistency) -> list[str]:
+    return [
+        one.model,
+        "camera" if one.clip is None else one.clip.name,
+        f"{one.warp_error:.2e}",
+        f"{one.input_warp_error:.2e}",
+        one.reference or NONE,
+        NONE if one.flicker is None else f"{one.flicker:.3g}",
+        NONE if one.noise_gain is None else f"{one.noise_gain:.2f}",
+    ]
+
+
+def _clip(one: Consistency) -> str:
+    """Tell what is known of a clip's motion."""
+    name = NONE if one.clip is None else one.clip.name
+    share = NONE if one.visible is None else f"{one.visible:.0%}"
+    cuts = f", {one.cuts} of them after a cut" if one.cuts else ""
+    return (
+        f"{name}: {one.frames} frames{cuts}; flow estimated by {one.flow}; of each frame {share} "
+        "can be seen in the one before."
+    )

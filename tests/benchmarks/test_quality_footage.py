@@ -23,9 +23,9 @@ from stylepress.benchmarks.quality.motion.footage import FRAMES, Footage, read_f
 from stylepress.benchmarks.quality.motion.steadiness import Painters, clip_consistencies
 from stylepress.benchmarks.quality.trials import read_footages
 from stylepress.benchmarks.report import Report, read_report
-from stylepress.benchmarks.show.losses import motion
 from stylepress.benchmarks.show.render import markdown as summary
 from stylepress.benchmarks.show.render import page
+from stylepress.benchmarks.show.tables import motion
 from stylepress.errors import FrameError
 from stylepress.progress import Silent
 from tests.benchmarks.models import model
