@@ -1,4 +1,4 @@
-"""What pages and Markdown of reports and comparisons are filled with."""
+"""What the templates of reports and comparisons ask for, beside the tables and the plots."""
 
 from __future__ import annotations
 
@@ -6,26 +6,22 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from markupsafe import Markup
-
-from stylepress.benchmarks.check import Check, signed
-from stylepress.benchmarks.gate import meanings
-from stylepress.benchmarks.quality.gallery import AMPLIFIED, original_of
+from stylepress.benchmarks.check import Check, Verdict, signed
+from stylepress.benchmarks.quality.gallery import original_of
 from stylepress.benchmarks.report import Report, Shown
-from stylepress.benchmarks.show import plots, tables
+from stylepress.benchmarks.show import tables
 from stylepress.benchmarks.show.figures import gated
 from stylepress.benchmarks.show.words import (
     Table,
     amount,
     machine_facts,
-    machine_line,
     meanwhile,
     reasons,
 )
 from stylepress.benchmarks.verdict.comparison import Comparison
-from stylepress.benchmarks.verdict.runs import p50_ms
+from stylepress.benchmarks.verdict.runs import Run, p50_ms
 
 BARS = "▁▂▃▄▅▆▇█"
 LOOKS = {"✗": "bad", "✓": "good", "?": "open"}
@@ -44,21 +40,9 @@ class Slider(NamedTuple):
     caption: str
 
 
-def values_of(document: Report | Comparison) -> dict[str, Any]:
-    """Return what the templates of a document need beside it."""
-    own = _report(document) if isinstance(document, Report) else _comparison(document)
-    verdicts: dict[str, list[str]] = {"FAIL": [], "INCONCLUSIVE": []}
-    for one in gated(document):
-        if one.verdict in verdicts:
-            verdicts[one.verdict].append(one.reason)
-    return {
-        "it": document,
-        "failed": verdicts["FAIL"],
-        "open": verdicts["INCONCLUSIVE"],
-        "doubts": document.doubts(),
-        "skipped": document.skipped,
-        **own,
-    }
+def reasons_of(document: Report | Comparison, verdict: Verdict) -> list[str]:
+    """Say why each figure of that verdict has it, in a sentence."""
+    return [one.reason for one in gated(document) if one.verdict == verdict]
 
 
 def look(text: str) -> str:
@@ -66,49 +50,29 @@ def look(text: str) -> str:
     return LOOKS.get(text[:1], "")
 
 
-def _report(report: Report) -> dict[str, Any]:
-    told, quality = tables.looks(report)
-    silent = {"not told": reasons(report.machine.missing)}
-    facts = list(machine_facts(report.machine))
-    if report.validity is not None:
-        facts.append(("meanwhile", meanwhile(report.validity)))
-        silent["not watched"] = reasons(report.validity.missing)
-    return {
-        "title": tables.headline(report),
-        "looks": told,
-        "quality": quality,
-        "steady": tables.steadiness(report),
-        "motion": tables.motion(report),
-        "machine": machine_line(report.machine),
-        "speeds": tables.speeds(report),
-        "speedups": tables.speedups(report),
-        "studies": [
-            (
-                tables.study(drift),
-                list(_photos(report.suffered.get(drift.compressed, ()), 10_000 * (n + 1))),
-            )
-            for n, drift in enumerate(report.drifts)
-        ],
-        "more": [one for one in tables.more_tables(report) if one.rows],
-        "models": tables.models(report),
-        "facts": facts,
-        "silent": [(name, why) for name, why in silent.items() if why],
-        "amplified": AMPLIFIED,
-        "sliders": list(_report_sliders(report))[:SLID],
-        "gallery": list(_photos(report.gallery, 0)),
-        "bundles": list(_cards(report)),
-        "bars": Markup(plots.bars([one for one in report.latencies if one.model])),
-        "timeline": Markup("".join(plots.timeline(report))),
-    }
+def facts(document: Report | Comparison) -> list[tuple[str, str]]:
+    """Say what is known of the machine, and of what was measured on it."""
+    found = list(machine_facts(document.machine))
+    if isinstance(document, Comparison):
+        return [*found, *document.engine_lines()]
+    return found + ([("meanwhile", meanwhile(document.validity))] if document.validity else [])
 
 
-def _cards(report: Report) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+def silent(document: Report | Comparison) -> list[tuple[str, str]]:
+    """Say what the machine does not tell, and why."""
+    found = {"not told": reasons(document.machine.missing)}
+    if isinstance(document, Report) and document.validity is not None:
+        found["not watched"] = reasons(document.validity.missing)
+    return [(name, why) for name, why in found.items() if why]
+
+
+def cards(report: Report) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """The few numbers that matter, large, for each bundle."""
     for model in report.of_role("bundle"):
         best = report.best(model.name)
         if best is None:
             continue
-        cards = [
+        found = [
             (
                 amount(best.median_ms, "ms"),
                 f"a frame in {best.backend}, {1000 / best.median_ms:.0f} a second",
@@ -125,11 +89,11 @@ def _cards(report: Report) -> Iterator[tuple[str, list[tuple[str, str]]]]:
                 far = [one.verdict for one in drift.checks if one.key == "drift_benign_times"]
                 few = "; too few photos for distances between sets" if far == [None] else ""
                 words = f"what compression lost of {drift.original}{few}"
-                cards.append((tables.verdict_word(drift), words))
-        yield model.name, cards
+                found.append((tables.verdict_word(drift), words))
+        yield model.name, found
 
 
-def _report_sliders(report: Report) -> Iterator[Slider]:
+def sliders(report: Report) -> Iterator[Slider]:
     """The first photo: what the user approved beside what ships, then what compression did."""
     numbered = [one for one in enumerate(report.gallery) if one[1].photo == report.gallery[0].photo]
     after = next((one for one in numbered if one[1].column == "bundle"), None)
@@ -149,80 +113,97 @@ def _report_sliders(report: Report) -> Iterator[Slider]:
                 break
 
 
-def _photos(pictures: Iterable[Shown], first: int) -> Iterator[tuple[str, Numbered]]:
+def photos(pictures: Iterable[Shown], first: int = 0) -> Iterator[tuple[str, Numbered]]:
+    """Yield the pictures of each photo, numbered from ``first``."""
     numbered = enumerate(pictures, first)
     for photo, group in groupby(numbered, key=lambda each: each[1].photo):
         yield photo, list(group)
 
 
-def _comparison(comparison: Comparison) -> dict[str, Any]:
-    verdict = comparison.verdict
+def verdict_look(comparison: Comparison) -> str:
+    """Return the CSS class of a verdict."""
     looks = {"TREND": "TREND", "NOT COMPARABLE": "open", "NO BASELINE": "open"}
-    told = {one.reason for one in gated(comparison)}
-    shown = [one for one in comparison.checks if one.verdict is None and one.new is not None]
-    discarded = Counter(reason for run in comparison.runs for reason in run.invalid)
-    photos = comparison.settings.photos if comparison.settings else ()
-    groups = list(_differences(comparison))
-    return {
-        "title": f"{verdict}: {comparison.labels[1]} against {comparison.labels[0]}",
-        "verdict": signed(verdict),
-        "look": looks.get(verdict) or look(signed(verdict)),
-        "others": [one for one in comparison.reasons if one not in told],
-        "unjudged": [f"{one.what} ({one.why})" for one in comparison.unjudged],
-        "differing": [[k, str(a), str(b)] for k, (a, b) in comparison.differing.items()],
-        "judged": _judged("What the verdict rests on", comparison.gated),
-        "shown": _judged(
-            "Both reports" if comparison.mode == "trend" else "Measured, not judged", shown
-        ),
-        "sparks": [
-            (one.name, sparkline(ratios), f"{min(ratios):.3f} to {max(ratios):.3f}")
-            for one in comparison.gated
-            if one.kind == "paired" and one.values
-            for ratios in [[new / base for base, new in one.values]]
-        ],
-        "runs": _runs(comparison),
-        "facts": [*machine_facts(comparison.machine), *comparison.engine_lines()],
-        "silent": [(name, why) for name, why in comparison.machine.missing.items()],
-        "skipped": [
-            one for one in comparison.skipped if one.why not in "; ".join(comparison.reasons)
-        ],
-        "sides": list(_sides(comparison)),
-        "gallery": [(title, numbered) for title, numbered, _ in groups],
-        "photo_count": len(photos) or len(groups),
-        "sliders": [
-            Slider(arms["base"], arms["new"], f"{numbered[0][1].photo}: left base, right new.")
-            for _, numbered, level in groups
-            for arms in [{one[1].title: one for one in numbered}]
-            if math.isfinite(level) and {"base", "new"} <= set(arms)
-        ][:SLID],
-        "meanings": list(meanings(comparison.checks)),
-        "backends": list(_backends(comparison)),
-        "session": Markup("".join(plots.session(comparison))),
-        "discarded": [
-            f"{count} {'run' if count == 1 else 'runs'}: {reason}"
-            for reason, count in discarded.most_common()
-        ],
-    }
+    return looks.get(comparison.verdict) or look(signed(comparison.verdict))
 
 
-def _differences(comparison: Comparison) -> Iterator[tuple[str, Numbered, float]]:
+def others(comparison: Comparison) -> list[str]:
+    """Return the reasons that are of no figure."""
+    told = {one.reason for one in comparison.gated}
+    return [one for one in comparison.reasons if one not in told]
+
+
+def skipped(document: Report | Comparison) -> list[str]:
+    """Say what was not measured, and why, where no reason of the verdict does."""
+    told = "; ".join(document.reasons) if isinstance(document, Comparison) else ""
+    return [f"{one.what}: {one.why}" for one in document.skipped if one.why not in told]
+
+
+def unjudged(comparison: Comparison) -> list[str]:
+    """Say what the verdict says nothing about."""
+    return [f"{one.what} ({one.why})" for one in comparison.unjudged]
+
+
+def differing(comparison: Comparison) -> list[list[str]]:
+    """Return the fields that differ, with both values."""
+    return [[field, str(a), str(b)] for field, (a, b) in comparison.differing.items()]
+
+
+def judged(comparison: Comparison) -> Table:
+    """Lay out what the verdict rests on."""
+    return _figures("What the verdict rests on", comparison.gated)
+
+
+def shown(comparison: Comparison) -> Table:
+    """Lay out what was measured and not judged."""
+    title = "Both reports" if comparison.mode == "trend" else "Measured, not judged"
+    rest = [one for one in comparison.checks if one.verdict is None and one.new is not None]
+    return _figures(title, rest)
+
+
+def sparks(comparison: Comparison) -> Iterator[tuple[str, str, str]]:
+    """Yield the ratios of each judged figure in a line of small bars, for text."""
+    for one in comparison.gated:
+        if one.kind == "paired" and one.values:
+            ratios = [new / base for base, new in one.values]
+            yield one.name, sparkline(ratios), f"{min(ratios):.3f} to {max(ratios):.3f}"
+
+
+def arms_sliders(comparison: Comparison) -> list[Slider]:
+    """Return base and new of the photos on which they differ most."""
+    found = []
+    for one, (_, numbered) in zip(comparison.gallery, differences(comparison), strict=True):
+        arms = {each[1].title: each for each in numbered}
+        if math.isfinite(one.psnr_db) and {"base", "new"} <= set(arms):
+            caption = f"{one.photo}: left base, right new."
+            found.append(Slider(arms["base"], arms["new"], caption))
+    return found[:SLID]
+
+
+def discarded(comparison: Comparison) -> list[str]:
+    """Say how many runs do not count, by the reason."""
+    counts = Counter(reason for run in comparison.runs for reason in run.invalid)
+    return [f"{n} {'run' if n == 1 else 'runs'}: {why}" for why, n in counts.most_common()]
+
+
+def differences(comparison: Comparison) -> Iterator[tuple[str, Numbered]]:
+    """Yield the pictures of each photo, numbered, and how far the arms' are apart."""
     first = 0
     for one in comparison.gallery:
         level = "equal" if math.isinf(one.psnr_db) else f"PSNR {one.psnr_db:.1f} dB"
-        yield f"{one.photo}: {level}", list(enumerate(one.shown, first)), one.psnr_db
+        yield f"{one.photo}: {level}", list(enumerate(one.shown, first))
         first += len(one.shown)
 
 
-def _judged(title: str, checks: Sequence[Check]) -> Table:
+def _figures(title: str, checks: Sequence[Check]) -> Table:
     """Lay out figures: what matters comes first, as a phone shows four columns."""
-    judged = any(one.verdict for one in checks)
+    gate = any(one.verdict for one in checks)
     rows = [
         [
             one.name,
-            *([signed(one.verdict or "")] if judged else []),
+            *([signed(one.verdict or "")] if gate else []),
             one.change or "-",
             one.written(one.new),
-            *([one.limit_text or "-"] if judged else []),
+            *([one.limit_text or "-"] if gate else []),
             one.written(one.base),
             one.remark,
         ]
@@ -234,12 +215,13 @@ def _judged(title: str, checks: Sequence[Check]) -> Table:
             " p: how likely such pairs are when new is no worse than the floor (by how much two "
             "equal bundles differ), for all figures together (Holm); only a small one fails."
         )
-    verdict, limit = (["verdict"], ["limit"]) if judged else ([], [])
+    verdict, limit = (["verdict"], ["limit"]) if gate else ([], [])
     heads = ["figure", *verdict, "worse by", "new", *limit, "base", "remark"]
     return Table(title, heads, rows, note)
 
 
-def _runs(comparison: Comparison) -> Table:
+def runs(comparison: Comparison) -> Table:
+    """Lay out every run."""
     rows = [
         [
             *(str(run.place), run.part, str(run.pair), run.subject, run.arm),
@@ -264,7 +246,8 @@ def sparkline(ratios: Sequence[float]) -> str:
     return "".join(BARS[round(7 * (ratio - low) / spread + 1e-9)] for ratio in ratios)
 
 
-def _sides(comparison: Comparison) -> Iterator[tuple[str, str]]:
+def sides(comparison: Comparison) -> Iterator[tuple[str, str]]:
+    """Name both arms."""
     for word, side in (("base", comparison.base), ("new", comparison.new)):
         if side is not None:
             label, size = (
@@ -274,17 +257,10 @@ def _sides(comparison: Comparison) -> Iterator[tuple[str, str]]:
             yield word, f"{label}{side.name}, {side.precision}, {size}, {side.digest[:12]}"
 
 
-def _backends(comparison: Comparison) -> Iterator[dict[str, Any]]:
-    """One section a backend: ratios, and the distribution of all calls."""
+def backends(comparison: Comparison) -> Iterator[tuple[str, list[Check], list[Run]]]:
+    """Yield each subject of runs with its judged figures and the runs that count."""
     paired = [one for one in comparison.checks if one.kind == "paired" and one.values]
     for subject in dict.fromkeys(one.subject for one in paired):
-        runs = [run for run in comparison.runs if run.subject == subject and not run.invalid]
-        yield {
-            "name": subject,
-            "strips": [
-                (f"{one.metric}, pair by pair: {one.change}", Markup(plots.strip(one)))
-                for one in paired
-                if one.subject == subject and one.verdict
-            ],
-            "distribution": Markup(plots.distributions(runs, subject)),
-        }
+        figures = [one for one in paired if one.subject == subject and one.verdict]
+        own = [run for run in comparison.runs if run.subject == subject and not run.invalid]
+        yield subject, figures, own

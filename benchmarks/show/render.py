@@ -10,14 +10,19 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from stylepress.benchmarks.check import signed
+from stylepress.benchmarks.gate import meanings
+from stylepress.benchmarks.quality.gallery import AMPLIFIED
 from stylepress.benchmarks.report import Report
-from stylepress.benchmarks.show.pages import look, values_of
+from stylepress.benchmarks.show import pages, plots, tables, words
 from stylepress.benchmarks.show.words import Table
 from stylepress.benchmarks.verdict.comparison import Comparison
 
 SUMMARY_LIMIT_BYTES = 900_000
 """GitHub takes 1 MiB a step, and drops a longer summary whole."""
 CUT = "\n\n*The rest was left out: a job summary must stay below {} kB. See the JSON file.*\n"
+CONTROL = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML 1.0 cannot hold."""
 LONG = 30
 """Letters of a cell above which it is broken into lines."""
 
@@ -52,7 +57,12 @@ def cut(text: str, limit_bytes: int) -> str:
 
 def _rendered(document: Report | Comparison, form: str) -> str:
     name = "report" if isinstance(document, Report) else "comparison"
-    text: str = _environment().get_template(f"{name}.{form}.j2").render(values_of(document))
+    return rendered(f"{name}.{form}.j2", it=document)
+
+
+def rendered(template: str, **values: object) -> str:
+    """Fill one of the templates."""
+    text: str = _environment().get_template(template).render(**values)
     return text
 
 
@@ -60,19 +70,29 @@ def _rendered(document: Report | Comparison, form: str) -> str:
 def _environment() -> Environment:
     made = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=lambda name: name is not None and ".html" in name,
+        autoescape=lambda name: name is not None and ".md" not in name,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     made.filters |= {
         "prose": _prose,
-        "look": look,
+        "look": pages.look,
         "cell_look": _cell_look,
         "cell": _cell,
+        "xml": lambda text: CONTROL.sub("?", str(text)),
         "base64": lambda data: base64.b64encode(data).decode("ascii"),
     }
-    made.globals["table"] = _markdown_table
+    made.globals |= {
+        "table": _markdown_table,
+        "pages": pages,
+        "plots": plots,
+        "tables": tables,
+        "machine_line": words.machine_line,
+        "meanings": meanings,
+        "signed": signed,
+        "amplified": AMPLIFIED,
+    }
     return made
 
 
@@ -85,7 +105,7 @@ def _cell_look(cell: str) -> str:
     """A reason stands where a value would: smaller, and broken into lines."""
     if cell.startswith("none: "):
         return "why"
-    return look(cell) or ("long" if len(cell) > LONG else "")
+    return pages.look(cell) or ("long" if len(cell) > LONG else "")
 
 
 def _cell(text: str) -> str:

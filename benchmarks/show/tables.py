@@ -73,11 +73,14 @@ def headline(report: Report) -> str:
     return f"{model.name}: {look}{speed}"
 
 
-def looks(report: Report) -> tuple[list[str], Table]:
-    """Say how like its originals each bundle's pictures are, in sentences and as a table."""
-    told = [_look(report, one) for one in report.looks]
-    if not told:
-        told = ["No original was given (`--teacher`, `--student`), so nothing tells what changed."]
+def looks(report: Report) -> list[str]:
+    """Say how like its originals each bundle's pictures are."""
+    nothing = "No original was given (`--teacher`, `--student`), so nothing tells what changed."
+    return [_look(report, one) for one in report.looks] or [nothing]
+
+
+def quality(report: Report) -> Table:
+    """Lay out the measures of pictures."""
     notes = [
         "Style: patch sliced-Wasserstein distance to the style picture."
         if any(one.style_distance is not None for one in report.qualities)
@@ -92,7 +95,7 @@ def looks(report: Report) -> tuple[list[str], Table]:
     notes += [FIDELITY] * any(one.fidelity for one in report.looks)
     title = f"Quality, mean of {len(report.scenario.photos)} photos"
     found = [one for model in report.models for one in qualities(report, model.name)]
-    return told, pivot(title, found, first="model", note=" ".join(notes))
+    return pivot(title, found, first="model", note=" ".join(notes))
 
 
 def _look(report: Report, one: Look) -> str:
@@ -239,21 +242,16 @@ def more_tables(report: Report) -> Iterator[Table]:
 
 def _arrivals(report: Report) -> str:
     """Declare when a camera's frame is dropped and when it is missed, and a server's rate."""
-    told = []
-    for scene in report.scenes:
-        one = scene.outcome.setting
-        if isinstance(one, FixedRate):
-            full = f"at most {one.queue} may wait, the {one.drop} is dropped: it is missed too, and never done in the quantiles. "
-            told.append(
-                f"At {one.fps:g} fps a frame is missed that is not done after "
-                f"{one.deadline_ms:.3g} ms; {'all wait. ' if one.drop == 'none' else full}"
-                "Jitter is the interquartile range of the times between frames shown. "
-            )
-        if isinstance(one, Server):
-            told.append(
-                "A server's requests are due at random, so their rate is not quite as asked. "
-            )
-    return "".join(dict.fromkeys(told))
+    told = {
+        f"At {one.fps:g} fps a frame is missed that is not done after {one.deadline_ms:.3g} ms; at most "
+        f"{one.queue} may wait (dropped: {one.drop}), and what is dropped is missed and never done. "
+        "Jitter is the interquartile range of the times between frames shown. "
+        if isinstance(one, FixedRate)
+        else "A server's requests are due at random, so their rate is not quite as asked. "
+        for one in (scene.outcome.setting for scene in report.scenes)
+        if isinstance(one, FixedRate | Server)
+    }
+    return "".join(sorted(told))
 
 
 def _starts(report: Report) -> Table:
@@ -283,6 +281,11 @@ def _starts(report: Report) -> Table:
 def verdict_word(drift: Drift) -> str:
     """Write the verdict on a study."""
     return signed(drift.verdict) if drift.verdict else "not judged"
+
+
+def studies(report: Report) -> list[Table]:
+    """Lay out what compression lost, a table a bundle."""
+    return [study(drift) for drift in report.drifts]
 
 
 def study(drift: Drift) -> Table:
