@@ -43,8 +43,13 @@ def test_the_demonstration_leaves_bundle_picture_video_with_sound_and_report(
         seconds=0.3,
         size=(96, 128),
         report=BenchOptions(
-            size=(96, 128), plan=Plan(rounds=1, turn_s=0, warm_up=1), backends=("onnxruntime",),
-            most_photos=1, shown=1, clip_frames=0, starts=0,
+            size=(96, 128),
+            plan=Plan(rounds=1, turn_s=0, warm_up=1),
+            backends=("onnxruntime",),
+            most_photos=1,
+            shown=1,
+            clip_frames=0,
+            starts=0,
         ),
     )
     bundle, both, picture, clip, video, report, *_, page = show(demo, Silent())
