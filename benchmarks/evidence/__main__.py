@@ -41,7 +41,6 @@ from stylepress.benchmarks.machine.timeline import Window
 from stylepress.benchmarks.machine.watch import Limits, Watch
 from stylepress.errors import StylepressError
 from stylepress.options import home, terminal
-from stylepress.progress import Progress
 from stylepress.terminal import Terminal
 
 
@@ -112,8 +111,6 @@ PARTS: tuple[Part, ...] = (
 QUOTED = ("figures", "optimise", "speed", "judged", "power")
 """The tables that documents quote: what is measured when none is named. `make figures` measures the
 first, which takes minutes; optimising one picture takes as long again."""
-TRIES = 2
-"""How often what is to be written is measured when others disturb it."""
 PERIOD_S = 0.5
 """Minutes are watched, so more seldom than the seconds of a run."""
 
@@ -161,7 +158,7 @@ def _measure(options: argparse.Namespace, screen: Terminal) -> Iterator[str]:
             for part in PARTS:
                 if part.table != name or (options.only and part.name not in options.only):
                     continue
-                found, why = measured(part, setting, watch, tries=TRIES if options.write else 1)
+                found, why = measured(part, setting, watch)
                 rows += found
                 screen.show("\n".join(row.line() for row in found))
                 if why:
@@ -174,24 +171,17 @@ def _measure(options: argparse.Namespace, screen: Terminal) -> Iterator[str]:
                 _write(Table(name, tuple(rows), made), setting, options.checkout)
 
 
-def measured(part: Part, setting: Setting, watch: Watch, *, tries: int) -> tuple[list[Row], str]:
-    """Measure a part until nobody disturbed it, ``tries`` times at most; tell who did at the end.
+def measured(part: Part, setting: Setting, watch: Watch) -> tuple[list[Row], str]:
+    """Measure a part; tell who disturbed it.
 
     What is promised and could not be measured is a row without a number, which is short.
     """
-    progress: Progress = setting.progress
-    for left in reversed(range(tries)):
-        began_ns = perf_counter_ns()
-        rows = [promised(row, part.limits.get(row.figure)) for row in part.measure(setting)]
-        absent = part.limits.keys() - {row.figure for row in rows}
-        rows += [promised(Row(name, float("nan")), part.limits[name]) for name in sorted(absent)]
-        reasons = watch.judged(Window(began_ns, perf_counter_ns())).reasons if part.timed else ()
-        why = "; ".join(reasons)
-        if not why:
-            break
-        if left:
-            progress.warn(f"{part.name} is measured again: {why}.")
-    return rows, why
+    began_ns = perf_counter_ns()
+    rows = [promised(row, part.limits.get(row.figure)) for row in part.measure(setting)]
+    absent = part.limits.keys() - {row.figure for row in rows}
+    rows += [promised(Row(name, float("nan")), part.limits[name]) for name in sorted(absent)]
+    reasons = watch.judged(Window(began_ns, perf_counter_ns())).reasons if part.timed else ()
+    return rows, "; ".join(reasons)
 
 
 def _write(table: Table, setting: Setting, checkout: Path) -> None:

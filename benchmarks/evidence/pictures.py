@@ -34,7 +34,7 @@ TRAINED_ON: Name = "vgg"
 PATCHES, GRID = "patch distance, student / teacher", "grid artefact, student / teacher"
 STEADY, INT8 = "warping error, student / teacher", "PSNR of INT8 against the float student"
 SMALL = "bundle over the teacher's weights in float32"
-FRAMES = 8
+FRAMES = 6
 """Of a camera over a photo, for the warping error."""
 SHOWN = ("astronaut", "raccoon")
 TILE_PX, GAP_PX = 320, 6

@@ -22,7 +22,7 @@ from stylepress.runtime.bundle import Bundle, read_bundle
 from stylepress.runtime.machine import usable_cores
 
 Size = tuple[int, int]
-PHOTOS = 6
+PHOTOS = 5
 SQUARE = (512, 512)
 TITLES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 """Our backends as tables call them."""
