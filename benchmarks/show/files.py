@@ -68,13 +68,13 @@ def comparison_text(comparison: Comparison) -> str:
 
 def junit(document: Document) -> str:
     """Return one test case a gated figure: a failure, skipped while open, else passed."""
-    compared = isinstance(document, Comparison)
     frame = document.settings if isinstance(document, Comparison) else document.scenario
     return rendered(
         "junit.xml.j2",
         it=document,
         cases=gated(document),
-        command="compare" if compared else "bench",
+        verdict=document.verdict if isinstance(document, Comparison) else "",
+        command="compare" if isinstance(document, Comparison) else "bench",
         suite="single stream" + ("" if frame is None else f" {frame.width}x{frame.height}"),
         properties=_environment(document),
         change=_change,
