@@ -25,10 +25,10 @@ def figures_table(table: Table) -> str:
     parts = []
     for subjects, names in groups.items():
         heads = ["figure", "promised", *(name or "measured" for name in subjects)]
-        rows = [
+        cells = [
             [name, figures[name][0].promise or "told", *map(_kept, figures[name])] for name in names
         ]
-        parts.append(grid(heads, rows))
+        parts.append(grid(heads, cells))
     return "\n\n".join(parts)
 
 

@@ -112,15 +112,13 @@ def rows(setting: Setting, *, defects: Mapping[str, Damage] = DEFECTS) -> Iterat
 
 
 def _judged(style: Shipped, change: str, drift: Drift) -> Iterator[Row]:
-    facts = {"subject": style.name, "engine": change, "size": wxh(drift.size)}
     checks = {one.key: one for one in drift.checks}
-    ratio = checks["drift_benign_times"]
-    yield Row(
-        DIRECT, float("nan") if ratio.new is None else ratio.new, "x", low=ratio.low, high=ratio.high,
-        digest=style.bundle.digest, verdict=drift.verdict or "",
-        note="; ".join(one.metric for one in drift.checks if one.verdict == "FAIL"), **facts,
-    )  # fmt: skip
-    for key, (figure, unit) in SHOWN.items() if change == INT8 else ():
-        value = checks[key].new
-        known = float("nan") if value is None else value
-        yield Row(figure, known, unit, digest=style.bundle.digest, **facts)
+    figures = {"drift_benign_times": (DIRECT, "x"), **(SHOWN if change == INT8 else {})}
+    failed = "; ".join(one.metric for one in drift.checks if one.verdict == "FAIL")
+    for key, (figure, unit) in figures.items():
+        one, direct = checks[key], figure == DIRECT
+        yield Row(
+            figure, float("nan") if one.new is None else one.new, unit, style.name, change, "",
+            wxh(drift.size), low=one.low, high=one.high, digest=style.bundle.digest,
+            verdict=(drift.verdict or "") if direct else "", note=failed if direct else "",
+        )  # fmt: skip

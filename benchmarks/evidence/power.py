@@ -89,10 +89,10 @@ def verdicts(noise: Noise, settings: Settings, slower: float, trials: int) -> li
     for trial in range(trials):
         rng = np.random.default_rng((11, trial))
 
-        def figures(part: LookName, keys: Sequence[Key], count: int) -> dict[Key, Paired]:
-            times = noise(rng, 2 * count)  # noqa: B023
-            pairs = in_turns(times, seed=int(rng.integers(1 << 30)))  # noqa: B023
-            base, new = zip(*pairs, strict=True)
+        def figures(part: LookName, keys: Sequence[Key], pairs: int) -> dict[Key, Paired]:
+            times = noise(rng, 2 * pairs)  # noqa: B023
+            both = in_turns(times, seed=int(rng.integers(1 << 30)))  # noqa: B023
+            base, new = zip(*both, strict=True)
             return {key: Paired(base, tuple(n * (1 + slower) for n in new), rule) for key in keys}
 
         ended = decide(figures, [KEY], pairs=settings.pairs, extend=settings.extend)

@@ -28,7 +28,7 @@ STARTS = 7
 IMPORT, START = "import stylepress.runtime", "stylepress --version, from start to end"
 CLOCKED = "import time; t = time.perf_counter(); {}; print(time.perf_counter() - t)"
 TRAINING = "images/s of the trainer over a hand-written loop"
-STEPS, TURNS = 16, 4
+TRAINED, TURNS = DistilStep(steps=16, crop_px=256, batch=2, seed=0), 4
 OPTIMISE, OPTIMISED = "`stylepress optimise` at 512x512", "... its VGG style distance"
 
 
@@ -55,12 +55,11 @@ def _python(*words: str) -> str:
     return done.stdout
 
 
-def training(setting: Setting, *, steps: int = STEPS, turns: int = TURNS) -> Iterator[Row]:
+def training(setting: Setting, step: DistilStep = TRAINED, *, turns: int = TURNS) -> Iterator[Row]:
     """Train a student in our trainer and in a bare loop, by turns; medians of images a second.
 
     The loss is as cheap as one can be, so that nothing hides what the trainer adds.
     """
-    step = DistilStep(steps=steps, crop_px=256, batch=2, seed=0)
     photos = Photos.below(setting.recipes / "photos" / "train", Silent())
     torch.set_num_threads(setting.threads)
     rates: dict[str, list[float]] = {"ours": [], "bare": []}

@@ -101,7 +101,7 @@ def sliders(report: Report) -> Iterator[Slider]:
         return
     model = next((one for one in report.models if one.name == after[1].title), None)
     original = original_of(model, report.models) if model else None
-    wanted = [("teacher", None, "the teacher")]
+    wanted: list[tuple[str, str | None, str]] = [("teacher", None, "the teacher")]
     if original is not None and original.role == "student":
         name = original.name
         wanted.append(("student", name, f"{name}, which it was made from"))

@@ -171,7 +171,7 @@ def session(comparison: Comparison) -> Iterator[str]:
             )
             for run in own
         ]  # fmt: skip
-        marks = {arm: arm for arm in ARMS}
+        marks: dict[str, str] = {arm: arm for arm in ARMS}
         marks |= {"void": "does not count"} if any(run.invalid for run in own) else {}
         yield _plot(f"{subject}, median of each run", "ms", {}, axis, dots=dots) + keys(marks)
     if runs and comparison.curves is not None:
