@@ -65,7 +65,7 @@ def gated(document: Report | Comparison) -> tuple[Check, ...]:
     )
 
 
-def pivot(title: str, found: Iterable[Check], *, first: str, note: str = "") -> Table:
+def pivot(title: str, found: Iterable[Check], *, first: str) -> Table:
     """Lay figures out with a row a subject and a column a metric; a dash, or why there is none."""
     cells: dict[str, dict[str, str]] = {}
     for one in found:
@@ -74,7 +74,7 @@ def pivot(title: str, found: Iterable[Check], *, first: str, note: str = "") -> 
     every = dict.fromkeys(metric for row in cells.values() for metric in row)
     metrics = [one for one in every if any(row.get(one, NONE) != NONE for row in cells.values())]
     rows = [[name, *(row.get(one, NONE) for one in metrics)] for name, row in cells.items()]
-    return Table(title, [first, *metrics], rows if metrics else [], note)
+    return Table(title, [first, *metrics], rows if metrics else [])
 
 
 def qualities(report: Report, model: str) -> Iterator[Check]:

@@ -209,15 +209,9 @@ def _figures(title: str, checks: Sequence[Check]) -> Table:
         ]
         for one in checks
     ]
-    note = "Worse by: of new against base, with its interval in brackets; below zero is better."
-    if any(one.p_holm is not None for one in checks):
-        note += (
-            " p: how likely such pairs are when new is no worse than the floor (by how much two "
-            "equal bundles differ), for all figures together (Holm); only a small one fails."
-        )
     verdict, limit = (["verdict"], ["limit"]) if gate else ([], [])
     heads = ["figure", *verdict, "worse by", "new", *limit, "base", "remark"]
-    return Table(title, heads, rows, note)
+    return Table(title, heads, rows)
 
 
 def runs(comparison: Comparison) -> Table:

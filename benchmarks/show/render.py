@@ -12,10 +12,12 @@ from markupsafe import Markup, escape
 
 from stylepress.benchmarks.check import signed
 from stylepress.benchmarks.gate import meanings
+from stylepress.benchmarks.quality.checks import BENIGN
 from stylepress.benchmarks.quality.gallery import AMPLIFIED
-from stylepress.benchmarks.report import Report
+from stylepress.benchmarks.report import FIDELITY, Report
 from stylepress.benchmarks.show import pages, plots, tables, words
 from stylepress.benchmarks.show.words import Table
+from stylepress.benchmarks.timing.systems import CONVENTION
 from stylepress.benchmarks.verdict.comparison import Comparison
 
 SUMMARY_LIMIT_BYTES = 900_000
@@ -70,7 +72,7 @@ def rendered(template: str, **values: object) -> str:
 def _environment() -> Environment:
     made = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=lambda name: name is not None and ".md" not in name,
+        autoescape=lambda name: name is not None and (".html" in name or ".xml" in name),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -92,6 +94,10 @@ def _environment() -> Environment:
         "meanings": meanings,
         "signed": signed,
         "amplified": AMPLIFIED,
+        "amount": words.amount,
+        "benign": BENIGN,
+        "convention": CONVENTION,
+        "fidelity": FIDELITY,
     }
     return made
 
@@ -112,10 +118,11 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-def _markdown_table(one: Table) -> str:
-    """Lay a table out as Markdown, with its notes."""
+def _markdown_table(one: Table, note: str = "", lead: str = "") -> str:
+    """Lay a table out as Markdown, with what stands before and behind it."""
     if not one.rows:
         return ""
     lines = ["| " + " | ".join(one.heads) + " |", "|" + "---|" * len(one.heads)]
     lines += ["| " + " | ".join(map(_cell, row)) + " |" for row in one.rows]
-    return "\n".join([*([one.lead, ""] if one.lead else []), *lines, "", one.note]).rstrip() + "\n"
+    lead, note = (" ".join(text.split()) for text in (lead, note))
+    return "\n".join([*([lead, ""] if lead else []), *lines, "", note]).rstrip() + "\n"

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from stylepress.benchmarks.check import Check, signed
-from stylepress.benchmarks.quality.checks import BENIGN
 from stylepress.benchmarks.quality.study import Drift
-from stylepress.benchmarks.report import FIDELITY, Consistency, Latency, Look, Report, mean_of
+from stylepress.benchmarks.report import Consistency, Latency, Look, Report, mean_of
 from stylepress.benchmarks.show.figures import (
     energy,
     pivot,
@@ -16,39 +13,13 @@ from stylepress.benchmarks.show.figures import (
     start_and_memory,
 )
 from stylepress.benchmarks.show.words import NONE, Table, amount, reasons
-from stylepress.benchmarks.timing.outcome import FixedRate, Server
-from stylepress.benchmarks.timing.systems import CONVENTION
 
-UNJUDGED = (
-    "Nothing is judged: a student draws otherwise than its teacher; give the student in float with "
-    "`--student`. "
-)
-VERDICTS = (
-    "PASS: surely within the limit; FAIL: surely beyond; INCONCLUSIVE: the measurement cannot tell. "
-    "One FAIL fails the whole. Rows may disagree, for each sees something else: P and D which "
-    "colours, edges and textures the whole set has, not where in a picture; PSNR each pixel, so that "
-    "a stroke that moved costs as much as one that broke; SSIM local structure, hardly a tint; the "
-    "casts nothing but the mean colour."
-)
-MOTION = (
-    "E_warp: mean squared change along the motion of the clip, where two frames show the same; "
-    "put in: that of the frames themselves. Noise gain: how many times a camera's noise on a "
-    "still scene comes out. Flicker: how much more or less each pixel changes from frame to "
-    "frame, in levels. Camera: moves over the first photo along a way that is exactly known."
-)
-QUANTILES = "All but the median are estimates from above that hold with 99 % confidence. "
 SCENARIOS = {
-    "service time": (
-        "Service time: one frame after the other",
-        f"From begun to done. A stall makes one frame late. {QUANTILES}",
-    ),
-    "response time": (
-        "Response time: frames that wait for nobody",
-        f"From when a frame was due to done. A stall makes all late that wait behind it. {QUANTILES}",
-    ),
-    "throughput": ("Throughput: all frames at once", ""),
+    "service time": "Service time: one frame after the other",
+    "response time": "Response time: frames that wait for nobody",
+    "throughput": "Throughput: all frames at once",
 }
-"""Title and note of what a scenario measures; two of them never share a table."""
+"""What a scenario measures; two of them never share a table."""
 
 
 def headline(report: Report) -> str:
@@ -81,21 +52,14 @@ def looks(report: Report) -> list[str]:
 
 def quality(report: Report) -> Table:
     """Lay out the measures of pictures."""
-    notes = [
-        "Style: patch sliced-Wasserstein distance to the style picture."
-        if any(one.style_distance is not None for one in report.qualities)
-        else "No style picture was given (`--style`), so there is no distance to it.",
-        "Content: difference of locally normalised luminance to the photo.",
-        "Grid: 1 is a photo, more is a pattern of 4 pixels.",
-    ]
-    against = {one.model: one.reference for one in report.qualities if one.reference}
-    if against:
-        of = "; ".join(f"{model} against {other}" for model, other in against.items())
-        notes.append(f"PSNR and SSIM: {of}.")
-    notes += [FIDELITY] * any(one.fidelity for one in report.looks)
     title = f"Quality, mean of {len(report.scenario.photos)} photos"
     found = [one for model in report.models for one in qualities(report, model.name)]
-    return pivot(title, found, first="model", note=" ".join(notes))
+    return pivot(title, found, first="model")
+
+
+def references(report: Report) -> list[tuple[str, str]]:
+    """Return which model's pictures each model's are held against."""
+    return list({one.model: one.reference for one in report.qualities if one.reference}.items())
 
 
 def _look(report: Report, one: Look) -> str:
@@ -149,16 +113,9 @@ def steadiness(report: Report) -> list[str]:
 
 
 def speeds(report: Report) -> Table:
-    """Lay out the latencies; what the harness itself costs is said below them."""
-    null = next((one for one in report.latencies if one.model is None), None)
-    note = (
-        "Median: of the medians of the rounds. p90: nine of ten calls are faster; it is an estimate "
-        "from above that holds with 99 % confidence."
-    )
-    if null is not None:
-        note += f" Measuring itself costs {amount(null.median_ms, 'ms')}, which is in every time."
+    """Lay out the latencies."""
     rows = [_speed(one) for one in report.latencies if one.model]
-    return Table("Latency of one frame", ["system", "median", "p90", "calls", "engine"], rows, note)
+    return Table("Latency of one frame", ["system", "median", "p90", "calls", "engine"], rows)
 
 
 def _speed(one: Latency) -> list[str]:
@@ -192,7 +149,6 @@ def speedups(report: Report) -> Table:
         "Against the baselines",
         ["bundle", "times as fast", "as", "95 % interval"],
         rows,
-        "Each bundle in its fastest backend. The interval is exact, and paired by round.",
     )
 
 
@@ -211,81 +167,51 @@ def models(report: Report) -> Table:
         for model in report.models
     ]
     heads = ["model", "weights", "all files", "parameters", "MACs a frame", "family", "digest"]
-    return Table("Models", heads, rows, CONVENTION).filled
+    return Table("Models", heads, rows).filled
 
 
-def more_tables(report: Report) -> Iterator[Table]:
-    """Yield the tables of scenarios, energy, start and memory that have rows."""
-    for measures, (title, note) in SCENARIOS.items():
-        scenes = [one for one in report.scenes if one.outcome.measures == measures]
-        note += _arrivals(report) if measures == "response time" else ""
-        note += "Why a run does not count stands above." * any(one.doubts for one in scenes)
-        found = [
-            figure.model_copy(update={"subject": f"{one.title} (does not count)"})
-            if one.doubts
-            else figure
-            for one in scenes
-            for figure in scenario(one)
-        ]
-        yield pivot(title, found, first="system", note=note)
-    rails = {one.source: one.rails for scene in report.scenes for one in scene.energies}
-    of = "; ".join(f"{source}: {', '.join(names)}" for source, names in rails.items())
-    yield pivot(
-        "Energy",
-        [figure for scene in report.scenes for figure in energy(scene)],
-        first="system",
-        note=f"Of the rails that a sensor on board sees ({of}); it is no wall meter. Net is without "
-        "what the machine drew idle, in the quieter of the two rests before and after.",
-    )
-    yield _starts(report)
+def scenes(report: Report, measures: str) -> Table:
+    """Lay out the scenarios that measure one thing."""
+    found = [
+        figure.model_copy(update={"subject": f"{one.title} (does not count)"})
+        if one.doubts
+        else figure
+        for one in report.scenes
+        if one.outcome.measures == measures
+        for figure in scenario(one)
+    ]
+    return pivot(SCENARIOS[measures], found, first="system")
 
 
-def _arrivals(report: Report) -> str:
-    """Declare when a camera's frame is dropped and when it is missed, and a server's rate."""
-    told = {
-        f"At {one.fps:g} fps a frame is missed that is not done after {one.deadline_ms:.3g} ms; at most "
-        f"{one.queue} may wait (dropped: {one.drop}), and what is dropped is missed and never done. "
-        "Jitter is the interquartile range of the times between frames shown. "
-        if isinstance(one, FixedRate)
-        else "A server's requests are due at random, so their rate is not quite as asked. "
-        for one in (scene.outcome.setting for scene in report.scenes)
-        if isinstance(one, FixedRate | Server)
-    }
-    return "".join(sorted(told))
+def energies(report: Report) -> Table:
+    """Lay out the energy of a frame."""
+    found = [figure for scene in report.scenes for figure in energy(scene)]
+    return pivot("Energy", found, first="system")
 
 
-def _starts(report: Report) -> Table:
-    own = report.footprints
-    absent = {what: why for one in own for what, why in one.memory.missing.items()}
+def rails(report: Report) -> list[tuple[str, str]]:
+    """Return what each source of energy summed."""
+    known = {one.source: one for scene in report.scenes for one in scene.energies}
+    return [(source, ", ".join(one.rails)) for source, one in known.items() if one.rails]
+
+
+def starts(report: Report) -> Table:
+    """Lay out start and memory."""
+    found = [figure for one in report.footprints for figure in start_and_memory(one)]
+    return pivot("Start and memory, in a process of its own", found, first="system")
+
+
+def absent_memory(report: Report) -> str:
+    """Say which memory could not be measured, and why."""
+    absent = {what: why for one in report.footprints for what, why in one.memory.missing.items()}
     if report.machine.board is None:
         absent.pop("unified", None)  # no one expects it
-    disturbed = {
-        f"{one.system}: {'; '.join(one.validity.reasons)}"
-        for one in own
-        if one.validity and one.validity.reasons
-    }
-    note = (
-        "A start is from nothing to the first frame done, Python and the backend's import included; "
-        "a warm one finds what the cold one compiled. Memory is the highest resident, until the "
-        "first frame and after it."
-    )
-    if not all(one.start.dropped for one in own):
-        note += " This system could not be asked to forget the bundle's files."
-    note += f" Not measured: {reasons(absent)}." if absent else ""
-    note += f" Does not count: {'. '.join(sorted(disturbed))}." if disturbed else ""
-    found = [figure for one in own for figure in start_and_memory(one)]
-    title = "Start and memory, in a process of its own"
-    return pivot(title, found, first="system", note=note)
+    return reasons(absent)
 
 
 def verdict_word(drift: Drift) -> str:
     """Write the verdict on a study."""
     return signed(drift.verdict) if drift.verdict else "not judged"
-
-
-def studies(report: Report) -> list[Table]:
-    """Lay out what compression lost, a table a bundle."""
-    return [study(drift) for drift in report.drifts]
 
 
 def study(drift: Drift) -> Table:
@@ -294,24 +220,18 @@ def study(drift: Drift) -> Table:
         f"What compression lost, {drift.compressed} against {drift.original}: "
         f"{verdict_word(drift)}",
         ["figure", "verdict", "value", "limit", "95 % interval", "remark"],
-        [check_row(one) for one in drift.checks],
-        f"{_pictures(drift)} P: {drift.extractor.title}, between what both models made of the same "
-        "pictures. D: by how much farther from references the compressed model's are; below zero is "
-        "nearer, which is a change too. Benign: what the original's own pictures lose through "
-        f"{BENIGN}, which nobody minds.",
-        VERDICTS if drift.judged else UNJUDGED,
+        [_check(one) for one in drift.checks],
     )
 
 
 def motion(report: Report) -> Table:
     """Lay out how steadily each model draws, and against which other."""
-    clips = {one.clip: one for one in report.clips}
     heads = ["model", "clip", "E_warp", "put in", "against", "flicker", "noise gain"]
     rows = [_motion(one) for one in (*report.consistencies, *report.clips)]
-    return Table("In motion", heads, rows, " ".join([MOTION, *map(_clip, clips.values())])).filled
+    return Table("In motion", heads, rows).filled
 
 
-def check_row(one: Check) -> list[str]:
+def _check(one: Check) -> list[str]:
     """Write one check: figure, verdict, value, limit, interval, remark."""
     return [
         one.metric,
@@ -321,16 +241,6 @@ def check_row(one: Check) -> list[str]:
         one.interval or NONE,
         one.note,
     ]
-
-
-def _pictures(drift: Drift) -> str:
-    text = (
-        f"Distances between sets are over {drift.sample}, paired figures over whole pictures. "
-        "Squares of a picture are alike and count for less than as many pictures would"
-    )
-    if drift.resampling == "none":
-        return f"{text}; these are too few for an interval."
-    return f"{text}, so intervals come from leaving out pictures ({drift.resampling})."
 
 
 def _motion(one: Consistency) -> list[str]:
@@ -343,14 +253,3 @@ def _motion(one: Consistency) -> list[str]:
         NONE if one.flicker is None else f"{one.flicker:.3g}",
         NONE if one.noise_gain is None else f"{one.noise_gain:.2f}",
     ]
-
-
-def _clip(one: Consistency) -> str:
-    """Tell what is known of a clip's motion."""
-    name = NONE if one.clip is None else one.clip.name
-    share = NONE if one.visible is None else f"{one.visible:.0%}"
-    cuts = f", {one.cuts} of them after a cut" if one.cuts else ""
-    return (
-        f"{name}: {one.frames} frames{cuts}; flow estimated by {one.flow}; of each frame {share} "
-        "can be seen in the one before."
-    )

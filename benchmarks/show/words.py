@@ -21,23 +21,18 @@ APART = {
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of texts under heads, a title, and notes on what they mean and what is missing.
-
-    ``lead`` stands before the table: what one must know to read it. The first column heads a row.
-    """
+    """Rows of texts under heads, and a title. The first column heads a row."""
 
     title: str
     heads: Sequence[str]
     rows: Sequence[Sequence[str]]
-    note: str = ""
-    lead: str = ""
 
     @property
     def filled(self) -> Table:
         """It without the columns in which no row has anything."""
         kept = [n for n in range(len(self.heads)) if any(row[n] != NONE for row in self.rows)]
         rows = [[row[n] for n in kept] for row in self.rows]
-        return replace(self, heads=[self.heads[n] for n in kept], rows=rows, note=self.note.strip())
+        return replace(self, heads=[self.heads[n] for n in kept], rows=rows)
 
 
 def amount(value: float | None, unit: str = "") -> str:
