@@ -11,13 +11,11 @@ import numpy as np
 
 from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.machine.timeline import Curves
-from stylepress.benchmarks.report import Latency, Report
-from stylepress.benchmarks.show.words import amount
+from stylepress.benchmarks.report import Report
 from stylepress.benchmarks.verdict.comparison import Comparison
 from stylepress.benchmarks.verdict.runs import Arm, Run, p50_ms
 
 STRIP_HEIGHT, CURVE_HEIGHT, TIME_HEIGHT = 136, 236, 104
-BAR, BAR_STEP = 18, 42
 LINE, FOOT, TOP, BOTTOM = 14, 10, 22, 16
 """Height of a line of small text; how far the lowest one, and a curve, stand off the edges."""
 POINTS, COLOURS = 400, 8
@@ -66,26 +64,6 @@ class Axis(NamedTuple):
         )
         share = (value - low) / (high - low) if high > low else 0.5
         return self.free + (100 - 2 * self.free) * min(1.0, max(0.0, share))
-
-
-def bars(latencies: Sequence[Latency]) -> str:
-    """Draw the median of each system as a bar, with a thin line over its rounds."""
-    slowest = max(max(each.timing.round_medians_ms) for each in latencies)
-    parts = []
-    for number, latency in enumerate(latencies):
-        medians, top = latency.timing.round_medians_ms, number * BAR_STEP
-        width, low, high = (
-            100 * value / slowest for value in (latency.median_ms, min(medians), max(medians))
-        )
-        kind, middle = "baseline" if latency.baseline else "own", top + 16 + BAR / 2
-        parts.append(
-            f'<text x="0" y="{top + 12}">{escape(latency.name)}'
-            f'<tspan class="value" dx="8">{amount(latency.median_ms, "ms")}</tspan></text>'
-            f'<rect class="{kind}" x="0" y="{top + 16}" width="{max(width, 0.2):.2f}%" '
-            f'height="{BAR}" rx="3"/>'
-            f'<line x1="{low:.2f}%" x2="{high:.2f}%" y1="{middle}" y2="{middle}"/>'
-        )
-    return _svg("bars of the medians in the table below", BAR_STEP * len(parts), parts, "bars")
 
 
 def strip(one: Check) -> str:
