@@ -22,7 +22,7 @@ from stylepress.export.lowering.lower import Lowering, lowered, placed
 from stylepress.export.onnx_file import onnx_model
 from stylepress.export.rtx import PlanProof, compile_plan
 from stylepress.export.stage import frame_graph_of
-from stylepress.export.verify import Pixels
+from stylepress.picture import Pixels
 from stylepress.steps import LowerStep
 from stylepress.targets.target import Precision, Target, load_target, names
 

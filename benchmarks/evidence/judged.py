@@ -13,7 +13,7 @@ from stylepress.benchmarks.evidence.setting import Setting, Shipped, wxh
 from stylepress.benchmarks.quality.features.extractor import HandcraftedExtractor
 from stylepress.benchmarks.quality.pixels import LUMA
 from stylepress.benchmarks.quality.study import Drift, Pair, drift_study, jpeg
-from stylepress.benchmarks.timing.systems import Pixels
+from stylepress.picture import Pixels
 from stylepress.runtime.bundle import read_bundle
 
 INT8, DIRECT = "INT8", "direct P over benign"

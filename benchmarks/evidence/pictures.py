@@ -21,9 +21,8 @@ from stylepress.benchmarks.quality.motion.camera import camera, render, warp_err
 from stylepress.benchmarks.quality.motion.steadiness import LOOP
 from stylepress.benchmarks.quality.photos import unit
 from stylepress.benchmarks.quality.pixels import Picture, grid_energy, psnr_db, style_distance
-from stylepress.benchmarks.timing.systems import Pixels
 from stylepress.export.stage import frame_graph_of
-from stylepress.picture import read_picture
+from stylepress.picture import Pixels, read_picture
 from stylepress.replace import replacing_file
 from stylepress.runtime.bundle import read_bundle
 from stylepress.train.features.distances import STYLE_LAYERS

@@ -12,10 +12,10 @@ import numpy as np
 from stylepress.artifact import Artifact
 from stylepress.benchmarks.quality.photos import read_photos
 from stylepress.benchmarks.timing.baselines import eager
-from stylepress.benchmarks.timing.systems import Pixels, Run, opened
+from stylepress.benchmarks.timing.systems import Run, opened
 from stylepress.errors import ArtifactError
 from stylepress.export.stage import frame_graph_of
-from stylepress.picture import PHOTO_SUFFIXES
+from stylepress.picture import PHOTO_SUFFIXES, Pixels
 from stylepress.progress import Progress
 from stylepress.runtime.backends import EngineOptions, missing
 from stylepress.runtime.bundle import Bundle, read_bundle
