@@ -158,17 +158,17 @@ def _measure(options: argparse.Namespace, screen: Terminal) -> Iterator[str]:
             for part in PARTS:
                 if part.table != name or (options.only and part.name not in options.only):
                     continue
-                found, why = measured(part, setting, watch)
-                rows += found
-                screen.show("\n".join(row.line() for row in found))
+                measured_rows, why = measured(part, setting, watch)
+                rows += measured_rows
+                screen.show("\n".join(row.line() for row in measured_rows))
                 if why:
                     screen.warn(f"{part.name} was disturbed: {why}. Measure it again.")
                     yield f"{part.name} ({why})"
                     spoiled = True
             yield from (", ".join(filter(None, row.key)) for row in rows if row.verdict == "short")
             if options.write and rows and not spoiled and not options.only:
-                made = Provenance.of(machine, options.checkout, day=day)
-                _write(Table(name, tuple(rows), made), setting, options.checkout)
+                origin = Provenance.of(machine, options.checkout, day=day)
+                _write(Table(name, tuple(rows), origin), setting, options.checkout)
 
 
 def measured(part: Part, setting: Setting, watch: Watch) -> tuple[list[Row], str]:

@@ -66,20 +66,20 @@ def show(demo: Demo, progress: Progress) -> list[Path]:
     drawn = style and (style.picture or demo.styles / f"{style.pattern}.png")
     with _timed("build: distil, fold, export, INT8, verify", progress):
         options = BuildOptions(out=demo.out / name, environ=demo.environ, home=demo.home)
-        made = build(demo.recipe, options=options, progress=progress)
-    bundle = read_bundle(made.bundle.folder)
+        built = build(demo.recipe, options=options, progress=progress)
+    bundle = read_bundle(built.bundle.folder)
     plain = StylizeOptions(overwrite=True, cache=demo.out / "cache")
     picture, video = demo.out / f"{photos[0].stem}.{name}.png", demo.out / f"clip.{name}.mp4"
     with _timed(f"stylize {photos[0].name}, and a clip of {demo.seconds:g} s with sound", progress):
         stylize(bundle, photos[0], picture, options=plain, progress=progress)
         clip = make_clip(photos, demo.out / "clip.mp4", seconds=demo.seconds, size=demo.size)
-        done = stylize(bundle, clip, video, options=plain, progress=progress)
-        progress.say(f"{done.written} frames, {done.fps:.1f} a second from file to file.")
+        stylized = stylize(bundle, clip, video, options=plain, progress=progress)
+        progress.say(f"{stylized.written} frames, {stylized.fps:.1f} a second from file to file.")
     with _timed("measure and write the report", progress):
         report = bench(
-            [made.bundle.folder],
-            teacher=made.teacher.folder,
-            student=made.float_bundle.folder,
+            [built.bundle.folder],
+            teacher=built.teacher.folder,
+            student=built.float_bundle.folder,
             photos=demo.photos,
             style=drawn or None,
             options=demo.report,
@@ -91,7 +91,7 @@ def show(demo: Demo, progress: Progress) -> list[Path]:
     pair = [read_picture(path).pixels for path in (photos[0], picture)]
     with replacing_file(both) as beside:
         Image.fromarray(np.concatenate(pair, axis=1)).save(beside, quality=90)
-    return [made.bundle.folder, both, picture, clip, video, *written]
+    return [built.bundle.folder, both, picture, clip, video, *written]
 
 
 @contextmanager

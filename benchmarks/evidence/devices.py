@@ -91,16 +91,16 @@ def _lowered(model: Model, target: Target) -> Row:
     """
     half = model.precision == "fp32" and "fp16" in target.precisions
     options = LowerStep(target=target.name, fp16=half, min_psnr_db=ENOUGH_DB)
-    made: list[Lowering] = []
+    lowerings: list[Lowering] = []
     try:
-        made.append(lowered(model.model, target, model.pictures, options))
-        warnings = len(made[0].findings(model.least))
+        lowerings.append(lowered(model.model, target, model.pictures, options))
+        warnings = len(lowerings[0].findings(model.least))
         if model.precision == "int8" and "onnxruntime" in target.engines[1:]:
-            made.append(placed(model.model, target, model.pictures, options))
-        passes = [one for lowering in made for one in lowering.passes]
-        level = min((one.agreement.psnr_db for one in passes), default=EQUAL_DB)
-        note = "; ".join(one.name for one in passes)
-        if not any(one.agreement.worst_levels for one in passes):
+            lowerings.append(placed(model.model, target, model.pictures, options))
+        passes = [step for lowering in lowerings for step in lowering.passes]
+        level = min((step.agreement.psnr_db for step in passes), default=EQUAL_DB)
+        note = "; ".join(step.name for step in passes)
+        if not any(step.agreement.worst_levels for step in passes):
             level, note = EQUAL_DB, f"equal; {note}"
         note += f"; {warnings} warnings" if warnings else ""
     except StylepressError as error:
@@ -121,18 +121,18 @@ def compiled_rows(setting: Setting) -> Iterator[Row]:
     for style in setting.styles:
         graph = style.bundle.graphs[GRAPH]
         for card, figure in CARDS.items():
-            one, two = (
+            first, second = (
                 compile_plan(style.bundle.path(graph.file), graph, compute_capability=card)
                 for _ in range(2)
             )
-            count, done = len(one.convolutions), len(one.int8_convolutions)
-            others = [layer.name for layer in one.convolutions if "Int8" not in layer.inputs]
+            count, done = len(first.convolutions), len(first.int8_convolutions)
+            others = [layer.name for layer in first.convolutions if "Int8" not in layer.inputs]
             said = f"; float: {' '.join(others)}" if 0 < len(others) < count else ""
             note = (
-                f"{done} of {count}{said}; {len(one.layers)} kernels, {len(one.reformats)} that "
-                f"move; plan {len(one.plan) / 1e3:.0f} kB, weights {one.weight_bytes / 1e3:.0f} kB, "
-                f"activations {one.activation_bytes / 1e6:.1f} MB at 1920x1080; "
-                f"built twice: {alike(one, two)}"
+                f"{done} of {count}{said}; {len(first.layers)} kernels, {len(first.reformats)} that "
+                f"move; plan {len(first.plan) / 1e3:.0f} kB, weights {first.weight_bytes / 1e3:.0f} kB, "
+                f"activations {first.activation_bytes / 1e6:.1f} MB at 1920x1080; "
+                f"built twice: {alike(first, second)}"
             )
             yield Row(
                 figure, 100 * done / max(1, count), "%", style.name, f"SM {card}",

@@ -45,7 +45,7 @@ def speed_table(table: Table) -> str:
     for gain in table.like(speed.GAIN):
         of = gain.subject, gain.engine, gain.precision
         cells.setdefault(of, {})[gain.size] = f"{_span(gain)}, {took[gain.key[1:]]}"
-    rows = [[*of, *(found.get(size, "") for size in sizes)] for of, found in cells.items()]
+    rows = [[*of, *(by_size.get(size, "") for size in sizes)] for of, by_size in cells.items()]
     return grid(["model", "engine", "precision", *sizes], rows, left=3)
 
 
@@ -56,7 +56,7 @@ def power_table(table: Table) -> str:
         of = row.engine, f"`{row.precision}`", row.subject
         shares.setdefault(of, []).append(f"{row.value:.0f} %")
     heads = ["machine", "settings", "truly slower by", *power.VERDICTS]
-    return grid(heads, [[*of, *found] for of, found in shares.items()], left=2)
+    return grid(heads, [[*of, *cells] for of, cells in shares.items()], left=2)
 
 
 def judged_table(table: Table) -> str:
@@ -69,18 +69,18 @@ def judged_table(table: Table) -> str:
         if row.figure != judged.DIRECT:
             cells.setdefault(f"{row.engine}: {row.figure}", []).append(row.shown)
     styles = dict.fromkeys(row.subject for row in table.rows)
-    return grid(["change", *styles], [[name, *found] for name, found in cells.items()])
+    return grid(["change", *styles], [[name, *shares] for name, shares in cells.items()])
 
 
 def lowered_table(table: Table) -> str:
     """A row a profile, a column a model: the precision, and how near the pictures are."""
     models = list(dict.fromkeys(row.subject for row in table.rows))
     cells = {(row.engine, row.subject): _agreement(row) for row in table.rows}
-    found = dict.fromkeys(row.engine for row in table.rows)
+    profiles = dict.fromkeys(row.engine for row in table.rows)
     green = sum(row.verdict == "ok" for row in table.rows)
-    count = len({name.partition("@")[0] for name in found})
-    lead = f"{green} of {len(table.rows)} cells are green: {count} devices, {len(found)} with JetPacks."
-    rows = [[name, *(cells.get((name, model), "") for model in models)] for name in found]
+    count = len({name.partition("@")[0] for name in profiles})
+    lead = f"{green} of {len(table.rows)} cells are green: {count} devices, {len(profiles)} with JetPacks."
+    rows = [[name, *(cells.get((name, model), "") for model in models)] for name in profiles]
     return f"{lead}\n\n{grid(['profile', *models], rows)}"
 
 
@@ -116,16 +116,16 @@ def rewrite(checkout: Path, tables: Mapping[str, Table]) -> list[Path]:
     """
     files = []
     for document, names in DOCUMENTS.items():
-        if made := {name: part(name, tables[name]) for name in names if name in tables}:
+        if parts := {name: part(name, tables[name]) for name in names if name in tables}:
             path = checkout / document
             text = path.read_text(encoding="utf-8")
-            if missing := made.keys() - {found["name"] for found in MARKED.finditer(text)}:
+            if missing := parts.keys() - {match["name"] for match in MARKED.finditer(text)}:
                 raise InputError(
                     f"{path} has no pair of markers for {', '.join(sorted(missing))}.",
                     "Put <!-- NAME --> and <!-- /NAME -->, each on its own line, into it.",
                 )
             with replacing_file(path) as beside:
-                beside.write_text(filled(text, made), encoding="utf-8")
+                beside.write_text(filled(text, parts), encoding="utf-8")
             files.append(path)
     return files
 
@@ -133,27 +133,27 @@ def rewrite(checkout: Path, tables: Mapping[str, Table]) -> list[Path]:
 def part(name: str, table: Table) -> str:
     """Return a generated part: its table, and where that was measured."""
     make = next(names[name] for names in DOCUMENTS.values() if name in names)
-    return f"{make(table)}\n\n{table.made.line()}"
+    return f"{make(table)}\n\n{table.origin.line()}"
 
 
-def filled(text: str, made: Mapping[str, str]) -> str:
-    """Return a document with each of its generated parts that is in ``made`` replaced.
+def filled(text: str, parts: Mapping[str, str]) -> str:
+    """Return a document with each of its generated parts that is in ``parts`` replaced.
 
     >>> filled("a\\n<!-- x -->\\nold\\n<!-- /x -->\\n", {"x": "new"})
     'a\\n<!-- x -->\\nnew\\n<!-- /x -->\\n'
     """
 
-    def replaced(found: re.Match[str]) -> str:
-        name = found["name"]
-        return f"<!-- {name} -->\n{made[name]}\n<!-- /{name} -->" if name in made else found[0]
+    def replaced(match: re.Match[str]) -> str:
+        name = match["name"]
+        return f"<!-- {name} -->\n{parts[name]}\n<!-- /{name} -->" if name in parts else match[0]
 
     return MARKED.sub(replaced, text)
 
 
-def _span(one: Row) -> str:
-    if one.low is None or one.high is None or one.low == one.high:
-        return one.shown
-    return f"{one.shown} ({' to '.join(written(end, '') for end in (one.low, one.high))})"
+def _span(row: Row) -> str:
+    if row.low is None or row.high is None or row.low == row.high:
+        return row.shown
+    return f"{row.shown} ({' to '.join(written(end, '') for end in (row.low, row.high))})"
 
 
 def grid(heads: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:

@@ -90,7 +90,8 @@ def _onnxruntime(setting: Setting, style: Shipped) -> Iterator[Row]:
     )
     note = ", ".join(f"{name} {median(values):.1f} ms" for name, values in taken.items())
     near, before = (
-        compare(serialized(student), serialized(one), photos).psnr_db for one in (placed, shipped)
+        compare(serialized(student), serialized(graph), photos).psnr_db
+        for graph in (placed, shipped)
     )
     for figure, value, unit, said in (
         (FASTER, ratio(taken["float"], taken["placed"]), "x", note),

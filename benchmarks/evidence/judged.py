@@ -30,8 +30,8 @@ Damage = Callable[[Pixels], Pixels]
 
 def levels(values: np.ndarray) -> Pixels:
     """Round to what a picture can hold."""
-    made: Pixels = np.clip(np.rint(values), 0, 255).astype(np.uint8)
-    return made
+    rounded: Pixels = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return rounded
 
 
 def noisy(picture: Pixels, spread: float) -> Pixels:
@@ -54,9 +54,9 @@ def faded(picture: Pixels, kept: float) -> Pixels:
 
 def raised(picture: Pixels, by: int, where: tuple[Any, ...]) -> Pixels:
     """Add levels to a part of a picture: a channel, a square, the corners of a grid."""
-    made = picture.astype(np.float32)
-    made[where] += by
-    return levels(made)
+    changed = picture.astype(np.float32)
+    changed[where] += by
+    return levels(changed)
 
 
 def middle(picture: Pixels, side: int) -> tuple[slice, ...]:
@@ -112,13 +112,13 @@ def rows(setting: Setting, *, defects: Mapping[str, Damage] = DEFECTS) -> Iterat
 
 
 def _judged(style: Shipped, change: str, drift: Drift) -> Iterator[Row]:
-    checks = {one.key: one for one in drift.checks}
+    checks = {check.key: check for check in drift.checks}
     figures = {"drift_benign_times": (DIRECT, "x"), **(SHOWN if change == INT8 else {})}
-    failed = "; ".join(one.metric for one in drift.checks if one.verdict == "FAIL")
+    failed = "; ".join(check.metric for check in drift.checks if check.verdict == "FAIL")
     for key, (figure, unit) in figures.items():
-        one, direct = checks[key], figure == DIRECT
+        check, direct = checks[key], figure == DIRECT
         yield Row(
-            figure, float("nan") if one.new is None else one.new, unit, style.name, change, "",
-            wxh(drift.size), low=one.low, high=one.high, digest=style.bundle.digest,
+            figure, float("nan") if check.new is None else check.new, unit, style.name, change, "",
+            wxh(drift.size), low=check.low, high=check.high, digest=style.bundle.digest,
             verdict=(drift.verdict or "") if direct else "", note=failed if direct else "",
         )  # fmt: skip

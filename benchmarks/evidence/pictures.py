@@ -61,11 +61,11 @@ def remember(network: Any, layers: Sequence[Any]) -> None:
         if not set(asked) <= set(layers):
             return whole(image, asked)
         key = hash(image.numpy().tobytes())
-        seen = kept.pop(key) if key in kept else whole(image, layers)
+        features = kept.pop(key) if key in kept else whole(image, layers)
         while len(kept) >= 3 * PHOTOS:  # photos, teacher's and student's pictures of one style
             kept.pop(next(iter(kept)))
-        kept[key] = seen  # the last used stays longest
-        return seen
+        kept[key] = features  # the last used stays longest
+        return features
 
     network.forward = forward
 
@@ -77,8 +77,8 @@ def _judged(style: Shipped, judge: Judge, drawn: Drawn, picture: Pixels) -> Iter
         for frames in (drawn.photos, drawn.teacher, drawn.bundle)
     )
     title = TITLES[judge.name]
-    told = f"; {judge.label}{', trained on this' if judge.name == TRAINED_ON else ''}"
-    note = f"photo {photo:.3f}, teacher {teacher:.3f}, student {student:.3f}{told}"
+    label = f"; {judge.label}{', trained on this' if judge.name == TRAINED_ON else ''}"
+    note = f"photo {photo:.3f}, teacher {teacher:.3f}, student {student:.3f}{label}"
     for pair, value in (
         ("teacher / photo", teacher / photo),
         ("student / teacher", student / teacher),
@@ -87,7 +87,7 @@ def _judged(style: Shipped, judge: Judge, drawn: Drawn, picture: Pixels) -> Iter
         yield _row(f"{title} style distance, {pair}", style, value, note)
     trios = zip(drawn.photos, drawn.teacher, drawn.bundle, strict=True)
     values = [judge.fidelity(*trio) for trio in trios]
-    note = f"0 a copy, 1 the photo; {min(values):.2f} to {max(values):.2f}{told}"
+    note = f"0 a copy, 1 the photo; {min(values):.2f} to {max(values):.2f}{label}"
     yield _row(f"{title} fidelity of the student", style, mean(values), note, unit="")
 
 

@@ -71,9 +71,9 @@ def rows(setting: Setting | None = None, *, trials: int = TRIALS) -> Iterator[Ro
     """Return the share of trials that end with each verdict, for each machine and slowdown."""
     for noise, settings, slowdowns in ADVICE:
         for slower in slowdowns:
-            found = verdicts(noise, settings, slower, trials)
+            ends = verdicts(noise, settings, slower, trials)
             for verdict in VERDICTS:
-                share = 100 * found.count(verdict) / trials
+                share = 100 * ends.count(verdict) / trials
                 yield Row(
                     verdict, share, "%", f"+{100 * slower:g} %", noise.name, settings.words,
                     note=f"{trials} trials",
@@ -85,7 +85,7 @@ def verdicts(noise: Noise, settings: Settings, slower: float, trials: int) -> li
 
     The new arm takes longer by a share, ``slower``; arms take turns as they do in a session.
     """
-    rule, found = Rule.assumed(settings.delta), []
+    rule, ends = Rule.assumed(settings.delta), []
     for trial in range(trials):
         rng = np.random.default_rng((11, trial))
 
@@ -96,14 +96,14 @@ def verdicts(noise: Noise, settings: Settings, slower: float, trials: int) -> li
             return {key: Paired(base, tuple(n * (1 + slower) for n in new), rule) for key in keys}
 
         ended = decide(figures, [KEY], pairs=settings.pairs, extend=settings.extend)
-        found.append(ended[KEY].verdict)
-    return found
+        ends.append(ended[KEY].verdict)
+    return ends
 
 
 def in_turns(times: Sequence[float] | np.ndarray, *, seed: int) -> list[Pair]:
     """Give runs that follow each other to two arms by turns (ABBA, BAAB): (base, new) pairs."""
-    found = []
+    pairs = []
     for number, order in enumerate(orders(len(times) // 2, seed=seed)):
-        one, two = float(times[2 * number]), float(times[2 * number + 1])
-        found.append((one, two) if order[0] == "base" else (two, one))
-    return found
+        first, second = float(times[2 * number]), float(times[2 * number + 1])
+        pairs.append((first, second) if order[0] == "base" else (second, first))
+    return pairs

@@ -169,7 +169,7 @@ class Table:
 
     name: str
     rows: tuple[Row, ...]
-    made: Provenance
+    origin: Provenance
 
     def __post_init__(self) -> None:
         keys = [row.key for row in self.rows]
@@ -194,7 +194,7 @@ def write_table(table: Table, folder: Path) -> Path:
     Raises:
         OutputError: the folder cannot be written to.
     """
-    rows = [asdict(row) | asdict(table.made) for row in table.rows]
+    rows = [asdict(row) | asdict(table.origin) for row in table.rows]
     return write_csv(folder / f"{table.name}.csv", rows)
 
 

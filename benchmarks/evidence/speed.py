@@ -72,22 +72,26 @@ def figures(setting: Setting, *, plan: Plan = FIGURES_PLAN) -> Iterator[Row]:
     for style in reversed(alike.values()):
         with ExitStack() as stack:
             teachers = [
-                one
-                for one in _teacher(setting, style.teacher, setting.size, stack)
-                if (one.engine, one.precision) in COMPARED.values()
+                runner
+                for runner in _teacher(setting, style.teacher, setting.size, stack)
+                if (runner.engine, runner.precision) in COMPARED.values()
             ]
             student = read_bundle(style.bundle.folder)
             mine = _ours("student", student, setting, setting.size, stack, [usual_backend()])
             curve = _presets(setting, stack) if style is setting.style else []
             timed = _timed(setting, [*teachers, *mine, *curve], setting.size, plan)
-        took = {one.name: timing for one, timing in timed}
-        fast = next(one for one, _ in timed if one.subject == "student")
+        took = {runner.name: timing for runner, timing in timed}
+        fast = next(runner for runner, _ in timed if runner.subject == "student")
         of = "" if len(alike) == 1 else style.name
         for figure, form in COMPARED.items():
-            for slow in (one for one in teachers if (one.engine, one.precision) == form):
+            for slow in (
+                runner for runner in teachers if (runner.engine, runner.precision) == form
+            ):
                 yield _gain(figure, fast, took[fast.name], took[slow.name], subject=of)
-        for one in curve:
-            yield _gain(CURVE, one, took[one.name], took[teachers[0].name], subject=one.subject)
+        for runner in curve:
+            yield _gain(
+                CURVE, runner, took[runner.name], took[teachers[0].name], subject=runner.subject
+            )
 
 
 def rows(setting: Setting, *, plans: Mapping[Size, Plan] = PLANS) -> Iterator[Row]:
@@ -109,10 +113,10 @@ def rows(setting: Setting, *, plans: Mapping[Size, Plan] = PLANS) -> Iterator[Ro
                 runners += _compiled(setting, checkpoint, subject, size)
             timed = _timed(setting, runners, size, plan)
         slow = timed[0][1]
-        for one, took in timed:
+        for runner, took in timed:
             row = Row(
-                LATENCY, took.median_ms, "ms", one.subject, one.engine, one.precision, wxh(size),
-                digest=one.artifact.digest, note=one.version,
+                LATENCY, took.median_ms, "ms", runner.subject, runner.engine, runner.precision, wxh(size),
+                digest=runner.artifact.digest, note=runner.version,
             )  # fmt: skip
             yield row
             gain = speedup(took, slow)
@@ -121,17 +125,17 @@ def rows(setting: Setting, *, plans: Mapping[Size, Plan] = PLANS) -> Iterator[Ro
             )
 
 
-def _gain(figure: str, one: Runner, fast: Timing, slow: Timing, *, subject: str) -> Row:
+def _gain(figure: str, runner: Runner, fast: Timing, slow: Timing, *, subject: str) -> Row:
     ratio = speedup(fast, slow)
-    note = f"{fast.median_ms:.2f} ms in {one.engine}, {slow.median_ms:.1f} ms"
+    note = f"{fast.median_ms:.2f} ms in {runner.engine}, {slow.median_ms:.1f} ms"
     if ratio.low is not None and ratio.high is not None:
         note += f", 95 % in {ratio.low:.1f} to {ratio.high:.1f}"
-    size = one.artifact.numbers
+    size = runner.artifact.numbers
     if figure == CURVE:
         note += f"; {size.get('params', 0) / 1e3:.0f} k weights, untrained"
     return Row(
         figure, ratio.value, "x", subject, low=ratio.low, high=ratio.high,
-        digest=one.artifact.digest, note=note,
+        digest=runner.artifact.digest, note=note,
     )  # fmt: skip
 
 
@@ -139,7 +143,7 @@ def _timed(
     setting: Setting, runners: Sequence[Runner], size: Size, plan: Plan
 ) -> list[tuple[Runner, Timing]]:
     turns = cycle(setting.frames("heldout", size))
-    systems = [System(one.name, one.run) for one in runners]
+    systems = [System(runner.name, runner.run) for runner in runners]
     timings = measure(systems, lambda: next(turns), plan=plan, progress=setting.progress)
     return list(zip(runners, timings, strict=True))
 
@@ -150,8 +154,8 @@ def _teacher(
     """Yield a teacher in PyTorch, and in our backends as float and as INT8."""
     yield _eager(setting, checkpoint, "teacher")
     frames, progress = setting.frames("train", size), setting.progress
-    made = Teacher(checkpoint.folder, setting.work, frames=frames, progress=progress)
-    for bundle in (made.float_bundle, read_bundle(made.quantized().folder)):
+    forms = Teacher(checkpoint.folder, setting.work, frames=frames, progress=progress)
+    for bundle in (forms.float_bundle, read_bundle(forms.quantized().folder)):
         yield from _ours("teacher", bundle, setting, size, stack)
 
 
@@ -186,11 +190,11 @@ def _presets(setting: Setting, stack: ExitStack) -> list[Runner]:
             fold(Student(PRESETS[name]).eval()), setting.work / f"student-{name}",
             name=name, step=step, parent=setting.style.teacher.digest, numbers={},
         )  # fmt: skip
-        made = Teacher(
+        forms = Teacher(
             checkpoint.folder, setting.work,
             frames=setting.frames("train"), progress=setting.progress,
         )  # fmt: skip
-        bundle = read_bundle(made.quantized().folder)
+        bundle = read_bundle(forms.quantized().folder)
         runners += _ours(name, bundle, setting, setting.size, stack, [usual_backend()])
     return runners
 

@@ -48,9 +48,9 @@ def figures(report: Report) -> Iterator[Check]:
         yield from _motion(moved)
     for footprint in report.footprints:
         yield from start_and_memory(footprint)
-    for one in report.scenes:
-        if not one.doubts:
-            yield from (*scenario(one), *energy(one))
+    for scene in report.scenes:
+        if not scene.doubts:
+            yield from (*scenario(scene), *energy(scene))
 
 
 def gated(document: Report | Comparison) -> tuple[Check, ...]:
@@ -58,43 +58,47 @@ def gated(document: Report | Comparison) -> tuple[Check, ...]:
     if isinstance(document, Comparison):
         return document.gated
     return tuple(
-        one.model_copy(update={"subject": f"{drift.compressed} against {drift.original}"})
+        check.model_copy(update={"subject": f"{drift.compressed} against {drift.original}"})
         for drift in document.drifts
-        for one in drift.checks
-        if one.verdict is not None
+        for check in drift.checks
+        if check.verdict is not None
     )
 
 
-def pivot(title: str, found: Iterable[Check], *, first: str) -> Table:
+def pivot(title: str, checks: Iterable[Check], *, first: str) -> Table:
     """Lay figures out with a row a subject and a column a metric; a dash, or why there is none."""
     cells: dict[str, dict[str, str]] = {}
-    for one in found:
-        text = (one.note or NONE) if one.new is None else amount(one.new, one.unit)
-        cells.setdefault(one.subject, {})[one.metric] = text
+    for check in checks:
+        text = (check.note or NONE) if check.new is None else amount(check.new, check.unit)
+        cells.setdefault(check.subject, {})[check.metric] = text
     every = dict.fromkeys(metric for row in cells.values() for metric in row)
-    metrics = [one for one in every if any(row.get(one, NONE) != NONE for row in cells.values())]
-    rows = [[name, *(row.get(one, NONE) for one in metrics)] for name, row in cells.items()]
+    metrics = [name for name in every if any(row.get(name, NONE) != NONE for row in cells.values())]
+    rows = [[who, *(row.get(name, NONE) for name in metrics)] for who, row in cells.items()]
     return Table(title, [first, *metrics], rows if metrics else [])
 
 
 def qualities(report: Report, model: str) -> Iterator[Check]:
     """Yield the mean over all photos of each measure of a model's pictures."""
-    own = [one for one in report.qualities if one.model == model]
+    own = [quality for quality in report.qualities if quality.model == model]
     for measure, (title, unit, worse) in QUALITIES.items():
         value = mean_of(report.qualities, model, measure)
-        note = "equal" if measure == "psnr_db" and own and all(q.identical for q in own) else ""
+        note = (
+            "equal"
+            if measure == "psnr_db" and own and all(quality.identical for quality in own)
+            else ""
+        )
         if own:
             yield _figure(model, title, value, unit, larger_is_worse=worse, note=note)
 
 
-def start_and_memory(found: Footprint) -> Iterator[Check]:
+def start_and_memory(footprint: Footprint) -> Iterator[Check]:
     """Yield how long a start takes, and what a process holds."""
-    start, memory = found.start, found.memory
+    start, memory = footprint.start, footprint.memory
     if start.begins:
-        warm = [one.engine_ms for one in start.begins if one.temperature == "warm"]
-        yield _figure(found.system, "cold start", start.median_ms("cold"), "ms")
-        yield _figure(found.system, "warm start", start.median_ms("warm"), "ms")
-        yield _figure(found.system, "warm opening", median(warm) if warm else None, "ms")
+        warm = [begin.engine_ms for begin in start.begins if begin.temperature == "warm"]
+        yield _figure(footprint.system, "cold start", start.median_ms("cold"), "ms")
+        yield _figure(footprint.system, "warm start", start.median_ms("warm"), "ms")
+        yield _figure(footprint.system, "warm opening", median(warm) if warm else None, "ms")
     for metric, size in (
         ("memory, steady", memory.steady_main_bytes),
         ("memory, load", memory.load_main_bytes),
@@ -103,7 +107,7 @@ def start_and_memory(found: Footprint) -> Iterator[Check]:
         ("unified memory", memory.unified_bytes),
         ("compiled", start.cache_bytes or None),
     ):
-        yield _figure(found.system, metric, None if size is None else size / MEGABYTE, "MB")
+        yield _figure(footprint.system, metric, None if size is None else size / MEGABYTE, "MB")
 
 
 def scenario(scene: Scene) -> Iterator[Check]:
@@ -111,28 +115,28 @@ def scenario(scene: Scene) -> Iterator[Check]:
 
     Throughput is of the scenario that measures it: frames a second of one stream are its latency.
     """
-    found, video = scene.outcome, scene.outcome.video
-    for one in found.latency:
-        yield _quantile(scene.title, f"latency p{100 * one.share:g}", one)
-    if found.throughput_hz is not None:
-        name = "throughput" if found.measures == "throughput" else "shown"
-        yield _figure(scene.title, name, found.throughput_hz, "Hz", larger_is_worse=False)
+    outcome, video = scene.outcome, scene.outcome.video
+    for quantile in outcome.latency:
+        yield _quantile(scene.title, f"latency p{100 * quantile.share:g}", quantile)
+    if outcome.throughput_hz is not None:
+        name = "throughput" if outcome.measures == "throughput" else "shown"
+        yield _figure(scene.title, name, outcome.throughput_hz, "Hz", larger_is_worse=False)
     if video is not None and video.offered:
         yield _figure(scene.title, "frames missed", 100 * video.miss_share, "%")
         yield _figure(scene.title, "frames dropped", 100 * video.drop_share, "%")
         yield _figure(scene.title, "jitter", video.jitter_ms, "ms")
         if video.dropped:
-            shown = next(one for one in video.age if one.share == 0.9)
+            shown = next(quantile for quantile in video.age if quantile.share == 0.9)
             yield _quantile(scene.title, "p90 of those shown", shown)
 
 
 def energy(scene: Scene) -> Iterator[Check]:
     """Yield the energy of a frame, by the source that told it."""
-    for one in scene.energies:
-        for kind, joules in zip(("gross", "net"), one.per_frame(), strict=True):
-            yield _figure(scene.title, f"energy a frame, {kind}, {one.source}", joules, "J")
-        yield _figure(scene.title, f"mean power, {one.source}", one.mean_w, "W")
-        yield _figure(scene.title, f"idle power, {one.source}", one.idle_w, "W")
+    for reading in scene.energies:
+        for kind, joules in zip(("gross", "net"), reading.per_frame(), strict=True):
+            yield _figure(scene.title, f"energy a frame, {kind}, {reading.source}", joules, "J")
+        yield _figure(scene.title, f"mean power, {reading.source}", reading.mean_w, "W")
+        yield _figure(scene.title, f"idle power, {reading.source}", reading.idle_w, "W")
 
 
 def _figure(
@@ -142,24 +146,24 @@ def _figure(
     return Check.model_validate({**known, **facts})
 
 
-def _quantile(subject: str, metric: str, one: Quantile) -> Check:
-    note = f"none: {one.why}" if one.why else ""
-    return _figure(subject, metric, one.value_ms, "ms", note=note)
+def _quantile(subject: str, metric: str, quantile: Quantile) -> Check:
+    note = f"none: {quantile.why}" if quantile.why else ""
+    return _figure(subject, metric, quantile.value_ms, "ms", note=note)
 
 
 def _drift(drift: Drift) -> Iterator[Check]:
     subject = f"{drift.compressed} against {drift.original}"
     fact = drift.extractor
     over = f"{fact.name} {fact.sha256[:12]} ({fact.layer}, {fact.preprocessing}), {drift.sample}"
-    for one in drift.checks:
-        if one.new is None or one.key.startswith(ELSEWHERE):
+    for check in drift.checks:
+        if check.new is None or check.key.startswith(ELSEWHERE):
             continue
-        metric, ends = one.metric, {"low": one.low, "high": one.high}
-        of = over if one.key in SETS else drift.sample
-        if one.key == "drift_percent":  # of either sign, and nearer is a change too
+        metric, ends = check.metric, {"low": check.low, "high": check.high}
+        of = over if check.key in SETS else drift.sample
+        if check.key == "drift_percent":  # of either sign, and nearer is a change too
             metric, ends = f"{metric}, size", {}
             of = f"{over}, {drift.references} of references"
-        yield _figure(subject, metric, abs(one.new), one.unit, of=of, **ends)
+        yield _figure(subject, metric, abs(check.new), check.unit, of=of, **ends)
 
 
 def _motion(moved: Consistency) -> Iterator[Check]:

@@ -92,12 +92,14 @@ def workflow_commands(checks: Sequence[Check]) -> Iterator[str]:
         ("INCONCLUSIVE", "warning", "open"),
     )
     for verdict, kind, what in kinds:
-        found = [one for one in checks if one.verdict == verdict]
-        shown = found if len(found) <= ANNOTATIONS_LIMIT else found[: ANNOTATIONS_LIMIT - 1]
-        for one in shown:
-            yield f"::{kind} title={_property(f'{what}: {one.name}')}::{_data(_change(one))}"
-        if len(found) > len(shown):
-            yield f"::{kind} title=stylepress::{len(found) - len(shown)} more, see the job summary"
+        matching = [check for check in checks if check.verdict == verdict]
+        shown = (
+            matching if len(matching) <= ANNOTATIONS_LIMIT else matching[: ANNOTATIONS_LIMIT - 1]
+        )
+        for check in shown:
+            yield f"::{kind} title={_property(f'{what}: {check.name}')}::{_data(_change(check))}"
+        if len(matching) > len(shown):
+            yield f"::{kind} title=stylepress::{len(matching) - len(shown)} more, see the job summary"
 
 
 def dashboards(document: Document) -> dict[str, str]:
@@ -107,10 +109,10 @@ def dashboards(document: Document) -> dict[str, str]:
     are 0, negative or not finite are left out of its two. Bencher takes nanoseconds and bytes, and
     bounds as intervals.
     """
-    found = list(_figures(document))
-    plottable = [one for one in found if one.new and math.isfinite(one.new) and one.new > 0]
+    measured = list(_figures(document))
+    plottable = [one for one in measured if one.new and math.isfinite(one.new) and one.new > 0]
     bencher: dict[str, dict[str, dict[str, float]]] = {}
-    for one in found:
+    for one in measured:
         if one.new is None or not math.isfinite(one.new):
             continue
         scale, bounds = SCALES.get(one.unit, 1.0), _bounds(one)

@@ -42,7 +42,7 @@ class Slider(NamedTuple):
 
 def reasons_of(document: Report | Comparison, verdict: Verdict) -> list[str]:
     """Say why each figure of that verdict has it, in a sentence."""
-    return [one.reason for one in gated(document) if one.verdict == verdict]
+    return [check.reason for check in gated(document) if check.verdict == verdict]
 
 
 def look(text: str) -> str:
@@ -52,18 +52,18 @@ def look(text: str) -> str:
 
 def facts(document: Report | Comparison) -> list[tuple[str, str]]:
     """Say what is known of the machine, and of what was measured on it."""
-    found = list(machine_facts(document.machine))
+    lines = list(machine_facts(document.machine))
     if isinstance(document, Comparison):
-        return [*found, *document.engine_lines()]
-    return found + ([("meanwhile", meanwhile(document.validity))] if document.validity else [])
+        return [*lines, *document.engine_lines()]
+    return lines + ([("meanwhile", meanwhile(document.validity))] if document.validity else [])
 
 
 def silent(document: Report | Comparison) -> list[tuple[str, str]]:
     """Say what the machine does not tell, and why."""
-    found = {"not told": reasons(document.machine.missing)}
+    absent = {"not told": reasons(document.machine.missing)}
     if isinstance(document, Report) and document.validity is not None:
-        found["not watched"] = reasons(document.validity.missing)
-    return [(name, why) for name, why in found.items() if why]
+        absent["not watched"] = reasons(document.validity.missing)
+    return [(name, why) for name, why in absent.items() if why]
 
 
 def cards(report: Report) -> Iterator[tuple[str, list[tuple[str, str]]]]:
@@ -72,7 +72,7 @@ def cards(report: Report) -> Iterator[tuple[str, list[tuple[str, str]]]]:
         best = report.best(model.name)
         if best is None:
             continue
-        found = [
+        own = [
             (
                 amount(best.median_ms, "ms"),
                 f"a frame in {best.backend}, {1000 / best.median_ms:.0f} a second",
@@ -86,20 +86,22 @@ def cards(report: Report) -> Iterator[tuple[str, list[tuple[str, str]]]]:
         ]
         for drift in report.drifts:
             if drift.compressed == model.name and drift.judged:
-                far = [one.verdict for one in drift.checks if one.key == "drift_benign_times"]
+                far = [check.verdict for check in drift.checks if check.key == "drift_benign_times"]
                 few = "; too few photos for distances between sets" if far == [None] else ""
                 words = f"what compression lost of {drift.original}{few}"
-                found.append((tables.verdict_word(drift), words))
-        yield model.name, found
+                own.append((tables.verdict_word(drift), words))
+        yield model.name, own
 
 
 def sliders(report: Report) -> Iterator[Slider]:
     """The first photo: what the user approved beside what ships, then what compression did."""
-    numbered = [one for one in enumerate(report.gallery) if one[1].photo == report.gallery[0].photo]
-    after = next((one for one in numbered if one[1].column == "bundle"), None)
+    numbered = [
+        each for each in enumerate(report.gallery) if each[1].photo == report.gallery[0].photo
+    ]
+    after = next((each for each in numbered if each[1].column == "bundle"), None)
     if after is None:
         return
-    model = next((one for one in report.models if one.name == after[1].title), None)
+    model = next((each for each in report.models if each.name == after[1].title), None)
     original = original_of(model, report.models) if model else None
     wanted: list[tuple[str, str | None, str]] = [("teacher", None, "the teacher")]
     if original is not None and original.role == "student":
@@ -128,19 +130,19 @@ def verdict_look(comparison: Comparison) -> str:
 
 def others(comparison: Comparison) -> list[str]:
     """Return the reasons that are of no figure."""
-    told = {one.reason for one in comparison.gated}
-    return [one for one in comparison.reasons if one not in told]
+    of_figures = {check.reason for check in comparison.gated}
+    return [reason for reason in comparison.reasons if reason not in of_figures]
 
 
 def skipped(document: Report | Comparison) -> list[str]:
     """Say what was not measured, and why, where no reason of the verdict does."""
-    told = "; ".join(document.reasons) if isinstance(document, Comparison) else ""
-    return [f"{one.what}: {one.why}" for one in document.skipped if one.why not in told]
+    in_verdict = "; ".join(document.reasons) if isinstance(document, Comparison) else ""
+    return [f"{part.what}: {part.why}" for part in document.skipped if part.why not in in_verdict]
 
 
 def unjudged(comparison: Comparison) -> list[str]:
     """Say what the verdict says nothing about."""
-    return [f"{one.what} ({one.why})" for one in comparison.unjudged]
+    return [f"{part.what} ({part.why})" for part in comparison.unjudged]
 
 
 def differing(comparison: Comparison) -> list[list[str]]:
@@ -156,27 +158,27 @@ def judged(comparison: Comparison) -> Table:
 def shown(comparison: Comparison) -> Table:
     """Lay out what was measured and not judged."""
     title = "Both reports" if comparison.mode == "trend" else "Measured, not judged"
-    rest = [one for one in comparison.checks if one.verdict is None and one.new is not None]
+    rest = [check for check in comparison.checks if check.verdict is None and check.new is not None]
     return _figures(title, rest)
 
 
 def sparks(comparison: Comparison) -> Iterator[tuple[str, str, str]]:
     """Yield the ratios of each judged figure in a line of small bars, for text."""
-    for one in comparison.gated:
-        if one.kind == "paired" and one.values:
-            ratios = [new / base for base, new in one.values]
-            yield one.name, sparkline(ratios), f"{min(ratios):.3f} to {max(ratios):.3f}"
+    for check in comparison.gated:
+        if check.kind == "paired" and check.values:
+            ratios = [new / base for base, new in check.values]
+            yield check.name, sparkline(ratios), f"{min(ratios):.3f} to {max(ratios):.3f}"
 
 
 def arms_sliders(comparison: Comparison) -> list[Slider]:
     """Return base and new of the photos on which they differ most."""
-    found = []
-    for one, (_, numbered) in zip(comparison.gallery, differences(comparison), strict=True):
+    dividers = []
+    for picture, (_, numbered) in zip(comparison.gallery, differences(comparison), strict=True):
         arms = {each[1].title: each for each in numbered}
-        if math.isfinite(one.psnr_db) and {"base", "new"} <= set(arms):
-            caption = f"{one.photo}: left base, right new."
-            found.append(Slider(arms["base"], arms["new"], caption))
-    return found[:SLID]
+        if math.isfinite(picture.psnr_db) and {"base", "new"} <= set(arms):
+            caption = f"{picture.photo}: left base, right new."
+            dividers.append(Slider(arms["base"], arms["new"], caption))
+    return dividers[:SLID]
 
 
 def discarded(comparison: Comparison) -> list[str]:
@@ -188,26 +190,26 @@ def discarded(comparison: Comparison) -> list[str]:
 def differences(comparison: Comparison) -> Iterator[tuple[str, Numbered]]:
     """Yield the pictures of each photo, numbered, and how far the arms' are apart."""
     first = 0
-    for one in comparison.gallery:
-        level = "equal" if math.isinf(one.psnr_db) else f"PSNR {one.psnr_db:.1f} dB"
-        yield f"{one.photo}: {level}", list(enumerate(one.shown, first))
-        first += len(one.shown)
+    for picture in comparison.gallery:
+        level = "equal" if math.isinf(picture.psnr_db) else f"PSNR {picture.psnr_db:.1f} dB"
+        yield f"{picture.photo}: {level}", list(enumerate(picture.shown, first))
+        first += len(picture.shown)
 
 
 def _figures(title: str, checks: Sequence[Check]) -> Table:
     """Lay out figures: what matters comes first, as a phone shows four columns."""
-    gate = any(one.verdict for one in checks)
+    gate = any(check.verdict for check in checks)
     rows = [
         [
-            one.name,
-            *([signed(one.verdict or "")] if gate else []),
-            one.change or "-",
-            one.written(one.new),
-            *([one.limit_text or "-"] if gate else []),
-            one.written(one.base),
-            one.remark,
+            check.name,
+            *([signed(check.verdict or "")] if gate else []),
+            check.change or "-",
+            check.written(check.new),
+            *([check.limit_text or "-"] if gate else []),
+            check.written(check.base),
+            check.remark,
         ]
-        for one in checks
+        for check in checks
     ]
     verdict, limit = (["verdict"], ["limit"]) if gate else ([], [])
     heads = ["figure", *verdict, "worse by", "new", *limit, "base", "remark"]
@@ -253,8 +255,8 @@ def sides(comparison: Comparison) -> Iterator[tuple[str, str]]:
 
 def backends(comparison: Comparison) -> Iterator[tuple[str, list[Check], list[Run]]]:
     """Yield each subject of runs with its judged figures and the runs that count."""
-    paired = [one for one in comparison.checks if one.kind == "paired" and one.values]
-    for subject in dict.fromkeys(one.subject for one in paired):
-        figures = [one for one in paired if one.subject == subject and one.verdict]
+    paired = [check for check in comparison.checks if check.kind == "paired" and check.values]
+    for subject in dict.fromkeys(check.subject for check in paired):
+        figures = [check for check in paired if check.subject == subject and check.verdict]
         own = [run for run in comparison.runs if run.subject == subject and not run.invalid]
         yield subject, figures, own

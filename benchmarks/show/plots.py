@@ -66,34 +66,34 @@ class Axis(NamedTuple):
         return self.free + (100 - 2 * self.free) * min(1.0, max(0.0, share))
 
 
-def strip(one: Check) -> str:
+def strip(check: Check) -> str:
     """Draw every paired ratio as a dot, the estimate with its interval, 1 and the limit.
 
     To the right is worse.
     """
-    worse = [n / b if one.larger_is_worse else b / n for b, n in one.values]
-    limit = 1 + (one.limit or 0)
-    ends = [*worse, 1.0, limit, one.low or 1.0, one.high or 1.0]
+    worse = [n / b if check.larger_is_worse else b / n for b, n in check.values]
+    limit = 1 + (check.limit or 0)
+    ends = [*worse, 1.0, limit, check.low or 1.0, check.high or 1.0]
     axis = Axis(min(ends), max(ends), log=True)
     parts = [_rule(axis.place(1.0), "equal", "same", LINE)]
-    if one.limit:
-        name = f"limit +{100 * one.limit:g} %"
+    if check.limit:
+        name = f"limit +{100 * check.limit:g} %"
         parts.append(_rule(axis.place(limit), name, "limit", 2 * LINE))
     for index, ratio in enumerate(worse):
         # Rows of a fixed pattern part the dots that stand on each other, the same on every draw.
         title = f"pair {index + 1}: {100 * (ratio - 1):+.2f} %"
         parts.append(_dot(axis.place(ratio), 44 + 12 * (index % 4), "new", title))
-    if one.worse is not None:
-        low, high = one.low or one.worse, one.high or one.worse
+    if check.worse is not None:
+        low, high = check.low or check.worse, check.high or check.worse
         y = STRIP_HEIGHT - 38
         parts.append(
             f'<line class="span" x1="{axis.place(low):.2f}%" x2="{axis.place(high):.2f}%" '
-            f'y1="{y}" y2="{y}"/><rect class="point" x="{axis.place(one.worse):.2f}%" '
+            f'y1="{y}" y2="{y}"/><rect class="point" x="{axis.place(check.worse):.2f}%" '
             f'y="{y - 7}" width="3" height="14"/>'
         )
     parts += _ends(axis, STRIP_HEIGHT - FOOT, lambda value: f"{100 * (value - 1):+.1f} %")
     parts.append(_text("50%", STRIP_HEIGHT - FOOT, "new is worse →", "middle"))
-    return _svg(f"{one.name}, pair by pair: new is worse by {one.change}", STRIP_HEIGHT, parts)
+    return _svg(f"{check.name}, pair by pair: new is worse by {check.change}", STRIP_HEIGHT, parts)
 
 
 def _rule(place: float, label: str, kind: str, y: int) -> str:

@@ -70,14 +70,14 @@ def rendered(template: str, **values: object) -> str:
 
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
-    made = Environment(
+    environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=lambda name: name is not None and (".html" in name or ".xml" in name),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {
+    environment.filters |= {
         "prose": _prose,
         "look": pages.look,
         "cell_look": _cell_look,
@@ -85,7 +85,7 @@ def _environment() -> Environment:
         "xml": lambda text: CONTROL.sub("?", str(text)),
         "base64": lambda data: base64.b64encode(data).decode("ascii"),
     }
-    made.globals |= {
+    environment.globals |= {
         "table": _markdown_table,
         "pages": pages,
         "plots": plots,
@@ -99,7 +99,7 @@ def _environment() -> Environment:
         "convention": CONVENTION,
         "fidelity": FIDELITY,
     }
-    return made
+    return environment
 
 
 def _prose(text: str) -> Markup:
@@ -118,11 +118,11 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-def _markdown_table(one: Table, note: str = "", lead: str = "") -> str:
+def _markdown_table(sheet: Table, note: str = "", lead: str = "") -> str:
     """Lay a table out as Markdown, with what stands before and behind it."""
-    if not one.rows:
+    if not sheet.rows:
         return ""
-    lines = ["| " + " | ".join(one.heads) + " |", "|" + "---|" * len(one.heads)]
-    lines += ["| " + " | ".join(map(_cell, row)) + " |" for row in one.rows]
+    lines = ["| " + " | ".join(sheet.heads) + " |", "|" + "---|" * len(sheet.heads)]
+    lines += ["| " + " | ".join(map(_cell, row)) + " |" for row in sheet.rows]
     lead, note = (" ".join(text.split()) for text in (lead, note))
     return "\n".join([*([lead, ""] if lead else []), *lines, "", note]).rstrip() + "\n"

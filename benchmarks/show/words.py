@@ -90,10 +90,10 @@ def machine_facts(machine: Machine) -> Iterator[tuple[str, str]]:
 def meanwhile(validity: Validity) -> str:
     """Say what was seen of the machine while the turns were measured."""
     load, waited = validity.foreign_load, validity.cpu_pressure
-    found = [] if load is None else [f"others used {load:.0%} of the processor"]
-    found += [] if waited is None else [f"some task waited for a core {waited:.0%} of the time"]
-    found += [event.what for event in validity.events if event.kind != "foreign load"]
-    return "; ".join(found) or "nothing was seen"
+    sightings = [] if load is None else [f"others used {load:.0%} of the processor"]
+    sightings += [] if waited is None else [f"some task waited for a core {waited:.0%} of the time"]
+    sightings += [event.what for event in validity.events if event.kind != "foreign load"]
+    return "; ".join(sightings) or "nothing was seen"
 
 
 def _facts(values: Mapping[str, Any], *, apart: set[str]) -> Iterator[tuple[str, str]]:
@@ -124,11 +124,11 @@ def _value(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_value(one)}" for name, one in value.items())
+        return ", ".join(f"{name} {_value(item)}" for name, item in value.items())
     if isinstance(value, tuple):
-        if len(value) == 2 and all(isinstance(one, float) for one in value):
+        if len(value) == 2 and all(isinstance(item, float) for item in value):
             return f"{value[0]:g} to {value[1]:g}"
-        return (", " if any(isinstance(one, tuple) for one in value) else " ").join(
+        return (", " if any(isinstance(item, tuple) for item in value) else " ").join(
             map(_value, value)
         )
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -69,7 +69,7 @@ def test_tables_in_documents_are_made_of_the_rows(tables: Mapping[str, Table]) -
 
 def test_each_table_was_measured_in_one_place_from_a_commit(tables: Mapping[str, Table]) -> None:
     assert {"figures", "speed", "power", "judged"} <= set(tables)
-    assert all(table.made.commit for table in tables.values())
+    assert all(table.origin.commit for table in tables.values())
 
 
 def test_a_figure_is_backed_by_its_own_row_as_far_as_it_is_written() -> None:

@@ -58,7 +58,7 @@ def test_what_is_written_is_read_back_with_five_digits(
         for number, (subject, value, low, note) in enumerate(values)
     )
     again = read_table(write_table(Table("t", rows, HERE), tmp_path_factory.mktemp("t")))
-    assert again.made == HERE
+    assert again.origin == HERE
     for one, two in zip(rows, again.rows, strict=True):
         assert (one.subject, one.note, one.low is None) == (two.subject, two.note, two.low is None)
         assert two.value == pytest.approx(one.value, rel=1e-4, abs=1e-300)
