@@ -28,7 +28,7 @@ STARTS = 7
 IMPORT, START = "import stylepress.runtime", "stylepress --version, from start to end"
 CLOCKED = "import time; t = time.perf_counter(); {}; print(time.perf_counter() - t)"
 TRAINING = "images/s of the trainer over a hand-written loop"
-TRAINED, TURNS = DistilStep(steps=16, crop_px=256, batch=2, seed=0), 4
+TRAINED, TURNS = DistilStep(steps=16, crop_px=192, batch=2, seed=0), 4
 OPTIMISE, OPTIMISED = "`stylepress optimise` at 512x512", "... its VGG style distance"
 
 
