@@ -6,61 +6,111 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from time import perf_counter_ns
 
-from stylepress.benchmarks.evidence.copies import copy_figures
+from stylepress.benchmarks.evidence import (
+    devices,
+    engines,
+    judged,
+    pictures,
+    power,
+    program,
+    speed,
+    video,
+)
 from stylepress.benchmarks.evidence.documents import rewrite
-from stylepress.benchmarks.evidence.drift import drift_figures, judged_rows
-from stylepress.benchmarks.evidence.gate import gate_figures, power_rows
-from stylepress.benchmarks.evidence.optimised import optimised_rows
-from stylepress.benchmarks.evidence.pictures import draw_posters, loss_rows, picture_figures
-from stylepress.benchmarks.evidence.program import harness_figures, start_figures
-from stylepress.benchmarks.evidence.roof import roof_rows
 from stylepress.benchmarks.evidence.row import (
     RESULTS,
+    Limit,
     Provenance,
     Row,
     Table,
+    least,
+    most,
+    promised,
     read_tables,
     write_table,
 )
 from stylepress.benchmarks.evidence.setting import Setting, shipped
-from stylepress.benchmarks.evidence.speed import speed_figures, speed_rows, together_rows
-from stylepress.benchmarks.evidence.video import video_figures
-from stylepress.benchmarks.machine.record import Machine, record_machine
+from stylepress.benchmarks.machine.record import record_machine
 from stylepress.benchmarks.machine.timeline import Window
 from stylepress.benchmarks.machine.watch import Limits, Watch
 from stylepress.errors import StylepressError
-from stylepress.options import terminal
-from stylepress.progress import Progress
+from stylepress.options import home, terminal
 from stylepress.terminal import Terminal
 
-Maker = Callable[[Setting], Iterator[Row]]
-TABLES: Mapping[str, Mapping[str, Maker]] = {
-    "figures": {
-        "speed": speed_figures,
-        "pictures": picture_figures,
-        "copies": copy_figures,
-        "video": video_figures,
-        "start": start_figures,
-        "harness": harness_figures,
-        "drift": drift_figures,
-        "gate": gate_figures,
-    },
-    "speed": {"speed": speed_rows},
-    "loss": {"loss": loss_rows},
-    "together": {"together": together_rows},
-    "optimised": {"optimised": optimised_rows},
-    "judged": {"judged": judged_rows},
-    "power": {"power": power_rows},
-    "roof": {"roof": roof_rows},
-}
-"""The parts of every table. A part is measured at one go."""
-TRIES = 2
-"""How often what is to be written is measured when others disturb it."""
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows of a table that are measured at one go, and what is promised of them.
+
+    ``timed`` rows count only when nobody else used the machine meanwhile.
+    """
+
+    table: str
+    name: str
+    measure: Callable[[Setting], Iterable[Row]]
+    limits: Mapping[str, Limit] = field(default_factory=dict)
+    timed: bool = True
+
+
+PARTS: tuple[Part, ...] = (
+    Part("figures", "speed", speed.figures, {
+        speed.OVER_EAGER: least(80, "x"),
+        speed.OVER_FLOAT: least(40, "x"),
+        speed.OVER_INT8: least(10, "x"),
+    }),
+    Part("figures", "pictures", pictures.figures, {
+        "VGG style distance, teacher / photo": most(0.28, "x"),
+        "VGG style distance, student / teacher": most(1.6, "x"),
+        "VGG style distance, student / photo": most(0.35, "x"),
+        "VGG fidelity of the student": most(0.45),
+        "EffNet style distance, teacher / photo": most(0.50, "x"),
+        "EffNet style distance, student / teacher": most(1.4, "x"),
+        "EffNet fidelity of the student": most(0.55),
+        pictures.PATCHES: most(1.25, "x"),
+        pictures.STEADY: most(1.2, "x"),
+        pictures.GRID: most(1.1, "x"),
+        pictures.INT8: least(32, "dB"),
+        pictures.SMALL: most(1 / 12, "of"),
+    }, timed=False),
+    Part("figures", "video", video.figures, {
+        f"{video.RATE}, 1280x720": least(25, "frames/s"),
+        f"{video.RATE}, 512x512": least(75, "frames/s"),
+        video.BUSY: least(90, "%"),
+        video.MEMORY: most(600, "MB"),
+        video.GROWTH: most(1.05, "x"),
+    }),
+    Part("figures", "program", program.figures, {
+        program.IMPORT: most(0.25, "s"),
+        program.START: most(0.4, "s"),
+    }),
+    Part("figures", "training", program.training, {program.TRAINING: least(0.9, "x")}),
+    Part("optimise", "optimise", program.optimising, {
+        program.OPTIMISE: most(300, "s"),
+        program.OPTIMISED: most(0.05),
+    }),
+    Part("speed", "speed", speed.rows),
+    Part("judged", "judged", judged.rows, timed=False),
+    Part("power", "power", power.rows, timed=False),
+    Part("engines", "engines", engines.rows, {
+        engines.FASTER: least(1.2, "x"),
+        engines.NEAR: least(35, "dB"),
+        engines.BEYOND: most(3, "%"),
+        engines.PRICE: most(8, "%"),
+        engines.SHARE: least(40, "%"),
+    }, timed=False),
+    Part("devices", "devices", devices.lowered_rows, {devices.LOWERED: least(32, "dB")}, timed=False),
+    Part("rtx", "rtx", devices.compiled_rows, {devices.INT8: least(90, "%")}, timed=False),
+)  # fmt: skip
+"""Everything that is measured, by table."""
+QUOTED = ("figures", "optimise", "speed", "judged", "power")
+"""The tables that documents quote: what is measured when none is named. `make figures` measures the
+first, which takes minutes; optimising one picture takes as long again."""
 PERIOD_S = 0.5
 """Minutes are watched, so more seldom than the seconds of a run."""
 
@@ -71,12 +121,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     A table that others disturbed is left as it is. Returns 1 when a row is short or disturbed, 2
     when nothing can be measured.
     """
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    if unknown := {*options.tables} - {*TABLES}:
-        parser.error(f"no table is called {', '.join(sorted(unknown))}")
+    options, screen = _options(arguments), terminal()
     checkout: Path = options.checkout
-    screen, wrong = terminal(quiet=options.quiet), list[str]()
+    wrong: list[str] = []
     try:
         with screen:
             if not options.documents:
@@ -94,105 +141,77 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _measure(options: argparse.Namespace, screen: Terminal) -> Iterator[str]:
     """Measure tables; yield what of them is short or disturbed."""
-    machine = record_machine(os.environ)
-    _warn_if_busy(machine, screen)
+    machine, recipes = record_machine(os.environ), options.checkout / "recipes"
+    load, cores = machine.load_average, machine.cores or 1
+    if load is not None and load > Limits().foreign_load * cores:
+        screen.warn(f"This machine is busy (load average {load:.1f}): times come out too long.")
     day = datetime.now(timezone.utc).date().isoformat()
-    recipes: Path = options.checkout / "recipes"
-    shown: list[Row] = []
     with (
         tempfile.TemporaryDirectory(prefix="stylepress-evidence-") as work,
         Watch(period_s=PERIOD_S) as watch,
     ):
-        styles, free = shipped(recipes), machine.memory_free_gib
-        setting = Setting(styles, recipes, Path(work), screen, free, os.environ)
-        for name in options.tables or TABLES:
+        setting = Setting(
+            shipped(recipes), recipes, Path(work), screen, environ=os.environ, home=home()
+        )
+        for name in options.tables or QUOTED:
             rows, spoiled = list[Row](), False
-            for part, make in TABLES[name].items():
-                if options.only and part not in options.only:
+            for part in PARTS:
+                if part.table != name or (options.only and part.name not in options.only):
                     continue
-                found, why = measured(
-                    part,
-                    lambda: list(make(setting)),  # noqa: B023
-                    watch,
-                    progress=screen,
-                    tries=TRIES if options.write else 1,
-                )
-                rows += found
-                if not options.json:
-                    screen.show("\n".join(row.line() for row in found))
+                measured_rows, why = measured(part, setting, watch)
+                rows += measured_rows
+                screen.show("\n".join(row.line() for row in measured_rows))
                 if why:
-                    screen.warn(f"{part} was disturbed: {why}. Measure it again.")
-                    yield f"{part} ({why})"
+                    screen.warn(f"{part.name} was disturbed: {why}. Measure it again.")
+                    yield f"{part.name} ({why})"
                     spoiled = True
-            yield from (row.figure for row in rows if row.verdict == "short")
-            shown += rows
-            if options.write and not spoiled and not options.only:
-                table = Table(name, tuple(rows), Provenance.of(machine, options.checkout, day=day))
-                _write(table, setting, options.checkout)
-    if options.json:
-        screen.show_json([row.record() for row in shown])
+            yield from (", ".join(filter(None, row.key)) for row in rows if row.verdict == "short")
+            if options.write and rows and not spoiled and not options.only:
+                origin = Provenance.of(machine, options.checkout, day=day)
+                _write(Table(name, tuple(rows), origin), setting, options.checkout)
 
 
-def measured(
-    what: str,
-    make: Callable[[], list[Row]],
-    watch: Watch,
-    *,
-    progress: Progress,
-    tries: int,
-) -> tuple[list[Row], str]:
-    """Measure ``what`` until nobody disturbed it, ``tries`` times at most; tell who did at the end.
+def measured(part: Part, setting: Setting, watch: Watch) -> tuple[list[Row], str]:
+    """Measure a part; tell who disturbed it.
 
-    The whole time is judged, its mean load among others: a short burst in a long part spoils some
-    rounds of it, which medians over the rounds bear.
+    What is promised and could not be measured is a row without a number, which is short.
     """
-    for left in reversed(range(tries)):
-        began_ns = perf_counter_ns()
-        rows = make()
-        why = "; ".join(watch.judged(Window(began_ns, perf_counter_ns())).reasons)
-        if not why:
-            break
-        if left:
-            progress.warn(f"{what} is measured again: {why}.")
-    return rows, why
+    began_ns = perf_counter_ns()
+    rows = [promised(row, part.limits.get(row.figure)) for row in part.measure(setting)]
+    absent = part.limits.keys() - {row.figure for row in rows}
+    rows += [promised(Row(name, float("nan")), part.limits[name]) for name in sorted(absent)]
+    reasons = watch.judged(Window(began_ns, perf_counter_ns())).reasons if part.timed else ()
+    return rows, "; ".join(reasons)
 
 
 def _write(table: Table, setting: Setting, checkout: Path) -> None:
-    screen = setting.progress
-    if not table.rows:
-        screen.warn(f"{table.name}.csv is left as it is. Nothing of it can be measured here.")
-        return
     (checkout / RESULTS).mkdir(parents=True, exist_ok=True)
-    screen.say(f"Wrote {write_table(table, checkout / RESULTS)}")
-    if table.name == "loss":
-        for path in draw_posters(setting, checkout / "docs"):
-            screen.say(f"Wrote {path}")
+    setting.progress.say(f"Wrote {write_table(table, checkout / RESULTS)}")
+    if table.name == "figures":
+        poster = pictures.draw_poster(setting, checkout / "docs" / "styles.jpg")
+        setting.progress.say(f"Wrote {poster}")
 
 
-def _warn_if_busy(machine: Machine, progress: Progress) -> None:
-    load, cores = machine.load_average, machine.cores or 1
-    if load is not None and load > Limits().foreign_load * cores:
-        progress.warn(
-            f"This machine is busy (load average {load:.1f}): "
-            f"what follows is slower than it could be."
-        )
-
-
-def _parser() -> argparse.ArgumentParser:
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    tables = list(dict.fromkeys(part.table for part in PARTS))
     parser = argparse.ArgumentParser(
         prog="python -m stylepress.benchmarks.evidence",
         description="Measure what README and docs quote; exit 1 when a row is short or disturbed.",
     )
-    parser.add_argument("tables", nargs="*", metavar="TABLE", help=f"some of {', '.join(TABLES)}")
+    parser.add_argument(
+        "tables", nargs="*", metavar="TABLE",
+        help=f"some of {', '.join(tables)}; {', '.join(QUOTED)} when none is named",
+    )  # fmt: skip
     parser.add_argument("--checkout", type=Path, default=Path(), metavar="DIR")
-    parser.add_argument("--only", nargs="+", choices=[*TABLES["figures"]], metavar="PART")
+    parser.add_argument("--only", nargs="+", metavar="PART", help="some parts of a table")
     parser.add_argument("--write", action="store_true", help="write the tables and documents")
     parser.add_argument(
         "--documents", action="store_true", help="measure nothing, rewrite the documents"
     )
-    parser.add_argument("--json", action="store_true", help="print the rows as JSON")
-    parser.add_argument("--quiet", action="store_true")
-    return parser
+    options = parser.parse_args(arguments)
+    if unknown := {*options.tables} - {*tables}:
+        parser.error(f"no table is called {', '.join(sorted(unknown))}")
+    return options
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from stylepress.benchmarks.bench import BenchOptions, bench
-from stylepress.benchmarks.quality.motion.clip import make_clip
+from stylepress.benchmarks.evidence.clip import make_clip
 from stylepress.benchmarks.show.files import write_forms
 from stylepress.benchmarks.show.tables import headline
 from stylepress.benchmarks.timing.latency import Plan
@@ -66,22 +66,20 @@ def show(demo: Demo, progress: Progress) -> list[Path]:
     drawn = style and (style.picture or demo.styles / f"{style.pattern}.png")
     with _timed("build: distil, fold, export, INT8, verify", progress):
         options = BuildOptions(out=demo.out / name, environ=demo.environ, home=demo.home)
-        made = build(demo.recipe, options=options, progress=progress)
-    bundle = read_bundle(made.bundle.folder)
+        built = build(demo.recipe, options=options, progress=progress)
+    bundle = read_bundle(built.bundle.folder)
     plain = StylizeOptions(overwrite=True, cache=demo.out / "cache")
     picture, video = demo.out / f"{photos[0].stem}.{name}.png", demo.out / f"clip.{name}.mp4"
-    with _timed(f"stylize {photos[0].name}", progress):
+    with _timed(f"stylize {photos[0].name}, and a clip of {demo.seconds:g} s with sound", progress):
         stylize(bundle, photos[0], picture, options=plain, progress=progress)
-    with _timed(f"make a {demo.seconds:g} s clip with sound", progress):
-        clip = make_clip(photos, demo.out / "clip.mp4", seconds=demo.seconds, size=demo.size).path
-    with _timed("stylize the clip", progress):
-        done = stylize(bundle, clip, video, options=plain, progress=progress)
-        progress.say(f"{done.written} frames, {done.fps:.1f} a second from file to file.")
+        clip = make_clip(photos, demo.out / "clip.mp4", seconds=demo.seconds, size=demo.size)
+        stylized = stylize(bundle, clip, video, options=plain, progress=progress)
+        progress.say(f"{stylized.written} frames, {stylized.fps:.1f} a second from file to file.")
     with _timed("measure and write the report", progress):
         report = bench(
-            [made.bundle.folder],
-            teacher=made.teacher.folder,
-            student=made.float_bundle.folder,
+            [built.bundle.folder],
+            teacher=built.teacher.folder,
+            student=built.float_bundle.folder,
             photos=demo.photos,
             style=drawn or None,
             options=demo.report,
@@ -90,15 +88,10 @@ def show(demo: Demo, progress: Progress) -> list[Path]:
         written = write_forms(report, demo.out / "report")
     progress.say(f"{headline(report)}.")
     both = demo.out / f"{photos[0].stem}.before-after.jpg"
-    _beside(photos[0], picture, both)
-    return [made.bundle.folder, both, picture, clip, video, *written]
-
-
-def _beside(photo: Path, stylized: Path, out: Path) -> None:
-    """Write a photo and what became of it side by side."""
-    before, after = read_picture(photo).pixels, read_picture(stylized).pixels
-    with replacing_file(out) as beside:
-        Image.fromarray(np.concatenate([before, after], axis=1)).save(beside, quality=90)
+    pair = [read_picture(path).pixels for path in (photos[0], picture)]
+    with replacing_file(both) as beside:
+        Image.fromarray(np.concatenate(pair, axis=1)).save(beside, quality=90)
+    return [built.bundle.folder, both, picture, clip, video, *written]
 
 
 @contextmanager

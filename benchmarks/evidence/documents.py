@@ -6,193 +6,161 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from stylepress.benchmarks.evidence import drift, gate, pictures, speed
-from stylepress.benchmarks.evidence.claims import NEEDED, claims_rows
+from stylepress.benchmarks.evidence import judged, power, speed
 from stylepress.benchmarks.evidence.row import Row, Table, written
-from stylepress.errors import InputError, OutputError
+from stylepress.errors import InputError
 from stylepress.replace import replacing_file
 
 MARKED = re.compile(r"<!-- (?P<name>[a-z-]+) -->\n.*?<!-- /(?P=name) -->", re.DOTALL)
-Tables = Mapping[str, Table]
-GENERATED: Mapping[str, tuple[str, ...]] = {
-    "README.md": ("figures",),
-    "docs/results.md": ("speed", "loss", "together"),
-    "docs/claims.md": ("claims",),
-    "docs/ci.md": ("power",),
-    "docs/benchmarks.md": ("judged",),
-}
-"""Which document holds which generated parts."""
-
-
-def rewrite(checkout: Path, tables: Tables) -> list[Path]:
-    """Fill the generated parts of all documents of a checkout; return those that were written.
-
-    Raises:
-        InputError: a document has no place for its parts.
-        OutputError: one cannot be read or written.
-    """
-    made, files = parts(tables), []
-    for document, names in GENERATED.items():
-        known = {name: made[name] for name in names if name in made}
-        if known:
-            refill(checkout / document, known)
-            files.append(checkout / document)
-    return files
-
-
-def parts(tables: Tables) -> dict[str, str]:
-    """Return every generated part whose tables are there, by its name."""
-    found = {name: make(tables[name]) for name, make in MAKERS.items() if name in tables}
-    if all(name in tables for name in NEEDED):
-        found["claims"] = claims_table(tables)
-    return found
-
-
-def claims_table(tables: Tables) -> str:
-    """The claims and the answers."""
-    rows = [["claimed", "what we measured"], ["---", "---"], *claims_rows(tables)]
-    return _markdown(rows, [tables[name] for name in NEEDED])
 
 
 def figures_table(table: Table) -> str:
-    """The table of what is promised: one row a figure."""
-    rows = [[one.figure, one.shown, one.promise, one.verdict] for one in table.rows]
-    return _table(["figure", "measured", "promised", ""], "lrrl", rows, table)
+    """What is promised: a row a figure, and a column a style where there is one figure a style."""
+    figures: dict[str, list[Row]] = {}
+    for row in table.rows:
+        figures.setdefault(row.figure, []).append(row)
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for figure, rows in figures.items():
+        groups.setdefault(tuple(row.subject for row in rows), []).append(figure)
+    parts = []
+    for subjects, names in groups.items():
+        heads = ["figure", "promised", *(name or "measured" for name in subjects)]
+        cells = [
+            [name, figures[name][0].promise or "told", *map(_kept, figures[name])] for name in names
+        ]
+        parts.append(grid(heads, cells))
+    return "\n\n".join(parts)
+
+
+def _kept(row: Row) -> str:
+    """Write a value; one that is short of its promise is bold, so that nobody overlooks it."""
+    return f"**{row.shown}**, short" if row.verdict == "short" else row.shown
 
 
 def speed_table(table: Table) -> str:
     """Every model in every engine: ratio to the teacher in torch eager, milliseconds; by size."""
     sizes = list(dict.fromkeys(row.size for row in table.rows))
+    took = {row.key[1:]: row.shown for row in table.like(speed.LATENCY)}
     cells: dict[tuple[str, str, str], dict[str, str]] = {}
     for gain in table.like(speed.GAIN):
-        key = gain.subject, gain.engine, gain.precision
-        wanted = dict(
-            zip(("subject", "engine", "precision", "size"), (*key, gain.size), strict=True)
-        )
-        took = table.find(speed.LATENCY, **wanted)
-        cells.setdefault(key, {})[gain.size] = f"{_span(gain)}, {took.shown}"
-    rows = [[*key, *(found.get(size, "") for size in sizes)] for key, found in cells.items()]
-    return _table(["model", "engine", "precision", *sizes], "lll" + "r" * len(sizes), rows, table)
-
-
-def loss_table(table: Table) -> str:
-    """What INT8 costs each style in pictures: ours, and as NNCF makes it."""
-    figures = (pictures.PSNR, pictures.WORST, pictures.SSIM, pictures.GRID)
-    rows = []
-    for one in table.like(pictures.PSNR):
-        wanted = {"subject": one.subject, "engine": one.engine, "precision": "int8"}
-        found = [table.find(figure, **wanted) for figure in figures]
-        # Similarities lie so near to 1 that they need a third digit.
-        cells = [f"{r.value:.3f}" if r.figure == pictures.SSIM else r.shown for r in found]
-        rows.append([one.subject, one.engine, *cells])
-    return _table(["model", "INT8 of", *figures], "ll" + "r" * len(figures), rows, table)
-
-
-def together_table(table: Table) -> str:
-    """Frames one at a time, in a batch, in lanes: how many a second, and the gain."""
-    rows = []
-    for one in table.like(speed.RATE):
-        gain = next(table.like(speed.MORE, engine=one.engine, size=one.size), None)
-        rows.append([one.size, one.engine, one.shown, "" if gain is None else _span(gain)])
-    return _table(["frame", "way", "rate", "gain (95 %)"], "llrr", rows, table)
+        of = gain.subject, gain.engine, gain.precision
+        cells.setdefault(of, {})[gain.size] = f"{_span(gain)}, {took[gain.key[1:]]}"
+    rows = [[*of, *(by_size.get(size, "") for size in sizes)] for of, by_size in cells.items()]
+    return grid(["model", "engine", "precision", *sizes], rows, left=3)
 
 
 def power_table(table: Table) -> str:
     """How often a comparison ends with what, by machine, settings and true slowdown."""
-    rows = []
-    for one in table.like(gate.VERDICTS[0]):
-        wanted = {"subject": one.subject, "engine": one.engine}
-        shares = [f"{table.find(word, **wanted).value:.0f} %" for word in gate.VERDICTS]
-        rows.append([one.engine, f"`{one.precision}`", one.subject, *shares])
-    heads = ["machine", "settings", "truly slower by", *gate.VERDICTS]
-    return _table(heads, "llrrrr", rows, table)
+    shares: dict[tuple[str, str, str], list[str]] = {}
+    for row in table.rows:
+        of = row.engine, f"`{row.precision}`", row.subject
+        shares.setdefault(of, []).append(f"{row.value:.0f} %")
+    heads = ["machine", "settings", "truly slower by", *power.VERDICTS]
+    return grid(heads, [[*of, *cells] for of, cells in shares.items()], left=2)
 
 
 def judged_table(table: Table) -> str:
     """What the gate on pictures says: a row a change, a column a style."""
-    styles = list(dict.fromkeys(row.subject for row in table.rows))
-    rows = []
-    for change in dict.fromkeys(row.engine for row in table.rows):
-        found = [table.find(drift.DIRECT, subject=one, engine=change) for one in styles]
-        rows.append([change, *(f"{one.shown}, {one.verdict}" for one in found)])
-    for figure, words in drift.TOLD.items():
-        found = [table.find(figure, subject=one) for one in styles]
-        rows.append([f"{drift.INT8}: {words}", *(one.shown for one in found)])
-    heads = ["change", *(style.removeprefix("student ") for style in styles)]
-    return _table(heads, "l" + "r" * len(styles), rows, table)
+    cells: dict[str, list[str]] = {}
+    for row in table.rows:
+        if row.figure == judged.DIRECT:
+            cells.setdefault(row.engine, []).append(f"{row.shown}, {row.verdict}")
+    for row in table.rows:
+        if row.figure != judged.DIRECT:
+            cells.setdefault(f"{row.engine}: {row.figure}", []).append(row.shown)
+    styles = dict.fromkeys(row.subject for row in table.rows)
+    return grid(["change", *styles], [[name, *shares] for name, shares in cells.items()])
 
 
-MAKERS: Mapping[str, Callable[[Table], str]] = {
-    "figures": figures_table,
-    "speed": speed_table,
-    "loss": loss_table,
-    "together": together_table,
-    "judged": judged_table,
-    "power": power_table,
+def lowered_table(table: Table) -> str:
+    """A row a profile, a column a model: the precision, and how near the pictures are."""
+    models = list(dict.fromkeys(row.subject for row in table.rows))
+    cells = {(row.engine, row.subject): _agreement(row) for row in table.rows}
+    profiles = dict.fromkeys(row.engine for row in table.rows)
+    green = sum(row.verdict == "ok" for row in table.rows)
+    count = len({name.partition("@")[0] for name in profiles})
+    lead = f"{green} of {len(table.rows)} cells are green: {count} devices, {len(profiles)} with JetPacks."
+    rows = [[name, *(cells.get((name, model), "") for model in models)] for name in profiles]
+    return f"{lead}\n\n{grid(['profile', *models], rows)}"
+
+
+def _agreement(row: Row) -> str:
+    if row.verdict != "ok":
+        return f"**{row.note}**"
+    return f"{row.precision} {'=' if row.note.startswith('equal') else row.shown}"
+
+
+def compiled_table(table: Table) -> str:
+    """A row a bundle and card."""
+    rows = [[row.subject, row.engine, row.shown, row.note] for row in table.rows]
+    return grid(["bundle", "card", "INT8", "what the compiler made"], rows, left=2)
+
+
+DOCUMENTS: Mapping[str, Mapping[str, Callable[[Table], str]]] = {
+    "README.md": {"figures": figures_table, "optimise": figures_table},
+    "docs/results.md": {"speed": speed_table},
+    "docs/ci.md": {"power": power_table},
+    "docs/benchmarks.md": {"judged": judged_table},
+    "docs/devices/devices.md": {"devices": lowered_table, "engines": figures_table},
+    "docs/rtx.md": {"rtx": compiled_table},
 }
+"""Which document holds which generated parts, by the table they are made of."""
 
 
-def names_of(text: str) -> list[str]:
-    """Return the names of the generated parts of a document, in order.
+def rewrite(checkout: Path, tables: Mapping[str, Table]) -> list[Path]:
+    """Fill the generated parts of all documents of a checkout; return those that were written.
 
-    >>> names_of("a\\n<!-- speed -->\\n| 1 |\\n<!-- /speed -->\\n")
-    ['speed']
+    Raises:
+        InputError: a document has no place for its parts.
+        OutputError: one cannot be written.
     """
-    return [found["name"] for found in MARKED.finditer(text)]
+    files = []
+    for document, names in DOCUMENTS.items():
+        if parts := {name: part(name, tables[name]) for name in names if name in tables}:
+            path = checkout / document
+            text = path.read_text(encoding="utf-8")
+            if missing := parts.keys() - {match["name"] for match in MARKED.finditer(text)}:
+                raise InputError(
+                    f"{path} has no pair of markers for {', '.join(sorted(missing))}.",
+                    "Put <!-- NAME --> and <!-- /NAME -->, each on its own line, into it.",
+                )
+            with replacing_file(path) as beside:
+                beside.write_text(filled(text, parts), encoding="utf-8")
+            files.append(path)
+    return files
 
 
-def filled(text: str, made: Mapping[str, str]) -> str:
-    """Return a document with each of its generated parts that is in ``made`` replaced."""
+def part(name: str, table: Table) -> str:
+    """Return a generated part: its table, and where that was measured."""
+    make = next(names[name] for names in DOCUMENTS.values() if name in names)
+    return f"{make(table)}\n\n{table.origin.line()}"
 
-    def replaced(found: re.Match[str]) -> str:
-        name = found["name"]
-        return block(name, made[name]) if name in made else found[0]
+
+def filled(text: str, parts: Mapping[str, str]) -> str:
+    """Return a document with each of its generated parts that is in ``parts`` replaced.
+
+    >>> filled("a\\n<!-- x -->\\nold\\n<!-- /x -->\\n", {"x": "new"})
+    'a\\n<!-- x -->\\nnew\\n<!-- /x -->\\n'
+    """
+
+    def replaced(match: re.Match[str]) -> str:
+        name = match["name"]
+        return f"<!-- {name} -->\n{parts[name]}\n<!-- /{name} -->" if name in parts else match[0]
 
     return MARKED.sub(replaced, text)
 
 
-def block(name: str, body: str) -> str:
-    """Return a generated part with its markers."""
-    return f"<!-- {name} -->\n{body.rstrip()}\n<!-- /{name} -->"
+def _span(row: Row) -> str:
+    if row.low is None or row.high is None or row.low == row.high:
+        return row.shown
+    return f"{row.shown} ({' to '.join(written(end, '') for end in (row.low, row.high))})"
 
 
-def refill(path: Path, made: Mapping[str, str]) -> None:
-    """Replace the generated parts of a file; those that are not in ``made`` stay.
+def grid(heads: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
+    """Return a Markdown table, all but the first columns to the right.
 
-    Raises:
-        InputError: it holds none of them.
-        OutputError: it cannot be read or written.
+    >>> grid(["a", "b"], [["1", "2"]])
+    '| a | b |\\n| --- | --: |\\n| 1 | 2 |'
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise OutputError(
-            f"{path} cannot be read ({error}).", "Name a document that holds the tables."
-        ) from error
-    if not set(names_of(text)) & made.keys():
-        marker = next(iter(made), "name")
-        raise InputError(
-            f"{path} has no pair of markers for {', '.join(made)}.",
-            f"Put <!-- {marker} --> and "
-            f"<!-- /{marker} -->, each on its own line, where the table belongs.",
-        )
-    with replacing_file(path) as beside:
-        beside.write_text(filled(text, made), encoding="utf-8")
-
-
-def _span(one: Row) -> str:
-    if one.low is None or one.high is None or one.low == one.high:
-        return one.shown
-    return f"{one.shown} ({' to '.join(written(end, '') for end in (one.low, one.high))})"
-
-
-def _table(head: Sequence[str], sides: str, rows: Sequence[Sequence[str]], table: Table) -> str:
-    """Return a Markdown table with where it was measured below it; ``sides`` are l or r each."""
-    rule = {"l": "---", "r": "--:"}
-    return _markdown([head, [rule[side] for side in sides], *rows], [table])
-
-
-def _markdown(rows: Sequence[Sequence[str]], tables: Sequence[Table]) -> str:
-    lines = [f"| {' | '.join(cells)} |" for cells in rows]
-    places = dict.fromkeys(table.made.line() for table in tables)
-    return "\n".join(lines) + "".join(f"\n\n{place}" for place in places)
+    rule = ["---" if number < left else "--:" for number in range(len(heads))]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, rule, *rows))

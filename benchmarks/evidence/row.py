@@ -1,4 +1,4 @@
-"""One measured figure, tables of them, and how they rest in CSV files."""
+"""One measured figure, what is promised of it, tables of figures, and how they rest in CSV files."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from stylepress import __version__
 from stylepress.benchmarks.machine.record import Machine, commit
@@ -25,22 +25,45 @@ PACKAGES = ("onnxruntime", "openvino", "torch")
 
 
 @dataclass(frozen=True, slots=True)
+class Limit:
+    """What is promised of a figure: at least or at most ``bar``, equal is kept."""
+
+    side: Literal["≥", "≤"]
+    bar: float
+    unit: str
+
+    def kept(self, value: float) -> bool:
+        """Say whether a value keeps it; what is no number does not."""
+        good = value >= self.bar if self.side == "≥" else value <= self.bar
+        return math.isfinite(value) and good
+
+
+def least(bar: float, unit: str = "") -> Limit:
+    """Promise at least so much."""
+    return Limit("≥", bar, unit)
+
+
+def most(bar: float, unit: str = "") -> Limit:
+    """Promise at most so much."""
+    return Limit("≤", bar, unit)
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One figure of one subject.
 
-    ``subject`` is a model ("student strokes", "teacher"), ``engine`` what runs it, ``size`` the
-    frame as WxH. ``low`` and ``high`` bound ``value`` with 95 % confidence. ``digest`` is the
-    artifact's, ``note`` what a reader should know. ``promise`` is what README promises, and
-    ``verdict`` whether it is kept.
+    ``subject`` is a style, model or preset, ``engine`` what runs it, ``size`` the frame as WxH.
+    ``low`` and ``high`` bound ``value`` with 95 % confidence. ``digest`` is the artifact's, ``note``
+    what a reader should know. ``promise`` is what is promised, and ``verdict`` whether it is kept.
     """
 
-    subject: str
-    engine: str
-    precision: str
-    size: str
     figure: str
     value: float
-    unit: str
+    unit: str = ""
+    subject: str = ""
+    engine: str = ""
+    precision: str = ""
+    size: str = ""
     low: float | None = None
     high: float | None = None
     digest: str = ""
@@ -51,7 +74,7 @@ class Row:
     @property
     def key(self) -> tuple[str, str, str, str, str]:
         """What no other row of its table has."""
-        return self.subject, self.engine, self.precision, self.size, self.figure
+        return self.figure, self.subject, self.engine, self.precision, self.size
 
     @property
     def shown(self) -> str:
@@ -60,45 +83,22 @@ class Row:
 
     def line(self) -> str:
         """Return what it is of, value, promise, verdict, on one line."""
-        subject = " ".join(part for part in self.key if part and part != SHIPS)
+        name = ", ".join(part for part in self.key if part)
         note = f"  ({self.note})" if self.note else ""
-        return f"{subject:<58} {self.shown:>11}  {self.promise:<12} {self.verdict}{note}".rstrip()
-
-    def record(self) -> dict[str, Any]:
-        """Return it as JSON values."""
-        return {**asdict(self), "value": self.value if math.isfinite(self.value) else None}
+        return f"{name:<62} {self.shown:>11}  {self.promise:<16} {self.verdict}{note}".rstrip()
 
 
-SHIPS = "what ships"
+def promised(row: Row, limit: Limit | None) -> Row:
+    """Return a row with what is promised of it, and whether that is kept; as it is without a limit.
 
-
-def promised(
-    figure: str,
-    value: float,
-    unit: str,
-    *,
-    least: float | None = None,
-    most: float | None = None,
-    note: str = "",
-    digest: str = "",
-) -> Row:
-    """Return a figure that README promises: ``least`` or ``most`` so much, equal is kept.
-
-    A value that is no number is short of it.
-
-    >>> promised("speed", 98.76, "x", least=80).verdict, promised("size", 2, "MB", most=1).promise
-    ('ok', '≤ 1.00 MB')
+    >>> promised(Row("speed", 98.76, "x"), least(80, "x")).verdict
+    'ok'
     """
-    sign, bar = ("≤", most) if least is None else ("≥", least)
-    assert bar is not None
-    kept = math.isfinite(value) and (value >= bar if least is not None else value <= bar)
-    return Row(
-        *(SHIPS, "", "", "", figure, value, unit),
-        digest=digest,
-        promise=f"{sign} {written(bar, unit)}",
-        verdict="ok" if kept else "short",
-        note=note,
-    )
+    if limit is None:
+        return row
+    promise = f"{limit.side} {written(limit.bar, limit.unit)}"
+    verdict = "ok" if limit.kept(row.value) else "short"
+    return replace(row, unit=limit.unit, promise=promise, verdict=verdict)
 
 
 def written(value: float, unit: str) -> str:
@@ -114,6 +114,12 @@ def written(value: float, unit: str) -> str:
     size = abs(value)
     text = f"{value:.{0 if size >= 100 else 1 if size >= 10 else 2}f}"
     return f"{text}{unit}" if unit == "x" else f"{text} {unit}".rstrip()
+
+
+def mean(values: Iterable[float]) -> float:
+    """Return the mean of values; no number of none."""
+    every = list(values)
+    return sum(every) / len(every) if every else math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,27 +169,13 @@ class Table:
 
     name: str
     rows: tuple[Row, ...]
-    made: Provenance
+    origin: Provenance
 
     def __post_init__(self) -> None:
         keys = [row.key for row in self.rows]
         twice = next((key for key in keys if keys.count(key) > 1), None)
         if twice:
             raise InputError(f"Two results are named {twice}.", "Name each differently.")
-
-    def find(self, figure: str, **wanted: str) -> Row:
-        """Return the only row of a figure whose named columns are as wanted.
-
-        Raises:
-            InputError: there is none, or more than one.
-        """
-        found = list(self.like(figure, **wanted))
-        if len(found) != 1:
-            raise InputError(
-                f"{len(found)} rows of {self.name}.csv are {figure!r} with {wanted}, not one.",
-                "Measure the table again with `make results`.",
-            )
-        return found[0]
 
     def like(self, figure: str, **wanted: str) -> Iterator[Row]:
         """Yield the rows of a figure whose named columns are as wanted."""
@@ -202,13 +194,16 @@ def write_table(table: Table, folder: Path) -> Path:
     Raises:
         OutputError: the folder cannot be written to.
     """
+    rows = [asdict(row) | asdict(table.origin) for row in table.rows]
+    return write_csv(folder / f"{table.name}.csv", rows)
+
+
+def write_csv(path: Path, rows: list[dict[str, Any]]) -> Path:
+    """Write values by column, numbers with the digits that mean something; return the file."""
     text = io.StringIO()
-    sheet = csv.DictWriter(text, [*COLUMNS, *ORIGIN], lineterminator="\n")
+    sheet = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     sheet.writeheader()
-    for row in table.rows:
-        values = {name: _cell(value) for name, value in asdict(row).items()}
-        sheet.writerow(values | asdict(table.made))
-    path = folder / f"{table.name}.csv"
+    sheet.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
     with replacing_file(path) as beside:
         beside.write_text(text.getvalue(), encoding="utf-8")
     return path
@@ -247,7 +242,7 @@ def _row(line: Mapping[str, str]) -> Row:
 
 
 def _cell(value: object) -> str:
-    """Write a cell; a number with the digits that mean something.
+    """Write a cell.
 
     >>> _cell(None), _cell(12.3456789), _cell("a"), _cell(1234567.0)
     ('', '12.346', 'a', '1234567')
@@ -257,9 +252,3 @@ def _cell(value: object) -> str:
     if not math.isfinite(value):
         return str(value)
     return f"{value:.0f}" if abs(value) >= 10**DIGITS else f"{value:.{DIGITS}g}"
-
-
-def mean(values: Iterable[float]) -> float:
-    """Return the mean of values; no number of none."""
-    every = list(values)
-    return sum(every) / len(every) if every else math.nan

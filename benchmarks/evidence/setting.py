@@ -7,19 +7,23 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from stylepress.artifact import Artifact
-from stylepress.benchmarks.quality.photos import Photo, read_photos
-from stylepress.benchmarks.timing.baselines import float_bundle
-from stylepress.benchmarks.timing.systems import Pixels, Run, opened
+from stylepress.benchmarks.quality.photos import read_photos
+from stylepress.benchmarks.timing.baselines import eager
+from stylepress.benchmarks.timing.systems import Run, opened
 from stylepress.errors import ArtifactError
-from stylepress.picture import PHOTO_SUFFIXES, read_picture
+from stylepress.export.stage import frame_graph_of
+from stylepress.picture import PHOTO_SUFFIXES, Pixels
 from stylepress.progress import Progress
 from stylepress.runtime.backends import EngineOptions, missing
 from stylepress.runtime.bundle import Bundle, read_bundle
 from stylepress.runtime.machine import usable_cores
 
 Size = tuple[int, int]
-PHOTOS = 8
+PHOTOS = 5
+SQUARE = (512, 512)
 TITLES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 """Our backends as tables call them."""
 
@@ -49,14 +53,13 @@ class Shipped:
     picture: Path
 
     @property
-    def teacher_kind(self) -> str:
-        """What the teacher's network is: two teachers of one kind are equally fast."""
-        return self.teacher.path("network.json").read_text(encoding="utf-8")
-
-    @property
-    def macs(self) -> float:
-        """Multiply-accumulates of the bundle for a 512x512 frame."""
-        return self.bundle.numbers.get("macs_512", 0.0)
+    def networks(self) -> tuple[str, str]:
+        """What teacher and student are: two styles with the same take the same time."""
+        teacher, student = (
+            one.path("network.json").read_text(encoding="utf-8")
+            for one in (self.teacher, self.student)
+        )
+        return teacher, student
 
 
 def shipped(recipes: Path) -> Sequence[Shipped]:
@@ -75,13 +78,12 @@ def shipped(recipes: Path) -> Sequence[Shipped]:
 
 
 def _style(recipes: Path, folder: Path) -> Shipped:
-    names = (f"{folder.name}.png", f"{folder.name}.jpg")
-    pictures = [recipes / "styles" / name for name in names]
-    picture = next((path for path in pictures if path.is_file()), pictures[0])
-    if not picture.is_file():
+    pictures = [recipes / "styles" / f"{folder.name}.{kind}" for kind in ("png", "jpg")]
+    picture = next((path for path in pictures if path.is_file()), None)
+    if picture is None:
         raise ArtifactError(
-            f"There is no style picture {picture}.",
-            f"Draw it with `stylepress styles draw {folder.name} {picture}`.",
+            f"There is no style picture {pictures[0]}.",
+            f"Draw it with `stylepress styles draw {folder.name} {pictures[0]}`.",
         )
     teacher, student, bundle = (
         Artifact.load(folder / name) for name in ("teacher", "student", "bundle")
@@ -90,19 +92,32 @@ def _style(recipes: Path, folder: Path) -> Shipped:
 
 
 @dataclass(frozen=True, slots=True)
+class Drawn:
+    """The held-out photos, and what the models of a style make of them: (1, H, W, 3) uint8 each."""
+
+    names: tuple[str, ...]
+    photos: tuple[Pixels, ...]
+    teacher: tuple[Pixels, ...]
+    student: tuple[Pixels, ...]
+    bundle: tuple[Pixels, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Setting:
     """The styles, the folder of recipes with its photos, and a folder to work in.
 
-    ``free_gib`` is the memory that is free, None where nobody knows; ``environ`` the environment of
-    processes that are measured.
+    ``size`` (height, width) is that of pictures that are judged, ``environ`` the environment of
+    processes that are measured, ``home`` where weights are looked for.
     """
 
     styles: Sequence[Shipped]
     recipes: Path
     work: Path
     progress: Progress
-    free_gib: float | None = None
+    size: Size = SQUARE
     environ: Mapping[str, str] = field(default_factory=dict)
+    home: Path = Path()
+    _drawn: dict[str, Drawn] = field(default_factory=dict)
 
     @property
     def style(self) -> Shipped:
@@ -114,42 +129,34 @@ class Setting:
         """Every engine gets as many."""
         return usable_cores()
 
-    def heldout(self, size: Size) -> list[Photo]:
-        """Photos of ``size`` (height, width) that no training saw."""
-        return self._photos("heldout", size)
-
-    def training(self, size: Size) -> list[Pixels]:
-        """Frames of photos that the training saw: what INT8 may be calibrated on."""
-        return [photo.frame for photo in self._photos("train", size)]
-
     def paths(self, name: str) -> list[Path]:
-        """Return the photos of ``heldout`` or ``train``."""
+        """Return the photos of ``heldout`` (no training saw them) or ``train``."""
         paths = sorted((self.recipes / "photos" / name).iterdir())
         return [path for path in paths if path.suffix.lower() in PHOTO_SUFFIXES]
 
-    def pictures(self, name: str) -> list[Pixels]:
-        """Read all photos of ``heldout`` or ``train`` as they are, (H, W, 3) each."""
-        return [read_picture(path).pixels for path in self.paths(name)]
+    def frames(self, name: str, size: Size | None = None) -> list[Pixels]:
+        """Read the photos of ``heldout`` or ``train`` as frames, (1, H, W, 3) uint8."""
+        folder = self.recipes / "photos" / name
+        photos = read_photos(folder, size or self.size, limit=PHOTOS, progress=self.progress)
+        return [photo.frame for photo in photos]
 
-    def float_bundle(self, checkpoint: Artifact) -> Bundle:
-        """Export a checkpoint in float, once."""
-        frame = self.heldout((256, 256))[0].frame
-        made = float_bundle(checkpoint, self.work, frame, progress=self.progress)
-        return read_bundle(made.folder)
-
-    def engine(
-        self, bundle: Bundle, size: Size, stack: ExitStack, *, backend: str = "", lanes: int = 1
-    ) -> Run:
+    def engine(self, bundle: Bundle, size: Size, stack: ExitStack, *, backend: str = "") -> Run:
         """Open a bundle for frames of ``size``, until the stack closes; return how it runs."""
-        options = EngineOptions(size=size, threads=self.threads, lanes=lanes)
+        options = EngineOptions(size=size, threads=self.threads)
         return stack.enter_context(opened(bundle, backend or usual_backend(), options))
 
-    def folder(self, *names: str) -> Path:
-        """Make a folder below the working folder."""
-        made = self.work.joinpath(*names)
-        made.mkdir(parents=True, exist_ok=True)
-        return made
+    def network(self, checkpoint: Artifact) -> Run:
+        """Return what runs a checkpoint in PyTorch."""
+        return eager(frame_graph_of(checkpoint), self.threads)
 
-    def _photos(self, name: str, size: Size) -> list[Photo]:
-        folder = self.recipes / "photos" / name
-        return read_photos(folder, size, limit=PHOTOS, progress=self.progress)
+    def drawn(self, style: Shipped) -> Drawn:
+        """Draw the held-out photos with all models of a style, once."""
+        if style.name not in self._drawn:
+            frames = self.frames("heldout")
+            with ExitStack() as stack:
+                int8 = self.engine(read_bundle(style.bundle.folder), self.size, stack)
+                runs = (self.network(style.teacher), self.network(style.student), int8)
+                pictures = [tuple(np.array(run(frame)) for frame in frames) for run in runs]
+            names = tuple(path.stem for path in self.paths("heldout"))[: len(frames)]
+            self._drawn[style.name] = Drawn(names, tuple(frames), *pictures)
+        return self._drawn[style.name]

@@ -1,14 +1,18 @@
-"""What a report measured, as one flat list: tables, trends and dashboards are made of it."""
+"""What a report measured, as one list of figures: tables, trends and dashboards are made of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from statistics import median
 
 from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.quality.study import Drift
 from stylepress.benchmarks.report import Consistency, Report, mean_of
+from stylepress.benchmarks.show.words import NONE, Table, amount
 from stylepress.benchmarks.timing.footprint import Footprint
+from stylepress.benchmarks.timing.outcome import Quantile
 from stylepress.benchmarks.timing.scene import Scene
+from stylepress.benchmarks.verdict.comparison import Comparison
 
 QUALITIES: Mapping[str, tuple[str, str, bool]] = {
     "style_distance": ("style distance", "", True),
@@ -26,48 +30,140 @@ MEGABYTE = 1e6
 
 
 def figures(report: Report) -> Iterator[Check]:
-    """Yield latency, size, quality, drift, motion, start, memory and scenarios of a report."""
+    """Yield latency, size, quality, drift, motion, start, memory and scenarios of a report.
+
+    Scenarios that do not count are left out, and what has no value.
+    """
     for latency in report.latencies:
-        if latency.model is None:
-            continue
-        yield _figure(latency.name, "latency p50", latency.median_ms, "ms")
-        if latency.p90_ms is not None:
+        if latency.model is not None:
+            yield _figure(latency.name, "latency p50", latency.median_ms, "ms")
             yield _figure(latency.name, "latency p90", latency.p90_ms, "ms")
     for model in report.of_role("bundle"):
         yield _figure(model.name, "weights", model.weights_bytes / MEGABYTE, "MB")
         yield _figure(model.name, "all files", model.size_bytes / MEGABYTE, "MB")
-        for measure, (title, unit, worse) in QUALITIES.items():
-            value = mean_of(report.qualities, model.name, measure)
-            if value is not None:
-                yield _figure(model.name, title, value, unit, larger_is_worse=worse)
+        yield from qualities(report, model.name)
     for drift in report.drifts:
         yield from _drift(drift)
     for moved in (*report.consistencies, *report.clips):
         yield from _motion(moved)
     for footprint in report.footprints:
-        yield from _footprint(footprint)
+        yield from start_and_memory(footprint)
     for scene in report.scenes:
-        yield from _scene(scene)
+        if not scene.doubts:
+            yield from (*scenario(scene), *energy(scene))
 
 
-def _figure(subject: str, metric: str, value: float, unit: str = "", **facts: object) -> Check:
+def gated(document: Report | Comparison) -> tuple[Check, ...]:
+    """Return what the verdict of a document rests on; the subject says which model it is of."""
+    if isinstance(document, Comparison):
+        return document.gated
+    return tuple(
+        check.model_copy(update={"subject": f"{drift.compressed} against {drift.original}"})
+        for drift in document.drifts
+        for check in drift.checks
+        if check.verdict is not None
+    )
+
+
+def pivot(title: str, checks: Iterable[Check], *, first: str) -> Table:
+    """Lay figures out with a row a subject and a column a metric; a dash, or why there is none."""
+    cells: dict[str, dict[str, str]] = {}
+    for check in checks:
+        text = (check.note or NONE) if check.new is None else amount(check.new, check.unit)
+        cells.setdefault(check.subject, {})[check.metric] = text
+    every = dict.fromkeys(metric for row in cells.values() for metric in row)
+    metrics = [name for name in every if any(row.get(name, NONE) != NONE for row in cells.values())]
+    rows = [[who, *(row.get(name, NONE) for name in metrics)] for who, row in cells.items()]
+    return Table(title, [first, *metrics], rows if metrics else [])
+
+
+def qualities(report: Report, model: str) -> Iterator[Check]:
+    """Yield the mean over all photos of each measure of a model's pictures."""
+    own = [quality for quality in report.qualities if quality.model == model]
+    for measure, (title, unit, worse) in QUALITIES.items():
+        value = mean_of(report.qualities, model, measure)
+        note = (
+            "equal"
+            if measure == "psnr_db" and own and all(quality.identical for quality in own)
+            else ""
+        )
+        if own:
+            yield _figure(model, title, value, unit, larger_is_worse=worse, note=note)
+
+
+def start_and_memory(footprint: Footprint) -> Iterator[Check]:
+    """Yield how long a start takes, and what a process holds."""
+    start, memory = footprint.start, footprint.memory
+    if start.begins:
+        warm = [begin.engine_ms for begin in start.begins if begin.temperature == "warm"]
+        yield _figure(footprint.system, "cold start", start.median_ms("cold"), "ms")
+        yield _figure(footprint.system, "warm start", start.median_ms("warm"), "ms")
+        yield _figure(footprint.system, "warm opening", median(warm) if warm else None, "ms")
+    for metric, size in (
+        ("memory, steady", memory.steady_main_bytes),
+        ("memory, load", memory.load_main_bytes),
+        ("memory, process tree", memory.steady_tree_bytes),
+        ("GPU memory", memory.gpu_bytes),
+        ("unified memory", memory.unified_bytes),
+        ("compiled", start.cache_bytes or None),
+    ):
+        yield _figure(footprint.system, metric, None if size is None else size / MEGABYTE, "MB")
+
+
+def scenario(scene: Scene) -> Iterator[Check]:
+    """Yield what a scenario found, or why not.
+
+    Throughput is of the scenario that measures it: frames a second of one stream are its latency.
+    """
+    outcome, video = scene.outcome, scene.outcome.video
+    for quantile in outcome.latency:
+        yield _quantile(scene.title, f"latency p{100 * quantile.share:g}", quantile)
+    if outcome.throughput_hz is not None:
+        name = "throughput" if outcome.measures == "throughput" else "shown"
+        yield _figure(scene.title, name, outcome.throughput_hz, "Hz", larger_is_worse=False)
+    if video is not None and video.offered:
+        yield _figure(scene.title, "frames missed", 100 * video.miss_share, "%")
+        yield _figure(scene.title, "frames dropped", 100 * video.drop_share, "%")
+        yield _figure(scene.title, "jitter", video.jitter_ms, "ms")
+        if video.dropped:
+            shown = next(quantile for quantile in video.age if quantile.share == 0.9)
+            yield _quantile(scene.title, "p90 of those shown", shown)
+
+
+def energy(scene: Scene) -> Iterator[Check]:
+    """Yield the energy of a frame, by the source that told it."""
+    for reading in scene.energies:
+        for kind, joules in zip(("gross", "net"), reading.per_frame(), strict=True):
+            yield _figure(scene.title, f"energy a frame, {kind}, {reading.source}", joules, "J")
+        yield _figure(scene.title, f"mean power, {reading.source}", reading.mean_w, "W")
+        yield _figure(scene.title, f"idle power, {reading.source}", reading.idle_w, "W")
+
+
+def _figure(
+    subject: str, metric: str, value: float | None, unit: str = "", **facts: object
+) -> Check:
     known = {"subject": subject, "metric": metric, "unit": unit, "new": value}
     return Check.model_validate({**known, **facts})
+
+
+def _quantile(subject: str, metric: str, quantile: Quantile) -> Check:
+    note = f"none: {quantile.why}" if quantile.why else ""
+    return _figure(subject, metric, quantile.value_ms, "ms", note=note)
 
 
 def _drift(drift: Drift) -> Iterator[Check]:
     subject = f"{drift.compressed} against {drift.original}"
     fact = drift.extractor
     over = f"{fact.name} {fact.sha256[:12]} ({fact.layer}, {fact.preprocessing}), {drift.sample}"
-    for one in drift.checks:
-        if one.new is None or one.key.startswith(ELSEWHERE):
+    for check in drift.checks:
+        if check.new is None or check.key.startswith(ELSEWHERE):
             continue
-        metric, ends = one.metric, {"low": one.low, "high": one.high}
-        of = over if one.key in SETS else drift.sample
-        if one.key == "drift_percent":  # of either sign, and nearer is a change too
+        metric, ends = check.metric, {"low": check.low, "high": check.high}
+        of = over if check.key in SETS else drift.sample
+        if check.key == "drift_percent":  # of either sign, and nearer is a change too
             metric, ends = f"{metric}, size", {}
             of = f"{over}, {drift.references} of references"
-        yield _figure(subject, metric, abs(one.new), one.unit, of=of, **ends)
+        yield _figure(subject, metric, abs(check.new), check.unit, of=of, **ends)
 
 
 def _motion(moved: Consistency) -> Iterator[Check]:
@@ -79,42 +175,4 @@ def _motion(moved: Consistency) -> Iterator[Check]:
         ("flicker", moved.flicker, "levels"),
         ("noise gain", moved.noise_gain, "x"),
     ):
-        if value is not None:
-            yield _figure(moved.model, f"{metric}{clip}", value, unit, of=over)
-
-
-def _footprint(found: Footprint) -> Iterator[Check]:
-    if found.start.begins:
-        yield _figure(found.system, "cold start", found.start.median_ms("cold"), "ms")
-        yield _figure(found.system, "warm start", found.start.median_ms("warm"), "ms")
-    memory = found.memory
-    for metric, value in (
-        ("memory, steady", memory.steady_main_bytes),
-        ("memory, process tree", memory.steady_tree_bytes),
-        ("GPU memory", memory.gpu_bytes),
-        ("unified memory", memory.unified_bytes),
-    ):
-        if value is not None:
-            yield _figure(found.system, metric, value / MEGABYTE, "MB")
-
-
-def _scene(scene: Scene) -> Iterator[Check]:
-    """Yield what a scenario found; nothing of one that does not count.
-
-    Throughput is of the scenario that measures it: frames a second of one stream are its latency.
-    """
-    if scene.doubts:
-        return
-    outcome = scene.outcome
-    for one in outcome.latency:
-        if one.value_ms is not None:
-            yield _figure(scene.title, f"latency p{100 * one.share:g}", one.value_ms, "ms")
-    if outcome.measures == "throughput" and outcome.throughput_hz is not None:
-        yield _figure(scene.title, "throughput", outcome.throughput_hz, "Hz", larger_is_worse=False)
-    if outcome.video is not None and outcome.video.offered:
-        yield _figure(scene.title, "frames missed", 100 * outcome.video.miss_share, "%")
-    for energy in scene.energies:
-        for kind, joules in zip(("gross", "net"), energy.per_frame(), strict=True):
-            if joules is not None:
-                name = f"energy a frame, {kind}, {energy.source}"
-                yield _figure(scene.title, name, joules, "J")
+        yield _figure(moved.model, f"{metric}{clip}", value, unit, of=over)

@@ -6,38 +6,23 @@ import csv
 import io
 import json
 import math
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from stylepress.benchmarks.check import Check, Verdict
 from stylepress.benchmarks.part import json_text, write_text
 from stylepress.benchmarks.report import Report
-from stylepress.benchmarks.show.figures import figures
-from stylepress.benchmarks.show.render import markdown, page
+from stylepress.benchmarks.show.figures import figures, gated
+from stylepress.benchmarks.show.render import markdown, page, rendered
 from stylepress.benchmarks.verdict.comparison import Comparison
 from stylepress.errors import OutputError
 
 Document = Comparison | Report
 ANNOTATIONS_LIMIT = 10
 """GitHub shows so many of one kind a step."""
-CONTROL = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 SCALES: Mapping[str, float] = {"ms": 1e6, "MB": 1e6}
 """To the units that Bencher takes: nanoseconds and bytes."""
-
-
-def gated(document: Document) -> tuple[Check, ...]:
-    """Return what the verdict of a document rests on; the subject says which model it is of."""
-    if isinstance(document, Comparison):
-        return document.gated
-    return tuple(
-        one.model_copy(update={"subject": f"{drift.compressed} against {drift.original}"})
-        for drift in document.drifts
-        for one in drift.checks
-        if one.verdict is not None
-    )
 
 
 def forms(document: Document) -> Mapping[str, str]:
@@ -83,34 +68,18 @@ def comparison_text(comparison: Comparison) -> str:
 
 def junit(document: Document) -> str:
     """Return one test case a gated figure: a failure, skipped while open, else passed."""
-    cases = gated(document)
-    verdict = document.verdict if isinstance(document, Comparison) else ""
-    refused = verdict == "NOT COMPARABLE"
-    absent = verdict == "NO BASELINE"
-    counts = {
-        "tests": str(len(cases) + refused + absent),
-        "failures": str(sum(one.verdict == "FAIL" for one in cases)),
-        "errors": str(int(refused)),
-        "skipped": str(sum(one.verdict == "INCONCLUSIVE" for one in cases) + absent),
-    }
-    command = "compare" if isinstance(document, Comparison) else "bench"
-    root = Element("testsuites", {"name": f"stylepress {command}", **counts})
-    suite = SubElement(root, "testsuite", {"name": _suite(document), **counts})
-    if document.created:
-        suite.set("timestamp", _text(document.created))
-    properties = SubElement(suite, "properties")
-    for name, value in _environment(document).items():
-        SubElement(properties, "property", {"name": _text(name), "value": _text(value)})
-    for one in cases:
-        _case(suite, one)
-    if isinstance(document, Comparison) and (refused or absent):
-        case = SubElement(suite, "testcase", {"classname": "stylepress", "name": "comparable"})
-        words = ", ".join(document.differing) if refused else "; ".join(document.reasons)
-        message = {"message": _text(f"{verdict.lower()}: {words}")}
-        SubElement(case, "error" if refused else "skipped", message)
-    SubElement(suite, "system-out").text = _text(markdown(document))
-    indent(root)
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + tostring(root, encoding="unicode") + "\n"
+    frame = document.settings if isinstance(document, Comparison) else document.scenario
+    return rendered(
+        "junit.xml.j2",
+        it=document,
+        cases=gated(document),
+        verdict=document.verdict if isinstance(document, Comparison) else "",
+        command="compare" if isinstance(document, Comparison) else "bench",
+        suite="single stream" + ("" if frame is None else f" {frame.width}x{frame.height}"),
+        properties=_environment(document),
+        change=_change,
+        summary=markdown(document),
+    )
 
 
 def workflow_commands(checks: Sequence[Check]) -> Iterator[str]:
@@ -123,12 +92,14 @@ def workflow_commands(checks: Sequence[Check]) -> Iterator[str]:
         ("INCONCLUSIVE", "warning", "open"),
     )
     for verdict, kind, what in kinds:
-        found = [one for one in checks if one.verdict == verdict]
-        shown = found if len(found) <= ANNOTATIONS_LIMIT else found[: ANNOTATIONS_LIMIT - 1]
-        for one in shown:
-            yield f"::{kind} title={_property(f'{what}: {one.name}')}::{_data(_change(one))}"
-        if len(found) > len(shown):
-            yield f"::{kind} title=stylepress::{len(found) - len(shown)} more, see the job summary"
+        matching = [check for check in checks if check.verdict == verdict]
+        shown = (
+            matching if len(matching) <= ANNOTATIONS_LIMIT else matching[: ANNOTATIONS_LIMIT - 1]
+        )
+        for check in shown:
+            yield f"::{kind} title={_property(f'{what}: {check.name}')}::{_data(_change(check))}"
+        if len(matching) > len(shown):
+            yield f"::{kind} title=stylepress::{len(matching) - len(shown)} more, see the job summary"
 
 
 def dashboards(document: Document) -> dict[str, str]:
@@ -138,10 +109,10 @@ def dashboards(document: Document) -> dict[str, str]:
     are 0, negative or not finite are left out of its two. Bencher takes nanoseconds and bytes, and
     bounds as intervals.
     """
-    found = list(_figures(document))
-    plottable = [one for one in found if one.new and math.isfinite(one.new) and one.new > 0]
+    measured = list(_figures(document))
+    plottable = [one for one in measured if one.new and math.isfinite(one.new) and one.new > 0]
     bencher: dict[str, dict[str, dict[str, float]]] = {}
-    for one in found:
+    for one in measured:
         if one.new is None or not math.isfinite(one.new):
             continue
         scale, bounds = SCALES.get(one.unit, 1.0), _bounds(one)
@@ -233,28 +204,12 @@ def _action(one: Check) -> dict[str, Any]:
     return entry
 
 
-def _case(suite: Element, one: Check) -> None:
-    attributes = {"classname": _text(one.subject), "name": _text(one.metric)}
-    case = SubElement(suite, "testcase", attributes)
-    words = _text(_change(one))
-    if one.verdict == "FAIL":
-        SubElement(case, "failure", {"type": "regression", "message": words})
-    elif one.verdict == "INCONCLUSIVE":
-        more = f", about {one.needed} pairs might decide" if one.needed else ""
-        SubElement(case, "skipped", {"message": f"inconclusive: {words}{more}"})
-
-
 def _change(one: Check) -> str:
     """Write from what to what a figure went, and its limit."""
     limit = f"limit {one.limit_text}" if one.limit_text else ""
     parts = [part for part in (one.change, limit, one.note) if part]
     before = f"{one.written(one.base)} -> " if one.base is not None else ""
     return f"{before}{one.written(one.new)}{', ' if parts else ''}{', '.join(parts)}"
-
-
-def _suite(document: Document) -> str:
-    frame = document.settings if isinstance(document, Comparison) else document.scenario
-    return "single stream" + ("" if frame is None else f" {frame.width}x{frame.height}")
 
 
 def _environment(document: Document) -> dict[str, str]:
@@ -282,11 +237,6 @@ def _history(path: Path) -> str:
             f"{path} cannot be read as a history ({error}).", "Name another file."
         ) from error
     return text if not text or text.endswith("\n") else f"{text}\n"
-
-
-def _text(text: str) -> str:
-    """Leave out what XML 1.0 cannot hold."""
-    return CONTROL.sub("?", text)
 
 
 def _data(text: str) -> str:

@@ -1,64 +1,56 @@
-"""How figures are written in a report: with three digits and their unit, or why there is none."""
+"""How values, tables and machines are written: with three digits and their unit, or why there is none."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from stylepress.benchmarks.report import Latency
-from stylepress.benchmarks.timing.outcome import Quantile
+from stylepress.benchmarks.machine.record import Machine
+from stylepress.benchmarks.machine.watch import Validity
 
 NONE = "-"
+UNITS = {"mhz": "MHz", "gib": "GiB", "mib": "MiB", "w": "W", "s": "s", "c": "°C", "percent": "%"}
+"""How a field's name ends, and what it is in."""
+APART = {
+    *("missing", "gpus", "board", "packages", "thread_variables", "uptime_s", "boot_id"),
+    *("mitigations", "temperatures_c", "memory_free_gib", "cpu_pressure", "logical_cores"),
+}
+"""Fields of a machine that are written elsewhere, or that tell a reader nothing."""
 
 
-def milliseconds(value: float) -> str:
-    """Write a latency with three digits.
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of texts under heads, and a title. The first column heads a row."""
 
-    >>> milliseconds(5.6234), milliseconds(999.6), milliseconds(0.01234)
-    ('5.62 ms', '1000 ms', '0.0123 ms')
+    title: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    @property
+    def filled(self) -> Table:
+        """It without the columns in which no row has anything."""
+        kept = [n for n in range(len(self.heads)) if any(row[n] != NONE for row in self.rows)]
+        rows = [[row[n] for n in kept] for row in self.rows]
+        return replace(self, heads=[self.heads[n] for n in kept], rows=rows)
+
+
+def amount(value: float | None, unit: str = "") -> str:
+    """Write a value with three digits and its unit; a dash for None.
+
+    >>> amount(5.6234, "ms"), amount(1234.5, "ms"), amount(312.4, "MB"), amount(0.0123, "J")
+    ('5.62 ms', '1234 ms', '312 MB', '12.3 mJ')
+    >>> amount(99.04, "x"), amount(0.9996, "x"), amount(None)
+    ('99.0x', '1.00x', '-')
     """
-    return f"{value:.3g} ms" if value < 999.5 else f"{value:.0f} ms"
-
-
-def megabytes(size: float) -> str:
-    """Write a size.
-
-    >>> megabytes(240_000), megabytes(6_700_000), megabytes(312_400_000)
-    ('0.24 MB', '6.70 MB', '312 MB')
-    """
-    return f"{size / 1e6:.2f} MB" if size < 1e8 else f"{size / 1e6:.0f} MB"
-
-
-def quantile(one: Quantile) -> str:
-    """Write a quantile, or why there is none.
-
-    >>> quantile(Quantile(share=0.9, value_ms=None, why="10 of 64 samples"))
-    'none: 10 of 64 samples'
-    """
-    return f"none: {one.why}" if one.value_ms is None else milliseconds(one.value_ms)
-
-
-def times(ratio: float) -> str:
-    """Write a ratio with three digits.
-
-    >>> times(123.4), times(99.04), times(0.9996)
-    ('123x', '99.0x', '1.00x')
-    """
-    return f"{ratio:.{0 if ratio >= 100 else 1 if ratio >= 10 else 2}f}x"
-
-
-def percentile(latency: Latency) -> str:
-    """Write the 90th percentile, or why there is none."""
-    return quantile(latency.at(0.9))
-
-
-def engine_facts(latency: Latency) -> str:
-    """Write version, threads and what else an engine tells; the model's name has its precision."""
-    facts = {**latency.facts, "version": str(latency.facts.get("version", "")).partition("-")[0]}
-    order = [
-        "version",
-        *(name for name in facts if name not in ("version", "backend", "precision")),
-    ]
-    return ", ".join(f"{name.replace('_', ' ')} {facts[name]}" for name in order)
+    if value is None:
+        return NONE
+    if unit == "J":
+        return f"{1e3 * value:.3g} mJ" if abs(value) >= 1e-6 else "0 mJ"
+    if unit in ("x", "MB"):
+        text = f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2}f}"
+        return f"{text}{'' if unit == 'x' else ' '}{unit}"
+    return f"{value:.3g} {unit}".strip() if abs(value) < 999.5 else f"{value:.0f} {unit}".strip()
 
 
 def reasons(missing: Mapping[str, str]) -> str:
@@ -69,8 +61,74 @@ def reasons(missing: Mapping[str, str]) -> str:
     """
     names: dict[str, list[str]] = {}
     for field, why in missing.items():
-        name = field
-        for unit in ("_mhz", "_gib", "_c", "_s"):
-            name = name.removesuffix(unit)
-        names.setdefault(why, []).append(name.replace("_", " "))
+        names.setdefault(why, []).append(_field(field)[0])
     return "; ".join(f"{', '.join(each)}: {why}" for why, each in names.items())
+
+
+def machine_line(machine: Machine) -> str:
+    """Name the machine in a few words."""
+    gpus = [gpu.name for gpu in machine.gpus or () if gpu.name]
+    board = machine.board.model if machine.board else None
+    cores = f"{machine.cores} cores" if machine.cores else ""
+    return ", ".join(filter(None, (board or machine.cpu, cores, *gpus)))
+
+
+def machine_facts(machine: Machine) -> Iterator[tuple[str, str]]:
+    """Yield what is known of a machine, a name and a value each."""
+    known = machine.model_dump(exclude_none=True)
+    yield from ((name, text) for name, text in _facts(known, apart=APART) if text)
+    parts = {"board": known.get("board")}
+    parts |= {f"GPU {number}": gpu for number, gpu in enumerate(known.get("gpus", ()))}
+    for name, part in parts.items():
+        if part:
+            facts = _facts(part, apart={"uuid_sha256"})
+            yield name, ", ".join(f"{key} {text}" for key, text in facts if text)
+    yield "packages", ", ".join(f"{name} {at}" for name, at in machine.packages.items() if at)
+    yield from machine.thread_variables.items()
+
+
+def meanwhile(validity: Validity) -> str:
+    """Say what was seen of the machine while the turns were measured."""
+    load, waited = validity.foreign_load, validity.cpu_pressure
+    sightings = [] if load is None else [f"others used {load:.0%} of the processor"]
+    sightings += [] if waited is None else [f"some task waited for a core {waited:.0%} of the time"]
+    sightings += [event.what for event in validity.events if event.kind != "foreign load"]
+    return "; ".join(sightings) or "nothing was seen"
+
+
+def _facts(values: Mapping[str, Any], *, apart: set[str]) -> Iterator[tuple[str, str]]:
+    for field, value in values.items():
+        if field not in apart:
+            name, unit = _field(field)
+            yield name, f"{_value(value)} {unit}".strip() if _value(value) else ""
+
+
+def _field(field: str) -> tuple[str, str]:
+    """Part a field's name into words and its unit.
+
+    >>> _field("power_limit_w"), _field("cpu")
+    (('power limit', 'W'), ('cpu', ''))
+    """
+    name, _, end = field.rpartition("_")
+    if name and end in UNITS:
+        return name.replace("_", " "), UNITS[end]
+    return field.replace("_", " "), ""
+
+
+def _value(value: Any) -> str:
+    """Write a field's value.
+
+    >>> _value(((800.0, 3700.0),)), _value(("avx2", "fma")), _value(True), _value({"fan": 0.5})
+    ('800 to 3700', 'avx2 fma', 'yes', 'fan 0.5')
+    """
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_value(item)}" for name, item in value.items())
+    if isinstance(value, tuple):
+        if len(value) == 2 and all(isinstance(item, float) for item in value):
+            return f"{value[0]:g} to {value[1]:g}"
+        return (", " if any(isinstance(item, tuple) for item in value) else " ").join(
+            map(_value, value)
+        )
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -43,8 +43,7 @@ class Request:
     of ``height`` and ``width``. Warm-up lasts at least ``warm_s`` and ``warm_count`` calls, and on
     until the medians of three windows (half a second each, a third of ``warm_s`` where that is
     less) agree, but no longer than ``warm_cap_s``; none at all when ``warm_cap_s`` is 0. Measuring
-    lasts at least ``min_s`` and ``min_count`` calls. ``extra_bytes`` are hashed (SHA-256) inside
-    every call: a slowdown of known size, to try a gate with. ``cache`` keeps what was compiled.
+    lasts at least ``min_s`` and ``min_count`` calls. ``cache`` keeps what was compiled.
     """
 
     bundle: str
@@ -59,7 +58,6 @@ class Request:
     warm_cap_s: float = 0.0
     min_s: float = 0.0
     min_count: int = 1
-    extra_bytes: int = 0
     cache: str | None = None
 
 
@@ -173,7 +171,7 @@ def run_request(request: Request, *, began: int = 0) -> Answer:
     engine = _opened(read_bundle(Path(request.bundle)), request, options)
     opened = time.perf_counter_ns()
     try:
-        call, clock = _call(engine, frames, request.extra_bytes), WallClock()
+        call, clock = _call(engine, frames), WallClock()
         call(None)
         first = time.perf_counter_ns()
         load, forgotten = peak_bytes(), forget_peak()
@@ -266,20 +264,16 @@ def _opened(bundle: Any, request: Request, options: Any) -> Engine:
     return ready(bundle, request.backend, options=options, cache=kept, progress=Silent())
 
 
-def _call(engine: Engine, frames: Any, extra_bytes: int) -> Callable[[object], None]:
-    import hashlib
+def _call(engine: Engine, frames: Any) -> Callable[[object], None]:
     from itertools import cycle
 
     picture = engine.graph.picture
     if picture is None:
         raise BackendError("This bundle takes no picture.", "Measure one that does.")
     turns = cycle([{picture.name: frame[None].copy()} for frame in frames])
-    extra = bytes(extra_bytes)
 
     def call(sample: object) -> None:
         engine.run(next(turns))
-        if extra:
-            hashlib.sha256(extra).digest()
 
     return call
 

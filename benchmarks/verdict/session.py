@@ -7,7 +7,7 @@ import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter_ns
 from typing import Protocol
@@ -90,7 +90,7 @@ class Watch(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Arms:
-    """What the processes of both arms are asked: by arm, the bundle's folder and extra work.
+    """What the processes of both arms are asked: by arm, the bundle's folder.
 
     ``name`` tells the bundle from others of the same comparison.
     """
@@ -98,7 +98,6 @@ class Arms:
     bundles: Mapping[Arm, Path]
     frames: Path
     threads: int | None
-    extra_bytes: Mapping[Arm, int] = field(default_factory=dict)
     name: str = ""
 
 
@@ -234,6 +233,5 @@ class Session:
             warm_cap_s=CAP * plan.warm_s,
             min_s=plan.min_s,
             min_count=plan.min_count,
-            extra_bytes=self.arms.extra_bytes.get(arm, 0),
         )
         return self.ask(request, self.environ)

@@ -10,22 +10,12 @@ from stylepress.benchmarks.evidence.documents import MARKED
 from stylepress.benchmarks.evidence.row import Row
 
 UNITS = {
-    "x": "x",
-    "times": "x",
-    "dB": "dB",
-    "ms": "ms",
-    "s": "s",
-    "seconds": "s",
-    "MB": "MB",
-    "%": "%",
-    "fps": "fps",
-    "frames/s": "fps",
-    "frames a second": "fps",
-}
+    "x": "x", "times": "x", "dB": "dB", "ms": "ms", "s": "s", "seconds": "s", "MB": "MB", "%": "%",
+    "fps": "fps", "frames/s": "fps", "frames a second": "fps",
+}  # fmt: skip
 """How a unit is written in text, and in a row."""
-_NUMBER = r"(?<![\w.,-])(?P<number>\d[\d,]*(?:\.\d+)?)"
 _UNIT = "|".join(re.escape(unit) for unit in sorted(UNITS, key=len, reverse=True))
-QUOTE = re.compile(rf"{_NUMBER}\s?(?P<unit>{_UNIT})(?![\w/])")
+QUOTE = re.compile(rf"(?<![\w.,-])(?P<number>\d[\d,]*(?:\.\d+)?)\s?(?P<unit>{_UNIT})(?![\w/])")
 NOT_TEXT = re.compile(r"```.*?```|`[^`\n]*`|<!--.*?-->|\]\([^)]*\)", re.DOTALL)
 
 
@@ -40,11 +30,9 @@ class Quote:
 
     def shows(self, row: Row) -> bool:
         """Whether it is the row's value, rounded to as many decimals as are written."""
-        if self.unit != UNITS.get(row.unit, row.unit):
-            return False
         number = self.number.replace(",", "")
         decimals = len(number.partition(".")[2])
-        return f"{row.value:.{decimals}f}" == number
+        return UNITS.get(row.unit, row.unit) == self.unit and f"{row.value:.{decimals}f}" == number
 
 
 def quotes(text: str) -> Iterator[Quote]:
@@ -66,12 +54,9 @@ def unbacked(
     """Yield the figures that are no ``settings`` and not what their own rows hold.
 
     ``rows`` are those that a figure is said to be of, by the figure as it is written: any other
-    row that happens to have the number does not back it. ``settings`` are limits, defaults and
-    claims of others.
+    row that happens to have the number does not back it.
     """
     for quote in quotes(text):
-        if quote.text in settings:
-            continue
         named = rows.get(quote.text, ())
-        if not named or not all(quote.shows(row) for row in named):
+        if quote.text not in settings and not (named and all(map(quote.shows, named))):
             yield quote

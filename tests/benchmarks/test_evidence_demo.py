@@ -23,7 +23,7 @@ style: {{picture: {picture}}}
 teacher: {{checkpoint: {teacher}}}
 student:
   preset: nano
-  distil: {{steps: 2, crop_px: 64, batch: 1, pool: 2, pool_px: 64}}
+  distil: {{loss: swd, steps: 2, crop_px: 64, batch: 1, pool: 2, pool_px: 64}}
 quantize: {{precision: int8, min_psnr_db: 0}}
 export: {{verify_sizes: [[64, 96]]}}
 target: cpu
@@ -42,7 +42,15 @@ def test_the_demonstration_leaves_bundle_picture_video_with_sound_and_report(
         out=tmp_path / "demo",
         seconds=0.3,
         size=(96, 128),
-        report=BenchOptions(size=(96, 128), plan=Plan(rounds=2, turn_s=0, warm_up=1)),
+        report=BenchOptions(
+            size=(96, 128),
+            plan=Plan(rounds=1, turn_s=0, warm_up=1),
+            backends=("onnxruntime",),
+            most_photos=1,
+            shown=1,
+            clip_frames=0,
+            starts=0,
+        ),
     )
     bundle, both, picture, clip, video, report, *_, page = show(demo, Silent())
     assert (bundle / "model.onnx").is_file()

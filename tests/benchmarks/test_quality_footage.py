@@ -15,17 +15,17 @@ from PIL import Image
 
 from stylepress.artifact import file_digest
 from stylepress.benchmarks.bench import BenchOptions, bench
+from stylepress.benchmarks.evidence.clip import make_clip
 from stylepress.benchmarks.part import FileFact, Skipped, json_text, write_text
 from stylepress.benchmarks.quality.bundles import DriftOptions
-from stylepress.benchmarks.quality.motion.clip import make_clip
 from stylepress.benchmarks.quality.motion.course import open_flow
 from stylepress.benchmarks.quality.motion.footage import FRAMES, Footage, read_footage
 from stylepress.benchmarks.quality.motion.steadiness import Painters, clip_consistencies
 from stylepress.benchmarks.quality.trials import read_footages
 from stylepress.benchmarks.report import Report, read_report
-from stylepress.benchmarks.show.losses import motion
 from stylepress.benchmarks.show.render import markdown as summary
 from stylepress.benchmarks.show.render import page
+from stylepress.benchmarks.show.tables import motion
 from stylepress.errors import FrameError
 from stylepress.progress import Silent
 from tests.benchmarks.models import model
@@ -47,7 +47,7 @@ def flow() -> str:
 @pytest.fixture(scope="module")
 def clip(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("footage") / "hill.mp4"
-    return make_clip([photo_folder / "hill.png"], path, seconds=2, size=SIZE, fps=20).path
+    return make_clip([photo_folder / "hill.png"], path, seconds=2, size=SIZE, fps=20)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_frames_are_taken_after_the_last_key_frame_before_the_middle(tmp_path: P
     for level in (20, 100, 180):
         photos.append(tmp_path / f"{level}.png")
         Image.fromarray(rng.integers(level, level + 60, (90, 90, 3), np.uint8)).save(photos[-1])
-    film = make_clip(photos, tmp_path / "film.mp4", seconds=6, size=(64, 64), fps=20).path
+    film = make_clip(photos, tmp_path / "film.mp4", seconds=6, size=(64, 64), fps=20)
     levels = [frame.mean() for frame in read(film, count=6).frames]
     assert levels == pytest.approx([130] * 6, abs=3)
     assert read(film, count=500).frames[0].mean() == pytest.approx(50, abs=3)
@@ -86,14 +86,14 @@ def test_a_header_that_promises_more_than_the_file_holds_is_mended_from_the_begi
     photo_folder: Path, tmp_path: Path
 ) -> None:
     whole = make_clip([photo_folder / "hill.png"], tmp_path / "a.mkv", seconds=9, size=(64, 64))
-    data = whole.path.read_bytes()
+    data = whole.read_bytes()
     (tmp_path / "cut.mkv").write_bytes(data[: len(data) // 8])
     assert len(read(tmp_path / "cut.mkv", count=4).frames) >= 2
 
 
 def test_one_frame_is_no_clip(photo_folder: Path, tmp_path: Path) -> None:
     hill = photo_folder / "hill.png"
-    one = make_clip([hill], tmp_path / "one.mp4", seconds=1 / 30, size=(64, 64), sound=False).path
+    one = make_clip([hill], tmp_path / "one.mp4", seconds=1 / 30, size=(64, 64))
     with pytest.raises(FrameError, match=r"1 frame that.* Give a longer video with `--clip`\."):
         read(one)
 

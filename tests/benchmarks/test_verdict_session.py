@@ -64,13 +64,11 @@ def test_what_an_arm_refuses_is_told_as_it_said_it(
         fresh(request(style, photos, tmp_path, "nothing"), ENVIRON)
 
 
-def test_an_arm_warms_up_as_asked_and_does_the_extra_work(
+def test_an_arm_warms_up_as_asked(
     style: Mapping[str, Path], photos: Sequence[Photo], tmp_path: Path
 ) -> None:
     asked = replace(request(style, photos, tmp_path, "null"), warm_count=7, warm_cap_s=60.0)
-    plain, loaded = run_request(asked), run_request(replace(asked, extra_bytes=1 << 23))
-    assert plain.warm_calls >= 7
-    assert min(loaded.samples_ns) > 3 * min(plain.samples_ns)
+    assert run_request(asked).warm_calls >= 7
 
 
 def test_an_arm_that_dies_is_no_regression(

@@ -1,8 +1,8 @@
-"""Hostile requests against a real daemon; the evidence program sends ten thousand of the same kinds."""
+"""Hostile requests against a real daemon; `python -m tests.runtime.serve.hostile` sends ten thousand of the same kinds."""
 
 from __future__ import annotations
 
-from stylepress.benchmarks.evidence.hostile import attack
+from tests.runtime.serve.hostile import attack
 from tests.runtime.serve.running import Daemon
 
 

@@ -1,6 +1,6 @@
 """The daemon for many minutes with a fault every few seconds: memory, restarts, unaccounted frames.
 
-``python -m stylepress.benchmarks.evidence.soak --minutes 30``, from the root of a checkout.
+``python -m tests.runtime.serve.soak --minutes 30``, from the root of a checkout.
 """
 
 from __future__ import annotations

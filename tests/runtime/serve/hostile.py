@@ -1,6 +1,6 @@
 """Requests that no honest client sends: the daemon must answer or hang up, and stay as it was.
 
-``python -m stylepress.benchmarks.evidence.hostile --cases 10000``, from the root of a checkout.
+``python -m tests.runtime.serve.hostile --cases 10000``, from the root of a checkout.
 """
 
 from __future__ import annotations

@@ -1,0 +1,262 @@
+"""What the templates of reports and comparisons ask for, beside the tables and the plots."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+from stylepress.benchmarks.check import Check, Verdict, signed
+from stylepress.benchmarks.quality.gallery import original_of
+from stylepress.benchmarks.report import Report, Shown
+from stylepress.benchmarks.show import tables
+from stylepress.benchmarks.show.figures import gated
+from stylepress.benchmarks.show.words import (
+    Table,
+    amount,
+    machine_facts,
+    meanwhile,
+    reasons,
+)
+from stylepress.benchmarks.verdict.comparison import Comparison
+from stylepress.benchmarks.verdict.runs import Run, p50_ms
+
+BARS = "▁▂▃▄▅▆▇█"
+LOOKS = {"✗": "bad", "✓": "good", "?": "open"}
+"""How what begins with a verdict's sign looks."""
+SLID = 2
+"""Pairs of pictures that are shown under a divider."""
+Numbered = Sequence[tuple[int, Shown]]
+"""Pictures by their number on the page, by which sliders borrow them."""
+
+
+class Slider(NamedTuple):
+    """Two pictures of the page under a divider that a finger or the arrow keys move."""
+
+    left: tuple[int, Shown]
+    right: tuple[int, Shown]
+    caption: str
+
+
+def reasons_of(document: Report | Comparison, verdict: Verdict) -> list[str]:
+    """Say why each figure of that verdict has it, in a sentence."""
+    return [check.reason for check in gated(document) if check.verdict == verdict]
+
+
+def look(text: str) -> str:
+    """Return the CSS class of what begins with a verdict's sign, nothing of other texts."""
+    return LOOKS.get(text[:1], "")
+
+
+def facts(document: Report | Comparison) -> list[tuple[str, str]]:
+    """Say what is known of the machine, and of what was measured on it."""
+    lines = list(machine_facts(document.machine))
+    if isinstance(document, Comparison):
+        return [*lines, *document.engine_lines()]
+    return lines + ([("meanwhile", meanwhile(document.validity))] if document.validity else [])
+
+
+def silent(document: Report | Comparison) -> list[tuple[str, str]]:
+    """Say what the machine does not tell, and why."""
+    absent = {"not told": reasons(document.machine.missing)}
+    if isinstance(document, Report) and document.validity is not None:
+        absent["not watched"] = reasons(document.validity.missing)
+    return [(name, why) for name, why in absent.items() if why]
+
+
+def cards(report: Report) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """The few numbers that matter, large, for each bundle."""
+    for model in report.of_role("bundle"):
+        best = report.best(model.name)
+        if best is None:
+            continue
+        own = [
+            (
+                amount(best.median_ms, "ms"),
+                f"a frame in {best.backend}, {1000 / best.median_ms:.0f} a second",
+            ),
+            *(
+                (amount(each.ratio, "x"), f"as fast as {each.baseline}")
+                for each in report.speedups
+                if each.system == best.name
+            ),
+            (amount(model.weights_bytes / 1e6, "MB"), "of weights"),
+        ]
+        for drift in report.drifts:
+            if drift.compressed == model.name and drift.judged:
+                far = [check.verdict for check in drift.checks if check.key == "drift_benign_times"]
+                few = "; too few photos for distances between sets" if far == [None] else ""
+                words = f"what compression lost of {drift.original}{few}"
+                own.append((tables.verdict_word(drift), words))
+        yield model.name, own
+
+
+def sliders(report: Report) -> Iterator[Slider]:
+    """The first photo: what the user approved beside what ships, then what compression did."""
+    numbered = [
+        each for each in enumerate(report.gallery) if each[1].photo == report.gallery[0].photo
+    ]
+    after = next((each for each in numbered if each[1].column == "bundle"), None)
+    if after is None:
+        return
+    model = next((each for each in report.models if each.name == after[1].title), None)
+    original = original_of(model, report.models) if model else None
+    wanted: list[tuple[str, str | None, str]] = [("teacher", None, "the teacher")]
+    if original is not None and original.role == "student":
+        name = original.name
+        wanted.append(("student", name, f"{name}, which it was made from"))
+    wanted.append(("content", None, "the photo"))
+    for column, title, words in wanted:
+        for left in numbered:
+            if left[1].column == column and title in (None, left[1].title):
+                yield Slider(left, after, f"Left {words}, right {after[1].title}.")
+                break
+
+
+def photos(pictures: Iterable[Shown], first: int = 0) -> Iterator[tuple[str, Numbered]]:
+    """Yield the pictures of each photo, numbered from ``first``."""
+    numbered = enumerate(pictures, first)
+    for photo, group in groupby(numbered, key=lambda each: each[1].photo):
+        yield photo, list(group)
+
+
+def verdict_look(comparison: Comparison) -> str:
+    """Return the CSS class of a verdict."""
+    looks = {"TREND": "TREND", "NOT COMPARABLE": "open", "NO BASELINE": "open"}
+    return looks.get(comparison.verdict) or look(signed(comparison.verdict))
+
+
+def others(comparison: Comparison) -> list[str]:
+    """Return the reasons that are of no figure."""
+    of_figures = {check.reason for check in comparison.gated}
+    return [reason for reason in comparison.reasons if reason not in of_figures]
+
+
+def skipped(document: Report | Comparison) -> list[str]:
+    """Say what was not measured, and why, where no reason of the verdict does."""
+    in_verdict = "; ".join(document.reasons) if isinstance(document, Comparison) else ""
+    return [f"{part.what}: {part.why}" for part in document.skipped if part.why not in in_verdict]
+
+
+def unjudged(comparison: Comparison) -> list[str]:
+    """Say what the verdict says nothing about."""
+    return [f"{part.what} ({part.why})" for part in comparison.unjudged]
+
+
+def differing(comparison: Comparison) -> list[list[str]]:
+    """Return the fields that differ, with both values."""
+    return [[field, str(a), str(b)] for field, (a, b) in comparison.differing.items()]
+
+
+def judged(comparison: Comparison) -> Table:
+    """Lay out what the verdict rests on."""
+    return _figures("What the verdict rests on", comparison.gated)
+
+
+def shown(comparison: Comparison) -> Table:
+    """Lay out what was measured and not judged."""
+    title = "Both reports" if comparison.mode == "trend" else "Measured, not judged"
+    rest = [check for check in comparison.checks if check.verdict is None and check.new is not None]
+    return _figures(title, rest)
+
+
+def sparks(comparison: Comparison) -> Iterator[tuple[str, str, str]]:
+    """Yield the ratios of each judged figure in a line of small bars, for text."""
+    for check in comparison.gated:
+        if check.kind == "paired" and check.values:
+            ratios = [new / base for base, new in check.values]
+            yield check.name, sparkline(ratios), f"{min(ratios):.3f} to {max(ratios):.3f}"
+
+
+def arms_sliders(comparison: Comparison) -> list[Slider]:
+    """Return base and new of the photos on which they differ most."""
+    dividers = []
+    for picture, (_, numbered) in zip(comparison.gallery, differences(comparison), strict=True):
+        arms = {each[1].title: each for each in numbered}
+        if math.isfinite(picture.psnr_db) and {"base", "new"} <= set(arms):
+            caption = f"{picture.photo}: left base, right new."
+            dividers.append(Slider(arms["base"], arms["new"], caption))
+    return dividers[:SLID]
+
+
+def discarded(comparison: Comparison) -> list[str]:
+    """Say how many runs do not count, by the reason."""
+    counts = Counter(reason for run in comparison.runs for reason in run.invalid)
+    return [f"{n} {'run' if n == 1 else 'runs'}: {why}" for why, n in counts.most_common()]
+
+
+def differences(comparison: Comparison) -> Iterator[tuple[str, Numbered]]:
+    """Yield the pictures of each photo, numbered, and how far the arms' are apart."""
+    first = 0
+    for picture in comparison.gallery:
+        level = "equal" if math.isinf(picture.psnr_db) else f"PSNR {picture.psnr_db:.1f} dB"
+        yield f"{picture.photo}: {level}", list(enumerate(picture.shown, first))
+        first += len(picture.shown)
+
+
+def _figures(title: str, checks: Sequence[Check]) -> Table:
+    """Lay out figures: what matters comes first, as a phone shows four columns."""
+    gate = any(check.verdict for check in checks)
+    rows = [
+        [
+            check.name,
+            *([signed(check.verdict or "")] if gate else []),
+            check.change or "-",
+            check.written(check.new),
+            *([check.limit_text or "-"] if gate else []),
+            check.written(check.base),
+            check.remark,
+        ]
+        for check in checks
+    ]
+    verdict, limit = (["verdict"], ["limit"]) if gate else ([], [])
+    heads = ["figure", *verdict, "worse by", "new", *limit, "base", "remark"]
+    return Table(title, heads, rows)
+
+
+def runs(comparison: Comparison) -> Table:
+    """Lay out every run."""
+    rows = [
+        [
+            *(str(run.place), run.part, str(run.pair), run.subject, run.arm),
+            *(str(len(run.samples_ns)), f"{p50_ms(run):.4g}", "yes" if run.stable else "no"),
+            "; ".join(run.invalid) or "yes",
+        ]
+        for run in comparison.runs
+    ]
+    heads = ["#", "part", "pair", "of", "arm", "calls", "p50 ms", "settled", "counts"]
+    return Table("Runs", heads, rows)
+
+
+def sparkline(ratios: Sequence[float]) -> str:
+    """Draw one bar a value, the lowest value lowest.
+
+    >>> sparkline([1.0, 1.1, 1.2])
+    '▁▅█'
+    """
+    low, spread = min(ratios), max(ratios) - min(ratios)
+    if not spread:
+        return BARS[3] * len(ratios)
+    return "".join(BARS[round(7 * (ratio - low) / spread + 1e-9)] for ratio in ratios)
+
+
+def sides(comparison: Comparison) -> Iterator[tuple[str, str]]:
+    """Name both arms."""
+    for word, side in (("base", comparison.base), ("new", comparison.new)):
+        if side is not None:
+            label, size = (
+                f"{side.label}: " if side.label else "",
+                amount(side.size_bytes / 1e6, "MB"),
+            )
+            yield word, f"{label}{side.name}, {side.precision}, {size}, {side.digest[:12]}"
+
+
+def backends(comparison: Comparison) -> Iterator[tuple[str, list[Check], list[Run]]]:
+    """Yield each subject of runs with its judged figures and the runs that count."""
+    paired = [check for check in comparison.checks if check.kind == "paired" and check.values]
+    for subject in dict.fromkeys(check.subject for check in paired):
+        figures = [check for check in paired if check.subject == subject and check.verdict]
+        own = [run for run in comparison.runs if run.subject == subject and not run.invalid]
+        yield subject, figures, own
