@@ -89,3 +89,4 @@ def test_on_avx2_openvino_draws_what_is_meant_only_with_7_bits(tmp_path: Path) -
         )  # fmt: skip
         seen.append(float(ran.stdout.split()[-1]))
     assert seen[1] == pytest.approx(meant, rel=1e-3)
+    print("SEEN", seen, meant)
