@@ -3,15 +3,15 @@
 #
 #   docs/devices/arm64.sh [FOLDER]      FOLDER keeps what was downloaded; build/arm64 unless named
 #
-# Debian's own arm64 Python is unpacked beside the system (nothing is installed, no root is needed);
+# Debian's own arm64 Python is unpacked beside the system (nothing is installed);
 # the wheel of this checkout is installed into it with the aarch64 wheels that a device would get.
-# Needs qemu-aarch64-static, apt-get, dpkg-deb, the network, and .venv (`make install`).
+# Needs qemu-aarch64-static, apt-get, dpkg-deb, the network, and .venv (`make check`).
 # Emulation shows that the code and the numbers are right on arm64. It says nothing about speed.
 set -eu
 cd "$(dirname "$0")/../.."
 python=.venv/bin/python
 work=${1:-build/arm64}
-# The newest that runs under user emulation: later ones end with an illegal instruction there.
+# The newest that runs under user emulation: later ones crash there.
 onnxruntime=1.23.2
 for tool in qemu-aarch64-static apt-get dpkg-deb; do
   command -v "$tool" >/dev/null || {
