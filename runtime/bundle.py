@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from safetensors import SafetensorError
-from safetensors.numpy import load as load_tensors
 
 from stylepress.artifact import GOLDEN, Artifact
 from stylepress.errors import ArtifactError, RecipeError
@@ -263,6 +261,9 @@ def _picture(path: Path, port: Port) -> Array:
 
 
 def _tensor(path: Path, port: Port) -> Array:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as load_tensors
+
     try:
         if path.stat().st_size > GOLDEN_LIMIT_BYTES:
             raise ValueError(f"larger than {GOLDEN_LIMIT_BYTES >> 20} MiB")

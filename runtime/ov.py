@@ -185,7 +185,7 @@ class OvEngine:
         else:
             compiled = compiler.compile(compiler.usual)
         self._by_size = OrderedDict({self._usual: RequestPool(compiled, self.lanes)})
-        self._facts = self._by_size[self._usual].facts()
+        self._facts: dict[str, str | int] = {}
         self._open = True
 
     def run(self, feeds: Feeds, out: Mapping[str, Array] | None = None) -> Results:
@@ -210,6 +210,11 @@ class OvEngine:
 
     def describe(self) -> Mapping[str, str | int]:
         """Tell version, precision, threads, and how many convolutions really run in 8 bit."""
+        with self._lock:
+            if (
+                self._open and not self._facts
+            ):  # asked when somebody wants to know: it takes a while
+                self._facts = self._by_size[self._usual].facts()
         return {"backend": "openvino", "version": version(), "lanes": self.lanes, **self._facts}
 
     def close(self) -> None:

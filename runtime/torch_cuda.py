@@ -66,7 +66,7 @@ class Captured:
         if self._cuda:
             self._host = {name: tensor.pin_memory() for name, tensor in self._host.items()}
         self._fed = {name: tensor.to(network.device) for name, tensor in self._host.items()}
-        self._stream = torch.cuda.Stream() if self._cuda else None
+        self._stream = torch.cuda.Stream() if self._cuda else None  # type: ignore[no-untyped-call]
         self._graph: Any = None
         self._results: dict[str, torch.Tensor] = {}
         self._out: dict[str, torch.Tensor] = {}

@@ -143,7 +143,8 @@ def _dequantized(
         shape = [1] * codes.ndim
         shape[attributes.get("axis", 1)] = -1
         step, zero = step.reshape(shape), zero.reshape(shape)
-    return (codes - zero) * step
+    weights: np.ndarray[Any, Any] = (codes - zero) * step
+    return weights
 
 
 def _range(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from cuda.bindings import driver
+from cuda.bindings import driver  # type: ignore[import-untyped]
 
 from stylepress.errors import BackendError
 from stylepress.runtime.feeds import Array
@@ -81,7 +81,7 @@ class Cuda:
         except BackendError:
             self._call("cuMemFreeHost", address)
             raise
-        host = np.frombuffer((ctypes.c_ubyte * size).from_address(address), np.uint8)
+        host = np.ctypeslib.as_array((ctypes.c_ubyte * size).from_address(address))
         return Buffer(host, address, device, mapped)
 
     def free(self, buffer: Buffer) -> None:

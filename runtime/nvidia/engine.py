@@ -224,7 +224,7 @@ class PlanEngine:
             raise self._refused("makes no context")
         tensors = tensors_of(self._engine, context)
         ports = {port.name: port for port in (*self.graph.inputs, *self.graph.outputs)}
-        listed = {tensor.name: tensor.dtype for tensor in tensors.list()}
+        listed = {tensor.name: tensor.dtype for tensor in tensors.every()}
         if listed != {name: port.dtype for name, port in ports.items()}:
             del context, tensors  # before the plan and the driver go
             raise BackendError(

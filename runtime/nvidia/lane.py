@@ -64,7 +64,7 @@ class Lane:
         self, driver: Driver, tensors: Tensors, *, mapped: bool, captures: bool = True
     ) -> None:
         self._driver, self._tensors, self._mapped = driver, tensors, mapped
-        self._listed = {tensor.name: tensor for tensor in tensors.list()}
+        self._listed = {tensor.name: tensor for tensor in tensors.every()}
         self.captures = captures
         self._stream = driver.stream()
         self._buffers: dict[str, Any] = {}
@@ -185,4 +185,5 @@ class Lane:
 
     def _view(self, tensor: PlanTensor) -> Array:
         data = self._buffers[tensor.name].host[: self._size(tensor)]
-        return data.view(tensor.dtype).reshape(self._shapes[tensor.name])
+        view: Array = data.view(tensor.dtype).reshape(self._shapes[tensor.name])
+        return view

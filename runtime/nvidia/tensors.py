@@ -37,7 +37,7 @@ class PlanTensor:
 class Tensors(Protocol):
     """What a context is told before it runs, and what it tells."""
 
-    def list(self) -> tuple[PlanTensor, ...]:
+    def every(self) -> tuple[PlanTensor, ...]:
         """Return the inputs and outputs of the plan."""
 
     def set_shape(self, name: str, shape: Shape) -> bool:
@@ -69,7 +69,7 @@ class NamedTensors:
     def __init__(self, engine: Any, context: Any) -> None:
         self._engine, self._context = engine, context
 
-    def list(self) -> tuple[PlanTensor, ...]:
+    def every(self) -> tuple[PlanTensor, ...]:
         """Return the inputs and outputs of the plan."""
         engine, tensors = self._engine, []
         for index in range(engine.num_io_tensors):
@@ -111,7 +111,7 @@ class NumberedTensors:
         }
         self._addresses = [0] * len(self._numbers)
 
-    def list(self) -> tuple[PlanTensor, ...]:
+    def every(self) -> tuple[PlanTensor, ...]:
         """Return the inputs and outputs of the plan."""
         engine, tensors = self._engine, []
         for name, index in self._numbers.items():

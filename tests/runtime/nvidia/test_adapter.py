@@ -28,6 +28,8 @@ CLASSES = {
     "reader": "OnnxParserRefitter",
 }
 """Of which class the variables of the adapter are."""
+YOUNGER = {"OnnxParserRefitter"}
+"""Classes that only some versions have."""
 
 
 def order(folder: Path, **more: Any) -> BuildOrder:
@@ -143,7 +145,7 @@ def test_weights_are_left_out_or_made_replaceable_where_a_version_can(
     old = version.startswith("8") and weights == "left out"
     assert plan == SIMULATED
     assert flags & {"STRIP_PLAN", "REFIT_IDENTICAL", "REFIT"} == (set() if old else wanted)
-    assert wanted == (set(report.skipped) if old else wanted & set(report.applied))
+    assert wanted <= (set(report.skipped) if old else set(report.applied))
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -151,7 +153,7 @@ def test_a_plan_is_filled_from_its_file_or_the_reason_is_said(version: str) -> N
     fake = Fake(version)
     engine = fake.module.Runtime(None).deserialize_cuda_engine(b"plan")
     if version.startswith("8"):
-        with pytest.raises(BackendError, match=r"\(8\.[46]\.\d\) cannot fill a plan"):
+        with pytest.raises(BackendError, match=r"\(8\.[46][.\d]*\) cannot fill a plan"):
             refit(fake.module, engine, b"onnx", [])
         return
     refit(fake.module, engine, b"onnx", [])
@@ -193,6 +195,8 @@ def test_every_attribute_that_is_written_out_exists_in_every_version() -> None:
             if node.value.id == "config" and node.attr == "progress_monitor":
                 continue  # after the class of the monitor was found, see test above
             for version, classes in surfaces.items() if name else ():
+                if name in YOUNGER and name not in classes:
+                    continue  # the function asks for the class first
                 there = node.attr in classes[str(name)]["attrs"]
                 assert there or node.attr in guarded, f"{version}: {name}.{node.attr}"
                 checked += 1
