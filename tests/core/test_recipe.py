@@ -12,13 +12,13 @@ import pytest
 from stylepress.document import document_schema
 from stylepress.errors import RecipeError
 from stylepress.recipe import Recipe, ShortRecipe, changed, load_recipe
+from stylepress.step_fields import Preset
 from stylepress.steps import (
     REPORTING,
     DistilStep,
     ExportStep,
     LoadStep,
     Pattern,
-    Preset,
     QuantizeStep,
     TrainStep,
     identity,
