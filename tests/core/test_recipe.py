@@ -12,13 +12,12 @@ import pytest
 from stylepress.document import document_schema
 from stylepress.errors import RecipeError
 from stylepress.recipe import Recipe, ShortRecipe, changed, load_recipe
-from stylepress.step_fields import Preset
+from stylepress.step_fields import Pattern, Preset
 from stylepress.steps import (
     REPORTING,
     DistilStep,
     ExportStep,
     LoadStep,
-    Pattern,
     QuantizeStep,
     TrainStep,
     identity,
