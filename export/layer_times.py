@@ -50,8 +50,8 @@ def graph_times(model: onnx.ModelProto, ports: Graph, engine: str) -> Mapping[st
             numbers={},
         )
         layers = layers_of(read_bundle(bundle.folder), engine, options=EngineOptions(size=TIMED))
-    found = by_node(layers, own)
-    return {own[name]: layer.time_us / 1e3 for name, layer in found.items()}
+    layer_of = by_node(layers, own)
+    return {own[name]: layer.time_us / 1e3 for name, layer in layer_of.items()}
 
 
 def _names(model: onnx.ModelProto) -> dict[str, str]:
@@ -60,10 +60,10 @@ def _names(model: onnx.ModelProto) -> dict[str, str]:
     Its own, or the tensor that it makes, behind its activation where that was fused.
     """
     names: dict[str, str] = {}
-    made: dict[str, str] = {}
+    outputs: dict[str, str] = {}
     for node in model.graph.node:
         if node.op_type == "Conv":
-            names[node.name] = names[node.output[0]] = made[node.output[0]] = node.name
-        elif node.op_type in ("Relu", "LeakyRelu", "Clip") and node.input[0] in made:
-            names[node.output[0]] = made[node.input[0]]
+            names[node.name] = names[node.output[0]] = outputs[node.output[0]] = node.name
+        elif node.op_type in ("Relu", "LeakyRelu", "Clip") and node.input[0] in outputs:
+            names[node.output[0]] = outputs[node.input[0]]
     return names

@@ -50,8 +50,8 @@ def layers_of(
             f"Name one of {', '.join(PROFILED)}.",
         )
     profiled = load_backend(backend).layers
-    found: tuple[Layer, ...] = profiled(bundle, bundle.placed_for(backend, graph), options, RUNS)
-    return found
+    layers: tuple[Layer, ...] = profiled(bundle, bundle.placed_for(backend, graph), options, RUNS)
+    return layers
 
 
 def summary(layers: Sequence[Layer]) -> str:
@@ -69,9 +69,9 @@ def summary(layers: Sequence[Layer]) -> str:
 
 def by_node(layers: Iterable[Layer], names: Iterable[str]) -> Mapping[str, Layer]:
     """Return the layer that each of some ONNX nodes became part of; those gone are left out."""
-    wanted, found = set(names), {}
+    wanted, layer_of = set(names), {}
     for layer in layers:
         for node in layer.nodes:
-            if node in wanted and (layer.kind == "Conv" or node not in found):
-                found[node] = layer
-    return found
+            if node in wanted and (layer.kind == "Conv" or node not in layer_of):
+                layer_of[node] = layer
+    return layer_of

@@ -83,7 +83,7 @@ def fit(
         here=this_machine().target,
     )
     with terminal(quiet=quiet) as screen:
-        found = search(
+        result = search(
             loaded,
             Budget(latency_ms, drift),
             Effort(trials, minutes, short_steps, best),
@@ -93,10 +93,10 @@ def fit(
         )
     report = place / "fit.html"
     with replacing_file(report) as beside:
-        beside.write_text(page(found, f"{loaded.name}: time against drift"), encoding="utf-8")
+        beside.write_text(page(result, f"{loaded.name}: time against drift"), encoding="utf-8")
     if json:
-        screen.show_json(record(found))
+        screen.show_json(record(result))
     else:
-        screen.show("\n".join([*lines(found), f"All that was tried: {report}"]))
-    if found.best is None:
+        screen.show("\n".join([*lines(result), f"All that was tried: {report}"]))
+    if result.best is None:
         raise typer.Exit(1)

@@ -244,8 +244,8 @@ def int8_rows(place: Place) -> Iterator[Row]:
     yield Row(*common, "bytes saved", size, "%", digest=int8.digest)
     yield Row(*common, "distance to float", int8.numbers["psnr_db"], "dB", digest=int8.digest)
     wide = StudentSize(32, 2, 16, deep_width=128, deep_blocks=6)
-    made = [random_bundle(wide, one, place.work / f"wide-{one}") for one in ("fp32", "int8")]
-    first, second = _side_by_side(*made)
+    bundles = [random_bundle(wide, own, place.work / f"wide-{own}") for own in ("fp32", "int8")]
+    first, second = _side_by_side(*bundles)
     yield Row("student wide", ENGINE, "int8", "512x512", "speed over float", first / second, "x")
 
 
@@ -259,22 +259,22 @@ def layer_rows(place: Place) -> Iterator[Row]:
     observed = observe_inputs(model, photos, options=options, progress=place.progress)
     int8 = quantize_observed(model, observed, options=options, progress=place.progress)
     saved = saved_by_int8(model, int8, bundle.graphs[GRAPH], ENGINE)
-    found = sensitivities(
+    layers = sensitivities(
         model, int8, observed, photos[:4], options=options, saved=saved, progress=place.progress
     )
-    for one in found:
-        common = (f"student {STYLE}, {one.layer}", ENGINE, "int8", "512x512")
+    for layer in layers:
+        common = (f"student {STYLE}, {layer.layer}", ENGINE, "int8", "512x512")
         yield Row(
-            *common, "squared levels that its INT8 adds", one.drift, "", digest=student.digest
+            *common, "squared levels that its INT8 adds", layer.drift, "", digest=student.digest
         )
-        yield Row(*common, "time that its INT8 saves", one.saved, "ms", digest=student.digest)
+        yield Row(*common, "time that its INT8 saves", layer.saved, "ms", digest=student.digest)
 
 
 def _side_by_side(*bundles: Artifact) -> tuple[float, ...]:
     """Return the time of a frame of each bundle in ms, in turns: load falls on all alike."""
     engines: list[Engine] = [
-        open_engine(read_bundle(one.folder), ENGINE, options=EngineOptions(size=SIZE))
-        for one in bundles
+        open_engine(read_bundle(bundle.folder), ENGINE, options=EngineOptions(size=SIZE))
+        for bundle in bundles
     ]
     times: list[list[float]] = [[] for _ in engines]
     for _ in range(ROUNDS):

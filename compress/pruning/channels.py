@@ -73,10 +73,10 @@ def channel_groups(network: nn.Module, picture: Tensor) -> Groups:
             output_transform=lambda output: output + 0,
             verbose=False,
         )
-        found = list(graph.get_all_groups(root_module_types=(nn.Conv2d, nn.ConvTranspose2d)))
+        every = list(graph.get_all_groups(root_module_types=(nn.Conv2d, nn.ConvTranspose2d)))
     names = {layer: name for name, layer in traced.named_modules()}
     free, kept = [], {}
-    for dependencies in found:
+    for dependencies in every:
         root = names[dependencies[0].dep.target.module]
         obstacle = _obstacle(dependencies, names)
         if obstacle:

@@ -202,7 +202,7 @@ def made_channels(network: nn.Module) -> dict[str, int]:
     Raises:
         RecipeError: a convolution whose weight is not as wide as it says.
     """
-    found = {}
+    channels = {}
     for name, layer in network.named_modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             if list(layer.weight.shape[:2]) != (width_of(layer) or list(layer.weight.shape[:2])):
@@ -211,8 +211,8 @@ def made_channels(network: nn.Module) -> dict[str, int]:
                     f"{list(layer.weight.shape[:2])}.",
                     "Report this with the network; nothing was written.",
                 )
-            found[name] = layer.weight.shape[isinstance(layer, nn.ConvTranspose2d)]
-    return found
+            channels[name] = layer.weight.shape[isinstance(layer, nn.ConvTranspose2d)]
+    return channels
 
 
 def narrowing(before: Mapping[str, int], network: nn.Module) -> str:

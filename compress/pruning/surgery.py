@@ -54,10 +54,12 @@ def plan_of(groups: Sequence[Group], kept: Mapping[str, NDArray[np.int64]]) -> d
 def followed(first: Plan, second: Plan) -> dict[str, Cut]:
     """Return the plan that does both, the second on what the first left."""
 
-    def through(one: tuple[int, ...] | None, two: tuple[int, ...] | None) -> tuple[int, ...] | None:
-        if one is None or two is None:
-            return one if two is None else two
-        return tuple(one[place] for place in two)
+    def through(
+        outer: tuple[int, ...] | None, inner: tuple[int, ...] | None
+    ) -> tuple[int, ...] | None:
+        if outer is None or inner is None:
+            return outer if inner is None else inner
+        return tuple(outer[place] for place in inner)
 
     nothing = Cut()
     return {
@@ -152,7 +154,7 @@ def _places(values: Any) -> tuple[int, ...] | None:
     places = tuple(values)
     if not places or any(type(place) is not int or place < 0 for place in places):
         raise ValueError("positions that are no positive integers")
-    if any(one >= two for one, two in itertools.pairwise(places)):
+    if any(place >= after for place, after in itertools.pairwise(places)):
         raise ValueError("positions that do not ascend")
     return places
 

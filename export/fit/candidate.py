@@ -82,12 +82,12 @@ def parts(size: StudentSize) -> Mapping[str, tuple[int, StudentSize, StudentSize
     one alone drowns in what a measurement varies by.
     """
     bare = StudentSize(width=size.width, blocks=0, half=size.half, stride=size.stride)
-    found: dict[str, tuple[int, StudentSize, StudentSize | None]] = {
+    sums: dict[str, tuple[int, StudentSize, StudentSize | None]] = {
         f"bare w{size.width} h{size.half} s{size.stride}": (1, bare, None)
     }
     narrow = StudentSize(width=size.width, blocks=0, half=16, stride=size.stride)
     if size.blocks:
-        found[f"block w{size.width} s{size.stride}"] = (
+        sums[f"block w{size.width} s{size.stride}"] = (
             size.blocks,
             StudentSize(width=size.width, blocks=4, half=16, stride=size.stride),
             narrow,
@@ -96,14 +96,14 @@ def parts(size: StudentSize) -> Mapping[str, tuple[int, StudentSize, StudentSize
         level = StudentSize(
             width=size.width, blocks=0, half=16, stride=size.stride, deep_width=size.deep_width
         )
-        found[f"level w{size.width} d{size.deep_width} s{size.stride}"] = (1, level, narrow)
+        sums[f"level w{size.width} d{size.deep_width} s{size.stride}"] = (1, level, narrow)
         if size.deep_blocks:
             plain = StudentSize(
                 width=16, blocks=0, half=16, stride=size.stride, deep_width=size.deep_width
             )
             deep = StudentSize(**{**asdict(plain), "deep_blocks": 4})
-            found[f"deep block d{size.deep_width} s{size.stride}"] = (size.deep_blocks, deep, plain)
-    return found
+            sums[f"deep block d{size.deep_width} s{size.stride}"] = (size.deep_blocks, deep, plain)
+    return sums
 
 
 MEASURED_AT_ONCE = 4

@@ -10,7 +10,7 @@ from typing import Any
 
 from stylepress.export.fit.candidate import Candidate, presets
 from stylepress.export.fit.search import Finalist, Fit, front
-from stylepress.export.fit.study import Tried
+from stylepress.export.fit.study import Trial
 
 WIDTH, HEIGHT = 860, 460
 LEFT, RIGHT, TOP, BOTTOM = 64, 20, 16, 52
@@ -46,33 +46,33 @@ document.querySelectorAll('th').forEach((head,column)=>head.addEventListener('cl
 """
 
 
-def page(found: Fit, title: str) -> str:
+def page(result: Fit, title: str) -> str:
     """Return the whole page: a drawing, a key, a table to sort; no server, nothing to load."""
     names = {candidate.key: name for name, candidate in presets(("fp32", "int8"))}
-    height, width = found.size
+    height, width = result.size
     return f"""<!doctype html><html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width"><title>{escape(title)}</title>
 <style>{STYLE}</style></head><body><h1>{escape(title)}</h1>
-<p>{escape(found.verdict())}</p>
-<p>Frames of {width}x{height} on {escape(found.backend)}, one at a time. Drift is the distance of
+<p>{escape(result.verdict())}</p>
+<p>Frames of {width}x{height} on {escape(result.backend)}, one at a time. Drift is the distance of
 the student's pictures to the teacher's over that of the photo: 0 is a copy.</p>
-{_drawing(found, names)}
+{_drawing(result, names)}
 <p class="key"><span><i class="dot" style="background:var(--short)"></i>short training, time
 predicted</span><span><i class="dot" style="background:var(--front)"></i>best of those</span><span>
 <i class="dot" style="background:var(--final)"></i>trained in full, time measured</span><span>
 <i class="dot" style="background:var(--in)"></i>inside the budget</span></p>
-{_table(found, names)}
+{_table(result, names)}
 <script>{SCRIPT}</script>
-<script type="application/json" id="data">{_data(found)}</script></body></html>
+<script type="application/json" id="data">{_data(result)}</script></body></html>
 """
 
 
-def _drawing(found: Fit, names: dict[str, str]) -> str:
-    trained = [one for one in found.tried if one.drift is not None]
-    times = [one.latency_ms for one in trained] + [f.measured_ms for f in found.finalists]
-    drifts = [one.drift or 0.0 for one in trained] + [f.drift for f in found.finalists]
-    most_ms = 1.1 * max([*times, found.budget.latency_ms])
-    most_drift = 1.1 * max([*drifts, found.budget.drift])
+def _drawing(result: Fit, names: dict[str, str]) -> str:
+    trained = [trial for trial in result.tried if trial.drift is not None]
+    times = [trial.latency_ms for trial in trained] + [f.measured_ms for f in result.finalists]
+    drifts = [trial.drift or 0.0 for trial in trained] + [f.drift for f in result.finalists]
+    most_ms = 1.1 * max([*times, result.budget.latency_ms])
+    most_drift = 1.1 * max([*drifts, result.budget.drift])
 
     def x(value: float) -> float:
         return LEFT + value / most_ms * (WIDTH - LEFT - RIGHT)
@@ -80,11 +80,11 @@ def _drawing(found: Fit, names: dict[str, str]) -> str:
     def y(value: float) -> float:
         return HEIGHT - BOTTOM - value / most_drift * (HEIGHT - TOP - BOTTOM)
 
-    best = {one.candidate.key for one in front(found.tried)}
+    best = {trial.candidate.key for trial in front(result.tried)}
     within = (
-        f'<rect x="{x(0):.1f}" y="{y(found.budget.drift):.1f}" fill="var(--in)" '
-        f'width="{x(found.budget.latency_ms) - x(0):.1f}" '
-        f'height="{y(0) - y(found.budget.drift):.1f}"/>'
+        f'<rect x="{x(0):.1f}" y="{y(result.budget.drift):.1f}" fill="var(--in)" '
+        f'width="{x(result.budget.latency_ms) - x(0):.1f}" '
+        f'height="{y(0) - y(result.budget.drift):.1f}"/>'
     )
     parts = [within]
     for value in _ticks(most_ms):
@@ -101,13 +101,15 @@ def _drawing(found: Fit, names: dict[str, str]) -> str:
     parts.append(
         f'<text transform="translate(16 {HEIGHT / 2}) rotate(-90)" text-anchor="middle">drift</text>'
     )
-    for one in trained:
-        colour = "front" if one.candidate.key in best else "short"
-        said = f"{one.candidate.key}: {one.latency_ms:.2f} ms predicted, drift {one.drift:.3f}"
-        parts.append(
-            _mark(x(one.latency_ms), y(one.drift or 0.0), colour, one.candidate, said, names)
+    for trial in trained:
+        colour = "front" if trial.candidate.key in best else "short"
+        said = (
+            f"{trial.candidate.key}: {trial.latency_ms:.2f} ms predicted, drift {trial.drift:.3f}"
         )
-    for finalist in found.finalists:
+        parts.append(
+            _mark(x(trial.latency_ms), y(trial.drift or 0.0), colour, trial.candidate, said, names)
+        )
+    for finalist in result.finalists:
         said = (
             f"{finalist.candidate.key}: {finalist.measured_ms:.2f} ms measured, "
             f"drift {finalist.drift:.3f}, in {finalist.bundle}"
@@ -145,21 +147,21 @@ def _ticks(most: float) -> list[float]:
     return [round(number * step, 10) for number in range(int(most / step) + 1)]
 
 
-def _table(found: Fit, names: dict[str, str]) -> str:
-    finals = {finalist.candidate.key: finalist for finalist in found.finalists}
-    rows = [_row(one, finals.get(one.candidate.key), names) for one in _ordered(found.tried)]
+def _table(result: Fit, names: dict[str, str]) -> str:
+    finals = {finalist.candidate.key: finalist for finalist in result.finalists}
+    rows = [_row(trial, finals.get(trial.candidate.key), names) for trial in _ordered(result.tried)]
     heads = ["student", "predicted ms", "short drift", "measured ms", "drift"]
     cells = "".join(f"<th>{head}</th>" for head in heads)
     return f"<table><thead><tr>{cells}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
-def _row(one: Tried, finalist: Finalist | None, names: dict[str, str]) -> str:
-    key = one.candidate.key
+def _row(trial: Trial, finalist: Finalist | None, names: dict[str, str]) -> str:
+    key = trial.candidate.key
     name = f" ({names[key]})" if key in names else ""
-    note = f" - {one.note}" if one.note else ""
+    note = f" - {trial.note}" if trial.note else ""
     numbers = [
-        (one.latency_ms, 2),
-        (one.drift, 3),
+        (trial.latency_ms, 2),
+        (trial.drift, 3),
         (finalist.measured_ms if finalist else None, 2),
         (finalist.drift if finalist else None, 3),
     ]
@@ -170,32 +172,32 @@ def _row(one: Tried, finalist: Finalist | None, names: dict[str, str]) -> str:
     return f'<tr data-of="{key}"><td>{escape(key + name + note)}</td>{cells}</tr>'
 
 
-def _ordered(tried: Sequence[Tried]) -> list[Tried]:
-    return sorted(tried, key=lambda one: (one.drift is None, one.latency_ms))
+def _ordered(tried: Sequence[Trial]) -> list[Trial]:
+    return sorted(tried, key=lambda trial: (trial.drift is None, trial.latency_ms))
 
 
-def _data(found: Fit) -> str:
+def _data(result: Fit) -> str:
     """Return everything on the page as JSON, for who reads it by program."""
-    return json.dumps(record(found)).replace("<", "\\u003c")
+    return json.dumps(record(result)).replace("<", "\\u003c")
 
 
-def record(found: Fit) -> dict[str, Any]:
+def record(result: Fit) -> dict[str, Any]:
     """Return a search as plain values."""
     return {
-        "verdict": found.verdict(),
-        "inside": found.best is not None,
-        "budget": {"latency_ms": found.budget.latency_ms, "drift": found.budget.drift},
-        "backend": found.backend,
-        "size": list(found.size),
+        "verdict": result.verdict(),
+        "inside": result.best is not None,
+        "budget": {"latency_ms": result.budget.latency_ms, "drift": result.budget.drift},
+        "backend": result.backend,
+        "size": list(result.size),
         "tried": [
             {
-                **one.candidate.values(),
-                "key": one.candidate.key,
-                "latency_ms": one.latency_ms,
-                "drift": one.drift,
-                "note": one.note,
+                **trial.candidate.values(),
+                "key": trial.candidate.key,
+                "latency_ms": trial.latency_ms,
+                "drift": trial.drift,
+                "note": trial.note,
             }
-            for one in found.tried
+            for trial in result.tried
         ],
         "finalists": [
             {
@@ -206,6 +208,6 @@ def record(found: Fit) -> dict[str, Any]:
                 "bundle": str(finalist.bundle),
                 "preset": finalist.preset,
             }
-            for finalist in found.finalists
+            for finalist in result.finalists
         ],
     }

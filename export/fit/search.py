@@ -14,7 +14,7 @@ from stylepress.errors import BackendError, RecipeError, TrainingError
 from stylepress.export.fit.candidate import Candidate, Precision, presets
 from stylepress.export.fit.judging import bundle_drift
 from stylepress.export.fit.latency import LatencyTable, Timer, quiet_ms, read_table, timer_on
-from stylepress.export.fit.study import Study, Tried
+from stylepress.export.fit.study import Study, Trial
 from stylepress.progress import Progress
 from stylepress.recipe import Recipe, changed
 from stylepress.runtime.backends import BACKENDS, EngineOptions, open_engine
@@ -71,7 +71,7 @@ class Fit:
     budget: Budget
     backend: str
     size: tuple[int, int]
-    tried: Sequence[Tried]
+    tried: Sequence[Trial]
     finalists: Sequence[Finalist]
 
     @property
@@ -85,10 +85,10 @@ class Fit:
         budget = self.budget
         asked = f"{budget.latency_ms:g} ms and drift {budget.drift:g}"
         if self.best is not None:
-            found = self.best
+            best = self.best
             return (
-                f"{found.candidate.key} is inside {asked}: {found.measured_ms:.2f} ms, drift "
-                f"{found.drift:.3f}. It lies in {found.bundle}."
+                f"{best.candidate.key} is inside {asked}: {best.measured_ms:.2f} ms, drift "
+                f"{best.drift:.3f}. It lies in {best.bundle}."
             )
         if not self.finalists:
             fastest = min(self.tried, key=lambda tried: tried.latency_ms, default=None)
@@ -110,14 +110,14 @@ def _excess(finalist: Finalist, budget: Budget) -> float:
     return max(finalist.measured_ms / budget.latency_ms, finalist.drift / budget.drift)
 
 
-def front(tried: Sequence[Tried]) -> list[Tried]:
+def front(tried: Sequence[Trial]) -> list[Trial]:
     """Return those that no other beats in both time and drift, the fastest first."""
-    trained = [one for one in tried if one.drift is not None]
-    ordered = sorted(trained, key=lambda one: (one.latency_ms, one.drift or 0.0))
-    kept: list[Tried] = []
-    for one in ordered:
-        if not kept or (one.drift or 0.0) < (kept[-1].drift or 0.0):
-            kept.append(one)
+    trained = [trial for trial in tried if trial.drift is not None]
+    ordered = sorted(trained, key=lambda trial: (trial.latency_ms, trial.drift or 0.0))
+    kept: list[Trial] = []
+    for trial in ordered:
+        if not kept or (trial.drift or 0.0) < (kept[-1].drift or 0.0):
+            kept.append(trial)
     return kept
 
 
@@ -201,7 +201,7 @@ class _Search:
                 self.progress.say(f"{effort.minutes:g} minutes are over.")
                 break
             number, candidate = study.ask()
-            tried = known.get(candidate.key) or self._tried(candidate)
+            tried = known.get(candidate.key) or self._trial_of(candidate)
             study.tell(number, tried)
             known[candidate.key] = tried
             drift = "" if tried.drift is None else f"{tried.drift:7.3f}"
@@ -210,30 +210,30 @@ class _Search:
             self.progress.advance()
         self.progress.finish()
 
-    def _tried(self, candidate: Candidate) -> Tried:
+    def _trial_of(self, candidate: Candidate) -> Trial:
         predicted = self.table.predict(candidate)
         self.table.save(self.out / "latency.json")
         if predicted > SLACK * self.budget.latency_ms:
-            return Tried(candidate, predicted, None, "too slow, not trained")
+            return Trial(candidate, predicted, None, "too slow, not trained")
         short = self._variant(candidate, self.steps, export=False)
         try:
             result = self._built(short, self.out / "trials" / candidate.key, until="compress")
         except TrainingError as error:
-            return Tried(candidate, predicted, None, error.wrong)
-        return Tried(candidate, predicted, _drift(result.student.numbers))
+            return Trial(candidate, predicted, None, error.wrong)
+        return Trial(candidate, predicted, _drift(result.student.numbers))
 
-    def finals(self, tried: Sequence[Tried]) -> list[Finalist]:
+    def finals(self, tried: Sequence[Trial]) -> list[Finalist]:
         """Train the best few in full, build their bundles and measure them."""
         named = {candidate.key: name for name, candidate in presets(self.precisions)}
-        wanted = sorted(front(tried), key=lambda one: one.drift or 0.0)[: self.effort.best]
+        wanted = sorted(front(tried), key=lambda trial: trial.drift or 0.0)[: self.effort.best]
         finalists = []
-        for one in wanted:
-            recipe = self._variant(one.candidate, self.distil.steps, export=True)
-            result = self._built(recipe, self.out / one.candidate.key, until="export")
-            finalists.append(self._judged(one, result, named.get(one.candidate.key, "")))
+        for trial in wanted:
+            recipe = self._variant(trial.candidate, self.distil.steps, export=True)
+            result = self._built(recipe, self.out / trial.candidate.key, until="export")
+            finalists.append(self._judged(trial, result, named.get(trial.candidate.key, "")))
         return finalists
 
-    def _judged(self, one: Tried, result: BuildResult, preset: str) -> Finalist:
+    def _judged(self, trial: Trial, result: BuildResult, preset: str) -> Finalist:
         bundle = read_bundle(result.bundle.folder)
         engine = open_engine(bundle, self.backend, options=EngineOptions(size=self.size))
         try:
@@ -246,10 +246,10 @@ class _Search:
         drift, judge = bundle_drift(
             result, self.backend, photos, self.options, progress=self.progress
         )
-        key = one.candidate.key
+        key = trial.candidate.key
         self.progress.say(f"{key}: {measured:.2f} ms measured, drift {drift:.3f} by {judge}")
         return Finalist(
-            one.candidate, one.latency_ms, measured, drift, bundle.artifact.folder, preset
+            trial.candidate, trial.latency_ms, measured, drift, bundle.artifact.folder, preset
         )
 
     def _variant(self, candidate: Candidate, steps: int, *, export: bool) -> Recipe:
@@ -335,14 +335,14 @@ def _drift(numbers: Mapping[str, float]) -> float:
     )
 
 
-def lines(found: Fit) -> Iterator[str]:
+def lines(result: Fit) -> Iterator[str]:
     """Yield what a person wants to read of a search."""
-    if found.finalists:
+    if result.finalists:
         yield f"{'student':28} {'predicted':>10} {'measured':>10} {'drift':>7}"
-    for finalist in found.finalists:
+    for finalist in result.finalists:
         named = f"  preset {finalist.preset}" if finalist.preset else ""
         yield (
             f"{finalist.candidate.key:28} {finalist.predicted_ms:7.2f} ms "
             f"{finalist.measured_ms:7.2f} ms {finalist.drift:7.3f}{named}"
         )
-    yield found.verdict()
+    yield result.verdict()

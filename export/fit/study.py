@@ -23,7 +23,7 @@ LATENCY, DRIFT, NOTE = "latency_ms", "drift", "note"
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class Trial:
     """One candidate of the search: its time, its drift after a short training, or why it has none.
 
     ``drift`` is None where nothing was trained, because ``note`` says why not.
@@ -89,7 +89,7 @@ class Study:
             trial.set_user_attr(PROCESS, os.getpid())
             return trial.number, suggested(trial, self.precisions)
 
-    def tell(self, number: int, tried: Tried) -> None:
+    def tell(self, number: int, tried: Trial) -> None:
         """Keep what became of a trial; one without a drift counts as pruned."""
         with self._reached():
             trial = self._study.trials[number]
@@ -106,12 +106,12 @@ class Study:
         with self._reached():
             self._study.tell(number, state=TrialState.FAIL)
 
-    def tried(self) -> list[Tried]:
+    def tried(self) -> list[Trial]:
         """Return every trial that is done, each candidate once."""
         with self._reached():
             trials = self._study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
-        found = {tried.candidate.key: tried for tried in map(_tried, trials)}
-        return list(found.values())
+        latest = {trial.candidate.key: trial for trial in map(_trial_of, trials)}
+        return list(latest.values())
 
     @property
     def count(self) -> int:
@@ -152,11 +152,11 @@ def _values(candidate: Candidate) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key != "deep_blocks" or value}
 
 
-def _tried(trial: FrozenTrial) -> Tried:
+def _trial_of(trial: FrozenTrial) -> Trial:
     candidate = suggested(_Remembered(trial.params), ())
     latency = float(trial.user_attrs.get(LATENCY, trial.values[0] if trial.values else 0.0))
     drift = float(trial.values[1]) if trial.values else None
-    return Tried(candidate, latency, drift, str(trial.user_attrs.get(NOTE, "")))
+    return Trial(candidate, latency, drift, str(trial.user_attrs.get(NOTE, "")))
 
 
 class _Remembered:

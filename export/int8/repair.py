@@ -38,17 +38,17 @@ def repaired(
     the network, not a layer, is what does not quantize.
     """
     enough_db = options.min_psnr_db
-    made, agreement = first
-    saved = saved_by_int8(model, made, graph, options.engine)
+    int8, agreement = first
+    saved = saved_by_int8(model, int8, graph, options.engine)
     float_data = serialized(model)
     for _ in range(MOST_REPAIRS):
-        if agreement.psnr_db >= enough_db or len(made.quantized) < 2:
+        if agreement.psnr_db >= enough_db or len(int8.quantized) < 2:
             break
         progress.say(
             f"INT8 is {agreement.psnr_db:.1f} dB from float; looking for the layer to blame."
         )
         trials = sensitivities(
-            model, made, observed, watched, options=options, saved=saved, progress=Silent()
+            model, int8, observed, watched, options=options, saved=saved, progress=Silent()
         )
         # Half a decibel of margin: the trial sees one size, the judgement all.
         cures = [trial for trial in trials if trial.psnr_db >= enough_db + 0.5]
@@ -57,13 +57,13 @@ def repaired(
             if cures
             else max(trials, key=lambda trial: trial.psnr_db)
         )
-        kept = options.model_copy(update={"keep_float": (*made.kept_float, chosen.layer)})
-        made = quantize_observed(model, observed, options=kept, progress=Silent())
+        kept = options.model_copy(update={"keep_float": (*int8.kept_float, chosen.layer)})
+        int8 = quantize_observed(model, observed, options=kept, progress=Silent())
         pairs = (fitted(photo, size) for size in options.verify_sizes for photo in watched)
-        agreement = compare(float_data, serialized(made.model), pairs)
+        agreement = compare(float_data, serialized(int8.model), pairs)
         unit = "ms" if options.engine else "multiply-accumulates"
         progress.say(
             f"{chosen.layer} stays float: {agreement.psnr_db:.1f} dB, for the "
             f"{chosen.saved:.3g} {unit} that its INT8 saved."
         )
-    return made, agreement
+    return int8, agreement

@@ -63,7 +63,7 @@ def sensitivities(
         return agreement.rms_levels**2, agreement.psnr_db
 
     whole, _ = squares(int8)
-    found = []
+    layers = []
     progress.start("Trying layers in float", len(int8.quantized))
     for name in int8.quantized:
         kept = options.model_copy(update={"keep_float": (*int8.kept_float, name)})
@@ -72,9 +72,9 @@ def sensitivities(
         finally:
             progress.advance()
         rest, psnr_db = squares(trial)
-        found.append(Sensitivity(name, whole - rest, saved.get(name, 0.0), psnr_db))
+        layers.append(Sensitivity(name, whole - rest, saved.get(name, 0.0), psnr_db))
     progress.finish()
-    return sorted(found, key=lambda one: -one.price)
+    return sorted(layers, key=lambda layer: -layer.price)
 
 
 def saved_by_int8(
@@ -89,6 +89,6 @@ def saved_by_int8(
     """
     if engine is None:
         return {name: float(macs) for name, macs in per_convolution(model, *TIMED).items()}
-    float_ms, int8_ms = (graph_times(one, graph, engine) for one in (model, int8.model))
+    float_ms, int8_ms = (graph_times(own, graph, engine) for own in (model, int8.model))
     names = [name for name in int8.quantized if name in float_ms and name in int8_ms]
     return {name: max(0.0, float_ms[name] - int8_ms[name]) for name in names}

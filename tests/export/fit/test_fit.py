@@ -25,7 +25,7 @@ from stylepress.export.fit.latency import (
 )
 from stylepress.export.fit.page import page, record
 from stylepress.export.fit.search import Budget, Effort, Finalist, Fit, fit, front
-from stylepress.export.fit.study import Study, Tried
+from stylepress.export.fit.study import Study, Trial
 from stylepress.progress import Silent
 from stylepress.recipe import load_recipe
 from stylepress.runtime.backends import EngineOptions, open_engine
@@ -84,15 +84,15 @@ def test_a_study_goes_on_where_it_stopped(tmp_path: Path, kind: str) -> None:
     first.begin_with([BASE])
     number, candidate = first.ask()
     assert candidate == BASE
-    first.tell(number, Tried(candidate, 5.0, 0.3))
+    first.tell(number, Trial(candidate, 5.0, 0.3))
     number, other = first.ask()
-    first.tell(number, Tried(other, 50.0, None, "too slow, not trained"))
+    first.tell(number, Trial(other, 50.0, None, "too slow, not trained"))
     again = a_study(place)
     again.begin_with([BASE])
     assert again.count == 2
     told = {tried.candidate.key: tried for tried in again.tried()}
     assert told[BASE.key].drift == 0.3
-    assert told[other.key] == Tried(other, 50.0, None, "too slow, not trained")
+    assert told[other.key] == Trial(other, 50.0, None, "too slow, not trained")
     assert again.ask()[1] != BASE
 
 
@@ -124,8 +124,8 @@ def test_a_storage_that_cannot_be_reached_is_told_at_once(tmp_path: Path) -> Non
 
 def a_fit(*finalists: Finalist, budget: tuple[float, float] = (6.0, 0.4)) -> Fit:
     named = [candidate for _, candidate in presets(("fp32", "int8"))]
-    tried = [Tried(one, 3.0 + i, 0.6 - 0.1 * i) for i, one in enumerate(named)]
-    tried.append(Tried(Candidate(PRESETS["wide"], "fp32"), 30.0, None, "too slow, not trained"))
+    tried = [Trial(one, 3.0 + i, 0.6 - 0.1 * i) for i, one in enumerate(named)]
+    tried.append(Trial(Candidate(PRESETS["wide"], "fp32"), 30.0, None, "too slow, not trained"))
     return Fit(Budget(*budget), "openvino", (512, 512), tried, finalists)
 
 
@@ -150,8 +150,8 @@ def test_the_page_holds_everything_and_loads_nothing() -> None:
 
 
 def test_the_front_is_what_no_other_beats() -> None:
-    def at(ms: float, drift: float | None) -> Tried:
-        return Tried(BASE, ms, drift)
+    def at(ms: float, drift: float | None) -> Trial:
+        return Trial(BASE, ms, drift)
 
     tried = [at(1, 0.9), at(2, 0.95), at(3, 0.5), at(3, 0.4), at(4, None)]
     assert [(one.latency_ms, one.drift) for one in front(tried)] == [(1, 0.9), (3, 0.4)]
