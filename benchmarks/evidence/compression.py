@@ -204,7 +204,8 @@ def latency_rows(place: Place) -> Iterator[Row]:
     timer = timer_on(ENGINE, SIZE, "none", place.progress)
     table = LatencyTable(ENGINE, SIZE, timer)
     draw = np.random.default_rng(7)
-    predicted, measured = {}, {}
+    predicted: dict[str, float] = {}
+    measured: dict[str, float] = {}
     while len(measured) < 20:
         candidate = _random(draw)
         if candidate.key in measured:

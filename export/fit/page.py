@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -67,7 +67,7 @@ predicted</span><span><i class="dot" style="background:var(--front)"></i>best of
 """
 
 
-def _drawing(result: Fit, names: dict[str, str]) -> str:
+def _drawing(result: Fit, names: Mapping[str, str]) -> str:
     trained = [trial for trial in result.tried if trial.drift is not None]
     times = [trial.latency_ms for trial in trained] + [f.measured_ms for f in result.finalists]
     drifts = [trial.drift or 0.0 for trial in trained] + [f.drift for f in result.finalists]
@@ -120,7 +120,7 @@ def _drawing(result: Fit, names: dict[str, str]) -> str:
 
 
 def _mark(
-    x: float, y: float, colour: str, candidate: Candidate, said: str, names: dict[str, str]
+    x: float, y: float, colour: str, candidate: Candidate, said: str, names: Mapping[str, str]
 ) -> str:
     name = names.get(candidate.key, "")
     label = f'<text x="{x + 9:.1f}" y="{y + 4:.1f}">{name}</text>' if name else ""
@@ -147,7 +147,7 @@ def _ticks(most: float) -> list[float]:
     return [round(number * step, 10) for number in range(int(most / step) + 1)]
 
 
-def _table(result: Fit, names: dict[str, str]) -> str:
+def _table(result: Fit, names: Mapping[str, str]) -> str:
     finals = {finalist.candidate.key: finalist for finalist in result.finalists}
     rows = [_row(trial, finals.get(trial.candidate.key), names) for trial in _ordered(result.tried)]
     heads = ["student", "predicted ms", "short drift", "measured ms", "drift"]
@@ -155,7 +155,7 @@ def _table(result: Fit, names: dict[str, str]) -> str:
     return f"<table><thead><tr>{cells}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
-def _row(trial: Trial, finalist: Finalist | None, names: dict[str, str]) -> str:
+def _row(trial: Trial, finalist: Finalist | None, names: Mapping[str, str]) -> str:
     key = trial.candidate.key
     name = f" ({names[key]})" if key in names else ""
     note = f" - {trial.note}" if trial.note else ""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 
-from stylepress.build import BuildOptions, BuildResult, build_recipe
+from stylepress.build import BuildOptions, BuildResult, Until, build_recipe
 from stylepress.errors import BackendError, RecipeError, TrainingError
 from stylepress.export.fit.candidate import Candidate, Precision, presets
 from stylepress.export.fit.judging import bundle_drift
@@ -271,7 +271,7 @@ class _Search:
                 value["size"] = size
         return changed(self.recipe, steps=values)
 
-    def _built(self, recipe: Recipe, out: Path, *, until: str) -> BuildResult:
+    def _built(self, recipe: Recipe, out: Path, *, until: Until) -> BuildResult:
         options = replace(
             self.options,
             out=out,
@@ -279,7 +279,7 @@ class _Search:
             resume=True,
             target=None,
             pictures=self.out / "pictures",
-        )  # type: ignore[arg-type]
+        )
         return build_recipe(recipe, options=options, progress=self.progress)
 
     def _table(self, timer: Timer | None) -> LatencyTable:

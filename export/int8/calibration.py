@@ -105,7 +105,7 @@ def tiles(frame: Pixels) -> Iterator[Pixels]:
 
 def _starts(side: int) -> list[int]:
     room = max(0, side - TILE_PX)
-    return np.linspace(0, room, -(-side // TILE_PX)).astype(int).tolist()
+    return [int(start) for start in np.linspace(0, room, -(-side // TILE_PX))]
 
 
 def _check_frame(frame: Pixels) -> None:

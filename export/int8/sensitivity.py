@@ -12,7 +12,8 @@ from stylepress.export.int8.quantize import Int8Model, quantize_observed
 from stylepress.export.layer_times import TIMED, graph_times
 from stylepress.export.macs import per_convolution
 from stylepress.export.onnx_file import serialized
-from stylepress.export.verify import Pixels, Size, compare, fitted
+from stylepress.export.verify import Size, compare, fitted
+from stylepress.picture import Pixels
 from stylepress.ports import Graph
 from stylepress.progress import Progress, Silent
 from stylepress.steps import QuantizeStep

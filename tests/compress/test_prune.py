@@ -15,7 +15,15 @@ from stylepress.artifact import Artifact
 from stylepress.compress.pruning.channels import channel_groups
 from stylepress.compress.pruning.importance import channel_importance
 from stylepress.compress.pruning.prune import made_channels, prune
-from stylepress.compress.pruning.surgery import PLAN, cut, followed, plan_of, plan_text, read_plan
+from stylepress.compress.pruning.surgery import (
+    PLAN,
+    Plan,
+    cut,
+    followed,
+    plan_of,
+    plan_text,
+    read_plan,
+)
 from stylepress.compress.pruning.widths import Wishes, chosen_channels, multiply_accumulates
 from stylepress.errors import CheckpointError, RecipeError
 from stylepress.ports import Port
@@ -120,10 +128,8 @@ def test_importance_is_the_change_of_the_picture() -> None:
     groups = channel_groups(net, PICTURE).free
     found = channel_importance(net, groups, [PICTURE] * 40, 0)["0"] / 80
     with torch.no_grad():
-        inner = net[0](PICTURE)
-        wanted = [
-            (net[1].weight[:, c : c + 1] * inner[:, c : c + 1]).square().sum() for c in range(6)
-        ]
+        inner, reader = net[0](PICTURE), net[1].get_parameter("weight")
+        wanted = [(reader[:, c : c + 1] * inner[:, c : c + 1]).square().sum() for c in range(6)]
     assert torch.allclose(found.float(), torch.stack(wanted), rtol=0.6)
     assert found.argmax() == torch.stack(wanted).argmax()
 
@@ -142,7 +148,7 @@ def test_widths_are_multiples_and_the_share_is_kept() -> None:
 
 def test_two_cuts_are_one_plan_that_can_be_read_again(tmp_path: Path) -> None:
     once, twice = net_of("transformer"), net_of("transformer")
-    plan = {}
+    plan: Plan = {}
     for odd in (0, 1):
         groups = channel_groups(twice, PICTURE).free
         kept = {group.name: np.arange(odd, group.channels, 2) for group in groups}
