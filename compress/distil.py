@@ -15,7 +15,7 @@ from stylepress.compress.pool import pool_of
 from stylepress.compress.taps import Taps
 from stylepress.compress.terms import TERMS, Comparison, Term, weighted
 from stylepress.ports import Port
-from stylepress.steps import DistilStep, recorded, with_loss
+from stylepress.steps import DistilStep, recorded
 from stylepress.train.photos import Photos
 from stylepress.train.student import IMAGE, FoldedStudent, Student, StudentSize, fold, unfold
 from stylepress.train.teacher import side_by_side
@@ -24,6 +24,7 @@ from stylepress.train.trainer.fit import Iteration, Objective, Training, fit
 from stylepress.train.trainer.part import Part, adam, warm_linear
 from stylepress.train.trainer.plan import Session, TrainingSummary
 from stylepress.train.weights.checkpoint import save_checkpoint
+from stylepress.usual import with_loss
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,51 @@ def distil_student(
     held = _held(teacher, session)
     student = Student(size) if start is None else unfold(start)
     taps = Taps(held.module, student, step.taps) if step.feature_weight else None
+    late = int(step.steps * (1 - step.freeze_norm_share)) if start is None else 0
+    lesson = Lesson(
+        "Distilling the student",
+        extra,
+        taps,
+        channels_last=True,
+        before_step=lambda number: _freeze_norms(student, frozen=number >= late),
+    )
+    summary = learn(held, student, photos, step, session, lesson=lesson)
+    return fold(student.eval()), summary
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What distinguishes one distillation from another: its title, its terms beside the usual.
+
+    ``taps`` compares features too. ``before_step`` may switch layers of the student.
+    """
+
+    title: str
+    extra: Sequence[Term] = ()
+    taps: Taps | None = None
+    channels_last: bool = False
+    before_step: Callable[[int], None] | None = None
+
+
+def learn(
+    teacher: Teacher,
+    student: nn.Module,
+    photos: Photos,
+    step: DistilStep,
+    session: Session,
+    *,
+    lesson: Lesson,
+) -> TrainingSummary:
+    """Train any ``student`` in place to draw what ``teacher`` draws; it ends on the CPU.
+
+    ``student`` maps (N, 3, H, W) float32 in [0, 1] to the same, unclamped, at least as large. The
+    step's loss is settled: ``with_loss``.
+
+    Raises:
+        TrainingError: the loss stopped being finite.
+    """
+    held = _held(teacher, session)
+    taps = lesson.taps
     modules = {"student": student} if taps is None else {"student": student, "taps": taps}
     parts = [
         Part(
@@ -85,23 +131,22 @@ def distil_student(
             module,
             adam(module, step.learning_rate),
             warm_linear(step.steps),
-            channels_last=module is student,
+            channels_last=lesson.channels_last and module is student,
         )
         for name, module in modules.items()
     ]
-    late = int(step.steps * (1 - step.freeze_norm_share)) if start is None else 0
     preview = side_by_side(photos.crop(generator(step.seed or 0, 0), step.crop_px))
+    terms = (*TERMS, *lesson.extra)
     with pool_of(held, photos, step, session) as pool:
         training = Training(
             parts=parts,
-            objectives=[Objective(_terms(held, taps, step, (*TERMS, *extra)), tuple(modules))],
+            objectives=[Objective(_terms(held, taps, step, terms), tuple(modules))],
             sample=pool.cut,
             prepare=pool.draw,
-            before_step=lambda number: _freeze_norms(student, frozen=number >= late),
+            before_step=lesson.before_step,
             preview=lambda: preview(student),
         )
-        summary = fit(training, step, session, title="Distilling the student")
-    return fold(student.eval()), summary
+        return fit(training, step, session, title=lesson.title)
 
 
 def save_student(
@@ -112,15 +157,16 @@ def save_student(
     step: DistilStep,
     parent: str,
     numbers: Mapping[str, float],
+    verdict: Mapping[str, object] | None = None,
 ) -> Artifact:
-    """Write a folded student as a checkpoint artifact."""
+    """Write a folded student as a checkpoint artifact; ``verdict`` says whether it was accepted."""
     return save_checkpoint(
         net,
         folder,
         family="student",
         config=asdict(net.size),
         spec=IMAGE,
-        made_by={"stylepress": stylepress.__version__, **recorded(step)},
+        made_by={"stylepress": stylepress.__version__, **recorded(step), **(verdict or {})},
         name=name,
         parent=parent,
         numbers=numbers,

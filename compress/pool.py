@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stylepress.replace import writing
+from stylepress.replace import replacing_file, writing
 from stylepress.steps import DistilStep
 from stylepress.train.photos import Photos
 from stylepress.train.trainer.feed import generator, sample_draws
@@ -49,7 +49,7 @@ class Pool:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("wb") as file:
                 for index in indices:
-                    file.write(self._pair(index).numpy().tobytes())
+                    file.write(self._kept(index))
                     progress.advance()
         progress.finish()
         self._slots = {index: slot for slot, index in enumerate(indices)}
@@ -85,6 +85,19 @@ class Pool:
             if len(asked) == self._step.pool:
                 break
         return asked
+
+    def _kept(self, index: int) -> bytes:
+        """Return a picture's bytes: those that another training kept, where one did."""
+        if self._session.pictures is None:
+            return self._pair(index).numpy().tobytes()
+        path = self._session.pictures / f"{index}.part"
+        side = self._step.pool_px
+        if path.is_file() and path.stat().st_size == 6 * side * side:
+            return path.read_bytes()
+        data = self._pair(index).numpy().tobytes()
+        with replacing_file(path) as beside:
+            beside.write_bytes(data)
+        return data
 
     def _pair(self, index: int) -> Tensor:
         """Return photo and teacher picture in one: (6, pool_px, pool_px) uint8.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from stylepress.artifact import Artifact
@@ -18,7 +17,6 @@ from stylepress.picture import Pixels
 from stylepress.steps import EngineStep, ExportStep, LowerStep, QuantizeStep
 from stylepress.targets.target import load_target
 from stylepress.train.patterns import draw
-from stylepress.train.photos import Photos
 from stylepress.train.stage import album
 from stylepress.train.weights.checkpoint import load_network
 from stylepress.work import Work
@@ -58,17 +56,6 @@ def _pictures(folder: Path | None, work: Work) -> Iterator[Pixels]:
     return iter([draw("glass", seed=1, size=DRAWN_PX)[None]])
 
 
-@dataclass(frozen=True)
-class _Frames:
-    """The first photos as frames, as often as they are asked for, one at a time."""
-
-    photos: Photos
-    limit: int
-
-    def __iter__(self) -> Iterator[Pixels]:
-        return self.photos.frames(self.limit)
-
-
 def quantize(source: Artifact, step: QuantizeStep, out: Path, work: Work) -> Artifact:
     """Write the INT8 bundle of a float bundle, calibrated on photos."""
     if step.photos is None:
@@ -78,7 +65,9 @@ def quantize(source: Artifact, step: QuantizeStep, out: Path, work: Work) -> Art
     return quantize_bundle(
         source,
         out,
-        frames=_Frames(album(step.photos, work), step.calibration_photos),
+        frames=album(step.photos, work).frames(
+            step.calibration_photos, most_side=step.calibration_px
+        ),
         options=step,
         progress=work.progress,
     )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from stylepress.errors import FrameError
 from stylepress.ports import Graph, Port
 
+TRIAL_SIZE = (512, 512)
 Array: TypeAlias = NDArray[Any]
 Feeds: TypeAlias = Mapping[str, Array | float]
 """Values by input name. A number stands for an array of the port's shape that holds it throughout."""
@@ -195,3 +196,12 @@ def _shape(port: Port) -> str:
 def _range(port: Port) -> str:
     low = "any" if port.low is None else f"{port.low:g}"
     return f"{low}..{'any' if port.high is None else f'{port.high:g}'}"
+
+
+def trial_feeds(graph: Graph, size: tuple[int, int] | None) -> dict[str, Array]:
+    """Return a noisy frame of ``size`` (height, width) for a graph that takes one, to time it on."""
+    port = graph.picture
+    if port is None:
+        return {}
+    frame = np.random.default_rng(0).integers(0, 256, (1, *(size or TRIAL_SIZE), 3), np.uint8)
+    return {port.name: frame}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock
@@ -16,7 +16,16 @@ from stylepress.ports import Graph
 from stylepress.runtime.absent import without_module
 from stylepress.runtime.backends import EngineOptions, closed
 from stylepress.runtime.bundle import Bundle
-from stylepress.runtime.feeds import Array, Feeds, Results, complete, places, result_shape
+from stylepress.runtime.feeds import (
+    Array,
+    Feeds,
+    Results,
+    complete,
+    places,
+    result_shape,
+    trial_feeds,
+)
+from stylepress.runtime.layers import Layer
 
 # With the first, importing it sends an event and makes ~/intel; the second is its converter, which
 # takes three times as long to import as all the rest.
@@ -60,10 +69,49 @@ def prepare(bundle: Bundle, graph: str, options: EngineOptions, folder: Path) ->
     (folder / BLOB).write_bytes(compiled.export_model().getvalue())
 
 
-class Compiler:
-    """Compile one graph, for one size or for any."""
+def layers(bundle: Bundle, graph: str, options: EngineOptions, runs: int) -> tuple[Layer, ...]:
+    """Compile a graph with the profiler on, run it so often, and return its layers in order.
 
-    def __init__(self, bundle: Bundle, graph: str, options: EngineOptions) -> None:
+    Raises:
+        BackendError: this OpenVINO cannot read or compile the graph.
+    """
+    compiler = Compiler(bundle, graph, options, profiled=True)
+    compiled = compiler.compile(compiler.usual)
+    request = compiled.create_infer_request()
+    feeds = complete(compiler.graph, trial_feeds(compiler.graph, options.size))
+    times: dict[str, float] = {}
+    for _ in range(runs):
+        request.infer(dict(feeds))
+        for part in request.get_profiling_info():
+            taken = part.real_time.total_seconds() * 1e6
+            times[part.node_name] = min(taken, times.get(part.node_name, taken))
+    return tuple(_layers(compiled.get_runtime_model().get_ordered_ops(), times))
+
+
+def _layers(nodes: list[Any], times: Mapping[str, float]) -> Iterator[Layer]:
+    for node in nodes:
+        facts = node.get_rt_info()
+        kind, precision, names = (
+            facts[key].astype(str) if key in facts else ""
+            for key in ("layerType", "runtimePrecision", "originalLayersNames")
+        )
+        if kind in ("", "Input", "Output", "Const", "Constant"):
+            continue
+        yield Layer(
+            kind="Conv" if kind == "Convolution" else kind,
+            precision=precision.lower(),
+            time_us=times.get(node.get_friendly_name(), 0.0),
+            nodes=tuple(name for name in names.split(",") if name),
+            moves=kind in ("Reorder", "Convert", "Transpose", "Reshape"),
+        )
+
+
+class Compiler:
+    """Compile one graph, for one size or for any; ``profiled`` times each of its layers."""
+
+    def __init__(
+        self, bundle: Bundle, graph: str, options: EngineOptions, *, profiled: bool = False
+    ) -> None:
         self.graph = bundle.graph(graph)
         self.place, self.opset = bundle.onnx_path(graph), bundle.facts[graph].opsets.get("")
         self.usual = _usual(self.graph, options)
@@ -77,6 +125,7 @@ class Compiler:
             "INFERENCE_NUM_THREADS": max(options.all_threads, options.lanes),
             # Pinned threads cannot step aside for the decoder and the encoder.
             "ENABLE_CPU_PINNING": False,
+            **({"PERF_COUNT": True} if profiled else {}),
         }
 
     def compile(self, sizes: Sizes) -> Any:

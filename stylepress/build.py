@@ -32,7 +32,7 @@ Until = Literal["train", "compress", "export"]
 RECIPES = (".yaml", ".yml")
 UNTIL: Mapping[Until, tuple[str, ...]] = {
     "train": ("load", "train"),
-    "compress": ("load", "train", "distil"),
+    "compress": ("load", "train", "distil", "prune"),
     "export": tuple(STAGES),
 }
 """The steps that each command does."""
@@ -47,7 +47,8 @@ class BuildOptions:
     ``bgr`` say what a checkpoint's images are, where its family is not to be believed. ``environ``
     is where torchrun says how many processes train together, and where standard weights are looked
     for; ``home`` is the user's folder. ``here`` is the target that this machine is: what it
-    measures says nothing of another; None where that is not known.
+    measures says nothing of another; None where that is not known. ``pictures`` is a folder where
+    what teachers drew is kept for other builds.
     """
 
     out: Path | None = None
@@ -66,6 +67,7 @@ class BuildOptions:
     environ: Mapping[str, str] = field(default_factory=dict)
     home: Path = Path()
     here: Target | None = None
+    pictures: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -151,13 +153,24 @@ def build(source: Path, *, options: BuildOptions, progress: Progress) -> BuildRe
         if bundle
         else resolved(source, options)
     )
+    return build_recipe(recipe, options=options, progress=progress, source=bundle)
+
+
+def build_recipe(
+    recipe: Recipe, *, options: BuildOptions, progress: Progress, source: Artifact | None = None
+) -> BuildResult:
+    """Do the steps of a recipe; the first works on ``source``. What it says is not changed.
+
+    Raises:
+        StylepressError: any step that cannot be done, with the mend.
+    """
     out = options.out or Path("runs") / recipe.name
     if int(options.environ.get("WORLD_SIZE", "1")) == 1:
-        return _Build(recipe, out, options, progress).run(bundle)
+        return _Build(recipe, out, options, progress).run(source)
     from stylepress.train.trainer.team import joined_team
 
     with joined_team(options.environ) as team:
-        return _Build(recipe, out, options, progress if team.leads else Silent(), team).run(bundle)
+        return _Build(recipe, out, options, progress if team.leads else Silent(), team).run(source)
 
 
 def resolved(source: Path, options: BuildOptions) -> Recipe:
@@ -292,6 +305,7 @@ class _Build:
             home=self.options.home,
             progress=self.progress,
             shared=self._shared,
+            pictures=options.pictures,
         )
         artifact, reused = self._together(
             stage,

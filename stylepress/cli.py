@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "train": ("build", MAKE),
     "compress": ("build", MAKE),
     "export": ("build", MAKE),
+    "fit": ("fit", MAKE),
     "convert": ("build", MAKE),
     "install": ("run", USE),
     "run": ("run", USE),

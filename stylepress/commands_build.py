@@ -19,7 +19,7 @@ from stylepress.options import (
     terminal,
     this_machine,
 )
-from stylepress.steps import Preset
+from stylepress.step_fields import Preset
 
 if TYPE_CHECKING:
     from stylepress.build import BuildOptions

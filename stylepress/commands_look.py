@@ -73,21 +73,37 @@ def doctor(
 
 def inspect(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="Artifact folder or file.")],
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Of a bundle: compile it there, and say which layers run in INT8 and how long.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Say what a checkpoint, a bundle, an ONNX file or a TensorRT plan is, in one screen.
 
-    Nothing in the file is executed.
+    Nothing in the file is executed, unless `--engine` asks for it.
 
     [bold]Examples[/bold]
 
     $ stylepress inspect candy.pth
     $ stylepress inspect runs/candy/bundle
-
+    $ stylepress inspect runs/candy/bundle --engine openvino
     $ stylepress inspect runs/candy/engine/engine.plan
     """
     from stylepress.inspection import inspect as look
+    from stylepress.inspection import on_engine
 
+    if engine is not None:
+        values, rows = on_engine(path, engine)
+        if json:
+            terminal().show_json(values)
+            return
+        terminal().show(table(["layer", "precision", "us", "of the graph's nodes"], rows))
+        terminal().show(str(values["summary"]))
+        return
     values = look(path)
     terminal().show_json(values) if json else terminal().show(facts({"file": path, **values}))
 

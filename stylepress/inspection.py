@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from dataclasses import asdict
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,33 @@ def inspect(path: Path) -> dict[str, Any]:
             f"{path} is neither an artifact, nor weights, nor ONNX: it begins with {head!r}.",
             "Name a folder that stylepress wrote, a .pth, a .safetensors or an .onnx file.",
         ) from error
+
+
+def on_engine(folder: Path, engine: str) -> tuple[dict[str, Any], list[list[str]]]:
+    """Compile a bundle's main graph on an engine; return its layers as values, and as rows.
+
+    Raises:
+        BackendError: an engine that is not installed, or tells no layers.
+        ArtifactError: no bundle.
+    """
+    from stylepress.runtime.backends import EngineOptions
+    from stylepress.runtime.bundle import read_bundle
+    from stylepress.runtime.feeds import TRIAL_SIZE
+    from stylepress.runtime.layers import layers_of, summary
+
+    layers = layers_of(read_bundle(folder), engine, options=EngineOptions(size=TRIAL_SIZE))
+    facts: dict[str, Any] = {
+        "engine": engine,
+        "size": list(TRIAL_SIZE),
+        "summary": summary(layers),
+        "layers": [asdict(layer) for layer in layers],
+    }
+    rows = [
+        [layer.kind, layer.precision, f"{layer.time_us:.0f}", ", ".join(layer.nodes)[:80]]
+        for layer in layers
+        if layer.time_us
+    ]
+    return facts, rows
 
 
 def _artifact(folder: Path) -> dict[str, Any]:

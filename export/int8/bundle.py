@@ -16,7 +16,7 @@ from stylepress.errors import ArtifactError, VerificationError
 from stylepress.export.bundle import GOLDEN_LEVELS, GOLDEN_RMS, GRAPH, bundle_numbers, sealed
 from stylepress.export.frame_graph import MODEL
 from stylepress.export.golden import golden_crops, golden_files
-from stylepress.export.int8.quantize import Int8Model, quantize_int8
+from stylepress.export.int8.quantize import Int8Model, observe_inputs, quantize_observed
 from stylepress.export.int8.repair import repaired
 from stylepress.export.onnx_file import check_onnx, serialized
 from stylepress.export.verify import Agreement, compare, fitted
@@ -38,8 +38,7 @@ def quantize_bundle(
 ) -> Artifact:
     """Quantize a float bundle on the user's photos, compare it with the float one, seal it.
 
-    ``frames`` are (1, H, W, 3) uint8 RGB, taken one at a time; when INT8 is too far from float
-    and ``options.repair`` is set, they are iterated again, so an iterator will not do.
+    ``frames`` are (1, H, W, 3) uint8 RGB, taken once and one at a time.
 
     Raises:
         ArtifactError: ``bundle`` is not a float bundle.
@@ -59,12 +58,21 @@ def quantize_bundle(
     photos: list[Pixels] = []
     graph, opset = bundle.graphs[GRAPH], int(bundle.made_by["opset"])
     least = graph.picture.least if graph.picture else 1
-    int8 = quantize_int8(model, _watched(frames, photos, least), options=options, progress=progress)
+    observed = observe_inputs(
+        model, _watched(frames, photos, least), options=options, progress=progress
+    )
+    int8 = quantize_observed(model, observed, options=options, progress=progress)
     sized = (fitted(photo, size) for size in options.verify_sizes for photo in photos)
     agreement = compare(float_data, serialized(int8.model), sized)
     if options.repair and agreement.psnr_db < options.min_psnr_db:
         int8, agreement = repaired(
-            model, (int8, agreement), frames, watched=photos, options=options, progress=progress
+            model,
+            (int8, agreement),
+            observed,
+            watched=photos,
+            options=options,
+            graph=graph,
+            progress=progress,
         )
     check_onnx(int8.model, opset=opset)
     _check_psnr(agreement, options, int8)
@@ -116,6 +124,7 @@ def _int8_record(options: QuantizeStep, made: Int8Model) -> dict[str, Any]:
         "int8_layers": list(made.quantized),
         "float_layers": list(made.kept_float),
         "photos": made.photos,
+        "calibration_px": options.calibration_px,
         "steps": dict(made.steps),
         "steps_digest": hashlib.sha256(steps.encode()).hexdigest(),
     }

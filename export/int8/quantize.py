@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from stylepress.errors import CheckpointError, RecipeError
-from stylepress.export.int8.calibration import CODES, Seen, observe
+from stylepress.export.int8.calibration import Observed, observe
 from stylepress.export.int8.equalize import equal_factors, equalized
+from stylepress.export.int8.histogram import CODES, Activations
 from stylepress.picture import Pixels
 from stylepress.progress import Progress
 from stylepress.steps import QuantizeStep
@@ -53,40 +54,74 @@ def quantize_int8(
         CheckpointError: NaN or infinity in a weight or an activation; the layer is named.
         FrameError: no frames, or not frames.
     """
-    chosen, kept = choose(model, options.keep_float)
+    return quantize_observed(
+        model,
+        observe_inputs(model, frames, options=options, progress=progress),
+        options=options,
+        progress=progress,
+    )
+
+
+def observe_inputs(
+    model: onnx.ModelProto, frames: Iterable[Pixels], *, options: QuantizeStep, progress: Progress
+) -> Observed:
+    """Run the photos through a float model, and count what its chosen convolutions read.
+
+    Raises:
+        RecipeError, CheckpointError, FrameError: as ``quantize_int8``.
+    """
+    chosen, _ = choose(model, options.keep_float)
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
     for node in chosen:
         _check_weight(node, numpy_helper.to_array(weights[node.input[1]]))
-    tensors = list(dict.fromkeys(node.input[0] for node in chosen))
-    seen, photos = observe(model, tensors, frames, progress=progress)
+    return observe(model, _inputs(chosen), frames, progress=progress)
+
+
+def quantize_observed(
+    model: onnx.ModelProto, observed: Observed, *, options: QuantizeStep, progress: Progress
+) -> Int8Model:
+    """Quantize a float model whose convolutions' inputs were observed: no photo is run.
+
+    ``observed`` may hold more tensors than the options choose, so that one look at the photos
+    serves many choices.
+
+    Raises:
+        RecipeError: nothing to quantize, or ``keep_float`` names a node that is not there.
+    """
+    chosen, kept = choose(model, options.keep_float)
+    held = {name: observed.tensors[name] for name in _inputs(chosen)}
     factors: dict[str, NDArray[np.float64]] = {}
     if options.equalize:
-        factors = equal_factors(model, {name: seen[name].most for name in tensors})
+        factors = equal_factors(model, {name: values.most for name, values in held.items()})
         model = equalized(model, factors)
     steps, means = {}, {}
-    for name in tensors:
-        scale = factors.get(name, np.ones(len(seen[name].most)))
-        steps[name] = _step(name, seen[name], scale, options=options, progress=progress)
-        means[name] = seen[name].means * scale
+    for name, values in held.items():
+        scale = factors.get(name, np.ones(len(values.most)))
+        steps[name] = _step(name, values, scale, options=options, progress=progress)
+        means[name] = values.means * scale
     made = _Rewrite(model, steps, means if options.correct_bias else {}).run(
         {node.name for node in chosen}
     )
     names = tuple(node.name for node in chosen)
-    return Int8Model(made, steps, names, tuple(node.name for node in kept), photos)
+    return Int8Model(made, steps, names, tuple(node.name for node in kept), observed.photos)
+
+
+def _inputs(convolutions: Iterable[onnx.NodeProto]) -> list[str]:
+    return list(dict.fromkeys(node.input[0] for node in convolutions))
 
 
 def _step(
     name: str,
-    seen: Seen,
+    values: Activations,
     scale: NDArray[np.float64],
     *,
     options: QuantizeStep,
     progress: Progress,
 ) -> float:
     """Return the size of one int8 step of a tensor whose channels are multiplied by ``scale``."""
-    if seen.whole and seen.most.any():
+    if values.whole and values.most.any():
         return 1.0
-    limit = seen.pooled(scale).limit(options.calibration, percentile=options.percentile)
+    limit = values.pooled(scale).limit(options.calibration, percentile=options.percentile)
     if limit < np.finfo(np.float32).tiny * CODES:
         progress.warn(
             f"Tensor {name!r} was 0 on all calibration photos, so its INT8 range is a guess of 1."

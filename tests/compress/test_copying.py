@@ -12,19 +12,21 @@ from torch import Tensor
 
 from stylepress.artifact import Artifact
 from stylepress.compress.copying import Copying
+from stylepress.compress.distil import Teacher
 from stylepress.compress.fidelity import fidelity, parted
 from stylepress.compress.stage import beginning, distil
 from stylepress.compress.terms import Comparison, weighted
 from stylepress.errors import RecipeError
 from stylepress.progress import Silent
-from stylepress.steps import DistilStep, LoadStep, with_loss
+from stylepress.steps import DistilStep, LoadStep
 from stylepress.train.features.distances import COPY_LAYERS, copy_distance
 from stylepress.train.features.vgg import vgg_from
 from stylepress.train.photos import Photos
 from stylepress.train.stage import load
-from stylepress.train.student import PRESETS, FoldedStudent, Student, fold
+from stylepress.train.student import IMAGE, PRESETS, FoldedStudent, Student, fold
 from stylepress.train.transformer import TransformerNet
 from stylepress.train.weights.checkpoint import load_network
+from stylepress.usual import with_loss
 from stylepress.work import Work
 from tests.train.test_vgg import caffe
 
@@ -90,7 +92,7 @@ def test_one_photo_in_ten_is_held_out_of_many_and_none_of_few(folder: Path) -> N
 def test_a_student_that_draws_something_else_is_warned_about(folder: Path) -> None:
     photos, heard = Photos.below(folder, Silent()), Heard()
     torch.manual_seed(0)
-    student = fold(Student(PRESETS["nano"]).eval())
+    student = Teacher(fold(Student(PRESETS["nano"]).eval()), IMAGE)
     numbers = fidelity(lambda image: 1 - image, student, photos, heard, env={}, home=Path.home())
     if not numbers:
         assert "Nobody judged" in heard.warnings[0]

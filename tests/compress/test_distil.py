@@ -228,3 +228,25 @@ def test_a_saved_student_comes_back_equal(tmp_path: Path, photos: Photos) -> Non
     made_by = Artifact.load(tmp_path / "s").made_by
     assert (made_by["step"], made_by["pool"]) == ("distil", 4)
     assert "photos" not in made_by
+
+
+def test_what_a_teacher_drew_is_not_drawn_again(tmp_path: Path, photos: Photos) -> None:
+    calls: list[int] = []
+
+    class Counting(Negative):
+        def forward(self, image: Tensor) -> Tensor:
+            calls.append(1)
+            return super().forward(image)
+
+    def drawn(name: str) -> bytes:
+        session = Session(tmp_path / name, pictures=tmp_path / "pictures")
+        pool = Pool(Teacher(Counting(), UNIT), photos, a_step(40), session)
+        pool.draw(0)
+        data = pool.path.read_bytes()
+        pool.close()
+        return data
+
+    first = drawn("one")
+    assert len(calls) == 4
+    assert drawn("two") == first
+    assert len(calls) == 4

@@ -17,7 +17,18 @@ from stylepress.cli import _usage_error
 from stylepress.errors import StylepressError, VerificationError
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("build", "train", "compress", "export", "run", "bench", "compare", "inspect", "doctor")
+COMMANDS = (
+    "build",
+    "train",
+    "compress",
+    "export",
+    "fit",
+    "run",
+    "bench",
+    "compare",
+    "inspect",
+    "doctor",
+)
 Capture = pytest.CaptureFixture[str]
 
 

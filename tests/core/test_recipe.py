@@ -12,13 +12,12 @@ import pytest
 from stylepress.document import document_schema
 from stylepress.errors import RecipeError
 from stylepress.recipe import Recipe, ShortRecipe, changed, load_recipe
+from stylepress.step_fields import Pattern, Preset
 from stylepress.steps import (
     REPORTING,
     DistilStep,
     ExportStep,
     LoadStep,
-    Pattern,
-    Preset,
     QuantizeStep,
     TrainStep,
     identity,
@@ -127,7 +126,7 @@ def test_two_steps_never_share_a_folder(load: Any) -> None:
         ("[{step: load, checkpoint: c}, {step: distil}]", "`distil` learns from photos. Add"),
         ("[{step: train}]", "neither a teacher nor a style"),
         ("[{step: load}]", r"`steps\[0\]\.checkpoint` is missing"),
-        ("[{step: prune}]", r"`steps\[0\]`.*'load', 'train'"),
+        ("[{step: melt}]", r"`steps\[0\]`.*'load', 'train'"),
         ("[{step: load, checkpoint: c, low: 1, high: 0}]", "range of its images is 1.0 to 0.0"),
         ("[{step: load, checkpoint: c, hgh: 0}]", r"line 2: `steps\[0\]\.hgh` is not known"),
         ("[{checkpoint: c}]", r"`steps\[0\]`"),

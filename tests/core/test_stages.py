@@ -9,8 +9,9 @@ from pydantic import ValidationError
 
 from stylepress.progress import Silent
 from stylepress.stages import settled
-from stylepress.steps import DistilStep, ExportStep, TrainStep, identity, with_loss
+from stylepress.steps import DistilStep, ExportStep, TrainStep, identity
 from stylepress.train.weights.standard import find_vgg19
+from stylepress.usual import with_loss
 
 
 class Heard(Silent):

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from stylepress.errors import RecipeError
-from stylepress.steps import Preset
+from stylepress.step_fields import Preset
 from stylepress.train.student import (
     PRESETS,
     FoldedStudent,

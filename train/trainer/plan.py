@@ -45,6 +45,7 @@ class Session:
 
     ``identity`` is everything that decides the result, as JSON values: a saved state is gone on
     with only when nothing of it changed. ``resume`` asks to go on from the state in ``folder``.
+    ``pictures`` is where a teacher's pictures are kept for trainings on the same ones.
     """
 
     folder: Path
@@ -54,6 +55,7 @@ class Session:
     team: Team = field(default_factory=Team)
     device: Device = field(default_factory=Device)
     board: Board | None = None
+    pictures: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

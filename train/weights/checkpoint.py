@@ -91,11 +91,12 @@ def save_checkpoint(
     parent: str | None = None,
     numbers: Mapping[str, float] | None = None,
     half: bool = False,
+    texts: Mapping[str, str] | None = None,
 ) -> Artifact:
     """Write the float32 weights of ``module`` and what rebuilds it: same weights, same bytes.
 
     ``spec`` is the network's image input; its output has the same range and colour order. ``half``
-    writes float16, which comes back as float32.
+    writes float16, which comes back as float32. ``texts`` are files to write beside, by name.
 
     Raises:
         CheckpointError: weights that are not finite, or a config its family does not have.
@@ -114,7 +115,8 @@ def save_checkpoint(
 
     def fill(beside: Path) -> None:
         save_file(state, beside / WEIGHTS)
-        (beside / NETWORK).write_text(text + "\n", encoding="utf-8")
+        for file, content in {NETWORK: text + "\n", **(texts or {})}.items():
+            (beside / file).write_text(content, encoding="utf-8")
 
     return Artifact.create(
         folder,

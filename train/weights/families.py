@@ -15,6 +15,7 @@ from stylepress.ports import GraphKind, Port
 from stylepress.train.student import IMAGE as STUDENT_IMAGE
 from stylepress.train.student import PRESETS, FoldedStudent, StudentSize
 from stylepress.train.transformer import LEAST_SIDE, TransformerNet
+from stylepress.train.weights.narrow import WIDTHS, narrowed
 
 Config = dict[str, Any]
 State = Mapping[str, Tensor]
@@ -79,10 +80,12 @@ class Family:
     def check(self, config: Mapping[str, Any], source: object) -> None:
         """Refuse a config with a key too many, a key too few, or a value out of bounds.
 
+        The widths of a pruned network are left to ``network``, which knows its layers.
+
         Raises:
             CheckpointError: naming ``source``, the key, and what it may be.
         """
-        if set(config) != set(self.allowed):
+        if set(config) - {WIDTHS} != set(self.allowed):
             raise CheckpointError(
                 f"{source} gives {some(config)} for a {self.name} network, which is described by "
                 f"{some(self.allowed)}.",
@@ -104,17 +107,24 @@ class Family:
     def network(self, config: Mapping[str, Any], state: State, source: object) -> nn.Module:
         """Build the network on the CPU and give it ``state``, which must fit key for key.
 
+        A config may hold the ``widths`` of layers that were pruned.
+
         Raises:
             CheckpointError: a key too many or too few, or a tensor of another shape.
         """
         self.check(config, source)
+        widths = config.get(WIDTHS, {})
         with torch.device("meta"):
-            expected = self.build(**config).state_dict()
+            expected = narrowed(self.full(config), widths, source).state_dict()
         self._fit(state, expected, source)
         with torch.random.fork_rng(devices=[]):
-            module = self.build(**config)
+            module = narrowed(self.full(config), widths, source)
         module.load_state_dict(dict(state))
         return module
+
+    def full(self, config: Mapping[str, Any]) -> nn.Module:
+        """Build the network of a config as wide as its family makes it, with fresh weights."""
+        return self.build(**{key: value for key, value in config.items() if key != WIDTHS})
 
     def _fit(self, state: State, expected: State, source: object) -> None:
         lacking = [key for key in expected if key not in state]

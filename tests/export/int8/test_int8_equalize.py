@@ -62,7 +62,7 @@ def test_any_loudness_leaves_the_function_as_it_is(
 
 def test_every_channel_fills_the_same_range(model: onnx.ModelProto, frames: Frames) -> None:
     def most(one: onnx.ModelProto) -> dict[str, NDArray[np.float64]]:
-        seen, _ = observe(one, READ, frames, progress=Silent())
+        seen = observe(one, READ, frames, progress=Silent()).tensors
         return {name: seen[name].most for name in READ}
 
     after = most(equalized(model, equal_factors(model, most(model))))

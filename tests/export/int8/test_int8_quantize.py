@@ -15,7 +15,8 @@ from onnx import numpy_helper
 from pydantic import ValidationError
 
 from stylepress.errors import CheckpointError, FrameError, RecipeError
-from stylepress.export.int8.calibration import Seen
+from stylepress.export.int8.calibration import observe
+from stylepress.export.int8.histogram import Activations
 from stylepress.export.int8.quantize import (
     Int8Model,
     KeepFloat,
@@ -120,8 +121,8 @@ SHAPES = st.tuples(st.just(1), st.just(2), st.integers(1, 9), st.integers(1, 9))
 VALUES = arrays(np.float32, SHAPES, elements=st.floats(-1e6, 1e6, width=32))
 
 
-def seen_of(*parts: NDArray[np.float32]) -> Seen:
-    seen = Seen(parts[0].shape[1])
+def seen_of(*parts: NDArray[np.float32]) -> Activations:
+    seen = Activations(parts[0].shape[1])
     for part in parts:
         seen.add(part)
     return seen
@@ -351,13 +352,25 @@ def test_a_percentile_that_clips_half_is_refused() -> None:
         QuantizeStep(percentile=10)
 
 
-def test_a_large_photo_is_cropped_so_that_memory_stays_bounded(
+def test_a_large_photo_is_taken_in_tiles_that_cover_it_all(
     model: onnx.ModelProto, frames: Frames
 ) -> None:
-    large = np.zeros((1, 720, 700, 3), np.uint8)
-    large[:, 40:680, 30:670] = frames[0].repeat(10, axis=1).repeat(10, axis=2)
-    inner = np.ascontiguousarray(large[:, 40:680, 30:670])
-    assert quantized(model, [large]).steps == quantized(model, [inner]).steps
+    large = np.zeros((1, 700, 1300, 3), np.uint8)
+    large[:, -1:, -1:] = 255  # the last pixel alone is bright
+    observed = observe(model, ["x2"], [large], progress=Silent())
+    assert (observed.photos, observed.tiles) == (1, 6)
+    assert observed.tensors["x2"].most.tolist() == [128.0] * 3
+    assert observed.tensors["x2"].means.max() > -128
+
+
+def test_every_calibration_keeps_the_picture_near_float(
+    model: onnx.ModelProto, frames: Frames
+) -> None:
+    for method in ("minmax", "percentile", "entropy", "mse"):
+        made = quantize_int8(
+            model, frames, options=QuantizeStep(calibration=method), progress=Silent()
+        )
+        assert all(step > 0 for step in made.steps.values())
 
 
 # What engines make of it

@@ -1,0 +1,331 @@
+"""``python -m stylepress.benchmarks.evidence.compression [PART ...]``: what compression costs and gains.
+
+Parts are ``calibration`` (peak memory, ours beside ONNX Runtime's), ``prune`` (a teacher at 70 % of
+its channels), ``frozen`` (its norms stand still), ``latency`` (the table of `fit` against random students), ``int8`` (against float) and
+``layers`` (drift a layer brings for the time it saves). With ``--write`` the parts that were
+measured take the place of their rows in benchmarks/results/compression.csv.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import onnx
+import torch
+
+from stylepress.artifact import Artifact
+from stylepress.benchmarks.evidence.row import (
+    RESULTS,
+    Provenance,
+    Row,
+    Table,
+    read_tables,
+    write_table,
+)
+from stylepress.benchmarks.machine.record import record_machine
+from stylepress.benchmarks.timing.baselines import float_bundle
+from stylepress.compress.distil import Teacher
+from stylepress.compress.fidelity import drift, parted
+from stylepress.compress.frozen import frozen_norms
+from stylepress.compress.pruning.prune import prune
+from stylepress.export.bundle import GRAPH
+from stylepress.export.fit.candidate import (
+    BLOCKS,
+    DEEP_BLOCKS,
+    DEEP_WIDTHS,
+    HALVES,
+    WIDTHS,
+    Candidate,
+    Precision,
+)
+from stylepress.export.fit.latency import (
+    LatencyTable,
+    median_error,
+    quickest,
+    random_bundle,
+    timer_on,
+)
+from stylepress.export.frame_graph import MODEL
+from stylepress.export.int8.quantize import observe_inputs, quantize_observed
+from stylepress.export.int8.sensitivity import saved_by_int8, sensitivities
+from stylepress.options import terminal
+from stylepress.progress import Progress
+from stylepress.runtime.backends import Engine, EngineOptions, open_engine
+from stylepress.runtime.bundle import read_bundle
+from stylepress.runtime.feeds import trial_feeds
+from stylepress.steps import PruneStep, QuantizeStep
+from stylepress.train.patterns import draw as draw_pattern
+from stylepress.train.photos import Photos
+from stylepress.train.student import StudentSize
+from stylepress.train.weights.checkpoint import load_network
+from stylepress.work import Work
+
+NAME, ENGINE, STYLE = "compression", "openvino", "glass"
+SIZE = (512, 512)
+LIMIT_BYTES = 10 << 30
+"""Address space of a calibration that is watched: one that asks for more is said to, and ends."""
+ROUNDS = 24
+
+CALIBRATION = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_AS, ({limit}, {limit}))
+import numpy as np
+frames = (np.random.default_rng(n).integers(0, 256, (1, 1080, 1920, 3), np.uint8) for n in range({count}))
+"""
+OURS = """
+import onnx
+from stylepress.export.int8.quantize import observe_inputs
+from stylepress.progress import Silent
+from stylepress.steps import QuantizeStep
+observe_inputs(onnx.load({model!r}), frames, options=QuantizeStep(keep_float="none"), progress=Silent())
+"""
+THEIRS = """
+from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod
+from onnxruntime.quantization.calibrate import create_calibrator
+class Reader(CalibrationDataReader):
+    def get_next(self):
+        frame = next(frames, None)
+        return None if frame is None else {{"frame": frame, "strength": np.ones(1, np.float32)}}
+calibrator = create_calibrator({model!r}, ["Conv"], augmented_model_path={model!r} + ".augmented",
+                               calibrate_method=CalibrationMethod.{method})
+calibrator.collect_data(Reader())
+calibrator.compute_data()
+"""
+PEAK = "\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The checkout that is measured, a folder to work in, and how long trainings are."""
+
+    checkout: Path
+    work: Path
+    steps: int
+    progress: Progress
+
+    @property
+    def recipes(self) -> Path:
+        return self.checkout / "recipes"
+
+    def photos(self) -> Path:
+        """Return photos to learn from: the fetched ones where they are, else those that ship."""
+        fetched = self.recipes / "photos" / "debian"
+        return fetched if fetched.is_dir() else self.recipes / "photos" / "train"
+
+    def bundle(self, checkpoint: Artifact) -> Artifact:
+        """Return the float bundle of a checkpoint."""
+        frame = draw_pattern("glass", seed=1, size=512)[None]
+        return float_bundle(checkpoint, self.work, frame, progress=self.progress)
+
+
+def calibration_rows(place: Place) -> Iterator[Row]:
+    """Yield the peak memory of calibrating a student on photos of 1920x1080."""
+    student = Artifact.load(place.recipes / STYLE / "student")
+    model = str(place.bundle(student).path(MODEL))
+    for count in (4, 64):
+        yield _peak_row("stylepress", OURS, model, count, "")
+    for method, counts in (("MinMax", (4, 8)), ("Percentile", (1, 2)), ("Entropy", (1, 2))):
+        for count in counts:
+            yield _peak_row("ONNX Runtime", THEIRS, model, count, method)
+
+
+def _peak_row(subject: str, program: str, model: str, count: int, method: str) -> Row:
+    text = CALIBRATION.format(limit=LIMIT_BYTES, count=count)
+    text += program.format(model=model, method=method) + PEAK
+    done = subprocess.run(
+        [sys.executable, "-c", text], check=False, capture_output=True, text=True, env=os.environ
+    )
+    peak = float(done.stdout.split()[-1]) if done.returncode == 0 else float("inf")
+    note = "" if done.returncode == 0 else f"more than {LIMIT_BYTES >> 30} GiB: it ended"
+    figure = f"peak memory of calibrating on {count} photos"
+    return Row(subject, method, "int8", "1920x1080", figure, peak, "GiB", note=note)
+
+
+def prune_rows(place: Place) -> Iterator[Row]:
+    """Yield what a teacher at 70 % of its channels drifts by, and how much faster it is."""
+    source = Artifact.load(place.recipes / STYLE / "teacher")
+    work = Work(
+        name=STYLE,
+        folder=place.work / "prune",
+        board=place.work / "board",
+        environ=os.environ,
+        home=Path.home(),
+        progress=place.progress,
+    )
+    step = PruneStep(
+        keep=0.7, steps=place.steps, photos=place.photos(), seed=1, loss="vgg", max_drift=10
+    )
+    pruned = prune(source, step, place.work / "pruned", work)
+    before, after = place.bundle(source), place.bundle(pruned)
+    subject, note = f"teacher {STYLE}, pruned", f"{place.steps} steps of recovery"
+    common = (subject, ENGINE, "fp32", "512x512")
+    digest = pruned.digest
+    kept = 100 * pruned.numbers["params_kept"]
+    yield Row(*common, "parameters kept", kept, "%", digest=digest, note=note)
+    macs = 100 * after.numbers["macs_512"] / before.numbers["macs_512"]
+    yield Row(*common, "multiply-accumulates kept", macs, "%", digest=digest)
+    drift = pruned.numbers["drift"]
+    yield Row(*common, "fidelity to the teacher, 0 a copy", drift, "", digest=digest, note=note)
+    first, second = _side_by_side(before, after)
+    yield Row(*common, "time of a frame over the teacher's", second / first, "x", digest=digest)
+
+
+def frozen_rows(place: Place) -> Iterator[Row]:
+    """Yield what a teacher with frozen norms drifts by: compression without any training."""
+    source = Artifact.load(place.recipes / STYLE / "teacher")
+    loaded = load_network(source.folder)
+    learnt, held = parted(Photos.below(place.photos(), place.progress))
+    low, high = float(loaded.image.low or 0), float(loaded.image.high or 1)
+    pictures = (
+        torch.from_numpy(np.array(frame)).permute(0, 3, 1, 2) / 255 * (high - low) + low
+        for frame in learnt.frames(8, most_side=512)
+    )
+    frozen = Teacher(frozen_norms(loaded.module, pictures), loaded.image)
+    teacher = Teacher(loaded.module, loaded.image)
+    value, judge = drift(teacher, frozen, held, env=os.environ, home=Path.home())
+    subject, figure = f"teacher {STYLE}, frozen norms", "fidelity to the teacher, 0 a copy"
+    yield Row(
+        subject, "torch", "fp32", "512x512", figure, value, "", digest=source.digest, note=judge
+    )
+
+
+def latency_rows(place: Place) -> Iterator[Row]:
+    """Yield how far predicted times are from measured ones, over random students."""
+    timer = timer_on(ENGINE, SIZE, "none", place.progress)
+    table = LatencyTable(ENGINE, SIZE, timer)
+    draw = np.random.default_rng(7)
+    predicted: dict[str, float] = {}
+    measured: dict[str, float] = {}
+    while len(measured) < 20:
+        candidate = _random(draw)
+        if candidate.key in measured:
+            continue
+        predicted[candidate.key] = table.predict(candidate)
+        measured[candidate.key] = timer(candidate.size, candidate.precision)
+    errors = sorted(abs(predicted[key] / ms - 1) for key, ms in measured.items())
+    common = ("20 random students", ENGINE, "fp32 and int8", "512x512")
+    error = 100 * median_error(predicted, measured)
+    note = f"worst {100 * errors[-1]:.0f} %, {len(table.students_ms)} students measured for it"
+    yield Row(*common, "median error of the predicted time", error, "%", note=note)
+
+
+def _random(draw: np.random.Generator) -> Candidate:
+    deep = int(draw.choice(DEEP_WIDTHS))
+    size = StudentSize(
+        width=int(draw.choice(WIDTHS)),
+        half=int(draw.choice(HALVES)),
+        blocks=int(draw.choice(BLOCKS)),
+        deep_width=deep,
+        deep_blocks=int(draw.choice(DEEP_BLOCKS)) if deep else 0,
+    )
+    precision: Precision = "int8" if draw.random() < 0.5 else "fp32"
+    return Candidate(size, precision)
+
+
+def int8_rows(place: Place) -> Iterator[Row]:
+    """Yield what INT8 of the student that ships gains and costs, and of one twice as large."""
+    student = Artifact.load(place.recipes / STYLE / "student")
+    int8 = Artifact.load(place.recipes / STYLE / "bundle")
+    first, second = _side_by_side(place.bundle(student), int8)
+    common = (f"student {STYLE}", ENGINE, "int8", "512x512")
+    yield Row(*common, "speed over float", first / second, "x", digest=int8.digest)
+    size = 100 * (
+        1 - int8.path(MODEL).stat().st_size / place.bundle(student).path(MODEL).stat().st_size
+    )
+    yield Row(*common, "bytes saved", size, "%", digest=int8.digest)
+    yield Row(*common, "distance to float", int8.numbers["psnr_db"], "dB", digest=int8.digest)
+    wide = StudentSize(32, 2, 16, deep_width=128, deep_blocks=6)
+    bundles = [random_bundle(wide, own, place.work / f"wide-{own}") for own in ("fp32", "int8")]
+    first, second = _side_by_side(*bundles)
+    yield Row("student wide", ENGINE, "int8", "512x512", "speed over float", first / second, "x")
+
+
+def layer_rows(place: Place) -> Iterator[Row]:
+    """Yield, for each convolution of the student, the drift of its INT8 for each ms it saves."""
+    student = Artifact.load(place.recipes / STYLE / "student")
+    bundle = place.bundle(student)
+    model = onnx.load(str(bundle.path(MODEL)))
+    photos = list(Photos.below(place.photos(), place.progress).frames(8))
+    options = QuantizeStep(keep_float="none")
+    observed = observe_inputs(model, photos, options=options, progress=place.progress)
+    int8 = quantize_observed(model, observed, options=options, progress=place.progress)
+    saved = saved_by_int8(model, int8, bundle.graphs[GRAPH], ENGINE)
+    layers = sensitivities(
+        model, int8, observed, photos[:4], options=options, saved=saved, progress=place.progress
+    )
+    for layer in layers:
+        common = (f"student {STYLE}, {layer.layer}", ENGINE, "int8", "512x512")
+        yield Row(
+            *common, "squared levels that its INT8 adds", layer.drift, "", digest=student.digest
+        )
+        yield Row(*common, "time that its INT8 saves", layer.saved, "ms", digest=student.digest)
+
+
+def _side_by_side(*bundles: Artifact) -> tuple[float, ...]:
+    """Return the time of a frame of each bundle in ms, in turns: load falls on all alike."""
+    engines: list[Engine] = [
+        open_engine(read_bundle(bundle.folder), ENGINE, options=EngineOptions(size=SIZE))
+        for bundle in bundles
+    ]
+    times: list[list[float]] = [[] for _ in engines]
+    for _ in range(ROUNDS):
+        for engine, taken in zip(engines, times, strict=True):
+            feeds = trial_feeds(engine.graph, SIZE)
+            began = perf_counter()
+            engine.run(feeds)
+            taken.append(1e3 * (perf_counter() - began))
+    for engine in engines:
+        engine.close()
+    return tuple(quickest(iter(taken)) for taken in times)
+
+
+PARTS: Mapping[str, Callable[[Place], Iterator[Row]]] = {
+    "calibration": calibration_rows,
+    "prune": prune_rows,
+    "frozen": frozen_rows,
+    "latency": latency_rows,
+    "int8": int8_rows,
+    "layers": layer_rows,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure parts and print a line a row; with ``--write`` keep them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of {', '.join(PARTS)}")
+    parser.add_argument("--checkout", type=Path, default=Path(), metavar="DIR")
+    parser.add_argument("--steps", type=int, default=400, help="of recovery after pruning")
+    parser.add_argument("--write", action="store_true", help="keep the rows in the table")
+    options = parser.parse_args(arguments)
+    if unknown := {*options.parts} - {*PARTS}:
+        parser.error(f"no part is called {', '.join(sorted(unknown))}")
+    known = read_tables(options.checkout / RESULTS).get(NAME)
+    rows = {row.key: row for row in known.rows} if known else {}
+    with (
+        tempfile.TemporaryDirectory(prefix="stylepress-compression-") as work,
+        terminal() as screen,
+    ):
+        place = Place(options.checkout, Path(work), options.steps, screen)
+        for name in options.parts or PARTS:
+            for row in PARTS[name](place):
+                screen.show(row.line())
+                rows[row.key] = row
+    if options.write:
+        day = datetime.now(timezone.utc).date().isoformat()
+        provenance = Provenance.of(record_machine(os.environ), options.checkout, day=day)
+        write_table(Table(NAME, tuple(rows.values()), provenance), options.checkout / RESULTS)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

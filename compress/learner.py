@@ -1,0 +1,76 @@
+"""A network at rest as it learns: on pictures in [0, 1], and back to what is shipped."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from stylepress.ports import Port
+from stylepress.train.student import FoldedStudent, Student, fold, unfold
+from stylepress.train.teacher import to_public_range, to_unit_range
+from stylepress.train.transformer import TransformerNet
+from stylepress.train.weights.checkpoint import LoadedNetwork
+
+
+@dataclass(frozen=True)
+class Learner:
+    """``module`` maps (N, 3, H, W) in [0, 1] to the same, unclamped; ``layers`` holds its layers.
+
+    ``ship`` makes of the layers a network of their family, in the family's range.
+    """
+
+    module: nn.Module
+    layers: nn.Module
+    ship: Callable[[nn.Module], nn.Module]
+
+    def shipped(self) -> nn.Module:
+        """Return the network as it is shipped, in eval mode; what learns here stays as it is."""
+        network = self.ship(copy.deepcopy(self.layers).cpu().eval())
+        return network.eval().requires_grad_(False)
+
+
+class InUnitRange(nn.Module):
+    """Any network, on pictures in [0, 1]."""
+
+    def __init__(self, network: nn.Module, image: Port) -> None:
+        super().__init__()
+        self.network, self.bgr = network, image.order == "bgr"
+        self.low = float(image.low or 0.0)
+        self.span = float(1.0 if image.high is None else image.high) - self.low
+
+    def forward(self, image: Tensor) -> Tensor:
+        flipped = image.flip(1) if self.bgr else image
+        output: Tensor = (self.network(flipped * self.span + self.low) - self.low) / self.span
+        return output.flip(1) if self.bgr else output
+
+
+def learner_of(loaded: LoadedNetwork) -> Learner:
+    """Return a copy of a network that can learn.
+
+    A student gets its upscalings back, which cannot print a grid, and one convolution for each
+    folded block. A TransformerNet moves to [0, 1]: a kernel that reads 0..255 is so small that
+    one step of Adam would overwrite it.
+    """
+    module = copy.deepcopy(loaded.module).requires_grad_(True)
+    if isinstance(module, FoldedStudent):
+        student = unfold(module, plain=True)
+        return Learner(student, student, _folded)
+    if isinstance(module, TransformerNet) and (loaded.image.low, loaded.image.high) == (0, 255):
+        net = to_unit_range(module)
+        return Learner(net, net, _public)
+    return Learner(InUnitRange(module, loaded.image), module, lambda network: network)
+
+
+def _folded(network: nn.Module) -> nn.Module:
+    if not isinstance(network, Student):
+        raise TypeError("what folds is a student")
+    return fold(network)
+
+
+def _public(network: nn.Module) -> nn.Module:
+    if not isinstance(network, TransformerNet):
+        raise TypeError("what moves to 0..255 is a TransformerNet")
+    return to_public_range(network)

@@ -1,0 +1,1 @@
+"""Pruning: which channels go, what is cut, and how the network recovers."""

@@ -1,0 +1,109 @@
+"""What the search may choose: a student's size and the precision it is shipped in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Protocol, TypeAlias
+
+from stylepress.step_fields import Preset
+from stylepress.train.student import PRESETS, StudentSize
+
+Precision: TypeAlias = Literal["fp32", "int8"]
+
+WIDTHS, HALVES, BLOCKS = (16, 32, 48, 64), (16, 32), (0, 2, 4, 6, 8)
+DEEP_WIDTHS, DEEP_BLOCKS = (0, 32, 64, 96, 128), (2, 4, 6, 8)
+"""Widths are multiples of 16, which is what engines are fast in; INT8 wants 32."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One point of the search."""
+
+    size: StudentSize
+    precision: Precision
+
+    @property
+    def key(self) -> str:
+        """Name it in a few letters, e.g. ``w32-b2-h16-d64x6-int8``.
+
+        >>> Candidate(PRESETS["base"], "int8").key
+        'w32-b2-h16-d64x6-int8'
+        """
+        size = self.size
+        deep = f"-d{size.deep_width}x{size.deep_blocks}" if size.deep_width else ""
+        fine = "" if size.stride == 4 else f"-s{size.stride}"
+        return f"w{size.width}-b{size.blocks}-h{size.half}{fine}{deep}-{self.precision}"
+
+    def values(self) -> dict[str, Any]:
+        """Return it as plain values, as the search keeps them."""
+        size = {key: value for key, value in asdict(self.size).items() if key != "stride"}
+        return {**size, "precision": self.precision}
+
+
+class Chooser(Protocol):
+    """Who chooses one value of several by name: a trial of Optuna's."""
+
+    def suggest_categorical(self, name: str, choices: Any) -> Any:
+        """Return one of ``choices``."""
+
+
+def suggested(chooser: Chooser, precisions: tuple[Precision, ...]) -> Candidate:
+    """Let ``chooser`` choose each value; the depth of a level that is not there is not asked for.
+
+    >>> class First:
+    ...     def suggest_categorical(self, name, choices):
+    ...         return choices[0]
+    >>> suggested(First(), ("int8",)).key
+    'w16-b0-h16-int8'
+    """
+    choose = chooser.suggest_categorical
+    width, half = choose("width", WIDTHS), choose("half", HALVES)
+    blocks, deep_width = choose("blocks", BLOCKS), choose("deep_width", DEEP_WIDTHS)
+    deep_blocks = choose("deep_blocks", DEEP_BLOCKS) if deep_width else 0
+    size = StudentSize(
+        width=width, blocks=blocks, half=half, deep_width=deep_width, deep_blocks=deep_blocks
+    )
+    return Candidate(size, choose("precision", precisions))
+
+
+def presets(precisions: tuple[Precision, ...]) -> Iterator[tuple[Preset, Candidate]]:
+    """Yield the presets that the search can reach, with the last (fastest) of the precisions."""
+    for name, size in PRESETS.items():
+        if size.stride == 4:
+            yield name, Candidate(size, precisions[-1])
+
+
+def parts(size: StudentSize) -> Mapping[str, tuple[int, StudentSize, StudentSize | None]]:
+    """Return what a student's time is the sum of.
+
+    By name: how often it stands in the student, the student that is measured for it, and the one
+    whose time is taken from that (None for nothing). A part is measured four at a time, because
+    one alone drowns in what a measurement varies by.
+    """
+    bare = StudentSize(width=size.width, blocks=0, half=size.half, stride=size.stride)
+    sums: dict[str, tuple[int, StudentSize, StudentSize | None]] = {
+        f"bare w{size.width} h{size.half} s{size.stride}": (1, bare, None)
+    }
+    narrow = StudentSize(width=size.width, blocks=0, half=16, stride=size.stride)
+    if size.blocks:
+        sums[f"block w{size.width} s{size.stride}"] = (
+            size.blocks,
+            StudentSize(width=size.width, blocks=4, half=16, stride=size.stride),
+            narrow,
+        )
+    if size.deep_width:
+        level = StudentSize(
+            width=size.width, blocks=0, half=16, stride=size.stride, deep_width=size.deep_width
+        )
+        sums[f"level w{size.width} d{size.deep_width} s{size.stride}"] = (1, level, narrow)
+        if size.deep_blocks:
+            plain = StudentSize(
+                width=16, blocks=0, half=16, stride=size.stride, deep_width=size.deep_width
+            )
+            deep = StudentSize(**{**asdict(plain), "deep_blocks": 4})
+            sums[f"deep block d{size.deep_width} s{size.stride}"] = (size.deep_blocks, deep, plain)
+    return sums
+
+
+MEASURED_AT_ONCE = 4
