@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -148,7 +149,7 @@ def _peak_row(subject: str, program: str, model: str, count: int, method: str) -
     peak = float(done.stdout.split()[-1]) if done.returncode == 0 else float("inf")
     note = "" if done.returncode == 0 else f"more than {LIMIT_BYTES >> 30} GiB: it ended"
     figure = f"peak memory of calibrating on {count} photos"
-    return Row(subject, method, "int8", "1920x1080", figure, peak, "GiB", note=note)
+    return Row(figure, peak, "GiB", subject, method, "int8", "1920x1080", note=note)
 
 
 def prune_rows(place: Place) -> Iterator[Row]:
@@ -168,16 +169,18 @@ def prune_rows(place: Place) -> Iterator[Row]:
     pruned = prune(source, step, place.work / "pruned", work)
     before, after = place.bundle(source), place.bundle(pruned)
     subject, note = f"teacher {STYLE}, pruned", f"{place.steps} steps of recovery"
-    common = (subject, ENGINE, "fp32", "512x512")
     digest = pruned.digest
+    row = partial(
+        Row, subject=subject, engine=ENGINE, precision="fp32", size="512x512", digest=digest
+    )
     kept = 100 * pruned.numbers["params_kept"]
-    yield Row(*common, "parameters kept", kept, "%", digest=digest, note=note)
+    yield row("parameters kept", kept, "%", note=note)
     macs = 100 * after.numbers["macs_512"] / before.numbers["macs_512"]
-    yield Row(*common, "multiply-accumulates kept", macs, "%", digest=digest)
+    yield row("multiply-accumulates kept", macs, "%")
     drift = pruned.numbers["drift"]
-    yield Row(*common, "fidelity to the teacher, 0 a copy", drift, "", digest=digest, note=note)
+    yield row("fidelity to the teacher, 0 a copy", drift, note=note)
     first, second = _side_by_side(before, after)
-    yield Row(*common, "time of a frame over the teacher's", second / first, "x", digest=digest)
+    yield row("time of a frame over the teacher's", second / first, "x")
 
 
 def frozen_rows(place: Place) -> Iterator[Row]:
@@ -195,7 +198,7 @@ def frozen_rows(place: Place) -> Iterator[Row]:
     value, judge = drift(teacher, frozen, held, env=os.environ, home=Path.home())
     subject, figure = f"teacher {STYLE}, frozen norms", "fidelity to the teacher, 0 a copy"
     yield Row(
-        subject, "torch", "fp32", "512x512", figure, value, "", digest=source.digest, note=judge
+        figure, value, "", subject, "torch", "fp32", "512x512", digest=source.digest, note=judge
     )
 
 
@@ -213,10 +216,10 @@ def latency_rows(place: Place) -> Iterator[Row]:
         predicted[candidate.key] = table.predict(candidate)
         measured[candidate.key] = timer(candidate.size, candidate.precision)
     errors = sorted(abs(predicted[key] / ms - 1) for key, ms in measured.items())
-    common = ("20 random students", ENGINE, "fp32 and int8", "512x512")
     error = 100 * median_error(predicted, measured)
     note = f"worst {100 * errors[-1]:.0f} %, {len(table.students_ms)} students measured for it"
-    yield Row(*common, "median error of the predicted time", error, "%", note=note)
+    figure, subject = "median error of the predicted time", "20 random students"
+    yield Row(figure, error, "%", subject, ENGINE, "fp32 and int8", "512x512", note=note)
 
 
 def _random(draw: np.random.Generator) -> Candidate:
@@ -237,17 +240,18 @@ def int8_rows(place: Place) -> Iterator[Row]:
     student = Artifact.load(place.recipes / STYLE / "student")
     int8 = Artifact.load(place.recipes / STYLE / "bundle")
     first, second = _side_by_side(place.bundle(student), int8)
-    common = (f"student {STYLE}", ENGINE, "int8", "512x512")
-    yield Row(*common, "speed over float", first / second, "x", digest=int8.digest)
+    row = partial(Row, engine=ENGINE, precision="int8", size="512x512")
+    ours, digest = f"student {STYLE}", int8.digest
+    yield row("speed over float", first / second, "x", ours, digest=digest)
     size = 100 * (
         1 - int8.path(MODEL).stat().st_size / place.bundle(student).path(MODEL).stat().st_size
     )
-    yield Row(*common, "bytes saved", size, "%", digest=int8.digest)
-    yield Row(*common, "distance to float", int8.numbers["psnr_db"], "dB", digest=int8.digest)
+    yield row("bytes saved", size, "%", ours, digest=digest)
+    yield row("distance to float", int8.numbers["psnr_db"], "dB", ours, digest=digest)
     wide = StudentSize(32, 2, 16, deep_width=128, deep_blocks=6)
     bundles = [random_bundle(wide, own, place.work / f"wide-{own}") for own in ("fp32", "int8")]
     first, second = _side_by_side(*bundles)
-    yield Row("student wide", ENGINE, "int8", "512x512", "speed over float", first / second, "x")
+    yield row("speed over float", first / second, "x", "student wide")
 
 
 def layer_rows(place: Place) -> Iterator[Row]:
@@ -264,11 +268,12 @@ def layer_rows(place: Place) -> Iterator[Row]:
         model, int8, observed, photos[:4], options=options, saved=saved, progress=place.progress
     )
     for layer in layers:
-        common = (f"student {STYLE}, {layer.layer}", ENGINE, "int8", "512x512")
-        yield Row(
-            *common, "squared levels that its INT8 adds", layer.drift, "", digest=student.digest
-        )
-        yield Row(*common, "time that its INT8 saves", layer.saved, "ms", digest=student.digest)
+        row = partial(
+            Row, subject=f"student {STYLE}, {layer.layer}", engine=ENGINE, precision="int8",
+            size="512x512", digest=student.digest,
+        )  # fmt: skip
+        yield row("squared levels that its INT8 adds", layer.drift)
+        yield row("time that its INT8 saves", layer.saved, "ms")
 
 
 def _side_by_side(*bundles: Artifact) -> tuple[float, ...]:

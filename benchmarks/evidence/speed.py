@@ -22,7 +22,8 @@ from stylepress.compress.distil import save_student
 from stylepress.export.stage import frame_graph_of
 from stylepress.runtime.backends import missing
 from stylepress.runtime.bundle import Bundle, read_bundle
-from stylepress.steps import DistilStep, Preset
+from stylepress.step_fields import Preset
+from stylepress.steps import DistilStep
 from stylepress.train.student import PRESETS, Student, fold
 
 PLANS: Mapping[Size, Plan] = {
