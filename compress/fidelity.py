@@ -73,7 +73,7 @@ def fidelity(
             values[name].append(judge.fidelity(*pictures))
         progress.advance()
     progress.finish()
-    numbers = {f"fidelity_{name}": float(np.mean(found)) for name, found in values.items()}
+    numbers = {f"fidelity_{name}": float(np.mean(each)) for name, each in values.items()}
     _warn(numbers, judges, progress)
     return numbers
 

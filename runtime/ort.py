@@ -62,15 +62,15 @@ def layers(bundle: Bundle, graph: str, options: EngineOptions, runs: int) -> tup
         for _ in range(runs):
             session.run(None, dict(feeds))
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-    found: dict[str, Layer] = {}
+    timed: dict[str, Layer] = {}
     for event in events:
         name = str(event.get("name", ""))
         if not name.endswith(KERNEL):
             continue
         kind, node = str(event["args"].get("op_name", "")), name.removesuffix(KERNEL)
-        least = min(float(event["dur"]), found[node].time_us if node in found else math.inf)
+        least = min(float(event["dur"]), timed[node].time_us if node in timed else math.inf)
         eight = kind in ("QLinearConv", "ConvInteger")
-        found[node] = Layer(
+        timed[node] = Layer(
             kind="Conv" if eight or kind == "FusedConv" else kind,
             precision="int8" if eight else "float32",
             time_us=least,
@@ -78,7 +78,7 @@ def layers(bundle: Bundle, graph: str, options: EngineOptions, runs: int) -> tup
             nodes=(node.removesuffix("_nchwc"),),
             moves=kind in MOVING,
         )
-    return tuple(found.values())
+    return tuple(timed.values())
 
 
 def open_session(

@@ -232,12 +232,12 @@ class _Common(TypedDict):
 
 def _check_given(context: typer.Context) -> None:
     """Refuse options that would do nothing beside the others."""
-    given = context.params
-    if given["selftest"]:
+    values = context.params
+    if values["selftest"]:
         others = [one.name for one in context.command.params if one.name not in OF_SELFTEST]
         refuse_idle(context, others, "with `--selftest`")
         return
-    played = set(given["scenario"] or ())
+    played = set(values["scenario"] or ())
     for does, names, why in (
         (False, ("pairs",), "without `--selftest`"),
         (played, ("min_time",), "without `--scenario` or `--selftest`"),
@@ -248,7 +248,7 @@ def _check_given(context: typer.Context) -> None:
             ("lanes",),
             "without `--scenario fixed-rate`, `server` or `offline`",
         ),
-        (given["drift"] is not False, OF_DRIFT, "with `--no-drift`"),
+        (values["drift"] is not False, OF_DRIFT, "with `--no-drift`"),
     ):
         if not does:
             refuse_idle(context, names, why)
@@ -266,18 +266,18 @@ def _settings(context: typer.Context) -> tuple[Setting, ...]:
     from stylepress.benchmarks.timing.scene import Wish, setting_named
     from stylepress.runtime.machine import usable_cores
 
-    given = context.params
+    values = context.params
     wish = Wish(
-        cores=given["threads"] or usable_cores(),
-        fps=given["fps"],
-        queue=given["queue"],
-        drop=given["drop"],
-        deadline_ms=given["deadline"],
-        rate_hz=given["rate"],
-        seed=given["seed"],
-        lanes=given["lanes"],
+        cores=values["threads"] or usable_cores(),
+        fps=values["fps"],
+        queue=values["queue"],
+        drop=values["drop"],
+        deadline_ms=values["deadline"],
+        rate_hz=values["rate"],
+        seed=values["seed"],
+        lanes=values["lanes"],
     )
-    return tuple(setting_named(name, wish) for name in given["scenario"] or ())
+    return tuple(setting_named(name, wish) for name in values["scenario"] or ())
 
 
 def _write(
@@ -308,8 +308,8 @@ def _judge(report: Report, screen: Terminal, *, bundles: int | None) -> None:
         if drift.verdict == "FAIL":
             screen.warn(f"{who} lost too much: {'; '.join(bad)}.")
         elif drift.verdict == "INCONCLUSIVE":
-            told = "; ".join(bad) or "nothing could be judged"
-            screen.warn(f"Whether {who} lost too much is open: {told}. More photos may tell.")
+            reasons = "; ".join(bad) or "nothing could be judged"
+            screen.warn(f"Whether {who} lost too much is open: {reasons}. More photos may tell.")
         elif drift.verdict is None and bundles is not None:
             screen.warn(
                 f"{who} was not judged, which is another network. "

@@ -163,7 +163,7 @@ def compare(
     $ stylepress compare comparison --gate-file stricter.yaml
     """
     kind = _kind_of(base, new)
-    given = context.params
+    values = context.params
     if kind == "bundles":
         refuse_idle(context, ONLY_REPORTS, "for two bundles")
         if not drift:
@@ -182,27 +182,27 @@ def compare(
             from stylepress.benchmarks.compare import judged_again
             from stylepress.benchmarks.verdict.comparison import read_comparison
 
-            found = judged_again(read_comparison(_file(base, "comparison.json")), limits)
+            comparison = judged_again(read_comparison(_file(base, "comparison.json")), limits)
         elif kind == "report":
             from stylepress.benchmarks.compare import compare_files
 
             files = _file(base, "report.json"), _file(_named(new), "report.json")
-            found = compare_files(*files, vary=vary or (), labels=_names(labels))
+            comparison = compare_files(*files, vary=vary or (), labels=_names(labels))
         else:
-            found = _bundles(base, _named(new), _options(given, limits, screen), screen)
+            comparison = _bundles(base, _named(new), _options(values, limits, screen), screen)
     from stylepress.benchmarks.show.files import append_history, write_forms
     from stylepress.benchmarks.show.render import markdown
 
     # Shown first: a full disk shall not cost what was measured.
-    screen.show_json(found.record()) if json else screen.show(markdown(found).rstrip())
-    written = list(write_forms(found, out)) if out is not None else []
-    if history is not None and append_history(found, history):
+    screen.show_json(comparison.record()) if json else screen.show(markdown(comparison).rstrip())
+    written = list(write_forms(comparison, out)) if out is not None else []
+    if history is not None and append_history(comparison, history):
         written.append(history)
     for path in written:
         screen.say(f"Wrote {path}")
-    if found.verdict == "NO BASELINE" and missing_base == "skip":
+    if comparison.verdict == "NO BASELINE" and missing_base == "skip":
         raise typer.Exit(0)
-    raise typer.Exit(found.code({"exit3": INCONCLUSIVE, "pass": 0, "fail": 1}[inconclusive]))
+    raise typer.Exit(comparison.code({"exit3": INCONCLUSIVE, "pass": 0, "fail": 1}[inconclusive]))
 
 
 def _kind_of(base: Path, new: Path | None) -> Kind:
@@ -280,7 +280,7 @@ def _names(labels: str) -> tuple[str, str]:
     return base, new
 
 
-def _options(given: dict[str, Any], limits: Limits, screen: Progress) -> DuelOptions:
+def _options(values: dict[str, Any], limits: Limits, screen: Progress) -> DuelOptions:
     from stylepress.benchmarks.quality.judges import drift_judge
     from stylepress.benchmarks.quality.networks import network_judges
     from stylepress.benchmarks.verdict.floor import read_floor
@@ -288,40 +288,40 @@ def _options(given: dict[str, Any], limits: Limits, screen: Progress) -> DuelOpt
     from stylepress.benchmarks.verdict.terms import DuelOptions
     from stylepress.targets.target import load_target
 
-    profile = load_target(given["target"]) if given["target"] else None
-    min_s, drift = given["min_time"], given["drift"]
+    profile = load_target(values["target"]) if values["target"] else None
+    min_s, drift = values["min_time"], values["drift"]
     judge = None
     if drift:
         judge = drift_judge(
-            given["extractor"],
+            values["extractor"],
             limits=limits,
             env=os.environ,
             home=home(),
             progress=screen,
         )
     return DuelOptions(
-        size=measured_size(given["size"], profile),
-        threads=given["threads"],
-        backends=chosen_backends(given["backend"], profile),
+        size=measured_size(values["size"], profile),
+        threads=values["threads"],
+        backends=chosen_backends(values["backend"], profile),
         plan=PairPlan(
-            pairs=given["pairs"],
-            extend=given["extend"],
-            confirm=given["confirm"],
-            complete=given["complete"],
+            pairs=values["pairs"],
+            extend=values["extend"],
+            confirm=values["confirm"],
+            complete=values["complete"],
             min_s=min_s,
-            min_count=given["min_count"],
+            min_count=values["min_count"],
             warm_s=min_s,
             rest_s=min(0.2, min_s),
         ),
         limits=limits,
-        floor=None if given["floor"] is None else read_floor(given["floor"]),
-        photos=given["photos"],
+        floor=None if values["floor"] is None else read_floor(values["floor"]),
+        photos=values["photos"],
         most_photos=DRIFT_PHOTOS if drift else PHOTOS,
-        style=given["style"],
+        style=values["style"],
         judges=() if judge is None else (judge, *network_judges(env=os.environ, home=home())),
-        references=given["references"],
-        labels=_names(given["labels"]),
-        foreign_load=given["foreign_load"] / 100,
+        references=values["references"],
+        labels=_names(values["labels"]),
+        foreign_load=values["foreign_load"] / 100,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         environ=os.environ,
     )

@@ -176,11 +176,11 @@ def weight_files(*, env: Mapping[str, str], home: Path) -> dict[str, Weights]:
         if standard.extra:
             mend = install(standard.extra)
         try:
-            found = find_weights(name, env=env, home=home)
+            weights = find_weights(name, env=env, home=home)
         except CheckpointError as error:
-            found, mend = None, str(error)
-        place = str(found.path) if found else ""
-        files[name] = Weights(standard.file, standard.purpose, place, "" if found else mend)
+            weights, mend = None, str(error)
+        place = str(weights.path) if weights else ""
+        files[name] = Weights(standard.file, standard.purpose, place, "" if weights else mend)
     return files
 
 

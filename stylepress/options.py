@@ -122,16 +122,16 @@ def refuse_idle(context: typer.Context, names: Collection[str], why: str) -> Non
     Raises:
         RecipeError: one was given, even with its default as value.
     """
-    given = []
+    idle = []
     for parameter in context.command.params:
         name = parameter.name or ""
         source = context.get_parameter_source(name) if name in names else None
         if source is not None and source.name != "DEFAULT":
             negated = context.params.get(name) is False and parameter.secondary_opts
-            given.append(f"`{(negated or parameter.opts)[0]}`")
-    if given:
-        them = "it" if len(given) == 1 else "them"
-        raise RecipeError(f"{', '.join(given)} would do nothing {why}.", f"Leave {them} out.")
+            idle.append(f"`{(negated or parameter.opts)[0]}`")
+    if idle:
+        them = "it" if len(idle) == 1 else "them"
+        raise RecipeError(f"{', '.join(idle)} would do nothing {why}.", f"Leave {them} out.")
 
 
 def frame_size(text: str) -> tuple[int, int]:

@@ -101,19 +101,19 @@ def quantize_bundle(
     )
 
 
-def _check_psnr(seen: Agreement, options: QuantizeStep, made: Int8Model) -> None:
-    if seen.psnr_db < options.min_psnr_db:
+def _check_psnr(agreement: Agreement, options: QuantizeStep, quantized: Int8Model) -> None:
+    if agreement.psnr_db < options.min_psnr_db:
         raise VerificationError(
-            f"INT8 differs from float by {seen.psnr_db:.1f} dB PSNR over {seen.frames} frames, "
-            f"where at least {options.min_psnr_db:g} are wanted (worst {seen.worst_levels} levels "
-            f"of 255, {made.photos} calibration photos).",
+            f"INT8 differs from float by {agreement.psnr_db:.1f} dB PSNR over {agreement.frames} frames, "
+            f"where at least {options.min_psnr_db:g} are wanted (worst {agreement.worst_levels} levels "
+            f"of 255, {quantized.photos} calibration photos).",
             "Calibrate on more photos, try "
             "`calibration: mse`, keep more layers float, or lower `min_psnr_db`.",
         )
 
 
-def _int8_record(options: QuantizeStep, made: Int8Model) -> dict[str, Any]:
-    steps = json.dumps(made.steps, sort_keys=True)
+def _int8_record(options: QuantizeStep, quantized: Int8Model) -> dict[str, Any]:
+    steps = json.dumps(quantized.steps, sort_keys=True)
     keep = options.keep_float
     return {
         "calibration": options.calibration,
@@ -121,11 +121,11 @@ def _int8_record(options: QuantizeStep, made: Int8Model) -> dict[str, Any]:
         "equalize": options.equalize,
         "correct_bias": options.correct_bias,
         "keep_float": list(keep) if isinstance(keep, tuple) else keep,
-        "int8_layers": list(made.quantized),
-        "float_layers": list(made.kept_float),
-        "photos": made.photos,
+        "int8_layers": list(quantized.quantized),
+        "float_layers": list(quantized.kept_float),
+        "photos": quantized.photos,
         "calibration_px": options.calibration_px,
-        "steps": dict(made.steps),
+        "steps": dict(quantized.steps),
         "steps_digest": hashlib.sha256(steps.encode()).hexdigest(),
     }
 

@@ -99,11 +99,11 @@ def quantize_observed(
         scale = factors.get(name, np.ones(len(values.most)))
         steps[name] = _step(name, values, scale, options=options, progress=progress)
         means[name] = values.means * scale
-    made = _Rewrite(model, steps, means if options.correct_bias else {}).run(
+    quantized = _Rewrite(model, steps, means if options.correct_bias else {}).run(
         {node.name for node in chosen}
     )
     names = tuple(node.name for node in chosen)
-    return Int8Model(made, steps, names, tuple(node.name for node in kept), observed.photos)
+    return Int8Model(quantized, steps, names, tuple(node.name for node in kept), observed.photos)
 
 
 def _inputs(convolutions: Iterable[onnx.NodeProto]) -> list[str]:
@@ -249,27 +249,27 @@ class _Rewrite:
     def run(self, chosen: set[str]) -> onnx.ModelProto:
         for node in self.model.graph.node:
             self.nodes.append(self._conv(node) if node.name in chosen else node)
-        made = onnx.ModelProto()
-        made.CopyFrom(self.model)
-        del made.graph.node[:], made.graph.initializer[:]
-        made.graph.node.extend(self.nodes)
+        model = onnx.ModelProto()
+        model.CopyFrom(self.model)
+        del model.graph.node[:], model.graph.initializer[:]
+        model.graph.node.extend(self.nodes)
         used = {name for node in self.nodes for name in node.input}
         held = {**self.float, **self.fresh}
-        made.graph.initializer.extend(held[name] for name in held if name in used)
-        onnx.checker.check_model(made, full_check=True)
-        return made
+        model.graph.initializer.extend(held[name] for name in held if name in used)
+        onnx.checker.check_model(model, full_check=True)
+        return model
 
     def _conv(self, node: onnx.NodeProto) -> onnx.NodeProto:
-        made = onnx.NodeProto()
-        made.CopyFrom(node)
+        conv = onnx.NodeProto()
+        conv.CopyFrom(node)
         source, weight = node.input[:2]
         bias = node.input[2] if len(node.input) > 2 else ""
-        made.input[:] = [self._activation(source), self._weight(weight), bias]
+        conv.input[:] = [self._activation(source), self._weight(weight), bias]
         if source in self.means and (not bias or bias in self.float):
-            made.input[2] = self._corrected(node, bias)
+            conv.input[2] = self._corrected(node, bias)
         elif not bias:
-            del made.input[2]
-        return made
+            del conv.input[2]
+        return conv
 
     def _activation(self, name: str) -> str:
         if name not in self.quantized:

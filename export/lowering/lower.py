@@ -106,52 +106,56 @@ def lowered(
     model: onnx.ModelProto, target: Target, pictures: Sequence[Pixels], options: LowerStep
 ) -> Lowering:
     """Return a graph in the form that the target's first engine takes."""
-    made = Lowering(model, target, _sized(pictures, options))
-    pictures = made.pictures
-    narrow(made, options.min_psnr_db)
+    lowering = Lowering(model, target, _sized(pictures, options))
+    pictures = lowering.pictures
+    narrow(lowering, options.min_psnr_db)
     if target.engines[0] == "onnxruntime":
-        place(made, options.min_psnr_db)
+        place(lowering, options.min_psnr_db)
     branch = target.tensorrt_version
     old = branch is not None and version(branch) < version(GROUPS_SINCE)
     if old or target.opset < 21 <= opset_of(model):
-        made.apply(
+        lowering.apply(
             "GroupNormalization as InstanceNormalization", without_groups, levels=ROUNDED_LEVELS
         )
     if branch is not None and version(branch) < version(AFFINE_SINCE):
-        made.apply("affine of norms as weights", constant_affine, levels=ROUNDED_LEVELS)
+        lowering.apply("affine of norms as weights", constant_affine, levels=ROUNDED_LEVELS)
     # What keeps every pixel comes first: FP16 lets ONNX Runtime join casts as the opset allows.
-    made.apply(
-        f"opset {opset_of(made.model)} to {target.opset}", lambda m: to_opset(m, target.opset)
+    lowering.apply(
+        f"opset {opset_of(lowering.model)} to {target.opset}", lambda m: to_opset(m, target.opset)
     )
-    _fix(made, options)
+    _fix(lowering, options)
     if options.variant == "dla":
-        made.apply("zero padding", zero_padded, least_db=options.min_psnr_db)
-        norms = [n.input[0] for n in made.model.graph.node if n.op_type == "InstanceNormalization"]
-        seen = moments(made.model, norms, pictures)
-        made.apply("norms folded", lambda m: folded_norms(m, seen), least_db=options.min_psnr_db)
+        lowering.apply("zero padding", zero_padded, least_db=options.min_psnr_db)
+        norms = [
+            n.input[0] for n in lowering.model.graph.node if n.op_type == "InstanceNormalization"
+        ]
+        statistics = moments(lowering.model, norms, pictures)
+        lowering.apply(
+            "norms folded", lambda m: folded_norms(m, statistics), least_db=options.min_psnr_db
+        )
     if options.fp16:
-        _half(made, options.min_psnr_db)
-    return made
+        _half(lowering, options.min_psnr_db)
+    return lowering
 
 
 def placed(
     model: onnx.ModelProto, target: Target, pictures: Sequence[Pixels], options: LowerStep
 ) -> Lowering:
     """Return a quantized graph as ONNX Runtime wants it, beside that of the first engine."""
-    made = Lowering(model, target, _sized(pictures, options))
-    narrow(made, options.min_psnr_db)
-    place(made, options.min_psnr_db)
-    _fix(made, options)
-    return made
+    lowering = Lowering(model, target, _sized(pictures, options))
+    narrow(lowering, options.min_psnr_db)
+    place(lowering, options.min_psnr_db)
+    _fix(lowering, options)
+    return lowering
 
 
-def narrow(made: Lowering, least_db: float) -> None:
+def narrow(lowering: Lowering, least_db: float) -> None:
     """Give weights 7 bits where the processor's sums of two products would saturate."""
-    if made.target.saturates:
-        made.apply("weights of 7 bits", seven_bit, least_db=least_db)
+    if lowering.target.saturates:
+        lowering.apply("weights of 7 bits", seven_bit, least_db=least_db)
 
 
-def place(made: Lowering, least_db: float) -> None:
+def place(lowering: Lowering, least_db: float) -> None:
     """Place Q/DQ for ONNX Runtime, with the ranges that the pictures show.
 
     Where the pictures lose too much, the last convolutions stay in float, up to ``LEFT_IN_FLOAT``.
@@ -159,16 +163,16 @@ def place(made: Lowering, least_db: float) -> None:
     Raises:
         VerificationError: they lose too much all the same.
     """
-    if not any(node.op_type == "QuantizeLinear" for node in made.model.graph.node):
+    if not any(node.op_type == "QuantizeLinear" for node in lowering.model.graph.node):
         return
-    tensors = unplaced(made.model)
-    ranges = limits(made.model, tensors, made.pictures)
+    tensors = unplaced(lowering.model)
+    ranges = limits(lowering.model, tensors, lowering.pictures)
     for left in range(LEFT_IN_FLOAT + 1):
         among = {each.tensor for each in tensors[: len(tensors) - left]}
         kept = {name: most for name, most in ranges.items() if name in among}
         name = "Q/DQ for ONNX Runtime" + (f", the last {left} in float" if left else "")
         try:
-            made.apply(name, partial(for_onnxruntime, limits=kept), least_db=least_db)
+            lowering.apply(name, partial(for_onnxruntime, limits=kept), least_db=least_db)
         except VerificationError:
             if left == LEFT_IN_FLOAT:
                 raise
@@ -176,25 +180,27 @@ def place(made: Lowering, least_db: float) -> None:
             return
 
 
-def _half(made: Lowering, least_db: float) -> None:
+def _half(lowering: Lowering, least_db: float) -> None:
     """Go to FP16, but for what the pictures show to be too large for it."""
-    norms = [n.input[0] for n in made.model.graph.node if n.op_type == "InstanceNormalization"]
-    sizes = largest(made.model, norms, made.pictures)
-    made.apply("quieter norms", lambda m: prescaled(m, sizes), levels=ROUNDED_LEVELS)
-    tensors = _floats(made.model)
-    most = largest(made.model, tensors, made.pictures)
+    norms = [n.input[0] for n in lowering.model.graph.node if n.op_type == "InstanceNormalization"]
+    sizes = largest(lowering.model, norms, lowering.pictures)
+    lowering.apply("quieter norms", lambda m: prescaled(m, sizes), levels=ROUNDED_LEVELS)
+    tensors = _floats(lowering.model)
+    most = largest(lowering.model, tensors, lowering.pictures)
     loud = {name for name, size in most.items() if size * MARGIN > LARGEST}
-    islands = set(needs_fp32(made.model, most))
-    islands |= {n.name for n in made.model.graph.node if loud.intersection((*n.input, *n.output))}
-    made.apply("typed FP16", lambda m: to_fp16(m, islands=islands), least_db=least_db)
+    islands = set(needs_fp32(lowering.model, most))
+    islands |= {
+        n.name for n in lowering.model.graph.node if loud.intersection((*n.input, *n.output))
+    }
+    lowering.apply("typed FP16", lambda m: to_fp16(m, islands=islands), least_db=least_db)
 
 
-def _fix(made: Lowering, options: LowerStep) -> None:
+def _fix(lowering: Lowering, options: LowerStep) -> None:
     sizes = {"batch": options.batch} if options.batch else {}
     if options.size:
         sizes |= dict(zip(("height", "width"), options.size, strict=True))
     if sizes:
-        made.apply("fixed sizes", lambda m: fixed(m, sizes))
+        lowering.apply("fixed sizes", lambda m: fixed(m, sizes))
 
 
 def _floats(model: onnx.ModelProto) -> list[str]:

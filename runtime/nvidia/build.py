@@ -133,8 +133,8 @@ def _broken(order: BuildOrder, code: int, last: str) -> BackendError:
 
 def _refused(order: BuildOrder, report: BuildReport) -> BackendError:
     said = "\n".join([report.error, *(line for kind, line in report.log if "ERROR" in kind)])
-    if found := OUT_OF_MEMORY.search(said):
-        return _memory(order, f"it said {found[0]!r}")
+    if excess := OUT_OF_MEMORY.search(said):
+        return _memory(order, f"it said {excess[0]!r}")
     return BackendError(
         f"{title(order.package)} refuses {Path(order.onnx).name}: {report.error}.",
         "Leave that operation out of the network, or use another backend.",
