@@ -2,6 +2,8 @@
 
 Such a processor multiplies unsigned activations by signed weights and adds two products in 16 bits
 (VPMADDUBSW). Two times 255 x 127 is 64 770, and 16 bits end at 32 767; two times 255 x 64 fit.
+Measured in OpenVINO 2026.4 held to AVX2: a convolution that should give 36 000 gave 18 577, and
+36 000 with 7 bits (tests/export/lowering/test_sevenbit.py).
 """
 
 from __future__ import annotations

@@ -88,5 +88,4 @@ def test_on_avx2_openvino_draws_what_is_meant_only_with_7_bits(tmp_path: Path) -
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         seen.append(float(ran.stdout.split()[-1]))
-    (tmp_path.parent / "seen.txt").write_text(str(seen))
     assert seen[1] == pytest.approx(meant, rel=1e-3)
