@@ -241,7 +241,7 @@ def extra_for(module: str) -> str | None:
     """Return the smallest extra that brings a module, or None.
 
     >>> extra_for("onnx"), extra_for("os")
-    ('compress', None)
+    ('torch', None)
     """
     top = module.partition(".")[0]
     extras = [name for name, modules in EXTRAS.items() if top in modules]

@@ -17,7 +17,8 @@ from stylepress.progress import Silent
 from stylepress.recipe import load_recipe
 from stylepress.section import Section
 from stylepress.stages import STAGES, step_identity, step_key
-from stylepress.steps import REPORTING, Step
+from stylepress.step_fields import Size, Style
+from stylepress.steps import REPORTING, DistilStep, Step
 from tests.core.homes import built, furnish, write_photo
 
 
@@ -130,6 +131,9 @@ OTHER_VALUES: Mapping[str, Any] = {
     "variant": "dla",
     "seed": 3,
     "target": "rtx-4090",
+    "engine": "openvino",
+    "layers": {"conv1": 0.5},
+    "weights": "fresh",
 }
 
 
@@ -138,7 +142,9 @@ def steps(home: Path) -> list[Step]:
     lines = (home / "long.yaml").read_text(encoding="utf-8")
     lines += "  - {step: lower, target: cpu}\n  - {step: engine, target: cpu}\n"
     (home / "all.yaml").write_text(lines, encoding="utf-8")
-    return [*load_recipe(home / "all.yaml").plan(), load_recipe(home / "loaded.yaml").plan()[0]]
+    lines = (home / "loaded.yaml").read_text(encoding="utf-8").partition("  - {step: distil")[0]
+    (home / "pruned.yaml").write_text(f"{lines}  - {{step: prune}}\n", encoding="utf-8")
+    return [*load_recipe(home / "all.yaml").plan(), *load_recipe(home / "pruned.yaml").plan()[:2]]
 
 
 def test_every_kind_of_step_is_done_by_one_function(own: Path) -> None:
@@ -156,21 +162,25 @@ def test_every_option_of_every_step_is_in_its_key_but_those_that_only_report(own
         for name in type(step).model_fields:
             if name == "step":
                 continue
-            value = other(name, getattr(step, name), own)
+            value = other(type(step), name, getattr(step, name), own)
             other_step = step.model_copy(update={name: value})
             changed = step_key(step_identity(other_step, ["parent"], {}))
             assert (changed == key) == (name in REPORTING), f"{step.step}.{name}"
 
 
-def other(name: str, value: Any, home: Path) -> Any:
+def other(kind: type, name: str, value: Any, home: Path) -> Any:
     """Return another value that the option may have."""
+    if name == "size" and kind is DistilStep:
+        return Size(width=8, blocks=1, half=8)
+    if name == "style" and value is None:
+        return Style(pattern="glass")
     if name in OTHER_VALUES:
         return OTHER_VALUES[name]
     if name == "photos":
         return home / "others"
     if isinstance(value, Section):  # the style
         return value.model_copy(update={"seed": 5})
-    if isinstance(value, Path) or name in ("vgg", "start"):
+    if isinstance(value, Path) or name in ("vgg", "start", "plan", "teacher"):
         return home / "vgg.png"
     if isinstance(value, bool):
         return not value

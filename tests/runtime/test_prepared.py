@@ -107,7 +107,7 @@ def test_another_version_of_the_backend_has_an_engine_of_its_own(
     toy: Bundle, tmp_path: Path, compiled: list[ov.Sizes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened(toy, Cache(tmp_path))
-    monkeypatch.setattr(prepared, "versions", lambda: {"openvino": "9999"})
+    monkeypatch.setattr(prepared, "version_of", lambda engine: "9999")
     opened(toy, Cache(tmp_path))
     assert len(compiled) == 2
 
