@@ -190,7 +190,7 @@ def _ends(model: onnx.ModelProto, which: Literal["ends", "first", "last", "none"
 
 
 def quantize_per_channel(
-    weight: NDArray[np.float32], *, most: int = CODES
+    weight: NDArray[np.float32], *, most: int | NDArray[np.float32] = CODES
 ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Round each output channel to int8 on its own step, and keep the sum of each kernel.
 
@@ -201,7 +201,7 @@ def quantize_per_channel(
 
     Args:
         weight: (O, I, kH, kW), finite.
-        most: largest code, at most 127.
+        most: largest code, at most 127; one, or one for each output channel.
 
     Returns:
         codes: (O, I, kH, kW) int8 in [-most, most]; -128 stays unused, the zero point is 0.
@@ -215,10 +215,11 @@ def quantize_per_channel(
     missing = np.rint((exact - codes).sum(-1, keepdims=True))
     way = np.sign(missing)
     # How willing each tap is to move that way; one at the end of the codes cannot.
-    willing = np.where(np.abs(codes + way) <= most, (exact - codes) * way, -np.inf)
+    ends = np.broadcast_to(np.asarray(most, np.float32), len(weight)).reshape(-1, 1, 1)
+    willing = np.where(np.abs(codes + way) <= ends, (exact - codes) * way, -np.inf)
     rank = np.argsort(np.argsort(-willing, axis=-1, kind="stable"), axis=-1, kind="stable")
     codes += way * ((rank < np.abs(missing)) & np.isfinite(willing))
-    return codes.reshape(weight.shape).clip(-most, most).astype(np.int8), step
+    return codes.clip(-ends, ends).reshape(weight.shape).astype(np.int8), step
 
 
 def _check_weight(node: onnx.NodeProto, weight: NDArray[np.float32]) -> None:

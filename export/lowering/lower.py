@@ -27,6 +27,8 @@ from stylepress.targets.jetpack import version
 from stylepress.targets.target import GROUPS_SINCE, Target
 
 AFFINE_SINCE = "8.6"
+SATURATED_DB = 30.0
+"""Weights of 7 bits may be so far from those of 8: sums that saturate are further, and unseen here."""
 MARGIN = 4.0
 """A tensor is kept out of FP16 when photos bring it within this factor of the largest number."""
 LEFT_IN_FLOAT = 3
@@ -152,7 +154,7 @@ def placed(
 def narrow(lowering: Lowering, least_db: float) -> None:
     """Give weights 7 bits where the processor's sums of two products would saturate."""
     if lowering.target.saturates:
-        lowering.apply("weights of 7 bits", seven_bit, least_db=least_db)
+        lowering.apply("weights of 7 bits", seven_bit, least_db=min(least_db, SATURATED_DB))
 
 
 def place(lowering: Lowering, least_db: float) -> None:

@@ -12,7 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from stylepress.export.lowering.sevenbit import LARGEST, seven_bit
+from stylepress.export.lowering.sevenbit import PAIR, seven_bit
 from stylepress.export.onnx_file import serialized
 from stylepress.targets.target import load_target, names
 
@@ -21,16 +21,16 @@ import sys
 import numpy as np, openvino as ov
 core = ov.Core()
 made = core.compile_model(core.read_model(sys.argv[1]), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-x = np.full((1, 16, 12, 12), 250, np.float32)
+x = np.full((1, 16, 12, 12), float(sys.argv[2]), np.float32)
 print(float(made([x])[0][0, 0, 6, 6]))
 """
 
 
-def loud(code: int) -> onnx.ModelProto:
-    """One INT8 convolution, all of whose weights have this code, behind a ReLU: u8 times s8."""
+def loud(code: int, *, signed: bool = False) -> onnx.ModelProto:
+    """One INT8 convolution, all of whose weights have this code, on bytes of either kind."""
     constants = {
         "step": np.float32(1),
-        "zero": np.uint8(0),
+        "zero": np.int8(0) if signed else np.uint8(0),
         "codes": np.full((16, 16, 3, 3), code, np.int8),
         "steps": np.full(16, 1 / 127, np.float32),
         "zeros": np.zeros(16, np.int8),
@@ -60,10 +60,16 @@ def codes_of(model: onnx.ModelProto) -> np.ndarray[tuple[int, ...], np.dtype[np.
 
 def test_codes_shrink_steps_grow_and_what_is_small_stays() -> None:
     narrow = seven_bit(loud(127))
-    assert np.abs(codes_of(narrow)).max() == LARGEST
-    steps = [a for a in map(numpy_helper.to_array, narrow.graph.initializer) if a.shape == (16,)]
-    assert any(np.allclose(step, 1 / LARGEST) for step in steps)
-    assert 2 * 255 * LARGEST < 2**15 <= 2 * 255 * (LARGEST + 1)
+    codes, old = codes_of(narrow).astype(np.float32), codes_of(loud(127)).astype(np.float32)
+    pairs = np.sort(np.abs(codes).reshape(16, -1), axis=1)[:, -2:].sum(1)
+    assert pairs.max() <= PAIR
+    assert 255 * PAIR < 2**15
+    (step,) = {
+        float(a[0])
+        for a in map(numpy_helper.to_array, narrow.graph.initializer)
+        if a.shape == (16,) and a.any()
+    }
+    assert np.allclose(codes * step, old / 127, atol=step / 2)
     assert serialized(seven_bit(narrow)) == serialized(narrow)
 
 
@@ -76,16 +82,16 @@ def test_only_processors_with_avx2_and_no_dot_products_ask_for_it() -> None:
 
 
 @pytest.mark.skipif("avx2" not in Path("/proc/cpuinfo").read_text(), reason="no AVX2 here")
-def test_on_avx2_openvino_draws_what_is_meant_only_with_7_bits(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("signed", "level"), [(False, 250), (True, 125)])
+def test_with_7_bits_openvino_draws_on_avx2_what_is_meant(
+    signed: bool, level: int, tmp_path: Path
+) -> None:
     pytest.importorskip("openvino")
-    meant, seen = 250 * 16 * 9, []
-    for model in (loud(127), seven_bit(loud(127))):
-        path = tmp_path / "model.onnx"
-        path.write_bytes(serialized(model))
-        ran = subprocess.run(
-            [sys.executable, "-c", RUN, str(path)],
-            env={**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2", "DNNL_MAX_CPU_ISA": "AVX2"},
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        seen.append(float(ran.stdout.split()[-1]))
-    assert seen[1] == pytest.approx(meant, rel=1e-3)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(serialized(seven_bit(loud(127, signed=signed))))
+    ran = subprocess.run(
+        [sys.executable, "-c", RUN, str(path), str(level)],
+        env={**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2", "DNNL_MAX_CPU_ISA": "AVX2"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert float(ran.stdout.split()[-1]) == pytest.approx(level * 16 * 9, rel=1e-3)
