@@ -55,6 +55,22 @@ class ImageRange:
         """The network's units in one level of 255."""
         return (self.high - self.low) / LEVELS
 
+    def from_levels(self, picture: Tensor) -> Tensor:
+        """Map (N, 3, H, W) RGB levels in [0, 255] to what the network takes."""
+        if self.bgr:
+            picture = picture.flip(1)
+        if self.scale != 1:
+            picture = picture * self.scale
+        return picture + self.low if self.low else picture
+
+    def to_levels(self, picture: Tensor) -> Tensor:
+        """Map what the network gives to (N, 3, H, W) RGB levels, unclamped."""
+        if self.low:
+            picture = picture - self.low
+        if self.scale != 1:
+            picture = picture * (1 / self.scale)
+        return picture.flip(1) if self.bgr else picture
+
 
 class FrameGraph(nn.Module):
     """Wrap ``network`` so that it takes and gives what cameras, files and screens hold.
@@ -63,39 +79,30 @@ class FrameGraph(nn.Module):
     Strength 0 gives the frame back, 1 the network's picture, and between them the two are mixed.
     ``network`` maps (N, 3, H, W) float32 in ``image`` to the same range, unclamped, at least H x W
     large: what is beyond is cropped at the bottom and on the right. ``least`` is the smallest H
-    and W that it takes.
+    and W that it takes. ``inputs`` are what it takes besides, in their order (a style).
     """
 
-    def __init__(self, network: nn.Module, image: ImageRange, *, least: int = 1) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        image: ImageRange,
+        *,
+        least: int = 1,
+        inputs: tuple[Port, ...] = (),
+    ) -> None:
         super().__init__()
-        self.network, self.image, self.least = network, image, least
+        self.network, self.image, self.least, self.inputs = network, image, least, inputs
 
-    def forward(self, frame: Tensor, strength: Tensor) -> Tensor:
+    def forward(self, frame: Tensor, strength: Tensor, *more: Tensor) -> Tensor:
         before = frame.float()
         _, height, width, _ = frame.shape
-        drawn = self.network(self.into_range(before.permute(0, 3, 1, 2)))
+        drawn = self.network(self.image.from_levels(before.permute(0, 3, 1, 2)), *more)
         # Everything after the network runs on NHWC: measured 10 % faster on OpenVINO than NCHW,
         # because the picture that is mixed in need not be transposed.
-        after = self.out_of_range(drawn).permute(0, 2, 3, 1)[:, :height, :width]
+        after = self.image.to_levels(drawn).permute(0, 2, 3, 1)[:, :height, :width]
         share = strength.clamp(0.0, 1.0)[:, None, None, None]
         mixed = before + share * (after.clamp(0.0, LEVELS) - before)
         return mixed.round().to(torch.uint8)
-
-    def into_range(self, picture: Tensor) -> Tensor:
-        """Map (N, 3, H, W) RGB levels in [0, 255] to what the network takes."""
-        if self.image.bgr:
-            picture = picture.flip(1)
-        if self.image.scale != 1:
-            picture = picture * self.image.scale
-        return picture + self.image.low if self.image.low else picture
-
-    def out_of_range(self, picture: Tensor) -> Tensor:
-        """Map what the network gives to (N, 3, H, W) RGB levels, unclamped."""
-        if self.image.low:
-            picture = picture - self.image.low
-        if self.image.scale != 1:
-            picture = picture * (1 / self.image.scale)
-        return picture.flip(1) if self.image.bgr else picture
 
     @property
     def ports(self) -> Graph:
@@ -119,4 +126,5 @@ class FrameGraph(nn.Module):
             meaning="how much of the style: 0 gives the frame back, 1 the network's picture",
         )
         after = frame.model_copy(update={"name": FRAME_OUT, "meaning": "the stylized picture, RGB"})
-        return Graph(kind="frame", file=MODEL, inputs=(frame, strength), outputs=(after,))
+        inputs = (frame, strength, *self.inputs)
+        return Graph(kind="frame", file=MODEL, inputs=inputs, outputs=(after,))

@@ -5,8 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Literal
 
+import numpy as np
 import onnx
+import onnx.numpy_helper
+import onnx.reference
 
 from stylepress.errors import ExportError
 
@@ -18,6 +22,16 @@ PARAMETRIC = frozenset(
     }
 )
 """Operators whose constant inputs were learned; any other constant is part of the program."""
+ARITHMETIC = frozenset(
+    {
+        *("Add", "Sub", "Mul", "Div", "Mod", "Neg", "Abs", "Min", "Max", "Floor", "Ceil"),
+        *("Concat", "Gather", "Squeeze", "Unsqueeze", "Slice", "Reshape", "Cast", "Range"),
+        *("Constant", "ConstantOfShape", "Where", "Equal", "Transpose", "Expand", "Size"),
+    }
+)
+"""Operators by which sizes are computed."""
+FOLDED_MOST = 64
+"""Numbers of a tensor that may be sizes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +42,29 @@ class Cost:
     macs: int
 
 
-def cost(model: onnx.ModelProto, height: int, width: int) -> Cost:
+Transposed = Literal["inputs", "outputs"]
+
+
+def cost(
+    model: onnx.ModelProto, height: int, width: int, *, transposed: Transposed = "inputs"
+) -> Cost:
     """Count what a frame graph has learned and what one H x W frame takes.
 
     A convolution costs outputs x kernel x input channels of its group; a transposed one
     inputs x kernel x output channels of its group, which is what it computes, not what its
-    output size suggests. Everything else is not counted.
+    output size suggests. Papers that count it at its output (``transposed="outputs"``, as GAN
+    Compression does) tell more. Everything else is not counted.
 
     Raises:
         ExportError: a convolution's size cannot be told from the size of the frame.
     """
-    return Cost(parameters(model), sum(per_convolution(model, height, width).values()))
+    each = per_convolution(model, height, width, transposed=transposed)
+    return Cost(parameters(model), sum(each.values()))
 
 
-def per_convolution(model: onnx.ModelProto, height: int, width: int) -> dict[str, int]:
+def per_convolution(
+    model: onnx.ModelProto, height: int, width: int, *, transposed: Transposed = "inputs"
+) -> dict[str, int]:
     """Return the multiply-accumulates of each convolution node, by its name.
 
     Raises:
@@ -53,7 +76,8 @@ def per_convolution(model: onnx.ModelProto, height: int, width: int) -> dict[str
         if node.op_type in ("Conv", "ConvTranspose"):
             # Conv: (O, I/g, kH, kW) for each output position. ConvTranspose: (I, O/g, kH, kW)
             # for each input position. Both multiply the whole weight once a position.
-            port = node.output[0] if node.op_type == "Conv" else node.input[0]
+            at_output = node.op_type == "Conv" or transposed == "outputs"
+            port = node.output[0] if at_output else node.input[0]
             # The batch is one frame, also where shape inference lost it behind a Slice.
             _, _, *sides = _known({**shapes, port: [1, *shapes.get(port, [])[1:]]}, port, node)
             weight = _known(shapes, node.input[1], node)
@@ -85,16 +109,66 @@ def shapes_at(model: onnx.ModelProto, height: int, width: int) -> Mapping[str, l
         for dim in port.type.tensor_type.shape.dim:
             if dim.dim_param in values:
                 dim.dim_value = values[dim.dim_param]
-    inferred = onnx.shape_inference.infer_shapes(fixed, data_prop=True).graph
+    shapes = _inferred(fixed)
+    while not _all_known(fixed, shapes) and _folded(fixed, shapes):
+        shapes = _inferred(fixed)
+    return shapes
+
+
+def _all_known(model: onnx.ModelProto, shapes: Mapping[str, list[int | None]]) -> bool:
+    """Say whether the sizes are there that convolutions are priced by."""
+    ends = (
+        shapes.get(name, [None])[2:]
+        for node in model.graph.node
+        if node.op_type in ("Conv", "ConvTranspose")
+        for name in (node.input[0], node.output[0])
+    )
+    return all(None not in end and end for end in ends)
+
+
+def _inferred(model: onnx.ModelProto) -> dict[str, list[int | None]]:
+    graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     shapes: dict[str, list[int | None]] = {
         port.name: [
             dim.dim_value if dim.HasField("dim_value") else None
             for dim in port.type.tensor_type.shape.dim
         ]
-        for port in (*inferred.value_info, *inferred.input, *inferred.output)
+        for port in (*graph.value_info, *graph.input, *graph.output)
+        if port.type.tensor_type.HasField("shape")
     }
-    shapes.update({tensor.name: list(tensor.dims) for tensor in inferred.initializer})
+    shapes.update({tensor.name: list(tensor.dims) for tensor in graph.initializer})
     return shapes
+
+
+def _folded(model: onnx.ModelProto, shapes: Mapping[str, list[int | None]]) -> bool:
+    """Put numbers in place of what is computed of sizes that are known; say whether any were.
+
+    Inference does not follow remainders, by which pictures are padded to a multiple.
+    """
+    values: dict[str, Any] = {
+        one.name: onnx.numpy_helper.to_array(one)
+        for one in model.graph.initializer
+        if math.prod(one.dims) <= FOLDED_MOST
+    }
+    kept, made = [], []
+    for node in model.graph.node:
+        source = shapes.get(node.input[0], [None]) if node.input else [None]
+        result: Any = None
+        if node.op_type == "Shape" and None not in source and not node.attribute:
+            result = np.array(source, np.int64)
+        elif node.op_type in ARITHMETIC and all(name in values for name in node.input if name):
+            feeds = {name: values[name] for name in node.input if name}
+            (result,) = onnx.reference.ReferenceEvaluator(node).run(None, feeds)
+        if result is None:
+            kept.append(node)
+        else:
+            values[node.output[0]] = np.asarray(result)
+            made.append(onnx.numpy_helper.from_array(np.asarray(result), node.output[0]))
+    if made:
+        del model.graph.node[:]
+        model.graph.node.extend(kept)
+        model.graph.initializer.extend(made)
+    return bool(made)
 
 
 def _known(

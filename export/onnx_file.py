@@ -1,14 +1,15 @@
-"""A frame graph as one ONNX file: closed, checked, and the same bytes for the same network."""
+"""A graph as one ONNX file: closed, checked, and the same bytes for the same network."""
 
 from __future__ import annotations
 
+import inspect
 import io
 import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import onnx
 import onnx.inliner
@@ -16,8 +17,10 @@ import torch
 
 import stylepress
 from stylepress.errors import ExportError
+from stylepress.export.code_graphs import EncoderGraph, SamplerGraph
 from stylepress.export.frame_graph import FrameGraph
 from stylepress.export.shuffle import in_memory_order
+from stylepress.ports import Graph
 from stylepress.replace import replacing_file
 
 OPSET_LEAST = 18  # what PyTorch delivers when it is asked for less
@@ -25,7 +28,10 @@ LEFTOVERS = frozenset({"Identity", "Dropout"})
 """Operators of a training run, or of nothing at all, that a deployed graph has no use for."""
 
 
-def export_onnx(graph: FrameGraph, path: Path, *, opset: int = 18) -> onnx.ModelProto:
+AnyGraph: TypeAlias = FrameGraph | EncoderGraph | SamplerGraph
+
+
+def export_onnx(graph: AnyGraph, path: Path, *, opset: int = 18) -> onnx.ModelProto:
     """Write ``onnx_model(graph)`` to ``path``, weights included, and return it.
 
     Raises:
@@ -38,11 +44,11 @@ def export_onnx(graph: FrameGraph, path: Path, *, opset: int = 18) -> onnx.Model
     return model
 
 
-def onnx_model(graph: FrameGraph, *, opset: int = 18) -> onnx.ModelProto:
+def onnx_model(graph: AnyGraph, *, opset: int = 18) -> onnx.ModelProto:
     """Translate ``graph``: the same network gives the same bytes, on any machine.
 
-    Inputs ``frame`` and ``strength``, output ``frame_out``, with free dimensions ``batch``,
-    ``height`` and ``width``. Convolutions are named as in the network's own module tree.
+    Inputs, outputs and free dimensions (``batch``, ``height``, ``width``) are those of its ports.
+    Convolutions are named as in the network's own module tree.
 
     Raises:
         ExportError: PyTorch or the ONNX checker refuses the network, or what came out is not
@@ -53,8 +59,9 @@ def onnx_model(graph: FrameGraph, *, opset: int = 18) -> onnx.ModelProto:
             f"PyTorch writes opset {OPSET_LEAST} or later, not {opset}.",
             f"Ask for opset {OPSET_LEAST}.",
         )
-    model = in_memory_order(_closed(_traced(graph, opset)))
-    check_onnx(model, opset=opset)
+    ports = graph.ports
+    model = in_memory_order(_closed(_traced(graph, opset), ports))
+    check_onnx(model, opset=opset, ports=ports)
     return model
 
 
@@ -64,23 +71,40 @@ def serialized(model: onnx.ModelProto) -> bytes:
     return data
 
 
-def _traced(graph: FrameGraph, opset: int) -> onnx.ModelProto:
+def _traced(graph: AnyGraph, opset: int) -> onnx.ModelProto:
     """Trace and translate. An odd, oblong example of two frames keeps every dimension free."""
-    side = max(graph.least, 32)
-    example = (torch.zeros(2, side + 3, side + 17, 3, dtype=torch.uint8), torch.ones(2))
-    # DYNAMIC raises when the network fixes a dimension. It lets pass what named dimensions refuse:
-    # that cropping 4 * ceil(H / 4) rows to H assumes what is always true.
-    free = torch.export.Dim.DYNAMIC
-    shapes = {"frame": {0: free, 1: free, 2: free}, "strength": {0: free}}
-    ports = ["frame", "strength"], ["frame_out"]
+    side, ports = max(graph.least, 32), graph.ports
+    sizes = {"batch": 2, "height": side + 3, "width": side + 17}
+    example, free = [], []
+    for port in ports.inputs:
+        shape = [size if isinstance(size, int) else sizes.get(size, 7) for size in port.shape]
+        kind = torch.uint8 if port.dtype == "uint8" else torch.float32
+        example.append(torch.zeros(shape, dtype=kind) if kind is torch.uint8 else torch.ones(shape))
+        # DYNAMIC raises when the network fixes a dimension. It lets pass what named dimensions
+        # refuse: that cropping 4 * ceil(H / 4) rows to H assumes what is always true.
+        named = [at for at, size in enumerate(port.shape) if isinstance(size, str)]
+        free.append(dict.fromkeys(named, torch.export.Dim.DYNAMIC))
+    names = [port.name for port in ports.inputs], [port.name for port in ports.outputs]
     try:
-        return translated(graph, example, ports=ports, shapes=shapes, opset=opset)
+        return translated(
+            graph, tuple(example), ports=names, shapes=_by_signature(graph, free), opset=opset
+        )
     except Exception as error:  # PyTorch raises nearly anything here
         raise ExportError(
             f"PyTorch cannot export {type(graph.network).__name__} ({_reason(error)}).",
             "Its forward must be tensor operations that follow any height and width, "
             "without Python decisions on what the tensors hold.",
         ) from error
+
+
+def _by_signature(graph: AnyGraph, free: list[dict[int, Any]]) -> tuple[Any, ...]:
+    """Group what is said of inputs as the parameters of ``forward`` are: the last may be many."""
+    parameters = list(inspect.signature(graph.forward).parameters.values())
+    if parameters[-1].kind is not inspect.Parameter.VAR_POSITIONAL:
+        return tuple(free)
+    single = len(parameters) - 1
+    more = tuple(free[single:])
+    return (*free[:single], more) if more else tuple(free)
 
 
 def translated(
@@ -138,7 +162,7 @@ def _quiet() -> Iterator[None]:
         logging.disable(disabled)
 
 
-def _closed(model: onnx.ModelProto) -> onnx.ModelProto:
+def _closed(model: onnx.ModelProto, ports: Graph) -> onnx.ModelProto:
     """Return the model with its ports named, and without traces of the machine that made it."""
     made = onnx.ModelProto()
     made.CopyFrom(model)
@@ -151,17 +175,16 @@ def _closed(model: onnx.ModelProto) -> onnx.ModelProto:
         part.ClearField("doc_string")
         part.ClearField("metadata_props")
     del made.graph.value_info[:]
-    made.graph.name = "frame_graph"
-    for port, names in zip(
-        (*made.graph.input, *made.graph.output),
-        (("batch", "height", "width"), ("batch",), ("batch", "height", "width")),
-        strict=True,
-    ):
+    made.graph.name = f"{ports.kind}_graph"
+    told = (*ports.inputs, *ports.outputs)
+    for port, meant in zip((*made.graph.input, *made.graph.output), told, strict=True):
         port.ClearField("doc_string")
         port.ClearField("metadata_props")
-        for dim, name in zip(port.type.tensor_type.shape.dim, names, strict=False):
-            if not dim.HasField("dim_value"):
+        for dim, name in zip(port.type.tensor_type.shape.dim, meant.shape, strict=False):
+            if not dim.HasField("dim_value") and isinstance(name, str):
                 dim.dim_param = name
+            elif not dim.HasField("dim_value"):
+                dim.dim_value = name
     return made
 
 
@@ -176,8 +199,8 @@ def _name_layers(model: onnx.ModelProto) -> None:
                 taken.add(name)
 
 
-def check_onnx(model: onnx.ModelProto, *, opset: int) -> None:
-    """Check that a model is a frame graph that every backend takes.
+def check_onnx(model: onnx.ModelProto, *, opset: int, ports: Graph | None = None) -> None:
+    """Check that a model is what its ``ports`` say (a frame graph), in a form every backend takes.
 
     Raises:
         ExportError: another opset than ``opset``, an operator that is no ONNX, a fixed dimension,
@@ -193,9 +216,15 @@ def check_onnx(model: onnx.ModelProto, *, opset: int) -> None:
             f"but opset {opset} without any was asked for.",
             "Ask for the opset it has, or take the foreign operators out of the network.",
         )
+    free = {p.name: p.shape for p in (*ports.inputs, *ports.outputs)} if ports else {}
     for port in (*model.graph.input, *model.graph.output):
-        dims = port.type.tensor_type.shape.dim
-        fixed = [dim.dim_value for dim in dims[:3] if dim.HasField("dim_value")]
+        dims = list(port.type.tensor_type.shape.dim)[:3]
+        meant = free.get(port.name, ("batch", "height", "width"))
+        fixed = [
+            dim.dim_value
+            for dim, name in zip(dims, meant, strict=False)
+            if dim.HasField("dim_value") and isinstance(name, str) and not _drawn(port.name, ports)
+        ]
         if fixed:
             raise ExportError(
                 f"{port.name!r} came out with the fixed dimension {fixed[0]}, so other sizes would "
@@ -204,7 +233,7 @@ def check_onnx(model: onnx.ModelProto, *, opset: int) -> None:
             )
     if any(tensor.data_location for tensor in model.graph.initializer):
         raise ExportError("The weights came out in a second file.", "Export a network below 2 GB.")
-    _check_nodes(model)
+    _check_nodes(model, ports)
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
@@ -214,12 +243,20 @@ def check_onnx(model: onnx.ModelProto, *, opset: int) -> None:
         ) from error
 
 
-def _check_nodes(model: onnx.ModelProto) -> None:
+def _drawn(name: str, ports: Graph | None) -> bool:
+    """Say whether a port's size is the network's own: what a sampler draws is as large as it is."""
+    return ports is not None and ports.kind == "sampler" and name in {p.name for p in ports.outputs}
+
+
+def _check_nodes(model: onnx.ModelProto, ports: Graph | None) -> None:
     nodes = model.graph.node
     idle = sorted({node.op_type for node in nodes if node.op_type in LEFTOVERS or _trains(node)})
-    first = {node.op_type for node in nodes if "frame" in node.input} - {"Shape"}
-    last = {node.op_type for node in nodes if "frame_out" in node.output}
-    if idle or first != {"Cast"} or last != {"Cast"}:
+    taken = {p.name for p in ports.inputs if p.is_picture} if ports else {"frame"}
+    given = {p.name for p in ports.outputs if p.is_picture} if ports else {"frame_out"}
+    first = {node.op_type for node in nodes if taken & set(node.input)} - {"Shape"}
+    last = {node.op_type for node in nodes if given & set(node.output)}
+    wrong = (taken and first != {"Cast"}) or (given and last != {"Cast"})
+    if idle or wrong:
         raise ExportError(
             f"The graph begins with {'/'.join(sorted(first)) or 'nothing'}, ends with "
             f"{'/'.join(sorted(last)) or 'nothing'} and holds {'/'.join(idle) or 'no'} leftovers of "

@@ -7,18 +7,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stylepress.artifact import Artifact
-from stylepress.errors import RecipeError
+from stylepress.errors import CheckpointError, RecipeError
 from stylepress.export.bundle import GRAPH, write_bundle
+from stylepress.export.code_graphs import EncoderGraph, SamplerGraph
 from stylepress.export.frame_graph import FrameGraph, ImageRange
 from stylepress.export.int8.bundle import quantize_bundle
 from stylepress.export.lowering.bundle import lower_bundle
+from stylepress.export.onnx_file import AnyGraph
 from stylepress.export.rtx import compile_plan
+from stylepress.export.several import write_graphs
 from stylepress.picture import Pixels
 from stylepress.steps import EngineStep, ExportStep, LowerStep, QuantizeStep
 from stylepress.targets.target import load_target
 from stylepress.train.patterns import draw
 from stylepress.train.stage import album
 from stylepress.train.weights.checkpoint import load_network
+from stylepress.train.weights.families import FAMILIES
 from stylepress.work import Work
 
 WATCHED = 4
@@ -26,24 +30,65 @@ WATCHED = 4
 DRAWN_PX = 256
 
 
-def frame_graph_of(checkpoint: Artifact) -> FrameGraph:
-    """Wrap the network of any checkpoint artifact, a student's or a teacher's.
+def graphs_of(checkpoint: Artifact) -> dict[str, AnyGraph]:
+    """Wrap the network of any checkpoint artifact as the graphs of its family.
 
     Raises:
         CheckpointError: its weights do not fit what it says it is.
     """
     loaded = load_network(checkpoint.folder)
-    return FrameGraph(loaded.module, ImageRange.of(loaded.image), least=loaded.image.least)
+    image, least = ImageRange.of(loaded.image), loaded.image.least
+    graphs: dict[str, AnyGraph] = {}
+    for name, one in FAMILIES[loaded.family].graphs(loaded.config).items():
+        if one.kind == "frame":
+            graphs[name] = FrameGraph(loaded.module, image, least=least, inputs=one.inputs)
+        elif one.kind == "encoder":
+            graphs[name] = EncoderGraph(
+                loaded.module, image, entry=one.entry, outputs=one.outputs, least=least
+            )
+        else:
+            graphs[name] = SamplerGraph(loaded.module, image, entry=one.entry, inputs=one.inputs)
+    return graphs
+
+
+def frame_graph_of(checkpoint: Artifact) -> FrameGraph:
+    """Wrap the network of a checkpoint artifact that maps pictures to pictures, and only that.
+
+    Raises:
+        CheckpointError: its weights do not fit what it says it is, or it is of another kind.
+    """
+    graphs = graphs_of(checkpoint)
+    graph = graphs.get(GRAPH)
+    if len(graphs) > 1 or not isinstance(graph, FrameGraph):
+        raise CheckpointError(
+            f"{checkpoint.folder} has the graphs {', '.join(graphs)}, where one that maps pictures "
+            f"to pictures is expected.",
+            "Make a bundle of it with `stylepress export`.",
+        )
+    return graph
 
 
 def export(source: Artifact, step: ExportStep, out: Path, work: Work) -> Artifact:
     """Write and verify the float bundle of a checkpoint, on photos or, without any, on patterns."""
+    graphs = graphs_of(source)
+    photos = list(itertools.islice(_pictures(step.photos, work), WATCHED))
+    only = graphs.get(GRAPH)
+    if len(graphs) > 1 or not isinstance(only, FrameGraph) or only.inputs:
+        return write_graphs(
+            source,
+            graphs,
+            out,
+            name=work.name,
+            photos=photos,
+            options=step,
+            progress=work.progress,
+        )
     return write_bundle(
         source,
-        frame_graph_of(source),
+        only,
         out,
         name=work.name,
-        photos=list(itertools.islice(_pictures(step.photos, work), WATCHED)),
+        photos=photos,
         options=step,
         progress=work.progress,
     )
@@ -56,8 +101,26 @@ def _pictures(folder: Path | None, work: Work) -> Iterator[Pixels]:
     return iter([draw("glass", seed=1, size=DRAWN_PX)[None]])
 
 
+def plain_frames(bundle: Artifact) -> None:
+    """Refuse a bundle whose graphs take more than pictures: nothing is quantized or lowered of it.
+
+    Raises:
+        RecipeError: it has other graphs, or its frame graph must be fed a style.
+    """
+    graph = bundle.graphs.get(GRAPH)
+    fed = [p.name for p in graph.inputs if p.default is None and not p.is_picture] if graph else []
+    others = [name for name, one in bundle.graphs.items() if one.kind in ("encoder", "sampler")]
+    if graph is None or fed or others:
+        raise RecipeError(
+            f"{bundle.folder} has the graphs {', '.join(bundle.graphs)}; INT8, FP16 and lowering "
+            f"are there for graphs that map pictures to pictures and need nothing else.",
+            "Take the float bundle: leave out `quantize`, `lower` and `--precision`.",
+        )
+
+
 def quantize(source: Artifact, step: QuantizeStep, out: Path, work: Work) -> Artifact:
     """Write the INT8 bundle of a float bundle, calibrated on photos."""
+    plain_frames(source)
     if step.photos is None:
         raise RecipeError(
             "INT8 is calibrated on photos.", "Add `photos: FOLDER`, or `--photos DIR`."
@@ -75,6 +138,7 @@ def quantize(source: Artifact, step: QuantizeStep, out: Path, work: Work) -> Art
 
 def lower(source: Artifact, step: LowerStep, out: Path, work: Work) -> Artifact:
     """Write the bundle of a target: the same pictures, in the form that its engines take."""
+    plain_frames(source)
     photos: list[Pixels] = []
     if step.photos is not None:
         photos = list(itertools.islice(album(step.photos, work).frames(WATCHED), WATCHED))

@@ -30,11 +30,13 @@ from stylepress.progress import Progress
 from stylepress.runtime.backends import Engine, EngineOptions
 from stylepress.runtime.bundle import Bundle
 from stylepress.runtime.choice import fastest
+from stylepress.runtime.feeds import Array
 from stylepress.runtime.machine import usable_cores
 from stylepress.runtime.media.album import passed_over, planned, written_name
 from stylepress.runtime.media.images import WRITABLE, writable_suffix, write_picture
 from stylepress.runtime.media.lanes import Clocks, Styling, ordered
 from stylepress.runtime.prepared import ready
+from stylepress.runtime.style_code import chosen_style
 
 MOST_LANES = 8
 """Lanes that are opened unasked: each holds a frame's activations in memory."""
@@ -51,6 +53,7 @@ class StylizeOptions:
 
     Attributes:
         strength: how much of the style, 0..1.
+        style: a picture whose style is taken, or names of a library's styles (``style_code.py``).
         backend: its name, or None for the fastest one here (measured, remembered in ``cache``).
         lanes: frames worked on at once; None for as many as there are cores.
         limit_pixels: the largest picture or frame, checked before it is decoded.
@@ -64,6 +67,7 @@ class StylizeOptions:
     """
 
     strength: float = 1.0
+    style: str | None = None
     backend: str | None = None
     lanes: int | None = None
     limit_pixels: int = LIMIT_PIXELS
@@ -133,7 +137,7 @@ def stylize(
         BackendError: no backend can run the bundle, or a video is named and PyAV is missing.
     """
     work = _Stylizing(bundle, options, progress, opener or _chooser(bundle, options, progress))
-    work.stop = stop or work.stop
+    work.stop, work.style = stop or work.stop, chosen_style(bundle, options.style)
     if source.is_dir():
         return work.folder(source, target)
     check_file(source)
@@ -177,6 +181,7 @@ class _Stylizing:
     opener: Opener
     stop: threading.Event = field(default_factory=threading.Event)
     warnings: list[str] = field(default_factory=list)
+    style: Mapping[str, Array] = field(default_factory=dict)
 
     def picture(self, source: Path, target: Path) -> Summary:
         """Stylize one picture, with all cores on it."""
@@ -283,7 +288,9 @@ class _Stylizing:
         return self.opener(EngineOptions(lanes=lanes, size=size))
 
     def _styling(self, engine: Engine) -> Styling:
-        return Styling(engine, strength=self.options.strength, least=self.bundle.least)
+        return Styling(
+            engine, strength=self.options.strength, least=self.bundle.least, style=self.style
+        )
 
     def _note(self, name: str, *warnings: str) -> None:
         for warning in warnings:

@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 
 Until = Literal["train", "compress", "export"]
 RECIPES = (".yaml", ".yml")
+TRAINS = ("train", "adain", "library", "translate", "sample")
 UNTIL: Mapping[Until, tuple[str, ...]] = {
-    "train": ("load", "train"),
-    "compress": ("load", "train", "distil", "prune"),
+    "train": ("load", *TRAINS),
+    "compress": ("load", *TRAINS, "distil", "prune"),
     "export": tuple(STAGES),
 }
 """The steps that each command does."""
@@ -44,7 +45,8 @@ class BuildOptions:
 
     ``as_is`` makes a bundle of a checkpoint's own network, without a student. ``precision`` is
     that of the bundle; None for the recipe's (INT8 where photos are named). ``low``, ``high`` and
-    ``bgr`` say what a checkpoint's images are, where its family is not to be believed. ``environ``
+    ``bgr`` say what a checkpoint's images are, where its family is not to be believed;
+    ``statistics`` and ``sampling`` what its weights leave open. ``environ``
     is where torchrun says how many processes train together, and where standard weights are looked
     for; ``home`` is the user's folder. ``here`` is the target that this machine is: what it
     measures says nothing of another; None where that is not known. ``pictures`` is a folder where
@@ -60,6 +62,8 @@ class BuildOptions:
     precision: Precision | None = None
     image: tuple[float, float] | None = None
     bgr: bool = False
+    statistics: str | None = None
+    sampling: int | None = None
     device: str = "auto"
     resume: bool = False
     cache: Cache | None = None
@@ -196,7 +200,13 @@ def resolved(source: Path, options: BuildOptions) -> Recipe:
             "bundle of the network as it is with `--as-is`.",
         )
     low, high = options.image or (None, None)
-    load = {"step": "load", "checkpoint": str(source.absolute()), "low": low, "high": high}
+    load: dict[str, Any] = {
+        "step": "load",
+        "checkpoint": str(source.absolute()),
+        "low": low,
+        "high": high,
+    }
+    load |= {"statistics": options.statistics, "sampling": options.sampling}
     steps: list[dict[str, Any]] = [{**load, "order": "bgr" if options.bgr else None}]
     if not options.as_is:
         steps.append({"step": "distil", "preset": options.preset or "base"})

@@ -44,6 +44,16 @@ ImageValues = Annotated[
     ),
 ]
 Bgr = Annotated[bool, typer.Option("--bgr", help="The network works on BGR pictures.")]
+Statistics = Annotated[
+    Literal["picture", "training"] | None,
+    typer.Option(
+        help="What the BatchNorm of a pix2pix network goes by; default each picture's own."
+    ),
+]
+Sampling = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, max=100, help="Steps of DDIM of a diffusion model."),
+]
 Device = Annotated[
     str, typer.Option("--device", metavar="NAME", help="Where to train: auto, cpu or cuda[:n].")
 ]
@@ -56,7 +66,10 @@ Resume = Annotated[
 def build(
     source: Annotated[
         Path,
-        typer.Argument(metavar="SOURCE", help="A recipe .yaml, a .pth or .safetensors checkpoint."),
+        typer.Argument(
+            metavar="SOURCE",
+            help="A recipe .yaml, a .pth, .safetensors, .onnx, a diffusers folder.",
+        ),
     ],
     photos: Photos = None,
     style: Annotated[
@@ -73,6 +86,8 @@ def build(
     precision: BundlePrecision = None,
     image: ImageValues = None,
     bgr: Bgr = False,
+    statistics: Statistics = None,
+    sampling: Sampling = None,
     device: Device = "auto",
     resume: Resume = False,
     no_cache: Fresh = False,
@@ -102,6 +117,8 @@ def build(
         precision=precision,
         image=image_range(image),
         bgr=bgr,
+        statistics=statistics,
+        sampling=sampling,
         device=device,
         resume=resume,
     )
@@ -166,6 +183,8 @@ def export(
     precision: BundlePrecision = None,
     image: ImageValues = None,
     bgr: Bgr = False,
+    statistics: Statistics = None,
+    sampling: Sampling = None,
     resume: Resume = False,
     no_cache: Fresh = False,
     json: Json = False,
@@ -193,6 +212,8 @@ def export(
         precision=precision,
         image=image_range(image),
         bgr=bgr,
+        statistics=statistics,
+        sampling=sampling,
         resume=resume,
     )
     _built(source, options, json=json, quiet=quiet)

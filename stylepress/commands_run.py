@@ -36,6 +36,13 @@ def run(
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="Picture, folder or video.")],
     output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Where the result goes.")],
     strength: Annotated[float, typer.Option("--strength", "-s", help="How much style, 0..1.")] = 1,
+    style: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STYLE",
+            help="Picture whose style is taken, or styles of a library, as in glass=0.7,starry=0.3.",
+        ),
+    ] = None,
     backend: BackendName = None,
     lanes: Annotated[
         int | None, typer.Option(metavar="N", help="Frames at once; default: one a core.")
@@ -73,12 +80,14 @@ def run(
     $ stylepress run runs/candy/bundle cat.jpg cat-candy.jpg
     $ stylepress run runs/candy/bundle clip.mp4 clip-candy.mp4 --strength 0.8
     $ stylepress run runs/candy/bundle holiday/ holiday-candy/
+    $ stylepress run runs/any-style/bundle cat.jpg cat-monet.jpg --style monet.jpg
     """
     from stylepress.runtime.bundle import read_bundle
     from stylepress.runtime.stylize import StylizeOptions, stylize
 
     options = StylizeOptions(
         strength=strength,
+        style=style,
         backend=backend,
         lanes=lanes,
         limit_pixels=round(limit_megapixels * MEGAPIXEL),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from dataclasses import asdict
+from importlib import util
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from stylepress.ports import Graph, Port
 
 HEAD_BYTES = 16
 HEADER_LIMIT_BYTES = 16 << 20
+DIFFUSERS = ("model_index.json", "config.json")
+"""What tells a folder of diffusers."""
 
 
 def inspect(path: Path) -> dict[str, Any]:
@@ -24,7 +27,9 @@ def inspect(path: Path) -> dict[str, Any]:
         InputError: nothing stylepress knows, or damaged.
     """
     if path.is_dir():
-        return _artifact(path)
+        if (path / MANIFEST).is_file() or not any((path / name).is_file() for name in DIFFUSERS):
+            return _artifact(path)
+        return {"what": "folder of diffusers"} | _family(path)
     try:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
@@ -105,8 +110,7 @@ def _network(artifact: Artifact) -> dict[str, Any]:
 
 
 def _weights(path: Path) -> dict[str, Any]:
-    from stylepress.train.weights.checkpoint import load_network
-    from stylepress.train.weights.families import FAMILIES, some
+    from stylepress.train.weights.family import some
     from stylepress.train.weights.state import read_state
 
     state = read_state(path)
@@ -118,16 +122,29 @@ def _weights(path: Path) -> dict[str, Any]:
         "tensors": len(state),
         "keys": some(state, most=6),
     }
+    return facts | _family(path)
+
+
+def _family(path: Path) -> dict[str, Any]:
+    """Say which family a file or folder is of, by the very rule of `build`."""
+    from stylepress.train.weights.checkpoint import load_network
+    from stylepress.train.weights.families import FAMILIES
+
     try:
-        loaded = load_network(path)  # the very rule of `build`, so both say the same
+        loaded = load_network(path)
     except CheckpointError as error:
-        return facts | {"family": "none that can be built", "note": str(error)}
-    return facts | {
-        "family": f"{loaded.family}: {FAMILIES[loaded.family].title}",
+        return {"family": "none that can be built", "note": str(error)}
+    family = FAMILIES[loaded.family]
+    graphs = {name: one.kind for name, one in family.graphs(loaded.config).items()}
+    facts = {
+        "family": f"{loaded.family}: {family.title}",
         "network": dict(loaded.config),
-        "inputs": [tensor(loaded.image)],
+        "pictures": tensor(loaded.image),
+        "graphs": graphs,
         "can be built": f"stylepress export {path}",
     }
+    remark = family.remark(loaded.config)
+    return facts | ({"note": remark} if remark else {})
 
 
 def _plan(path: Path) -> dict[str, Any]:
@@ -159,6 +176,7 @@ def _onnx(path: Path) -> dict[str, Any]:
         "inputs": [port(one) for one in found.inputs],
         "outputs": [port(one) for one in found.outputs],
         "outside data": list(found.outside) or "none",
+        **(_family(path) if util.find_spec("torch") and util.find_spec("onnx") else {}),
     }
 
 

@@ -27,7 +27,8 @@ class Port(Section):
     names are equal sizes. ``low`` and ``high`` bound the values: ``0, 255`` for a uint8 frame;
     None leaves that end open. ``default`` is what a runtime feeds when nobody says otherwise; None
     for an input that must be fed. ``least`` is the smallest size of the free dimensions but the
-    first. ``order`` is the colour order of a picture.
+    first. ``order`` is the colour order of a picture. ``labels`` name what the numbers of the last
+    dimension weigh, e.g. the styles of a library.
     """
 
     name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]{0,63}$")
@@ -39,6 +40,7 @@ class Port(Section):
     least: int = Field(default=1, ge=1)
     order: ColourOrder = "rgb"
     meaning: str = ""
+    labels: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _bounds_hold(self) -> Self:
@@ -51,6 +53,12 @@ class Port(Section):
                 f"the default {self.default} of the port {self.name} is outside {low:g}..{high:g}"
             )
         return self
+
+    @model_serializer(mode="wrap")
+    def _short(self, usual: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out that nothing is labelled: manifests of before labels keep their digests."""
+        values: dict[str, Any] = usual(self)
+        return values if self.labels else {k: values[k] for k in values if k != "labels"}
 
     @property
     def is_picture(self) -> bool:

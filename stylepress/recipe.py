@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -19,6 +20,7 @@ from stylepress.steps import (
     DistilStep,
     ExportStep,
     LoadStep,
+    ModelStep,
     QuantizeStep,
     Step,
     Training,
@@ -31,9 +33,13 @@ Name = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$", description="small letters, d
 TAKES: dict[str, tuple[str, ...]] = {
     "load": (),
     "train": (),
-    "distil": ("load", "train", "distil", "prune"),
-    "prune": ("load", "train", "distil", "prune"),
-    "export": ("load", "train", "distil", "prune"),
+    "adain": (),
+    "library": (),
+    "translate": (),
+    "sample": (),
+    "distil": ("load", "train", "translate", "distil", "prune"),
+    "prune": ("load", "train", "translate", "distil", "prune"),
+    "export": ("load", "train", "adain", "library", "translate", "sample", "distil", "prune"),
     "quantize": ("export",),
     "lower": ("export", "quantize"),
     "engine": ("export", "quantize", "lower"),
@@ -42,6 +48,10 @@ TAKES: dict[str, tuple[str, ...]] = {
 FOLDERS = {
     "load": "teacher",
     "train": "teacher",
+    "adain": "teacher",
+    "library": "teacher",
+    "translate": "teacher",
+    "sample": "teacher",
     "distil": "student",
     "prune": "pruned",
     "export": "bundle",
@@ -127,7 +137,7 @@ def _check_data(step: Step) -> None:
             "there is neither a teacher nor a style to train one on. "
             "Add `teacher: {checkpoint: file.pth}`, or `style: picture.png`."
         )
-    if isinstance(step, Training | QuantizeStep) and step.photos is None:
+    if isinstance(step, Training | ModelStep | QuantizeStep) and step.photos is None:
         raise ValueError(f"`{step.step}` learns from photos. Add `photos: FOLDER`.")
 
 
@@ -237,6 +247,11 @@ def anchored(section: SectionT, folder: Path) -> SectionT:
             update[name] = tuple(
                 anchored(item, folder) if isinstance(item, Section) else item for item in value
             )
+        elif isinstance(value, Mapping):
+            update[name] = {
+                key: anchored(one, folder) if isinstance(one, Section) else one
+                for key, one in value.items()
+            }
         elif isinstance(value, Path):
             update[name] = folder / value
     return section.model_copy(update=update)

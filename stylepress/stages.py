@@ -12,6 +12,7 @@ from typing import Any
 from stylepress.artifact import Artifact, Kind
 from stylepress.cache import build_key, code_version, content_digest
 from stylepress.errors import RecipeError
+from stylepress.model_steps import LibraryStep
 from stylepress.progress import Progress
 from stylepress.section import Section
 from stylepress.steps import PruneStep, Step, Training, identity
@@ -47,6 +48,12 @@ def _train(source: Artifact | None, step: Any, out: Path, work: Work) -> Artifac
     from stylepress.train.stage import train
 
     return train(source, step, out, work)
+
+
+def _model(source: Artifact | None, step: Any, out: Path, work: Work) -> Artifact:
+    from stylepress.train.models.stage import train_model
+
+    return train_model(source, step, out, work)
 
 
 def _distil(source: Artifact | None, step: Any, out: Path, work: Work) -> Artifact:
@@ -95,6 +102,10 @@ def _engine(source: Artifact | None, step: Any, out: Path, work: Work) -> Artifa
 STAGES: Mapping[str, Stage] = {
     "load": Stage(_load, "checkpoint", ("train",), ("torch",)),
     "train": Stage(_train, "checkpoint", ("train",), ("torch",), together=True),
+    **{
+        name: Stage(_model, "checkpoint", ("train",), ("torch",), together=True)
+        for name in ("adain", "library", "translate", "sample")
+    },
     "distil": Stage(_distil, "checkpoint", ("train", "compress"), ("torch",), together=True),
     "prune": Stage(
         _prune, "checkpoint", ("train", "compress"), ("torch", "torch-pruning"), together=True
@@ -114,7 +125,7 @@ def settled(step: Step, *, env: Mapping[str, str], home: Path, progress: Progres
     Raises:
         CheckpointError: a weight file of a known name with other content.
     """
-    if not isinstance(step, Training):
+    if not isinstance(step, Training | LibraryStep):
         return step
     loss = step.loss
     if loss == "auto":
@@ -163,6 +174,12 @@ def _contents(section: Section, digests: dict[Path, str]) -> dict[str, Any]:
             contents[name] = digests[value]
         elif isinstance(value, Section) and (inner := _contents(value, digests)):
             contents[name] = value.model_dump(mode="json") | inner
+        elif isinstance(value, Mapping):
+            contents[name] = {
+                key: one.model_dump(mode="json") | _contents(one, digests)
+                for key, one in value.items()
+                if isinstance(one, Section)
+            }
     return contents
 
 

@@ -37,6 +37,12 @@ VggFile = Annotated[
     Path | None,
     Field(default=None, description="VGG-19 or VGG-16 file, instead of the one found here"),
 ]
+Precision = Annotated[
+    Literal["auto", "fp32", "bf16", "fp16"],
+    Field(description="of the networks; auto is what the device is fast in"),
+]
+Every = Annotated[int, Field(ge=1)]
+Batch = Annotated[int, Field(ge=1, le=1024)]
 FolderName = Annotated[
     str | None,
     Field(

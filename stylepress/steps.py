@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
+from stylepress.model_steps import AdainStep, LibraryStep, SampleStep, TranslateStep
 from stylepress.ports import ColourOrder
 from stylepress.section import Section
 from stylepress.step_fields import (
@@ -44,10 +45,18 @@ class LoadStep(Section):
     """Take somebody's trained network: nothing is learnt, it is checked and written as ours."""
 
     step: Literal["load"] = "load"
-    checkpoint: Path = Field(description=".pth, .safetensors, or a folder that stylepress wrote")
+    checkpoint: Path = Field(
+        description=".pth, .safetensors, .onnx, a diffusers folder, or one that stylepress wrote"
+    )
     low: float | None = Field(default=None, description="its value of black; default its family's")
     high: float | None = Field(default=None, description="its value of white")
     order: ColourOrder | None = Field(default=None, description="its colour order")
+    statistics: Literal["picture", "training"] | None = Field(
+        default=None, description="what a BatchNorm of pix2pix goes by; default picture"
+    )
+    sampling: int | None = Field(
+        default=None, ge=1, le=100, description="steps of DDIM of a diffusion model; default 10"
+    )
     half: bool = Field(default=False, description="keep its weights as float16, in half the bytes")
     photos: PhotoFolder = None
     folder: FolderName = None
@@ -339,9 +348,11 @@ class EngineStep(Section):
     folder: FolderName = None
 
 
+ModelStep: TypeAlias = AdainStep | LibraryStep | TranslateStep | SampleStep
 Step: TypeAlias = (
     LoadStep
     | TrainStep
+    | ModelStep
     | DistilStep
     | PruneStep
     | ExportStep
@@ -365,5 +376,9 @@ def identity(step: Section) -> dict[str, Any]:
 def recorded(step: Section) -> dict[str, Any]:
     """Return what of a step stands in a manifest: its values, and no path of this machine."""
     return step.model_dump(
-        mode="json", exclude={*REPORTING, "photos", "style", "vgg", "start", "plan", "teacher"}
+        mode="json",
+        exclude={
+            *REPORTING,
+            *("photos", "style", "styles", "paintings", "vgg", "start", "plan", "teacher"),
+        },
     )

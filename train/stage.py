@@ -23,6 +23,7 @@ from stylepress.train.teacher import save_teacher, train_teacher
 from stylepress.train.trainer.device import Device
 from stylepress.train.trainer.session import open_session
 from stylepress.train.weights.checkpoint import load_network, save_checkpoint
+from stylepress.train.weights.families import FAMILIES
 from stylepress.train.weights.standard import find_vgg19, require_weights
 from stylepress.usual import with_loss
 from stylepress.work import Work
@@ -41,14 +42,19 @@ def load(source: Artifact | None, step: LoadStep, out: Path, work: Work) -> Arti
     Raises:
         CheckpointError: unsafe, damaged, not finite, or of no known family.
     """
-    loaded = load_network(step.checkpoint)
-    image = loaded.image
+    choices = {"statistics": step.statistics, "sampling": step.sampling}
+    loaded = load_network(
+        step.checkpoint, choices={k: v for k, v in choices.items() if v is not None}
+    )
+    image, family = loaded.image, FAMILIES[loaded.family]
     update = {key: getattr(step, key) for key in ("low", "high", "order")}
     image = image.model_copy(update={key: v for key, v in update.items() if v is not None})
-    trial = trial_picture(step.photos, work)
-    doubt = range_doubt(loaded.module, image, trial)
-    if doubt:
-        work.progress.warn(f"{step.checkpoint.name}: {doubt}")
+    frame = family.graphs(loaded.config).get("frame")
+    doubt = ""
+    if frame is not None and not frame.inputs:
+        doubt = range_doubt(loaded.module, image, trial_picture(step.photos, work))
+    for remark in filter(None, (family.remark(loaded.config), doubt)):
+        work.progress.warn(f"{step.checkpoint.name}: {remark}")
     return save_checkpoint(
         loaded.module,
         out,
@@ -131,7 +137,7 @@ def train(source: Artifact | None, step: TrainStep, out: Path, work: Work) -> Ar
     photos = album(step.photos, work)
     style = style_pixels(step.style)
     with open_session(work, step) as session:
-        loss = _loss(step, style.to(session.device.place), work, session.device)
+        loss = image_loss(step, style.to(session.device.place), work, session.device)
         net, summary = train_teacher(photos, loss, step, session)
         return session.team.written(
             lambda: save_teacher(net, out, name=work.name, step=step, summary=summary),
@@ -152,7 +158,12 @@ def style_pixels(style: Style) -> Tensor:
     return (drawn.float() / 255).permute(2, 0, 1).contiguous()
 
 
-def _loss(step: TrainStep, style: Tensor, work: Work, device: Device) -> ImageLoss:
+def image_loss(step: TrainStep, style: Tensor, work: Work, device: Device) -> ImageLoss:
+    """Return the loss of a step for one style picture, (3, H, W) in [0, 1] on the device.
+
+    Raises:
+        RecipeError: VGG is asked for and not on this machine.
+    """
     step = with_loss(step, "vgg" if step.loss == "vgg" else "swd")
     if step.loss == "swd":
         return StyleContentLoss(

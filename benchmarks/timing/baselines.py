@@ -135,7 +135,7 @@ def framed(graph: FrameGraph, network: Callable[[torch.Tensor], torch.Tensor]) -
     def run(frame: Pixels) -> Pixels:
         with torch.inference_mode():
             image = torch.from_numpy(frame).permute(0, 3, 1, 2).float().contiguous()
-            drawn = graph.out_of_range(network(graph.into_range(image)))
+            drawn = graph.image.to_levels(network(graph.image.from_levels(image)))
             height, width = frame.shape[1:3]
             levels = drawn[..., :height, :width].round().clamp(0, 255).to(torch.uint8)
             made: Pixels = np.ascontiguousarray(levels.permute(0, 2, 3, 1).numpy())

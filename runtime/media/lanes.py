@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -60,8 +60,18 @@ class Stages:
 class Styling:
     """An engine with the strength that was asked for, taking one frame of any size at a time."""
 
-    def __init__(self, engine: Engine, *, strength: float = 1.0, least: int = 1) -> None:
-        """Take the engine, how much of the style to apply (0..1), and its smallest side in px."""
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        strength: float = 1.0,
+        least: int = 1,
+        style: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Take the engine, how much of the style to apply (0..1), and its smallest side in px.
+
+        ``style`` feeds what else the graph takes: a style's code, by port name.
+        """
         self.engine = engine
         self.strength = strength
         self.least = least
@@ -74,6 +84,7 @@ class Styling:
         self._source, self._sink = graph.picture.name, graph.picture_out.name
         offered = {port.name for port in graph.controls}
         self._feeds: dict[str, Any] = {STRENGTH: strength} if STRENGTH in offered else {}
+        self._feeds |= style or {}
 
     def __call__(self, frame: Pixels) -> Pixels:
         """Return the stylized frame: (H, W, 3) uint8 RGB in and out, any H and W from 1.

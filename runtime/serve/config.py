@@ -28,7 +28,12 @@ class Style(Section):
 
     bundle: Path = Field(description="folder that `stylepress build` wrote")
     backend: str | None = Field(default=None, description="engine; default: the fastest here")
-    code: tuple[float, ...] | None = Field(default=None, description="values of its style port")
+    code: tuple[float, ...] | str | None = Field(
+        default=None, description="values of its style port, or names: glass=0.7,starry=0.3"
+    )
+    take: Path | None = Field(
+        default=None, description="picture whose style is taken, by a bundle that takes any"
+    )
     picture: Path | None = Field(default=None, description="thumbnail of the style on the page")
     remote: str | None = Field(default=None, description="v2 server that runs it: host:port/model")
 

@@ -7,10 +7,11 @@ import queue
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stylepress.cache import Cache
 from stylepress.errors import BackendError, StylepressError
@@ -21,6 +22,7 @@ from stylepress.runtime.bundle import Bundle, read_bundle
 from stylepress.runtime.choice import fastest
 from stylepress.runtime.prepared import compiles, ready
 from stylepress.runtime.serve.config import Style
+from stylepress.runtime.style_code import chosen_style
 
 Size = tuple[int, int]
 Key = tuple[Path, Size | None]
@@ -38,6 +40,7 @@ class Look:
     name: str
     style: Style
     bundle: Bundle
+    code: NDArray[np.float32] | None = field(default=None, compare=False)
 
     @property
     def place(self) -> Path:
@@ -51,9 +54,9 @@ class Look:
 
     @property
     def code_port(self) -> Port | None:
-        """The control that is a row of numbers a frame: a code of styles."""
-        controls = self.bundle.graph().controls
-        return next((p for p in controls if len(p.shape) == 2 and p.dtype == "float32"), None)
+        """The input that is a row of numbers a frame: a code of styles."""
+        inputs = self.bundle.graph().inputs
+        return next((p for p in inputs if len(p.shape) == 2 and p.dtype == "float32"), None)
 
     @property
     def mask_port(self) -> Port | None:
@@ -68,6 +71,7 @@ def read_look(name: str, style: Style) -> Look:
     Raises:
         ArtifactError: it is no bundle, or was altered.
         BackendError: it does not map pictures to pictures.
+        RecipeError, FrameError: as ``style_code``.
     """
     bundle = read_bundle(style.bundle)
     graph = bundle.graph()
@@ -76,7 +80,22 @@ def read_look(name: str, style: Style) -> Look:
             f"The style {name} is the bundle {style.bundle}, which maps no picture to a picture.",
             "Name a bundle that holds a frame graph.",
         )
-    return Look(name, style, bundle)
+    return Look(name, style, bundle, style_code(style, bundle))
+
+
+def style_code(style: Style, bundle: Bundle) -> NDArray[np.float32] | None:
+    """Return the row of numbers that a style is: as written, by names, or made of its picture.
+
+    Raises:
+        RecipeError: the bundle knows no such style, or draws any and is told none.
+        FrameError: the picture cannot be read.
+    """
+    if style.code is not None and not isinstance(style.code, str):
+        return np.asarray(style.code, np.float32)
+    named = style.code if style.take is None else str(style.take)
+    for row in chosen_style(bundle, named).values():
+        return np.asarray(row[0], np.float32)
+    return None
 
 
 class Engines:

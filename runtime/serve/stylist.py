@@ -84,11 +84,7 @@ class Stylist:
         if engine is None:
             raise NotReadyError
         total = sum(weight for _, weight in shares)
-        codes = [
-            np.asarray(one.style.code, np.float32) * (weight / total)
-            for one, weight in shares
-            if one.style.code is not None
-        ]
+        codes = [one.code * (weight / total) for one, weight in shares if one.code is not None]
         code = np.asarray(np.sum(codes, 0), np.float32) if codes else None
         return Part(look, engine, total, code)
 

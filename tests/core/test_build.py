@@ -18,7 +18,8 @@ from stylepress.cache import Cache
 from stylepress.ports import Port
 from stylepress.runtime.bundle import read_bundle
 from stylepress.train.weights.checkpoint import load_network
-from stylepress.train.weights.families import FAMILIES, Family
+from stylepress.train.weights.families import FAMILIES
+from stylepress.train.weights.family import Family
 from tests.core.homes import built, noise, painted, public_net, steps_of
 from tests.frames import Heard
 

@@ -12,9 +12,12 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from stylepress.errors import ExportError
-from stylepress.export.frame_graph import FrameGraph
+from stylepress.export.code_graphs import EncoderGraph
+from stylepress.export.frame_graph import FrameGraph, ImageRange
 from stylepress.export.macs import cost, parameters
+from stylepress.export.onnx_file import onnx_model
 from stylepress.export.verify import in_torch
+from stylepress.train.weights.families import FAMILIES
 
 
 def one_layer(kind: str, weight: str, channels: int, attributes: str) -> onnx.ModelProto:
@@ -68,6 +71,35 @@ def test_a_whole_network_costs_what_its_layers_cost(
     priced = cost(small_teacher_model, 256, 256)
     assert priced.macs == sum(macs)
     assert priced.parameters == sum(weight.numel() for weight in small_teacher.parameters())
+
+
+def published(family: str, graph: str = "frame") -> onnx.ModelProto:
+    """The graph of a family in its published size."""
+    known = FAMILIES[family]
+    net, image = known.build(**known.usual).eval(), ImageRange.of(known.image)
+    one = known.graphs(known.usual)[graph]
+    if one.kind == "encoder":
+        return onnx_model(EncoderGraph(net, image, entry=one.entry, outputs=one.outputs, least=16))
+    return onnx_model(FrameGraph(net, image, least=known.image.least, inputs=one.inputs))
+
+
+def test_the_teacher_everybody_has_costs_ten_gigamacs_at_256() -> None:
+    priced = cost(published("transformer"), 256, 256)
+    assert priced.parameters == 1_679_235
+    assert priced.macs == pytest.approx(10.079e9, rel=1e-3)
+
+
+def test_cyclegan_costs_what_is_published_in_both_ways_of_counting() -> None:
+    model = published("resnet")
+    assert cost(model, 256, 256).macs == pytest.approx(49.552e9, rel=1e-4)
+    assert cost(model, 256, 256, transposed="outputs").macs == pytest.approx(56.80e9, rel=1e-4)
+    assert cost(model, 253, 254) == cost(model, 256, 256)  # padded to fours
+
+
+def test_adain_costs_what_is_published() -> None:
+    encoder = cost(published("adain", "encode_style"), 256, 256).macs
+    assert encoder == pytest.approx(15.817e9, rel=1e-3)
+    assert cost(published("adain"), 256, 256).macs == pytest.approx(2 * 15.8e9, rel=2e-3)
 
 
 def test_cropped_pixels_are_paid_for(model: onnx.ModelProto) -> None:

@@ -19,7 +19,8 @@ from stylepress.ports import Graph
 from stylepress.train.student import FoldedStudent, StudentSize
 from stylepress.train.transformer import TransformerNet
 from stylepress.train.weights.checkpoint import load_network, read_checkpoint, save_checkpoint
-from stylepress.train.weights.families import FAMILIES, STUDENT, some
+from stylepress.train.weights.families import FAMILIES, STUDENT
+from stylepress.train.weights.family import some
 
 
 def net(width: int = 2, blocks: int = 1) -> TransformerNet:

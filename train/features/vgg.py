@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stylepress.errors import CheckpointError
-from stylepress.train.weights.families import some
+from stylepress.train.weights.family import some
 from stylepress.train.weights.standard import CAFFE_SHA256
 from stylepress.train.weights.state import read_state
 

@@ -14,9 +14,18 @@ from torch import Tensor, nn
 
 from stylepress.artifact import Artifact, file_digest
 from stylepress.errors import CheckpointError
-from stylepress.ports import Graph, Port
-from stylepress.train.weights.families import FAMILIES, Family, recognise
-from stylepress.train.weights.state import plain, read_safetensors, read_state, refuse_not_finite
+from stylepress.ports import PICTURE_DIMS, Graph, Port
+from stylepress.train.families.diffusers_folder import is_diffusers_folder, network_of
+from stylepress.train.families.halves import joined
+from stylepress.train.weights.families import FAMILIES, recognise
+from stylepress.train.weights.family import Family
+from stylepress.train.weights.state import (
+    is_onnx,
+    plain,
+    read_safetensors,
+    read_state,
+    refuse_not_finite,
+)
 
 WEIGHTS = "weights.safetensors"
 NETWORK = "network.json"
@@ -42,18 +51,45 @@ class LoadedNetwork:
     name: str
 
 
-def load_network(path: Path, families: Mapping[str, Family] = FAMILIES) -> LoadedNetwork:
-    """Load a network from a weights file of a known family, or from a checkpoint artifact.
+def load_network(
+    path: Path,
+    families: Mapping[str, Family] = FAMILIES,
+    *,
+    choices: Mapping[str, Any] | None = None,
+) -> LoadedNetwork:
+    """Load a network from a weights file, an ONNX file, a diffusers folder, or an artifact.
+
+    ``choices`` decide what of a config the weights leave open (``statistics``, ``sampling``); those
+    that a family does not have are passed over.
 
     Raises:
         CheckpointError: weights that are unsafe, damaged, not finite, or of no known family.
         ArtifactError: a folder that is no artifact, or was altered.
     """
+    weights, config = path, dict(choices or {})
     if os.path.isdir(path):  # unlike Path.is_dir, never raises
-        return _from_artifact(Artifact.load(path), families)
-    family, config, state = recognise(read_state(path), path, families)
+        if not is_diffusers_folder(path):
+            return _from_artifact(Artifact.load(path), families)
+        _, weights, described = network_of(path)
+        config = {**described, **config}
+    family, config, state = recognise(network_state(weights), path, families, config)
     module = _at_rest(family.network(config, state, path))
-    return LoadedNetwork(module, family.name, config, family.image, file_digest(path), path.stem)
+    name, digest = path.stem, file_digest(weights)
+    return LoadedNetwork(module, family.name, config, family.image, digest, name)
+
+
+def network_state(path: Path) -> Mapping[str, Tensor]:
+    """Read the weights of one network, from one file or, where it is half of one, from two.
+
+    Raises:
+        CheckpointError: not weights, or the other half is missing.
+    """
+    if is_onnx(path):
+        from stylepress.train.weights.onnx_weights import onnx_state
+
+        return onnx_state(path)
+    state = read_state(path)
+    return joined(state, path, read_state)
 
 
 def _from_artifact(artifact: Artifact, families: Mapping[str, Family]) -> LoadedNetwork:
@@ -65,14 +101,36 @@ def _from_artifact(artifact: Artifact, families: Mapping[str, Family]) -> Loaded
             "Name a checkpoint of such a network.",
         )
     graph = artifact.graphs.get(GRAPH)
-    if graph is None or len(graph.inputs) != 1 or graph.inputs[0].low is None:
+    image = image_port(graph) if graph else None
+    if image is None:
         raise CheckpointError(
             f"{artifact.folder} does not say what range of image its network takes.",
             "Save it again with this version of stylepress.",
         )
     module = _at_rest(families[name].network(config, state, artifact.folder))
-    image = graph.inputs[0]
     return LoadedNetwork(module, name, config, image, artifact.digest, artifact.name)
+
+
+def image_port(graph: Graph) -> Port | None:
+    """Return the port that says what a network's pictures are: its input, or what it draws."""
+    for port in (*graph.inputs, *graph.outputs):
+        if port.low is not None and len(port.shape) == PICTURE_DIMS and port.shape[1] == 3:
+            return port
+    return None
+
+
+def network_graph(family: str, config: Mapping[str, Any], image: Port) -> Graph:
+    """Return the ports of a checkpoint's network, in floats of its own range.
+
+    A network that only draws takes what its sampler graph takes; any other takes pictures first.
+    """
+    after = image.model_copy(update={"name": f"{image.name}_out"})
+    graphs = FAMILIES[family].graphs(config) if family in FAMILIES else {}
+    kinds = {one.kind: one for one in reversed(list(graphs.values()))}
+    main = kinds.get("frame") or kinds.get("sampler")
+    more = main.inputs if main else ()
+    inputs = more if main and main.kind == "sampler" else (image, *more)
+    return Graph(kind="network", file=WEIGHTS, inputs=inputs, outputs=(after,))
 
 
 def _at_rest(module: nn.Module) -> nn.Module:
@@ -110,7 +168,6 @@ def save_checkpoint(
     refuse_not_finite(state, f"The network for {folder}")
     if family in FAMILIES:
         FAMILIES[family].check(config, folder)
-    after = spec.model_copy(update={"name": f"{spec.name}_out"})
     text = json.dumps({**config, "family": family}, indent=2, sort_keys=True, allow_nan=False)
 
     def fill(beside: Path) -> None:
@@ -123,7 +180,7 @@ def save_checkpoint(
         fill,
         kind="checkpoint",
         name=name,
-        graphs={GRAPH: Graph(kind="network", file=WEIGHTS, inputs=(spec,), outputs=(after,))},
+        graphs={GRAPH: network_graph(family, config, spec)},
         made_by=made_by,
         parent=parent,
         numbers=numbers,

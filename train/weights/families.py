@@ -1,156 +1,29 @@
-"""The network families: how each is recognised in a source, built, and what its images are."""
+"""The network families that are known, and which of them some weights are of."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from stylepress.errors import CheckpointError
-from stylepress.ports import GraphKind, Port
+from stylepress.train.families.adain import ADAIN
+from stylepress.train.families.animegan import ANIMEGAN
+from stylepress.train.families.dcgan import DCGAN
+from stylepress.train.families.library import LIBRARY
+from stylepress.train.families.resnet import CUT, RESNET
+from stylepress.train.families.rrmina import RRMINA
+from stylepress.train.families.taesd import TAESD
+from stylepress.train.families.unet import UNET
+from stylepress.train.families.unet2d import UNET2D
 from stylepress.train.student import IMAGE as STUDENT_IMAGE
 from stylepress.train.student import PRESETS, FoldedStudent, StudentSize
 from stylepress.train.transformer import LEAST_SIDE, TransformerNet
-from stylepress.train.weights.narrow import WIDTHS, narrowed
-
-Config = dict[str, Any]
-State = Mapping[str, Tensor]
-COUNTERS = re.compile(r"(^|\.)(num_batches_tracked|n_averaged)$")
-"""What training counts and no picture needs, in networks whose norms keep no statistics."""
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """One kind of network: how its weights are recognised, and what its images look like.
-
-    ``marks`` are keys that its weights always have. ``measure`` reads the config from the shapes;
-    it is handed weights that have all marks, and nothing else is sure about them. ``allowed``
-    names every key of a config with the values it may take, ``usual`` is the config of the
-    published weights, ``build(**config)`` makes the network. ``image`` is its picture input, range
-    and colour order with it. ``junk`` matches keys that are left out, ``renamed`` maps patterns of
-    older layouts to today's keys, ``variant`` matches keys that only a sibling of the network has,
-    and says what that is. ``graphs`` names the graphs that are exported of it.
-    """
-
-    name: str
-    title: str
-    marks: tuple[str, ...]
-    measure: Callable[[State], Config]
-    allowed: Mapping[str, range | tuple[str | int, ...]]
-    usual: Mapping[str, Any]
-    build: Callable[..., nn.Module]
-    image: Port
-    junk: re.Pattern[str] = COUNTERS
-    renamed: Mapping[str, str] = field(default_factory=dict)
-    variant: tuple[str, str] | None = None
-    graphs: Mapping[str, GraphKind] = field(default_factory=lambda: {"frame": "frame"})
-
-    def own(self, state: State, prefix: str) -> dict[str, Tensor]:
-        """Return the weights under ``prefix`` by today's keys, without those nobody needs."""
-        weights: dict[str, Tensor] = {}
-        for key, tensor in state.items():
-            if key.startswith(prefix):
-                name = key[len(prefix) :]
-                for pattern, key_today in self.renamed.items():
-                    name = re.sub(pattern, key_today, name)
-                if not self.junk.search(name):
-                    weights[name] = tensor
-        return weights
-
-    def refuse_variant(self, state: State, source: object) -> None:
-        """Say of weights that look like the family's what they are instead.
-
-        Raises:
-            CheckpointError: some key matches ``variant``.
-        """
-        if self.variant is None:
-            return
-        keys = [key for key in state if re.search(self.variant[0], key)]
-        if keys:
-            raise CheckpointError(
-                f"{source} looks like {self.title} but {self.variant[1]} ({some(keys, 1)}).",
-                "Load it into its own network in Python, and hand that to "
-                "`stylepress.compress.distil`.",
-            )
-
-    def check(self, config: Mapping[str, Any], source: object) -> None:
-        """Refuse a config with a key too many, a key too few, or a value out of bounds.
-
-        The widths of a pruned network are left to ``network``, which knows its layers.
-
-        Raises:
-            CheckpointError: naming ``source``, the key, and what it may be.
-        """
-        if set(config) - {WIDTHS} != set(self.allowed):
-            raise CheckpointError(
-                f"{source} gives {some(config)} for a {self.name} network, which is described by "
-                f"{some(self.allowed)}.",
-                "Save it again with this version of stylepress.",
-            )
-        for key, values in self.allowed.items():
-            seen = config[key]
-            if isinstance(values, range):
-                fits, bounds = type(seen) is int, f"{values[0]} to {values[-1]}"
-            else:
-                fits, bounds = isinstance(seen, str | int), " or ".join(map(str, values))
-            if not fits or seen not in values:
-                raise CheckpointError(
-                    f"{source} says {key} {str(seen)[:40]!r} for a {self.name} network, which "
-                    f"may be {bounds}.",
-                    "Train a network inside these bounds.",
-                )
-
-    def network(self, config: Mapping[str, Any], state: State, source: object) -> nn.Module:
-        """Build the network on the CPU and give it ``state``, which must fit key for key.
-
-        A config may hold the ``widths`` of layers that were pruned.
-
-        Raises:
-            CheckpointError: a key too many or too few, or a tensor of another shape.
-        """
-        self.check(config, source)
-        widths = config.get(WIDTHS, {})
-        with torch.device("meta"):
-            expected = narrowed(self.full(config), widths, source).state_dict()
-        self._fit(state, expected, source)
-        with torch.random.fork_rng(devices=[]):
-            module = narrowed(self.full(config), widths, source)
-        module.load_state_dict(dict(state))
-        return module
-
-    def full(self, config: Mapping[str, Any]) -> nn.Module:
-        """Build the network of a config as wide as its family makes it, with fresh weights."""
-        return self.build(**{key: value for key, value in config.items() if key != WIDTHS})
-
-    def _fit(self, state: State, expected: State, source: object) -> None:
-        lacking = [key for key in expected if key not in state]
-        beyond = [key for key in state if key not in expected]
-        if lacking or beyond:
-            faults = [f"lacks {some(lacking)}"] if lacking else []
-            faults += [f"has {some(beyond)} beyond it"] if beyond else []
-            raise CheckpointError(
-                f"{source} looks like {self.title} but {' and '.join(faults)}.",
-                "Save the whole state_dict of that network, and nothing else, into the file.",
-            )
-        for key, tensor in expected.items():
-            seen, wanted = tuple(state[key].shape), tuple(tensor.shape)
-            if seen != wanted:
-                raise CheckpointError(
-                    f"{source} looks like {self.title} but layer {key} has shape {seen} where "
-                    f"{wanted} is expected.",
-                    "Load the file into the network it was saved from, "
-                    "and save that network's state_dict.",
-                )
-            if state[key].is_floating_point() != tensor.is_floating_point():
-                raise CheckpointError(
-                    f"{source} holds {state[key].dtype} numbers in layer {key} where "
-                    f"{tensor.dtype} is expected.",
-                    "Save the weights as float32.",
-                )
+from stylepress.train.weights.family import Config, Family, State, picture, some
 
 
 def _measure_transformer(state: State) -> Config:
@@ -168,14 +41,7 @@ TRANSFORMER = Family(
     allowed={"width": range(1, 1025), "blocks": range(65)},
     usual={"width": 32, "blocks": 5},
     build=TransformerNet,
-    image=Port(
-        name="image",
-        shape=("batch", 3, "height", "width"),
-        dtype="float32",
-        low=0.0,
-        high=255.0,
-        least=LEAST_SIDE,
-    ),
+    image=picture(0.0, 255.0, least=LEAST_SIDE),
     # InstanceNorm kept statistics before PyTorch 0.4, and nobody used them.
     junk=re.compile(r"(^|\.)(n_averaged|in\d+\.running_(mean|var))$"),
     # The layout of 2017, before nn.InstanceNorm2d had learnt scales.
@@ -231,26 +97,35 @@ STUDENT = Family(
     image=STUDENT_IMAGE,
 )
 
-FAMILIES: Mapping[str, Family] = {family.name: family for family in (TRANSFORMER, STUDENT)}
+FAMILIES: Mapping[str, Family] = {
+    family.name: family
+    for family in (
+        *(TRANSFORMER, STUDENT, RRMINA, RESNET, CUT, UNET, ANIMEGAN),
+        *(LIBRARY, ADAIN, TAESD, DCGAN, UNET2D),
+    )
+}
 """Every family that ``load_network`` recognises."""
 
 
 def recognise(
-    state: State, source: object, families: Mapping[str, Family] = FAMILIES
+    state: State,
+    source: object,
+    families: Mapping[str, Family] = FAMILIES,
+    config: Mapping[str, Any] | None = None,
 ) -> tuple[Family, Config, dict[str, Tensor]]:
     """Tell the family and the config of some weights from their keys and shapes alone.
 
-    Weights kept under one more prefix (``generator.``, ``net.``, beside a discriminator or a loss
+    ``config`` adds what shapes do not say: the choices of a load step, the file of a folder. Weights kept under one more prefix (``generator.``, ``net.``, beside a discriminator or a loss
     network) are found too. Returns the family, its config, and its own weights.
 
     Raises:
         CheckpointError: no family, naming the keys seen, the families known and the nearest one.
     """
     for family in families.values():
-        first = family.marks[0]
-        prefixes = {key[: -len(first)] for key in state if f".{key}".endswith(f".{first}")}
+        first, today = family.marks[0], family.today(state)
+        prefixes = {key[: -len(first)] for key in today if f".{key}".endswith(f".{first}")}
         whole = {
-            prefix for prefix in prefixes if all(prefix + mark in state for mark in family.marks)
+            prefix for prefix in prefixes if all(prefix + mark in today for mark in family.marks)
         }
         if len(whole) > 1:
             raise CheckpointError(
@@ -259,11 +134,14 @@ def recognise(
                 "Save the one that is wanted into a file of its own.",
             )
         for prefix in whole:
-            own = family.own(state, prefix)
+            own = family.own(today, prefix)
             family.refuse_variant(own, source)
-            config = family.measure(own)
-            family.check(config, source)
-            return family, config, own
+            whole_config = family.measure(own)
+            whole_config |= {k: v for k, v in (config or {}).items() if k in family.allowed}
+            if family.needs and set(whole_config) != set(family.allowed):
+                raise CheckpointError(f"{source} looks like {family.title}.", family.needs)
+            family.check(whole_config, source)
+            return family, whole_config, own
     raise CheckpointError(*_unknown(state, source, families))
 
 
@@ -287,15 +165,3 @@ def _unknown(state: State, source: object, families: Mapping[str, Family]) -> tu
         ),
         "Convert the weights to a known layout, or train a style with `stylepress train`.",
     )
-
-
-def some(names: Iterable[object], most: int = 4) -> str:
-    """List a few names, made safe to show, and how many there are.
-
-    >>> some(["a", "b"]), some("abcdef", most=2)
-    ('a, b', 'a, b, ... (6 in all)')
-    """
-    every = [str(name) for name in names]
-    shown = [(name if name.isprintable() else ascii(name))[:80] for name in every[:most]]
-    more = f", ... ({len(every)} in all)" if len(every) > most else ""
-    return (", ".join(shown) + more) or "nothing"

@@ -21,12 +21,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from stylepress.errors import CheckpointError
-from stylepress.train.weights.families import some
+from stylepress.train.weights.family import some
 
 LIMIT_BYTES = 4 << 30
 LIMIT_TENSORS = 100_000
 HEADER_LIMIT_BYTES = 16 << 20
 SCAN_BYTES = 1 << 20
+ONNX_IR_LIMIT = 30
 
 WRAPPERS = (
     *("params_ema", "model_ema", "g_ema", "G_ema", "state_dict", "model_state_dict", "model"),
@@ -83,6 +84,16 @@ def read_state(
     state = {key: plain(key, tensor, path) for key, tensor in found.items()}
     refuse_not_finite(state, path)
     return state
+
+
+def is_onnx(path: Path) -> bool:
+    """Say whether a file begins as an ONNX model does: field 1 of its message, the IR version."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(2)
+    except OSError:
+        return False  # whoever reads it next says why
+    return len(head) == 2 and head[0] == 0x08 and 1 <= head[1] <= ONNX_IR_LIMIT
 
 
 def refuse_not_finite(state: Mapping[str, Tensor], source: object) -> None:

@@ -1,0 +1,189 @@
+"""The table of docs/models.md: every family trained, loaded, exported, run and measured, really.
+
+    python -m stylepress.benchmarks.evidence.families [--write docs/models.md] [FAMILY ...]
+
+Weights are random, in the published layout and size: what is proven is that files of that kind
+load, export and run, and what they cost; not what a published file looks like.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from stylepress.artifact import Artifact
+from stylepress.benchmarks.evidence.documents import refill
+from stylepress.errors import StylepressError
+from stylepress.export.stage import export
+from stylepress.model_steps import AdainStep, LibraryStep, SampleStep, TranslateStep
+from stylepress.runtime.backends import EngineOptions, open_engine
+from stylepress.runtime.bundle import Bundle, read_bundle
+from stylepress.runtime.choice import self_test
+from stylepress.step_fields import Style
+from stylepress.steps import ExportStep, LoadStep, TrainStep
+from stylepress.train.families.diffusers_folder import CONFIG, INDEX, WEIGHTS
+from stylepress.train.models.stage import train_model
+from stylepress.train.stage import load, train
+from stylepress.train.weights.families import FAMILIES
+from stylepress.usual import with_loss
+from stylepress.work import Work
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+PHOTOS, STYLES = RECIPES / "photos" / "train", RECIPES / "styles"
+MARKER = "families"
+SIDE = 256
+HEAD = ("family", "trains here", "loads public layout", "exports", "runs", "params, GMAC at 256²")
+SHORT: dict[str, Any] = {"photos": PHOTOS, "seed": 1, "steps": 4, "precision": "fp32"}
+TRAININGS: Mapping[str, Any] = {
+    "transformer": with_loss(
+        TrainStep(width=4, blocks=1, crop_px=64, style=Style(pattern="glass"), **SHORT), "swd"
+    ),
+    "library": LibraryStep(
+        styles={"glass": Style(pattern="glass"), "strokes": Style(pattern="strokes")},
+        loss="swd", width=4, blocks=1, crop_px=64, **SHORT,
+    ),
+    "adain": AdainStep(styles=STYLES, decoder=2, crop_px=64, **SHORT),
+    "resnet": TranslateStep(
+        paintings=STYLES, width=4, blocks=1, judge_width=4, crop_px=64, **SHORT
+    ),
+    "dcgan": SampleStep(model="dcgan", side_px=16, width=4, batch=4, **SHORT),
+    "unet2d": SampleStep(model="ddpm", side_px=16, width=8, batch=4, **SHORT),
+}  # fmt: skip
+"""Four steps of each training that there is."""
+OURS = frozenset({"student", "library"})
+"""Families of this project alone: they have no public layout but their own."""
+
+
+def row(name: str, folder: Path, home: Path) -> list[str]:
+    """Try one family; a cell says what came of it."""
+    at = Work(name=name, folder=folder / "t", board=folder / "b", device="cpu", home=home)
+    trained = _said(lambda: _trained(name, folder, at))
+    public = folder / "public"
+    public.mkdir()
+    loaded: dict[str, Artifact] = {}
+    reads = _said(lambda: _loaded(name, public, folder, at, loaded))
+    if name not in loaded:
+        return [name, trained, reads, "", "", ""]
+    bundles: dict[str, Bundle] = {}
+    exports = _said(lambda: _exported(name, loaded[name], folder, at, bundles))
+    if name not in bundles:
+        return [name, trained, reads, exports, "", ""]
+    runs = _said(lambda: _ran(bundles[name]))
+    numbers = bundles[name].artifact.numbers
+    scale = (SIDE / 512) ** 2 if bundles[name].graph().kind == "frame" else 1.0
+    measured = f"{numbers['params'] / 1e6:.2f} M, {numbers['macs_512'] * scale / 1e9:.2f} G"
+    return [f"`{name}`", trained, reads, exports, runs, measured]
+
+
+def _said(done: Callable[[], str]) -> str:
+    try:
+        return done()
+    except (
+        StylepressError,
+        ArithmeticError,
+        LookupError,
+        OSError,
+        RuntimeError,
+        ValueError,
+    ) as error:
+        return f"no: {type(error).__name__}"
+
+
+def _trained(name: str, folder: Path, at: Work) -> str:
+    if name not in TRAININGS:
+        return "distilled" if name == "student" else "no"
+    step = TRAININGS[name]
+    stage = train if isinstance(step, TrainStep) else train_model
+    made = stage(None, step, folder / "trained", at)
+    return f"yes (`{step.step}`)" if made.numbers["loss"] > 0 else "no"
+
+
+def _loaded(name: str, public: Path, folder: Path, at: Work, kept: dict[str, Artifact]) -> str:
+    family = FAMILIES[name]
+    torch.manual_seed(0)
+    state = family.build(**family.usual).state_dict()
+    path = _published(name, {key: value.clone() for key, value in state.items()}, public)
+    kept[name] = load(None, LoadStep(checkpoint=path), folder / "loaded", at)
+    record = json.loads(kept[name].path("network.json").read_text(encoding="utf-8"))
+    if record.pop("family") != name:
+        return "no: taken for another"
+    return "its own" if name in OURS else "yes"
+
+
+def _published(name: str, state: Mapping[str, Tensor], folder: Path) -> Path:
+    """Write weights as their repository does; return what a user would name."""
+    if name == "adain":
+        for file, part in (("vgg_normalised.pth", "encoder."), ("decoder.pth", "decoder.")):
+            half = {k[len(part) :]: v for k, v in state.items() if k.startswith(part)}
+            torch.save(half, folder / file)
+        return folder / "decoder.pth"
+    if name == "unet2d":
+        blocks = {"down_block_types": ["Down", "AttnDown", "Down", "Down"],
+                  "up_block_types": ["Up", "Up", "AttnUp", "Up"]}  # fmt: skip
+        config = {key: [f"{one}Block2D" for one in kinds] for key, kinds in blocks.items()} | {
+            "_class_name": "UNet2DModel",
+            "block_out_channels": [128, 256, 256, 256],
+            "sample_size": 32,
+            "norm_eps": 1e-6,
+            "flip_sin_to_cos": False,
+            "freq_shift": 1,
+            "downsample_padding": 0,
+            "attention_head_dim": None,
+        }
+        (folder / "unet").mkdir()
+        save_file(dict(state), folder / "unet" / WEIGHTS[0])
+        (folder / "unet" / CONFIG).write_text(json.dumps(config), encoding="utf-8")
+        (folder / INDEX).write_text('{"_class_name": "DDPMPipeline"}', encoding="utf-8")
+        return folder
+    torch.save(dict(state), folder / "net.pth")
+    return folder / "net.pth"
+
+
+def _exported(name: str, loaded: Artifact, folder: Path, at: Work, kept: dict[str, Bundle]) -> str:
+    step = ExportStep(verify_sizes=((64, 64), (67, 93), (96, 128)))
+    kept[name] = read_bundle(export(loaded, step, folder / "bundle", at).folder)
+    graphs = ", ".join(f"`{one}`" for one in kept[name].artifact.graphs)
+    worst = kept[name].artifact.numbers["worst_levels"]
+    return f"{graphs}; {worst:g} levels from torch"
+
+
+def _ran(bundle: Bundle) -> str:
+    for name in bundle.artifact.graphs:
+        engine = open_engine(bundle, "onnxruntime", options=EngineOptions(), graph=name)
+        with closing(engine):
+            self_test(bundle, engine, name)
+    return "yes"
+
+
+def table(names: Sequence[str]) -> str:
+    """Return the table as Markdown."""
+    lines = [f"| {' | '.join(HEAD)} |", f"|{'---|' * len(HEAD)}"]
+    for name in names:
+        with tempfile.TemporaryDirectory() as folder:
+            lines.append(f"| {' | '.join(row(name, Path(folder), Path.home()))} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Make the table, and put it between the marks of a document."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("names", nargs="*", default=list(FAMILIES))
+    parser.add_argument("--write", type=Path)
+    options = parser.parse_args()
+    made = table(options.names)
+    if options.write:
+        refill(options.write, {MARKER: made})
+    print(made)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

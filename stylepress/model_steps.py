@@ -1,0 +1,139 @@
+"""Steps that train the other models: any style, several styles, translators, samplers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+from typing_extensions import Self
+
+from stylepress.section import Section
+from stylepress.step_fields import (
+    Batch,
+    CropPx,
+    Every,
+    FolderName,
+    LearningRate,
+    Loss,
+    PhotoFolder,
+    Precision,
+    Steps,
+    StepSeed,
+    Style,
+    VggFile,
+    Weight,
+)
+
+StyleName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+
+
+class AdainStep(Section):
+    """Train the decoder of AdaIN, over genuine VGG-19, on photos and a folder of style pictures."""
+
+    step: Literal["adain"] = "adain"
+    styles: Path = Field(
+        description="folder of style pictures; the more, the better it generalises"
+    )
+    decoder: int = Field(
+        default=32, ge=1, le=128, description="width of the decoder; 64 is the published one"
+    )
+    steps: Steps = 1500
+    crop_px: CropPx = 128
+    batch: Batch = 2
+    learning_rate: LearningRate = 1e-3
+    content_weight: Weight = 1.0
+    style_weight: Weight = 10.0
+    vgg: VggFile = None
+    precision: Precision = "auto"
+    sample_every: Every = 100
+    save_every: Every = 200
+    photos: PhotoFolder = None
+    seed: StepSeed = None
+    folder: FolderName = None
+
+
+class LibraryStep(Section):
+    """Train one network on several styles, mixed live by weights."""
+
+    step: Literal["library"] = "library"
+    styles: Mapping[StyleName, Style] = Field(
+        min_length=2, max_length=64, description="pictures or patterns by name"
+    )
+    width: int = Field(default=32, ge=4, le=256, description="channels of the first layer")
+    blocks: int = Field(default=5, ge=1, le=32, description="residual blocks")
+    steps: Steps = 4000
+    crop_px: CropPx = 256
+    batch: Batch = 1
+    learning_rate: LearningRate = 1.5e-3
+    loss: Loss = "auto"
+    vgg: VggFile = None
+    content_weight: Weight | None = Field(
+        default=None, description="default 0.15 for vgg, 0.1 for swd"
+    )
+    style_weight: Weight = 1.0
+    precision: Precision = "auto"
+    sample_every: Every = 100
+    save_every: Every = 200
+    photos: PhotoFolder = None
+    seed: StepSeed = None
+    folder: FolderName = None
+
+
+class TranslateStep(Section):
+    """Train a CycleGAN between two folders of pictures; what is kept maps photos to the other."""
+
+    step: Literal["translate"] = "translate"
+    paintings: Path = Field(description="folder of pictures that photos shall look like")
+    width: int = Field(
+        default=64, ge=2, le=256, description="channels of the generators' first layer"
+    )
+    blocks: int = Field(default=9, ge=1, le=32, description="residual blocks of the generators")
+    judge_width: int = Field(default=64, ge=2, le=256, description="channels of the discriminators")
+    cycle_weight: Weight = 10.0
+    identity_weight: Weight = 0.5
+    pool: int = Field(default=50, ge=0, le=1000, description="drawn pictures that are judged again")
+    steady_share: float = Field(
+        default=0.5, ge=0, le=1, description="first share of the steps, at the full learning rate"
+    )
+    steps: Steps = 20_000
+    crop_px: CropPx = 128
+    batch: Batch = 1
+    learning_rate: LearningRate = 2e-4
+    precision: Precision = "auto"
+    sample_every: Every = 100
+    save_every: Every = 500
+    photos: PhotoFolder = None
+    seed: StepSeed = None
+    folder: FolderName = None
+
+
+class SampleStep(Section):
+    """Train a network that draws small pictures from noise, on crops of photos."""
+
+    step: Literal["sample"] = "sample"
+    model: Literal["dcgan", "ddpm"] = "ddpm"
+    side_px: Literal[16, 32, 64] = 32
+    width: int = Field(default=32, ge=4, le=256, description="channels of the widest picture")
+    noise: int = Field(default=100, ge=1, le=1024, description="of dcgan: numbers a picture")
+    sampling: int = Field(default=10, ge=1, le=100, description="of ddpm: steps of DDIM")
+    average: float = Field(default=0.995, ge=0, lt=1, description="of ddpm: decay of the average")
+    steps: Steps = 4000
+    batch: Batch = 32
+    learning_rate: LearningRate = 2e-4
+    precision: Precision = "auto"
+    sample_every: Every = 100
+    save_every: Every = 500
+    photos: PhotoFolder = None
+    seed: StepSeed = None
+    folder: FolderName = None
+
+    @model_validator(mode="after")
+    def _groups_fit(self) -> Self:
+        if self.model == "ddpm" and self.width % 4:
+            raise ValueError(
+                f"width is {self.width}, and channels are normalised in four groups. "
+                f"Take a multiple of 4."
+            )
+        return self

@@ -1,0 +1,139 @@
+"""Trainings of the other models: each learns, resumes, and becomes a bundle that runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from stylepress.export.stage import export
+from stylepress.model_steps import AdainStep, LibraryStep, SampleStep, TranslateStep
+from stylepress.progress import Silent
+from stylepress.runtime.bundle import read_bundle
+from stylepress.runtime.stylize import StylizeOptions, stylize
+from stylepress.step_fields import Style
+from stylepress.steps import ExportStep
+from stylepress.train.families.adain import AdaIn
+from stylepress.train.features.vgg import Source, Vgg
+from stylepress.train.models import stage
+from stylepress.train.models.adain import load_encoder
+from stylepress.train.models.stage import ModelStep, train_model
+from stylepress.train.models.translate import Pool
+from stylepress.train.trainer.state import STATE
+from stylepress.work import Work
+
+PHOTOS = Path(__file__).parents[2] / "recipes" / "photos" / "train"
+STYLES = Path(__file__).parents[2] / "recipes" / "styles"
+GLASS, STROKES = Style(pattern="glass", size=64), Style(pattern="strokes", size=64)
+QUICK: dict[str, Any] = {"photos": PHOTOS, "crop_px": 64, "precision": "fp32", "seed": 1}
+STEPS: dict[str, ModelStep] = {
+    "adain": AdainStep(styles=STYLES, steps=24, decoder=2, **QUICK),
+    "library": LibraryStep(
+        styles={"glass": GLASS, "strokes": STROKES}, steps=12, width=4, blocks=1, loss="swd", **QUICK
+    ),
+    "resnet": TranslateStep(paintings=STYLES, steps=6, width=4, blocks=1, judge_width=4, **QUICK),
+    "dcgan": SampleStep(
+        model="dcgan", side_px=16, width=4, noise=8, steps=6, batch=4,
+        photos=PHOTOS, precision="fp32", seed=1,
+    ),
+    "unet2d": SampleStep(
+        model="ddpm", side_px=16, width=8, sampling=2, steps=60, batch=8, learning_rate=2e-3,
+        photos=PHOTOS, precision="fp32", seed=1,
+    ),
+}  # fmt: skip
+
+
+def work(folder: Path) -> Work:
+    return Work("any", folder / "training", folder / "board", device="cpu", home=folder)
+
+
+def small_vgg() -> Vgg:
+    """A VGG-19 of width 4: the real thing has the same layers, sixteen times as wide."""
+    torch.manual_seed(0)
+    widths = [3, 4, 4, 8, 8, 16, 16, 16, 16, 32]
+    layers = [nn.Conv2d(one, two, 3) for one, two in pairwise(widths)]
+    for layer in layers:
+        nn.init.kaiming_normal_(layer.weight)
+    pairs = [(layer.weight.detach(), torch.zeros(layer.out_channels)) for layer in layers]
+    return Vgg(pairs, Source("vgg19", "caffe"))
+
+
+@pytest.fixture
+def _narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage, "step_vgg", lambda *_: small_vgg())
+
+
+@pytest.mark.usefixtures("_narrow")
+@pytest.mark.parametrize("family", STEPS)
+def test_a_model_trained_here_becomes_a_bundle_that_runs(tmp_path: Path, family: str) -> None:
+    made = train_model(None, STEPS[family], tmp_path / "c", work(tmp_path))
+    assert made.made_by["step"] == STEPS[family].step
+    assert np.isfinite(made.numbers["loss"])
+    step = ExportStep(verify_sizes=((33, 48),))
+    bundle = read_bundle(export(made, step, tmp_path / "b", work(tmp_path)).folder)
+    assert bundle.artifact.made_by["family"] == family
+    if family == "unet2d":
+        assert made.numbers["loss"] < 0.8  # 1 is what predicting nothing costs
+        return
+    if family == "dcgan":
+        return
+    photo = next(PHOTOS.glob("*.jpg"))
+    named: dict[str, list[str | None]] = {"adain": [str(STYLES / "starry.jpg"), str(STYLES / "glass.png")],
+             "library": ["glass", "strokes=1,glass=1"], "resnet": [None]}  # fmt: skip
+    drawn = []
+    for number, style in enumerate(named[family]):
+        options = StylizeOptions(style=style, backend="onnxruntime")
+        out = tmp_path / f"{number}.png"
+        stylize(bundle, photo, out, options=options, progress=Silent())
+        drawn.append(np.asarray(Image.open(out)))
+    assert drawn[0].shape[:2] == Image.open(photo).size[::-1]
+    assert len(drawn) == 1 or not np.array_equal(drawn[0], drawn[1])
+
+
+def test_an_interrupted_cyclegan_ends_where_the_undisturbed_one_ends(tmp_path: Path) -> None:
+    values = {**QUICK, "paintings": STYLES, "width": 2, "blocks": 1, "judge_width": 2}
+    step = TranslateStep(steps=4, save_every=2, pool=2, **values)
+    whole = train_model(None, step, tmp_path / "whole", work(tmp_path / "a"))
+    place = work(tmp_path / "b")
+
+    class Killed(Silent):
+        def advance(self, steps: int = 1, note: str = "") -> None:
+            if (place.folder / STATE).exists():
+                raise RuntimeError("killed after step 2 was saved")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        train_model(None, step, tmp_path / "part", replace(place, progress=Killed()))
+    gone_on = replace(place, resume=True, shared={})
+    assert train_model(None, step, tmp_path / "part", gone_on).digest == whole.digest
+
+
+def test_half_of_what_is_judged_was_drawn_before() -> None:
+    pool, draw = Pool(2, 4), torch.Generator().manual_seed(0)
+    first, later = torch.rand(2, 3, 4, 4), torch.rand(8, 3, 4, 4)
+    assert torch.equal(pool(first, draw), first)
+    judged = pool(later, draw)
+    older = [one for one in judged if any(torch.equal(one, two) for two in first)]
+    assert len(older) == 2
+    fresh = [one for one, two in zip(judged, later, strict=True) if torch.equal(one, two)]
+    assert 2 <= len(fresh) <= 6
+
+
+def test_the_encoder_of_adain_is_vgg_up_to_a_factor_a_layer() -> None:
+    vgg, net = small_vgg(), AdaIn(width=4, decoder=2)
+    pictures = torch.rand(2, 3, 48, 48)
+    load_encoder(net, vgg, pictures)
+    with torch.no_grad():
+        stages = net.stages(pictures)
+        theirs = vgg(pictures, ["relu1_1", "relu4_1"])
+    assert all(abs(float(stage.mean()) - 1) < 1e-4 for stage in stages)
+    # The borders differ: VGG pads with zeros, AdaIN reflects.
+    ours, given = stages[0][..., 2:-2, 2:-2], theirs["relu1_1"][..., 2:-2, 2:-2]
+    factor = float(given.sum() / ours.sum())
+    assert torch.allclose(factor * ours, given, rtol=1e-3, atol=1e-2)

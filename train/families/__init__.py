@@ -1,0 +1,1 @@
+"""Networks of public repositories, a file each: layout, images, and the graphs that are exported."""

@@ -1,0 +1,1 @@
+"""Trainings of the other models, a file each, on the one trainer."""

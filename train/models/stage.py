@@ -1,0 +1,108 @@
+"""The steps that train other models: data and losses opened, trained, written as a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+import stylepress
+from stylepress.artifact import Artifact
+from stylepress.errors import RecipeError
+from stylepress.model_steps import AdainStep, LibraryStep, SampleStep, TranslateStep
+from stylepress.steps import TrainStep, recorded
+from stylepress.train.models.adain import train_adain
+from stylepress.train.models.library import train_library
+from stylepress.train.models.sample import train_dcgan, train_ddpm
+from stylepress.train.models.translate import train_translator
+from stylepress.train.photos import Photos
+from stylepress.train.stage import album, image_loss, step_vgg, style_pixels
+from stylepress.train.trainer.plan import Session, TrainingSummary
+from stylepress.train.trainer.session import open_session
+from stylepress.train.weights.checkpoint import save_checkpoint
+from stylepress.train.weights.families import FAMILIES
+from stylepress.work import Work
+
+ModelStep = AdainStep | LibraryStep | TranslateStep | SampleStep
+Made = tuple[nn.Module, str, Mapping[str, Any], TrainingSummary]
+"""A trained network, its family, its config, and how the training went."""
+
+
+def train_model(source: Artifact | None, step: ModelStep, out: Path, work: Work) -> Artifact:
+    """Train what ``step`` asks for, and save it in ``out``.
+
+    The processes of torchrun train together; the first writes.
+
+    Raises:
+        TrainingError: the loss stopped being finite.
+        FrameError: no photos, or a style picture that cannot be read.
+    """
+    if step.photos is None:
+        raise RecipeError("Models are trained on photos.", "Add `photos: FOLDER`.")
+    photos = album(step.photos, work)
+    with open_session(work, step) as session:
+        net, family, config, summary = TRAININGS[step.step](photos, step, work, session)
+        return session.team.written(
+            lambda: save_checkpoint(
+                net,
+                out,
+                family=family,
+                config=config,
+                spec=FAMILIES[family].image,
+                made_by={"stylepress": stylepress.__version__, **recorded(step)},
+                name=work.name,
+                numbers={"loss": summary.loss},
+            ),
+            otherwise=lambda: Artifact.load(out),
+        )
+
+
+def _adain(photos: Photos, step: AdainStep, work: Work, session: Session) -> Made:
+    vgg = step_vgg(step.vgg, work, session.device)
+    net, summary = train_adain(photos, album(step.styles, work), vgg, step, session)
+    return net, "adain", {"width": net.width, "decoder": net.decoder_width}, summary
+
+
+def _library(photos: Photos, step: LibraryStep, work: Work, session: Session) -> Made:
+    losses = {}
+    for name, style in step.styles.items():
+        picture = style_pixels(style).to(session.device.place)
+        single = TrainStep(
+            loss=step.loss,
+            vgg=step.vgg,
+            style_weight=step.style_weight,
+            content_weight=step.content_weight,
+        )
+        losses[name] = image_loss(single, picture, work, session.device)
+    net, summary = train_library(photos, losses, step, session)
+    config = {"styles": ",".join(net.styles), "width": net.width, "blocks": net.blocks}
+    return net, "library", config, summary
+
+
+def _translate(photos: Photos, step: TranslateStep, work: Work, session: Session) -> Made:
+    paintings = album(step.paintings, work)
+    net, summary = train_translator(photos, paintings, step, session)
+    config = {**FAMILIES["resnet"].usual, "width": step.width, "blocks": step.blocks}
+    return net, "resnet", config, summary
+
+
+def _sample(photos: Photos, step: SampleStep, work: Work, session: Session) -> Made:
+    if step.model == "dcgan":
+        return _named("dcgan", *train_dcgan(photos, step, session))
+    return _named("unet2d", *train_ddpm(photos, step, session))
+
+
+def _named(
+    family: str, net: nn.Module, config: Mapping[str, Any], summary: TrainingSummary
+) -> Made:
+    return net, family, config, summary
+
+
+TRAININGS: Mapping[str, Callable[[Photos, Any, Work, Session], Made]] = {
+    "adain": _adain,
+    "library": _library,
+    "translate": _translate,
+    "sample": _sample,
+}
