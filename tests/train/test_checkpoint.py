@@ -72,12 +72,12 @@ def test_a_network_kept_beside_others_is_found_under_its_prefix(tmp_path: Path) 
 def test_an_unknown_family_is_answered_with_the_keys_and_the_nearest_family(
     tmp_path: Path,
 ) -> None:
-    cyclegan = {f"model.{n}.weight": torch.ones(1) for n in (1, 4, 7, 19, 22, 26)}
-    path = saved(tmp_path, cyclegan)
+    unknown = {f"res{n}.conv1.conv2d.weight": torch.ones(1) for n in range(1, 7)}
+    path = saved(tmp_path, unknown)
     with pytest.raises(CheckpointError) as caught:
         load_network(path)
     message = str(caught.value)
-    assert "model.1.weight" in message
+    assert "res1.conv1.conv2d.weight" in message
     assert "(6 in all)" in message
     assert "known are transformer" in message
     assert "nearest, transformer, has conv1.conv2d.weight" in message

@@ -63,8 +63,10 @@ def test_blocks_dropout_and_norm_of_a_translator_are_read_from_its_keys(
 ) -> None:
     source = network("resnet", blocks=blocks, norm=norm, dropout=dropout)
     keys = source.state_dict().keys()
-    assert (f"model.10.conv_block.{6 if dropout else 5}.weight" in keys) is True
-    assert (f"model.{10 + blocks + 7}.weight" in keys) is True
+    assert {
+        f"model.10.conv_block.{6 if dropout else 5}.weight",
+        f"model.{17 + blocks}.weight",
+    } <= keys
     loaded = load_network(saved(tmp_path, "resnet", source))
     assert loaded.config == config_of("resnet", blocks=blocks, norm=norm, dropout=dropout)
 
@@ -162,4 +164,6 @@ def test_a_tiny_autoencoder_does_what_diffusers_does(tmp_path: Path) -> None:
     loaded = load_network(tmp_path / "vae")
     picture = torch.rand(1, 3, 16, 24) * 2 - 1
     with torch.no_grad():
-        assert torch.allclose(loaded.module(picture), theirs(picture).sample, atol=1e-5)
+        # Its own forward rounds the latent to bytes; encode and decode do not.
+        expected = theirs.decode(theirs.encode(picture).latents).sample
+        assert torch.allclose(loaded.module(picture), expected, atol=1e-5)

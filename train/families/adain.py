@@ -144,7 +144,7 @@ def _number(key: str) -> int:
 ADAIN = Family(
     name="adain",
     title="AdaIN of naoto0804/pytorch-AdaIN (encoder and decoder)",
-    marks=("encoder.0.weight", "encoder.2.weight", "encoder.28.weight", "decoder.28.weight"),
+    marks=("encoder.0.weight", "encoder.2.weight", "encoder.29.weight", "decoder.28.weight"),
     measure=_measure,
     allowed={"width": range(1, 129), "decoder": range(1, 129)},
     usual={"width": 64, "decoder": 64},

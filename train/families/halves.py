@@ -53,7 +53,7 @@ PAIRS: tuple[tuple[Half, Half], ...] = (
     ),
     (
         Half(
-            "the VGG of AdaIN", _NUMBERS, ("0.weight", "2.weight", "28.weight"),
+            "the VGG of AdaIN", _NUMBERS, ("0.weight", "2.weight", "29.weight"),
             _under("encoder."), r"(?i)decoder.*\.(pth|pth\.tar|safetensors)", "decoder.pth",
         ),
         Half(

@@ -124,7 +124,9 @@ def binomial(taps: tuple[float, ...], channels: int) -> Tensor:
 def _measure(state: State) -> Config:
     antialias = "model.7.filt" in state
     first = BEFORE_BLOCKS[antialias]
-    dropout = f"model.{first}.conv_block.6.weight" in state
+    # Dropout moves the second convolution by one; without it a BatchNorm's gains stand there.
+    second = state.get(f"model.{first}.conv_block.6.weight")
+    dropout = second is not None and second.ndim == 4
     blocks = 0
     while f"model.{first + blocks}.conv_block.1.weight" in state:
         blocks += 1
