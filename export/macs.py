@@ -154,8 +154,10 @@ def _folded(model: onnx.ModelProto, shapes: Mapping[str, list[int | None]]) -> b
     for node in model.graph.node:
         source = shapes.get(node.input[0], [None]) if node.input else [None]
         result: Any = None
-        if node.op_type == "Shape" and None not in source and not node.attribute:
-            result = np.array(source, np.int64)
+        if node.op_type == "Shape":
+            ends = {one.name: one.i for one in node.attribute}
+            asked = source[ends.get("start", 0) : ends.get("end")]
+            result = None if None in asked else np.array(asked, np.int64)
         elif node.op_type in ARITHMETIC and all(name in values for name in node.input if name):
             feeds = {name: values[name] for name in node.input if name}
             (result,) = onnx.reference.ReferenceEvaluator(node).run(None, feeds)

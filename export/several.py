@@ -145,7 +145,9 @@ def _verify(
         feeds = feeder.feeds(graph.ports, size, number)
         (drawn,) = session.run([port.name], feeds)
         with torch.no_grad():
-            expected = graph.eval()(*(torch.from_numpy(one) for one in feeds.values())).numpy()
+            expected = graph.eval()(
+                *(torch.from_numpy(one.copy()) for one in feeds.values())
+            ).numpy()
         if port.is_picture:
             off.add(drawn, expected)
             wrong = off.worst > 1

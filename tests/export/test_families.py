@@ -46,7 +46,7 @@ def before_rounding(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
 
 def by_hand(net: nn.Module, image: ImageRange, graph: AnyGraph, feeds: dict[str, Any]) -> Any:
     """Draw with the network alone, its range and colour order done in NumPy."""
-    tensors = {key: torch.from_numpy(np.asarray(value)) for key, value in feeds.items()}
+    tensors = {key: torch.from_numpy(np.array(value)) for key, value in feeds.items()}
     frame = tensors.pop("frame", None)
     tensors.pop("strength", None)
     picture: list[Tensor] = []
@@ -76,7 +76,7 @@ def test_a_public_checkpoint_becomes_a_bundle_that_draws_the_same(
         for number, size in enumerate(SIZES):
             feeds = feeder.feeds(graph.ports, size, number)
             if session is None:
-                code = graph.eval()(*(torch.from_numpy(one) for one in feeds.values()))
+                code = graph.eval()(*(torch.from_numpy(one.copy()) for one in feeds.values()))
                 feeder.codes[graph.ports.outputs[0].name] = code.detach().numpy()
             else:
                 _, levels = session.run(None, feeds)

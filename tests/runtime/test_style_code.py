@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import onnx
 import onnx.parser
 import pytest
@@ -12,6 +11,7 @@ from PIL import Image
 
 from stylepress.artifact import Artifact
 from stylepress.errors import RecipeError
+from stylepress.picture import read_picture
 from stylepress.ports import Graph, Port
 from stylepress.progress import Silent
 from stylepress.runtime.bundle import read_bundle
@@ -90,7 +90,7 @@ def test_any_picture_is_a_style_at_run_time(any_style: Path, tmp_path: Path) -> 
     photo = picture(tmp_path / "photo.png", (90, 90, 90), (9, 7))
     options = StylizeOptions(style=str(style), backend="onnxruntime")
     stylize(read_bundle(any_style), photo, tmp_path / "o.png", options=options, progress=Silent())
-    drawn = np.asarray(Image.open(tmp_path / "o.png"))
+    drawn = read_picture(tmp_path / "o.png").pixels
     assert drawn.shape == (7, 9, 3)
     assert (drawn == (10, 200, 30)).all()
 
