@@ -69,7 +69,7 @@ def test_a_public_checkpoint_becomes_a_bundle_that_draws_the_same(
 ) -> None:
     net = network(family)
     path = saved(tmp_path / "f", family, net)
-    loaded = load(None, LoadStep(checkpoint=path, sampling=3), tmp_path / "c", work(tmp_path))
+    loaded = load(None, LoadStep(checkpoint=path, sampling=2), tmp_path / "c", work(tmp_path))
     feeder = Feeder([photos[0].copy()])
     for name, graph in sorted(graphs_of(loaded).items()):
         session = before_rounding(onnx_model(graph)) if graph.ports.kind != "encoder" else None

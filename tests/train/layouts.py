@@ -22,7 +22,7 @@ UNET: Mapping[str, Any] = {
     "size": 8,
     "head": 8,
     "groups": 4,
-    "sampling": 3,
+    "sampling": 2,
 }
 SMALL: Mapping[str, Mapping[str, Any]] = {
     "transformer": {"width": 4, "blocks": 2},
