@@ -164,20 +164,20 @@ def _quiet() -> Iterator[None]:
 
 def _closed(model: onnx.ModelProto, ports: Graph) -> onnx.ModelProto:
     """Return the model with its ports named, and without traces of the machine that made it."""
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
-    if made.functions:
-        made = onnx.inliner.inline_local_functions(made)
-    _name_layers(made)
-    made.ir_version = onnx.helper.find_min_ir_version_for(list(made.opset_import))
-    made.producer_name, made.producer_version = "stylepress", stylepress.__version__
-    for part in (made, made.graph, *made.graph.node, *made.graph.initializer):
+    closed = onnx.ModelProto()
+    closed.CopyFrom(model)
+    if closed.functions:
+        closed = onnx.inliner.inline_local_functions(closed)
+    _name_layers(closed)
+    closed.ir_version = onnx.helper.find_min_ir_version_for(list(closed.opset_import))
+    closed.producer_name, closed.producer_version = "stylepress", stylepress.__version__
+    for part in (closed, closed.graph, *closed.graph.node, *closed.graph.initializer):
         part.ClearField("doc_string")
         part.ClearField("metadata_props")
-    del made.graph.value_info[:]
-    made.graph.name = f"{ports.kind}_graph"
+    del closed.graph.value_info[:]
+    closed.graph.name = f"{ports.kind}_graph"
     told = (*ports.inputs, *ports.outputs)
-    for port, meant in zip((*made.graph.input, *made.graph.output), told, strict=True):
+    for port, meant in zip((*closed.graph.input, *closed.graph.output), told, strict=True):
         port.ClearField("doc_string")
         port.ClearField("metadata_props")
         for dim, name in zip(port.type.tensor_type.shape.dim, meant.shape, strict=False):
@@ -185,7 +185,7 @@ def _closed(model: onnx.ModelProto, ports: Graph) -> onnx.ModelProto:
                 dim.dim_param = name
             elif not dim.HasField("dim_value"):
                 dim.dim_value = name
-    return made
+    return closed
 
 
 def _name_layers(model: onnx.ModelProto) -> None:

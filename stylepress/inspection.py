@@ -167,15 +167,15 @@ def _onnx(path: Path) -> dict[str, Any]:
         shape = "any shape" if one.shape is None else f"[{', '.join(map(str, one.shape))}]"
         return f"{one.name}: {one.dtype} {shape}"
 
-    found = scan(path.read_bytes())
+    facts = scan(path.read_bytes())
     return {
         "what": "ONNX model, not a bundle",
         "digest": file_digest(path),
         "size": size(path.stat().st_size),
-        "opset": dict(found.opsets),
-        "inputs": [port(one) for one in found.inputs],
-        "outputs": [port(one) for one in found.outputs],
-        "outside data": list(found.outside) or "none",
+        "opset": dict(facts.opsets),
+        "inputs": [port(one) for one in facts.inputs],
+        "outputs": [port(one) for one in facts.outputs],
+        "outside data": list(facts.outside) or "none",
         **(_family(path) if util.find_spec("torch") and util.find_spec("onnx") else {}),
     }
 

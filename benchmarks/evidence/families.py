@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from stylepress.artifact import Artifact
-from stylepress.benchmarks.evidence.documents import refill
+from stylepress.benchmarks.evidence.documents import filled
 from stylepress.errors import StylepressError
 from stylepress.export.stage import export
 from stylepress.model_steps import AdainStep, LibraryStep, SampleStep, TranslateStep
@@ -181,7 +181,8 @@ def main() -> None:
     options = parser.parse_args()
     made = table(options.names)
     if options.write:
-        refill(options.write, {MARKER: made})
+        text = filled(options.write.read_text(encoding="utf-8"), {MARKER: made})
+        options.write.write_text(text, encoding="utf-8")
     print(made)  # noqa: T201
 
 

@@ -72,16 +72,16 @@ def read_state(
             f"{path} cannot be read ({error.strerror or error}).",
             "Check the name, and that this user may read it.",
         ) from error
-    found = _bare(read_safetensors(path) if safetensors else loaded, path)
-    if len(found) > limit_tensors:
+    tensors = _bare(read_safetensors(path) if safetensors else loaded, path)
+    if len(tensors) > limit_tensors:
         raise CheckpointError(
-            f"{path} holds {len(found)} tensors, more than the {limit_tensors} that are read.",
+            f"{path} holds {len(tensors)} tensors, more than the {limit_tensors} that are read.",
             "Save the one network that is wanted into a file of its own.",
         )
-    whole_bytes = sum(4 * tensor.numel() for tensor in found.values())
+    whole_bytes = sum(4 * tensor.numel() for tensor in tensors.values())
     if whole_bytes > limit_bytes:
         raise CheckpointError(*_too_large(path, whole_bytes, limit_bytes))
-    state = {key: plain(key, tensor, path) for key, tensor in found.items()}
+    state = {key: plain(key, tensor, path) for key, tensor in tensors.items()}
     refuse_not_finite(state, path)
     return state
 
@@ -250,19 +250,19 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 
 def _bare(loaded: object, path: Path) -> dict[str, Tensor]:
     """Find the tensors; take wrappers and prefixes off."""
-    found = _unwrapped(loaded)
-    state = {COMPILED.sub("", key): tensor for key, tensor in found.items()}
-    if len(state) < len(found):
+    tensors = _unwrapped(loaded)
+    state = {COMPILED.sub("", key): tensor for key, tensor in tensors.items()}
+    if len(state) < len(tensors):
         raise CheckpointError(
-            f"{path} holds the same weights with and without `_orig_mod.`: {some(found)}.",
+            f"{path} holds the same weights with and without `_orig_mod.`: {some(tensors)}.",
             "Save the one state_dict that is wanted.",
         )
     while state and all(key.startswith(PARALLEL) for key in state):
         state = {key.removeprefix(PARALLEL): tensor for key, tensor in state.items()}
     if not state:
-        seen = some(loaded) if isinstance(loaded, Mapping) else f"a {type(loaded).__name__}"
+        content = some(loaded) if isinstance(loaded, Mapping) else f"a {type(loaded).__name__}"
         raise CheckpointError(
-            f"{path} holds no weights by name, only {seen}.",
+            f"{path} holds no weights by name, only {content}.",
             f"Save a state_dict, alone or under one of the keys {some(WRAPPERS, len(WRAPPERS))}.",
         )
     return state
@@ -273,8 +273,8 @@ def _unwrapped(loaded: object, depth: int = 4) -> dict[str, Tensor]:
     if not isinstance(loaded, Mapping):
         return {}
     for key in WRAPPERS if depth else ():
-        if found := _unwrapped(loaded.get(key), depth - 1):
-            return found
+        if inner := _unwrapped(loaded.get(key), depth - 1):
+            return inner
     return {str(key): value for key, value in loaded.items() if isinstance(value, Tensor)}
 
 
