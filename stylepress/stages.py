@@ -176,9 +176,10 @@ def _contents(section: Section, digests: dict[Path, str]) -> dict[str, Any]:
             contents[name] = value.model_dump(mode="json") | inner
         elif isinstance(value, Mapping):
             contents[name] = {
-                key: one.model_dump(mode="json") | _contents(one, digests)
-                for key, one in value.items()
-                if isinstance(one, Section)
+                key: each.model_dump(mode="json") | _contents(each, digests)
+                if isinstance(each, Section)
+                else each
+                for key, each in value.items()
             }
     return contents
 

@@ -134,7 +134,17 @@ OTHER_VALUES: Mapping[str, Any] = {
     "engine": "openvino",
     "layers": {"conv1": 0.5},
     "weights": "fresh",
+    "model": "ddpm",
+    "sampling": 7,
 }
+
+
+MODELS = (
+    "{step: adain, styles: photos}",
+    "{step: library, styles: {glass: {pattern: glass}, strokes: {pattern: strokes}}}",
+    "{step: translate, paintings: photos}",
+    "{step: sample, model: dcgan}",
+)
 
 
 def steps(home: Path) -> list[Step]:
@@ -144,7 +154,15 @@ def steps(home: Path) -> list[Step]:
     (home / "all.yaml").write_text(lines, encoding="utf-8")
     lines = (home / "loaded.yaml").read_text(encoding="utf-8").partition("  - {step: distil")[0]
     (home / "pruned.yaml").write_text(f"{lines}  - {{step: prune}}\n", encoding="utf-8")
-    return [*load_recipe(home / "all.yaml").plan(), *load_recipe(home / "pruned.yaml").plan()[:2]]
+    planned = [
+        *load_recipe(home / "all.yaml").plan(),
+        *load_recipe(home / "pruned.yaml").plan()[:2],
+    ]
+    for line in MODELS:
+        text = lines.partition("  - {step: load")[0] + f"  - {line}\n"
+        (home / "model.yaml").write_text(text, encoding="utf-8")
+        planned.append(load_recipe(home / "model.yaml").plan()[0])
+    return planned
 
 
 def test_every_kind_of_step_is_done_by_one_function(own: Path) -> None:
@@ -178,6 +196,8 @@ def other(kind: type, name: str, value: Any, home: Path) -> Any:
         return OTHER_VALUES[name]
     if name == "photos":
         return home / "others"
+    if isinstance(value, Mapping):
+        return {"other": Style(pattern="glass")}
     if isinstance(value, Section):  # the style
         return value.model_copy(update={"seed": 5})
     if isinstance(value, Path) or name in ("vgg", "start", "plan", "teacher"):
