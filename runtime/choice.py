@@ -33,7 +33,7 @@ from stylepress.runtime.prepared import ready
 WARM_UP, WARM_UP_S = 2, 0.3
 """Rounds that do not count, as far as they end within so many seconds: each engine has run before,
 on the golden pairs and on one frame."""
-LEAST_ROUNDS, MOST_ROUNDS = 3, 15
+LEAST_ROUNDS, MOST_ROUNDS = 2, 15
 ENOUGH_S = 1.0
 """Measuring stops after so many seconds, once ``LEAST_ROUNDS`` are done."""
 CLEARLY = 1.5

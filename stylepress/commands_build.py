@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,9 @@ from stylepress.step_fields import Preset
 
 if TYPE_CHECKING:
     from stylepress.build import BuildOptions
+
+GARBAGE_EVERY = 50_000
+"""New objects after which Python looks for garbage."""
 
 Recipe = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe, .yaml.")]
 Out = Annotated[
@@ -263,6 +267,8 @@ def _usual(*, no_cache: bool) -> BuildOptions:
 
 
 def _built(source: Path, options: BuildOptions, *, json: bool, quiet: bool) -> None:
+    # Tracing makes a million objects that stay: looking for garbage among them took a tenth of it.
+    gc.set_threshold(GARBAGE_EVERY)
     from stylepress.build import build as make
 
     with terminal(quiet=quiet) as screen:

@@ -3,6 +3,7 @@
 Processes that share the cores (pytest-xdist) take one thread each; what they start does the same.
 """
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -11,6 +12,8 @@ from hypothesis import settings
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+gc.set_threshold(50_000)  # tracing networks makes objects by the million, and they stay
 
 settings.register_profile("stylepress", deadline=None)
 settings.load_profile("stylepress")

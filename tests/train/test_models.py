@@ -76,12 +76,12 @@ def test_a_model_trained_here_becomes_a_bundle_that_runs(tmp_path: Path, family:
     made = train_model(None, STEPS[family], tmp_path / "c", work(tmp_path))
     assert made.made_by["step"] == STEPS[family].step
     assert np.isfinite(made.numbers["loss"])
+    if family == "unet2d":  # its graph is tested with those of the public layouts
+        assert made.numbers["loss"] < 0.8  # 1 is what predicting nothing costs
+        return
     step = ExportStep(verify_sizes=((33, 48),))
     bundle = read_bundle(export(made, step, tmp_path / "b", work(tmp_path)).folder)
     assert bundle.artifact.made_by["family"] == family
-    if family == "unet2d":
-        assert made.numbers["loss"] < 0.8  # 1 is what predicting nothing costs
-        return
     if family == "dcgan":
         return
     photo = next(PHOTOS.glob("*.jpg"))
