@@ -34,6 +34,10 @@ def test_the_runtime_installs_on_arm64_from_wheels_alone(python: str, tmp_path: 
     command += ["--only-binary=:all:", "--python-version", python, *platforms, *wanted]
     command += ["--target", str(tmp_path / "none"), "--report", str(report)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if any(
+        word in done.stderr for word in ("NewConnectionError", "timed out", "Temporary failure")
+    ):
+        pytest.skip("the package index does not answer")
     assert done.returncode == 0, done.stderr[-2000:]
     chosen = {
         one["metadata"]["name"]: one["metadata"]["version"]
