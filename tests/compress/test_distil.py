@@ -85,7 +85,9 @@ def test_a_resumed_distillation_ends_where_the_undisturbed_one_ends(
     tmp_path: Path, photos: Photos
 ) -> None:
     teacher = Teacher(Negative(), UNIT)
-    whole, _ = distil_student(teacher, photos, SIZE, a_step(20), Session(tmp_path / "a"))
+    whole, _ = distil_student(
+        teacher, photos, SIZE, a_step(10, save_every=4), Session(tmp_path / "a")
+    )
 
     class CutOffError(Exception):
         pass
@@ -95,14 +97,16 @@ def test_a_resumed_distillation_ends_where_the_undisturbed_one_ends(
 
         def advance(self, steps: int = 1, note: str = "") -> None:
             self.steps += steps
-            if self.steps == 4 + 14:  # of the pool, of the training
+            if self.steps == 4 + 6:  # of the pool, of the training
                 raise CutOffError
 
     with pytest.raises(CutOffError):
-        distil_student(teacher, photos, SIZE, a_step(20), Session(tmp_path / "b", progress=Cut()))
+        distil_student(
+            teacher, photos, SIZE, a_step(10, save_every=4), Session(tmp_path / "b", progress=Cut())
+        )
     assert (tmp_path / "b" / STATE).exists()
     again = Session(tmp_path / "b", resume=True)
-    resumed, _ = distil_student(teacher, photos, SIZE, a_step(20), again)
+    resumed, _ = distil_student(teacher, photos, SIZE, a_step(10, save_every=4), again)
     for key, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[key])
 
