@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -31,6 +32,9 @@ def test_a_child_ends_when_the_run_that_started_it_is_killed() -> None:
     ) as parent:
         assert parent.stdout is not None
         child = psutil.Process(int(parent.stdout.readline()))
+        deadline = time.monotonic() + PATIENCE_S
+        while child.name() != "sleep" and time.monotonic() < deadline:
+            time.sleep(0.01)  # until setpriv has become it, the rule does not hold
         parent.kill()
     try:
         ended = child.status() == psutil.STATUS_ZOMBIE or child.wait(PATIENCE_S) is None
