@@ -25,7 +25,7 @@ def test_files_folders_and_mjpeg_are_read(tmp_path: Path, bundles: Any, daemon: 
     Image.fromarray(np.full((48, 64, 3), 90, np.uint8)).save(folder / "a.png")
     write_clip(folder / "b.mp4", [gray(60)] * 5)
     streams = {
-        "once": {"input": "once.mp4", "loop": False},
+        "once": {"input": "once.mp4", "loop": False, "timeout_s": 20.0},
         "again": {"input": "once.mp4", "outputs": ["./film"]},
         "folder": {"input": str(folder)},
         "mjpeg": {"input": f"{daemon.url}/streams/test.mjpeg"},
