@@ -11,7 +11,7 @@ import onnx
 
 import stylepress
 from stylepress.artifact import Artifact
-from stylepress.export.frame_graph import MODEL, FrameGraph
+from stylepress.export.frame_graph import MODEL, FrameGraph, ImageRange
 from stylepress.export.golden import golden_crops, golden_files
 from stylepress.export.macs import cost
 from stylepress.export.onnx_file import onnx_model, serialized
@@ -62,15 +62,7 @@ def write_bundle(
         {MODEL: data, **golden_files(data, photos, graph.ports, GRAPH)},
         name=name,
         graphs={GRAPH: graph.ports},
-        made_by={
-            "step": "export",
-            "stylepress": stylepress.__version__,
-            "family": json.loads(parent.path(NETWORK).read_text(encoding="utf-8"))["family"],
-            "opset": options.opset,
-            "precision": "fp32",
-            "image": {"low": image.low, "high": image.high, "bgr": image.bgr},
-            "verified_sizes": [list(size) for size in options.verify_sizes],
-        },
+        made_by=exported(parent, image, options),
         parent=parent.digest,
         numbers=bundle_numbers(model, agreement, (GOLDEN_LEVELS, GOLDEN_RMS)),
     )
@@ -129,3 +121,16 @@ def sealed(
         parent=parent,
         numbers=numbers,
     )
+
+
+def exported(parent: Artifact, image: ImageRange, options: ExportStep) -> dict[str, Any]:
+    """Return what a manifest says of how a float bundle of the checkpoint ``parent`` came about."""
+    return {
+        "step": "export",
+        "stylepress": stylepress.__version__,
+        "family": json.loads(parent.path(NETWORK).read_text(encoding="utf-8"))["family"],
+        "opset": options.opset,
+        "precision": "fp32",
+        "image": {"low": image.low, "high": image.high, "bgr": image.bgr},
+        "verified_sizes": [list(size) for size in options.verify_sizes],
+    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from stylepress.export.frame_graph import FRAME_OUT, FRAME_SHAPE, LEVELS, ImageRange
+from stylepress.export.frame_graph import FRAME_OUT, LEVELS, ImageRange, picture_port
 from stylepress.ports import Graph, Port
 
 PICTURE = "picture"
@@ -40,15 +40,7 @@ class EncoderGraph(nn.Module):
     @property
     def ports(self) -> Graph:
         """What the manifest says of the graph."""
-        picture = Port(
-            name=PICTURE,
-            shape=FRAME_SHAPE,
-            dtype="uint8",
-            low=0,
-            high=LEVELS,
-            least=self.least,
-            meaning="the picture to make a code of, RGB",
-        )
+        picture = picture_port(PICTURE, "the picture to make a code of, RGB", least=self.least)
         return Graph(kind="encoder", file=self.file, inputs=(picture,), outputs=self.outputs)
 
 
@@ -78,12 +70,5 @@ class SamplerGraph(nn.Module):
     @property
     def ports(self) -> Graph:
         """What the manifest says of the graph."""
-        after = Port(
-            name=FRAME_OUT,
-            shape=FRAME_SHAPE,
-            dtype="uint8",
-            low=0,
-            high=LEVELS,
-            meaning="the picture that was drawn, RGB",
-        )
+        after = picture_port(FRAME_OUT, "the picture that was drawn, RGB")
         return Graph(kind="sampler", file=self.file, inputs=self.inputs, outputs=(after,))

@@ -107,15 +107,7 @@ class FrameGraph(nn.Module):
     @property
     def ports(self) -> Graph:
         """What the manifest says of the graph."""
-        frame = Port(
-            name=FRAME,
-            shape=FRAME_SHAPE,
-            dtype="uint8",
-            low=0,
-            high=LEVELS,
-            least=self.least,
-            meaning="the picture to stylize, RGB",
-        )
+        frame = picture_port(FRAME, "the picture to stylize, RGB", least=self.least)
         strength = Port(
             name=STRENGTH,
             shape=("batch",),
@@ -128,3 +120,16 @@ class FrameGraph(nn.Module):
         after = frame.model_copy(update={"name": FRAME_OUT, "meaning": "the stylized picture, RGB"})
         inputs = (frame, strength, *self.inputs)
         return Graph(kind="frame", file=MODEL, inputs=inputs, outputs=(after,))
+
+
+def picture_port(name: str, meaning: str, *, least: int = 1) -> Port:
+    """Return the port of (N, H, W, 3) uint8 RGB pictures, sides of ``least`` pixels or more."""
+    return Port(
+        name=name,
+        shape=FRAME_SHAPE,
+        dtype="uint8",
+        low=0,
+        high=LEVELS,
+        least=least,
+        meaning=meaning,
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,9 @@ import onnxruntime  # type: ignore[import-untyped]
 import torch
 from numpy.typing import NDArray
 
-import stylepress
 from stylepress.artifact import GOLDEN, Artifact
 from stylepress.errors import FrameError, VerificationError
-from stylepress.export.bundle import GOLDEN_LEVELS, GOLDEN_RMS, NETWORK, bundle_numbers, sealed
+from stylepress.export.bundle import GOLDEN_LEVELS, GOLDEN_RMS, bundle_numbers, exported, sealed
 from stylepress.export.frame_graph import STRENGTH
 from stylepress.export.golden import GOLDEN_SIZES, pair_files
 from stylepress.export.onnx_file import AnyGraph, onnx_model, serialized
@@ -112,15 +110,7 @@ def write_graphs(
         files,
         name=name,
         graphs=ports,
-        made_by={
-            "step": "export",
-            "stylepress": stylepress.__version__,
-            "family": json.loads(parent.path(NETWORK).read_text(encoding="utf-8"))["family"],
-            "opset": options.opset,
-            "precision": "fp32",
-            "image": {"low": image.low, "high": image.high, "bgr": image.bgr},
-            "verified_sizes": [list(size) for size in options.verify_sizes],
-        },
+        made_by=exported(parent, image, options),
         parent=parent.digest,
         numbers=bundle_numbers(models[main], off.agreement(), (GOLDEN_LEVELS, GOLDEN_RMS)),
     )

@@ -9,19 +9,15 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from stylepress.section import Section
 from stylepress.step_fields import (
     Batch,
     CropPx,
     Every,
-    FolderName,
     LearningRate,
     Loss,
-    PhotoFolder,
-    Precision,
     Steps,
-    StepSeed,
     Style,
+    Trained,
     VggFile,
     Weight,
 )
@@ -29,7 +25,7 @@ from stylepress.step_fields import (
 StyleName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 
 
-class AdainStep(Section):
+class AdainStep(Trained):
     """Train the decoder of AdaIN, over genuine VGG-19, on photos and a folder of style pictures."""
 
     step: Literal["adain"] = "adain"
@@ -46,15 +42,9 @@ class AdainStep(Section):
     content_weight: Weight = 1.0
     style_weight: Weight = 10.0
     vgg: VggFile = None
-    precision: Precision = "auto"
-    sample_every: Every = 100
-    save_every: Every = 200
-    photos: PhotoFolder = None
-    seed: StepSeed = None
-    folder: FolderName = None
 
 
-class LibraryStep(Section):
+class LibraryStep(Trained):
     """Train one network on several styles, mixed live by weights."""
 
     step: Literal["library"] = "library"
@@ -73,15 +63,9 @@ class LibraryStep(Section):
         default=None, description="default 0.15 for vgg, 0.1 for swd"
     )
     style_weight: Weight = 1.0
-    precision: Precision = "auto"
-    sample_every: Every = 100
-    save_every: Every = 200
-    photos: PhotoFolder = None
-    seed: StepSeed = None
-    folder: FolderName = None
 
 
-class TranslateStep(Section):
+class TranslateStep(Trained):
     """Train a CycleGAN between two folders of pictures; what is kept maps photos to the other."""
 
     step: Literal["translate"] = "translate"
@@ -101,15 +85,10 @@ class TranslateStep(Section):
     crop_px: CropPx = 128
     batch: Batch = 1
     learning_rate: LearningRate = 2e-4
-    precision: Precision = "auto"
-    sample_every: Every = 100
     save_every: Every = 500
-    photos: PhotoFolder = None
-    seed: StepSeed = None
-    folder: FolderName = None
 
 
-class SampleStep(Section):
+class SampleStep(Trained):
     """Train a network that draws small pictures from noise, on crops of photos."""
 
     step: Literal["sample"] = "sample"
@@ -122,12 +101,7 @@ class SampleStep(Section):
     steps: Steps = 4000
     batch: Batch = 32
     learning_rate: LearningRate = 2e-4
-    precision: Precision = "auto"
-    sample_every: Every = 100
     save_every: Every = 500
-    photos: PhotoFolder = None
-    seed: StepSeed = None
-    folder: FolderName = None
 
     @model_validator(mode="after")
     def _groups_fit(self) -> Self:

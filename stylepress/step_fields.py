@@ -97,3 +97,14 @@ class Size(Section):
     stride: Literal[2, 4] = 4
     deep_width: int = Field(default=0, ge=0, le=1024, description="channels at an eighth; 0: none")
     deep_blocks: int = Field(default=0, ge=0, le=64, description="layers there")
+
+
+class Trained(Section):
+    """What every step that trains anything may be asked for."""
+
+    precision: Precision = "auto"
+    sample_every: Every = Field(default=100, description="steps between two sample pictures")
+    save_every: Every = Field(default=200, description="steps between two saved states")
+    photos: PhotoFolder = None
+    seed: StepSeed = None
+    folder: FolderName = None

@@ -29,8 +29,8 @@ from stylepress.step_fields import (
     Size,
     Sizes,
     Steps,
-    StepSeed,
     Style,
+    Trained,
     VggFile,
     Weight,
 )
@@ -73,8 +73,8 @@ class LoadStep(Section):
         return self
 
 
-class Training(Section):
-    """What every step that trains a network may be asked for."""
+class Training(Trained):
+    """What every step that trains a network from pictures to pictures may be asked for."""
 
     steps: Steps
     crop_px: CropPx = 256
@@ -82,15 +82,7 @@ class Training(Section):
     learning_rate: LearningRate
     loss: Loss = "auto"
     vgg: VggFile = None
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        default="auto", description="of the networks; auto is what the device is fast in"
-    )
-    sample_every: int = Field(default=100, ge=1, description="steps between two sample pictures")
-    save_every: int = Field(default=200, ge=1, description="steps between two saved states")
-    photos: PhotoFolder = None
     style: Style | None = Field(default=None, description="default the recipe's")
-    seed: StepSeed = None
-    folder: FolderName = None
 
 
 class TrainStep(Training):
