@@ -38,7 +38,7 @@ from stylepress.benchmarks.evidence.row import (
 from stylepress.benchmarks.evidence.setting import Setting, shipped
 from stylepress.benchmarks.machine.record import record_machine
 from stylepress.benchmarks.machine.timeline import Window
-from stylepress.benchmarks.machine.watch import Limits, Watch
+from stylepress.benchmarks.machine.watch import FOREIGN_LOAD, Watch
 from stylepress.errors import StylepressError
 from stylepress.options import home, terminal
 from stylepress.terminal import Terminal
@@ -143,7 +143,7 @@ def _measure(options: argparse.Namespace, screen: Terminal) -> Iterator[str]:
     """Measure tables; yield what of them is short or disturbed."""
     machine, recipes = record_machine(os.environ), options.checkout / "recipes"
     load, cores = machine.load_average, machine.cores or 1
-    if load is not None and load > Limits().foreign_load * cores:
+    if load is not None and load > FOREIGN_LOAD * cores:
         screen.warn(f"This machine is busy (load average {load:.1f}): times come out too long.")
     day = datetime.now(timezone.utc).date().isoformat()
     with (
