@@ -175,7 +175,6 @@ class _Bench:
         self.skipped: list[Skipped] = []
 
     def report(self, looking: PictureTrials, machine: Machine) -> Report:
-        """Take the parts of a report, in the order they are measured."""
         entries, options, contenders = self.entries, self.options, self.entries.contenders
         own = [one for one in contenders if one.model and one.model.role == "bundle"]
         footprints = tuple(self._footprints(own))
@@ -220,7 +219,6 @@ class _Bench:
         )
 
     def _footprints(self, own: Sequence[Contender]) -> Iterator[Footprint]:
-        """Open each in fresh processes: its start and its memory."""
         options = self.options
         if not options.starts:
             self.skipped.append(Skipped(what="start and memory", why="no start was asked for"))

@@ -89,7 +89,6 @@ class Entries:
             raise BackendError(f"No backend that was asked for runs here. {reasons}")
 
     def teacher(self, source: Path) -> None:
-        """Enter a checkpoint's three baselines."""
         from stylepress.benchmarks.timing.baselines import Baselines  # torch, onnx
 
         frames = [photo.frame for photo in self.photos]

@@ -86,7 +86,6 @@ class Latency(Part):
 
     @property
     def timing(self) -> Timing:
-        """The samples as the harness gave them."""
         return Timing(self.rounds_ms, self.rounds_at_s)
 
     def at(self, share: float) -> Quantile:
@@ -221,11 +220,9 @@ class Report(Part):
     suffered: Mapping[str, tuple[Shown, ...]] = Field(default_factory=dict, exclude=True)
 
     def model(self, name: str) -> Model:
-        """Return the model of that name."""
         return next(model for model in self.models if model.name == name)
 
     def of_role(self, role: Role) -> tuple[Model, ...]:
-        """Return the models that play a role."""
         return tuple(model for model in self.models if model.role == role)
 
     def best(self, model: str) -> Latency | None:
@@ -234,7 +231,6 @@ class Report(Part):
         return min(own, key=lambda latency: latency.median_ms, default=None)
 
     def doubts(self) -> tuple[str, ...]:
-        """Return what speaks against trusting the times."""
         return tuple(self._doubts())
 
     def _doubts(self) -> Iterator[str]:

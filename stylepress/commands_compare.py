@@ -263,8 +263,8 @@ def _bundles(base: Path, new: Path, options: DuelOptions, screen: Progress) -> C
 
     if not base.exists():
         return lone(new, why=NO_BASE.format(base), options=options, progress=screen)
-    with Watch(foreign_load=options.foreign_load) as watch:
-        return duel(base, new, options=options, progress=screen, watch=watch)
+    watch = Watch(foreign_load=options.foreign_load)
+    return duel(base, new, options=options, progress=screen, watch=watch)
 
 
 def _names(labels: str) -> tuple[str, str]:

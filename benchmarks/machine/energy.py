@@ -49,7 +49,6 @@ class Energy(Part):
 
     @property
     def mean_w(self) -> float | None:
-        """Mean power in the window."""
         return None if self.gross_j is None else self.gross_j / self.window_s
 
     def per_frame(self) -> tuple[float | None, float | None]:
@@ -62,7 +61,6 @@ class Energy(Part):
 
 
 def readable(timeline: Timeline) -> bool:
-    """Say whether there is a sensor of energy or power at all."""
     return any(_sensors(source, timeline) for source in SENSORS)
 
 

@@ -59,7 +59,6 @@ def _governor(tree: Tree) -> str:
 
 
 def _turbo(tree: Tree) -> bool:
-    """Say whether cores may run above their nominal clock."""
     with suppress(OSError):
         return tree.text(f"{CPUS}/intel_pstate/no_turbo") == "0"
     return tree.text(f"{CPUS}/cpufreq/boost") == "1"

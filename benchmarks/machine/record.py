@@ -13,7 +13,7 @@ from typing import Any
 
 import stylepress
 from stylepress.benchmarks.machine.files import Tree, reason
-from stylepress.benchmarks.machine.gpu import LOCK_UNTOLD, Gpus, open_gpus
+from stylepress.benchmarks.machine.gpu import Gpus, open_gpus
 from stylepress.benchmarks.machine.jetson import read_board, system_libraries
 from stylepress.benchmarks.machine.linux import linux_facts
 from stylepress.benchmarks.machine.system import system_facts
@@ -52,8 +52,6 @@ class Gpu(Part):
     """One NVIDIA GPU and how it is set; None where it does not say.
 
     ``set_sm_mhz`` is the clock that applications are given, ``most_sm_mhz`` the highest there is.
-    ``locked_sm_mhz`` is the former where somebody set it (``nvidia-smi -ac``); a lock set with
-    ``nvidia-smi -lgc`` is told by no driver.
     """
 
     name: str | None
@@ -68,7 +66,6 @@ class Gpu(Part):
     power_limit_w: float | None
     most_sm_mhz: int | None
     set_sm_mhz: int | None
-    locked_sm_mhz: int | None
     temperature_c: float | None
 
 
@@ -181,8 +178,6 @@ def record_machine(
             return None
 
     found = {name: known(name) for name in readers}
-    if any(gpu.locked_sm_mhz is None for gpu in found["gpus"] or ()):
-        missing["gpus.locked_sm_mhz"] = LOCK_UNTOLD
     return Machine(
         architecture=platform.machine(),
         logical_cores=os.cpu_count(),

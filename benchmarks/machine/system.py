@@ -94,7 +94,6 @@ def clock_probe() -> Mapping[str, float]:
 
 
 def temperature_probe() -> Mapping[str, float]:
-    """Return ``temperature.NAME_c`` of every sensor."""
     return {f"temperature.{name}_c": value for name, value in temperatures_c().items()}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from stylepress.benchmarks.machine.gpu import IDLE, POWER_CAPPED, slowed_by
+from stylepress.benchmarks.machine.gpu import POWER_CAPPED, slowed_by
 from stylepress.benchmarks.machine.sampler import READY
 from stylepress.benchmarks.machine.timeline import Follower, Timeline, Window
 from stylepress.benchmarks.part import Part
@@ -30,7 +31,6 @@ Kind = Literal[
     "swapped in",
     "foreign load",
     "foreign GPU process",
-    "clock unlocked",
     "heating",
 ]
 FOREIGN_LOAD, LEAST_LOAD_S = 0.05, 1.0
@@ -41,10 +41,6 @@ SETTLE_S, LEAST_SLOPE_S = 20.0, 10.0
 SLOPE_C, LEAST_RISE_C, CLOCK_FALL = 1.0, 1.0, 0.02
 """How much a temperature may rise in a minute, and at all, which is more than a sensor's own steps. More
 spoils a run only where a clock fell meanwhile by this share, or where no clock can be read."""
-LOCK_OFF = 0.02
-"""By which share a GPU's clock that is locked may lie beside its lock."""
-LOCK = "lock."
-"""Before the name of a clock's sensor: what that clock is locked at."""
 
 
 class Event(Part):
@@ -62,12 +58,10 @@ class Validity(Part):
     events: tuple[Event, ...]
     samples: int
     foreign_load: float | None = None
-    cpu_pressure: float | None = None
     missing: dict[str, str] = Field(default_factory=dict)
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why the run does not count."""
         return tuple(event.what for event in self.events if event.invalidates)
 
 
@@ -85,10 +79,7 @@ class Watch:
         """Watch the whole machine, and ``pid`` (this process) and its children as our own."""
         self.period_s, self.root, self.pid = period_s, root, pid or os.getpid()
         self.foreign_load = foreign_load
-        self._folder = tempfile.TemporaryDirectory(prefix="stylepress-watch-")
-        self._process: subprocess.Popen[str] | None = None
         self._begin_ns = 0
-        self._follower = Follower(self.file)
 
     def begin(self) -> None:
         """A run begins."""
@@ -103,13 +94,7 @@ class Watch:
         self.settle()
         return judge(self.timeline(), window, foreign_load=self.foreign_load)
 
-    @property
-    def file(self) -> Path:
-        """What the sampler writes into."""
-        return Path(self._folder.name) / "samples.jsonl"
-
     def timeline(self) -> Timeline:
-        """Return all samples until now."""
         return self._follower.timeline()
 
     def settle(self) -> None:
@@ -123,10 +108,12 @@ class Watch:
             time.sleep(self.period_s / 4)
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "stylepress.benchmarks.machine.sampler"]
-        options = {"pid": self.pid, "out": self.file, "period": self.period_s, "root": self.root}
-        for name, value in options.items():
-            command += [f"--{name}", str(value)]
+        self._folder = tempfile.TemporaryDirectory(prefix="stylepress-watch-")
+        file = Path(self._folder.name) / "samples.jsonl"
+        self._follower = Follower(file)
+        options = {"pid": self.pid, "out": str(file), "period_s": self.period_s}
+        asked = json.dumps({**options, "root": str(self.root)})
+        command = [sys.executable, "-m", "stylepress.benchmarks.machine.sampler", asked]
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -140,13 +127,12 @@ class Watch:
             self._folder.cleanup()
             raise VerificationError(
                 f"The sampler of the machine's sensors did not start: {said.strip()[-300:]}.",
-                "Run `python -m stylepress.benchmarks.machine.sampler --help` to see more.",
+                f"Run `{' '.join(command[1:3])} '{asked}'` with this Python to see more.",
             )
         return self
 
     def __exit__(self, *raised: object) -> None:
-        if self._process is not None:
-            self._process.communicate()  # closes its standard input, which ends it
+        self._process.communicate()  # closes its standard input, which ends it
         self._folder.cleanup()
 
 
@@ -160,17 +146,14 @@ def judge(timeline: Timeline, window: Window, *, foreign_load: float = FOREIGN_L
     events = (
         *_slowed(timeline, window),
         *_gpu_events(timeline, window, foreign_load),
-        *_unlocked(timeline, window),
         *_foreign(timeline, window, foreign_load),
         *_heating(timeline, window),
     )
-    waited = timeline.growth("pressure.cpu_s", window)
     return Validity(
         ok=not any(event.invalidates for event in events),
         events=events,
         samples=len(timeline.series("cpu.busy_s", window)),
         foreign_load=load_of_others(timeline, window),
-        cpu_pressure=None if waited is None or not window.seconds else waited / window.seconds,
         missing={**timeline.missing, **unread},
     )
 
@@ -221,31 +204,9 @@ def _gpu_events(timeline: Timeline, window: Window, allowed: float) -> Iterator[
         elif sensor == "foreign_processes" and most > 0:
             told = f"{gpu} ran {most:g} processes that are not ours"
             yield Event(kind="foreign GPU process", what=told, invalidates=known)
-        elif sensor == "drawing_processes" and most > 0:
-            # A desktop always draws: what it uses of the GPU decides, where that is told.
-            told = f"{gpu} drew for {most:g} processes that are not ours"
-            yield Event(kind="foreign GPU process", what=told, invalidates=False)
         elif sensor == "foreign_load" and mean > allowed:
             told = f"others used {mean:.0%} of {gpu}, more than {allowed:.0%}"
             yield Event(kind="foreign GPU process", what=told, invalidates=known)
-
-
-def _unlocked(timeline: Timeline, window: Window) -> Iterator[Event]:
-    """Find the read that is farthest beside a lock; applications' clocks hold only at work."""
-    for name in timeline.names(LOCK):
-        sensor = name.removeprefix(LOCK)
-        events = f"{sensor.partition('.')[0]}.clock_events"
-        beside = [
-            (abs(values[sensor] / values[name] - 1), values[sensor], values[name])
-            for at, values in timeline.samples
-            if window.begin_ns <= at <= window.end_ns
-            and {sensor, name} <= values.keys()
-            and not int(values.get(events, 0)) & IDLE
-        ]
-        off, clock, lock = max(beside, default=(0.0, 0.0, 0.0))
-        if off > LOCK_OFF:
-            what = f"{sensor.removesuffix('_mhz')} was {clock:g} MHz, though locked at {lock:g}"
-            yield Event(kind="clock unlocked", what=what)
 
 
 def _foreign(timeline: Timeline, window: Window, allowed: float) -> Iterator[Event]:
@@ -278,7 +239,7 @@ def _clock_fall(timeline: Timeline, window: Window) -> float | None:
     """Return by which share a clock was lower in the last third than in the first; None: no clock."""
     falls = []
     for name in timeline.names():
-        if name.startswith("clock.") or (name.endswith(".sm_mhz") and not name.startswith(LOCK)):
+        if name.startswith("clock.") or name.endswith(".sm_mhz"):
             values = [value for _, value in timeline.series(name, window)]
             third = max(1, len(values) // 3)
             if values and sum(values[:third]) > 0:
@@ -287,7 +248,6 @@ def _clock_fall(timeline: Timeline, window: Window) -> float | None:
 
 
 def _slope(points: list[tuple[int, float]]) -> float:
-    """Fit a line by least squares; return its slope in a second."""
     if len(points) < 2:
         return 0.0
     times, values = np.array(points, np.float64).T

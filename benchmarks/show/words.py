@@ -89,9 +89,8 @@ def machine_facts(machine: Machine) -> Iterator[tuple[str, str]]:
 
 def meanwhile(validity: Validity) -> str:
     """Say what was seen of the machine while the turns were measured."""
-    load, waited = validity.foreign_load, validity.cpu_pressure
+    load = validity.foreign_load
     sightings = [] if load is None else [f"others used {load:.0%} of the processor"]
-    sightings += [] if waited is None else [f"some task waited for a core {waited:.0%} of the time"]
     sightings += [event.what for event in validity.events if event.kind != "foreign load"]
     return "; ".join(sightings) or "nothing was seen"
 

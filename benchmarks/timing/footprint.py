@@ -44,7 +44,6 @@ class Begin(Part):
 
     @property
     def total_ms(self) -> float:
-        """From nothing to the first frame."""
         return self.process_ms + self.package_ms + self.engine_ms + self.frame_ms
 
 

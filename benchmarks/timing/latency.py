@@ -57,12 +57,10 @@ class Timing:
 
     @property
     def median_ms(self) -> float:
-        """The median of the round medians."""
         return median(self.round_medians_ms)
 
     @property
     def calls(self) -> int:
-        """How many calls were timed."""
         return sum(map(len, self.rounds_ms))
 
     def percentile_ms(self, share: float) -> float | None:

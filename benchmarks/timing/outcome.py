@@ -53,7 +53,6 @@ class Setting(Part):
     lanes: int = Field(default=1, ge=1)
 
     def __str__(self) -> str:
-        """Say what it asks for."""
         unit = {"fixed rate": "fps", "server": "Hz"}.get(self.name)
         rate = f" at {self.rate_hz:g} {unit}" if unit else ""
         return f"{self.name}{rate}{'' if self.lanes == 1 else f', {self.lanes} lanes'}"
@@ -92,12 +91,10 @@ class Samples(Part):
 
     @property
     def service_ns(self) -> tuple[int, ...]:
-        """From begun to done."""
         return tuple(done - began for began, done in zip(self.began, self.done, strict=True))
 
     @property
     def response_ns(self) -> tuple[int, ...]:
-        """From due to done."""
         return tuple(done - due for due, done in zip(self.scheduled, self.done, strict=True))
 
     @property
@@ -147,7 +144,6 @@ class Outcome(Part):
 
     @property
     def title(self) -> str:
-        """System and scenario in words."""
         return f"{self.system}, {self.setting}"
 
     def at(self, share: float) -> Quantile:

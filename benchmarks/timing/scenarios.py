@@ -204,7 +204,6 @@ class Stock:
         return now_ns
 
     def give_up(self) -> None:
-        """Let no more be taken."""
         self._left, self._least_ns = 0, 0
 
 
@@ -240,7 +239,6 @@ class Queue:
         return self.arrivals[self._next - 1]
 
     def give_up(self) -> None:
-        """Let no more be taken, and count how many waited, and how many were due later."""
         self.waiting += len(self._waiting)
         self.due_later += len(self.arrivals) - self._next
         self._waiting.clear()

@@ -43,7 +43,6 @@ class Contender:
 
     @property
     def name(self) -> str:
-        """What the report calls it."""
         return f"{self.model.name} · {self.backend}" if self.model else f"harness · {self.backend}"
 
 

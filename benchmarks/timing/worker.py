@@ -61,9 +61,8 @@ class Request:
 class Answer:
     """What one run took: every call in nanoseconds; what a system does not tell is None.
 
-    ``stable`` says whether the warm-up settled before its cap. ``waited_share`` is the share of the
-    measured time that a thread of the engine, the mean of all, could have run and waited for a core.
-    Of the machine's monotonic clock, ns: when the process ``began``, the backend was ``imported``,
+    ``stable`` says whether the warm-up settled before its cap. Of the
+    machine's monotonic clock, ns: when the process ``began``, the backend was ``imported``,
     the engine ``opened`` from the bundle on disk, checks included, the ``first`` frame done, the
     last ``ended``. ``load_bytes`` is the highest resident memory until the first frame was done,
     ``steady_bytes`` after that.
@@ -71,7 +70,6 @@ class Answer:
 
     samples_ns: tuple[int, ...]
     stable: bool
-    waited_share: float | None
     engine: dict[str, str | int]
     began: int = 0
     imported: int = 0
@@ -83,17 +81,14 @@ class Answer:
 
     @property
     def peak_rss_bytes(self) -> int | None:
-        """The highest resident memory of the whole run."""
         return self.load_bytes and max(self.load_bytes, self.steady_bytes or 0)
 
     @property
     def load_ns(self) -> int:
-        """From the bundle on disk to an engine."""
         return self.opened - self.imported
 
     @property
     def first_call_ns(self) -> int:
-        """What the first frame took."""
         return self.first - self.opened
 
 
@@ -185,22 +180,16 @@ def run_request(request: Request, *, began: int = 0) -> Answer:
             rule = WarmRule(request.warm_s, request.warm_count, window_s, most_s=request.warm_cap_s)
             warmed = warm_up(call, _nothing, rule=rule, clock=clock)
         gc.collect()
-        waited = _waited_ns()
         calls = closed_loop(
             call, _nothing, least_s=request.min_s, least_count=request.min_count, clock=clock
         )
-        ended, waited_then = time.perf_counter_ns(), _waited_ns()
+        ended = time.perf_counter_ns()
         facts = dict(engine.describe())
     finally:
         engine.close()
-    share = None
-    if waited is not None and waited_then is not None:
-        span = (calls.done[-1] - calls.began[0]) * options.all_threads
-        share = max(0, waited_then - waited) / span
     return Answer(
         samples_ns=calls.taken_ns,
         stable=warmed.stable,
-        waited_share=share,
         engine=facts,
         began=began,
         imported=imported,
@@ -279,16 +268,6 @@ def _call(engine: Engine, frames: Any) -> Callable[[object], None]:
 
 def _nothing() -> None:
     return None
-
-
-def _waited_ns() -> int | None:
-    """Sum how long all threads of this process have been ready to run and were not; or None."""
-    try:
-        tasks = Path("/proc/self/task").glob("*/schedstat")
-        files = [path.read_text(encoding="ascii") for path in tasks]
-        return sum(int(text.split()[1]) for text in files) if files else None
-    except (OSError, IndexError, ValueError):
-        return None
 
 
 def _end_with_parent() -> None:

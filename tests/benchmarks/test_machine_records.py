@@ -49,17 +49,13 @@ def nvml(**answers: Any) -> Any:
             SimpleNamespace(pid=7, usedGpuMemory=1 << 20),
             SimpleNamespace(pid=8, usedGpuMemory=None),
         ],
-        "nvmlDeviceGetGraphicsRunningProcesses": [
-            SimpleNamespace(pid=pid, usedGpuMemory=None) for pid in (7, 8, 9)
-        ],
         "nvmlDeviceGetProcessUtilization": [
             SimpleNamespace(pid=pid, timeStamp=when, smUtil=share)
             for pid, when, share in ((9, 20, 12), (9, 10, 99), (8, 20, 3), (7, 20, 80))
         ],
         **answers,
     }
-    clocks = ("nvmlDeviceGetApplicationsClock", "nvmlDeviceGetDefaultApplicationsClock")
-    names = ("nvmlDeviceGetMigMode", "nvmlDeviceGetEccMode", *clocks)
+    names = ("nvmlDeviceGetMigMode", "nvmlDeviceGetEccMode", "nvmlDeviceGetApplicationsClock")
     functions = dict.fromkeys(names, refuses)
     functions |= {name: (lambda *_, v=value: v) for name, value in known.items()}
     return SimpleNamespace(
@@ -168,27 +164,6 @@ def test_a_gpu_tells_what_it_is_and_none_where_it_does_not_support_it() -> None:
     assert len(facts["uuid_sha256"]) == 16
 
 
-def test_a_clock_that_somebody_set_is_a_lock_and_that_of_lgc_is_told_by_nobody(
-    tmp_path: Path,
-) -> None:
-    def machine(set_mhz: int) -> Machine:
-        clocks = {"": set_mhz, "Default": 1500}
-        told = {f"nvmlDeviceGet{name}ApplicationsClock": mhz for name, mhz in clocks.items()}
-        return record_machine({}, root=tmp_path, gpus=lambda: Gpus(nvml(**told)))
-
-    free, held = machine(1500), machine(1200)
-    assert [one.gpus and one.gpus[0].locked_sm_mhz for one in (free, held)] == [None, 1200]
-    assert "-lgc" in free.missing["gpus.locked_sm_mhz"]
-    assert "gpus.locked_sm_mhz" not in held.missing
-    assert set(differing(free, held)) == {"gpus.0.locked_sm_mhz", "gpus.0.set_sm_mhz"}
-
-
-def test_a_clock_that_was_set_is_watched_beside_the_clock_of_its_gpu() -> None:
-    told = {"nvmlDeviceGetApplicationsClock": 1200, "nvmlDeviceGetDefaultApplicationsClock": 1500}
-    assert Gpus(nvml(**told)).locks() == {"lock.gpu0.sm_mhz": 1200}
-    assert Gpus(nvml()).locks() == {}
-
-
 def test_what_one_could_not_read_or_did_not_set_keeps_two_reports_apart(tmp_path: Path) -> None:
     root = write(tmp_path, JETSON)
     machine = record_machine({}, root=root, gpus=lambda: Gpus(nvml()))
@@ -222,7 +197,6 @@ def test_what_others_use_of_a_gpu_is_told_from_the_second_look_on() -> None:
     first, second = gpus.read([7]), gpus.read([7])
     assert "gpu0.foreign_load" not in first
     assert second["gpu0.foreign_load"] == 0.15
-    assert second["gpu0.drawing_processes"] == 1  # of those that draw, one computes and one is ours
 
 
 def test_a_gpu_that_nobody_used_since_or_that_does_not_tell_is_no_load() -> None:

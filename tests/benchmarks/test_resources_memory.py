@@ -153,7 +153,7 @@ def canned(began_ns: int) -> Answer:
     """An engine that took a second until its first frame, and then ran for one more."""
     first = began_ns + SECOND
     return Answer(
-        samples_ns=(1,), stable=True, engine={}, waited_share=None, began=began_ns + 1, imported=began_ns + 2,
+        samples_ns=(1,), stable=True, engine={}, began=began_ns + 1, imported=began_ns + 2,
         opened=began_ns + 3, first=first, ended=first + SECOND, load_bytes=90, steady_bytes=40,
     )  # fmt: skip
 

@@ -19,8 +19,7 @@ def test_warming_up_goes_on_until_three_windows_agree() -> None:
     calls = [900 * MS, *(MS * (20 - one) for one in range(19)), MS]
     warmed = warm_up(clock.system(*calls), lambda: None, rule=rule, clock=clock)
     assert warmed.stable
-    assert warmed.first_ms == 900
-    assert warmed.windows_ms[-3:] == (1, 1, 1)
+    assert clock.now > (900 + sum(range(2, 21)) + 200) * MS
 
 
 @pytest.mark.parametrize("lanes", [1, 3])
@@ -69,4 +68,4 @@ def test_the_first_call_is_no_sample() -> None:
         rule=rule,
         clock=clock,
     )
-    assert (made.warm_up.first_ms, made.samples.service_ns) == (500, (MS,))
+    assert made.samples.service_ns == (MS,)
