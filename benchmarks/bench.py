@@ -239,11 +239,11 @@ class _Bench:
         for one, setting in ((one, setting) for one in own for setting in options.settings):
             frames = cycle([photo.frame for photo in self.entries.photos])
             engine: AbstractContextManager[Run] = nullcontext(one.run)
+            progress.start(f"{one.name}: {setting}", None)
             with self._noted(f"{setting} of {one.name}"):
                 if setting.lanes != lanes and one.bundle is not None:
                     wider = replace(self.entries.options, lanes=setting.lanes)
                     engine = opened(one.bundle, one.backend, wider)
-                progress.start(f"{one.name}: {setting}", None)
                 with engine as run:
                     found = play(
                         run,

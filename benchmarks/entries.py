@@ -103,11 +103,11 @@ class Entries:
             from stylepress.benchmarks.timing.baselines import float_bundle  # torch, onnx
 
             # The parent of weights is the file they were in.
-            known = self._teacher and (None, self._teacher.digest, self._teacher.parent)
-            if self._teacher and known and student.parent not in known:
+            teacher = self._teacher
+            if teacher and student.parent not in (None, teacher.digest, teacher.parent):
                 self.progress.warn(
-                    f"{student.folder} learned from another teacher than {self._teacher.name}, by "
-                    f"its manifest. They are compared all the same."
+                    f"{student.folder} learned from another teacher than {teacher.name}, by its "
+                    f"manifest. They are compared all the same."
                 )
             frame = self.photos[0].frame
             student = float_bundle(student, self.work, frame, progress=self.progress)

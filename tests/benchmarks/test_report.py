@@ -38,7 +38,7 @@ def test_the_schema_is_draft_2020_12_and_names_every_part_that_is_written(
     assert schema["$schema"].endswith("2020-12/schema")
     keys = set(json.loads(written.read_text(encoding="utf-8")))
     assert keys == set(schema["properties"]) - {"gallery"}
-    assert schema["properties"]["schema_version"]["const"] == 4
+    assert schema["properties"]["schema_version"]["const"] == 5
 
 
 def test_what_is_written_obeys_its_schema(written: Path) -> None:
@@ -128,7 +128,7 @@ def test_what_the_machine_did_meanwhile_is_doubted_and_only_that_which_spoils(
         Event(kind="power capped", what="gpu0 met its limit", invalidates=False),
     )
     spoiled = Validity(ok=False, events=events, samples=9)
-    scene = report.scenes[0].model_copy(update={"validity": spoiled})
+    scene = report.scenes[0].model_copy(update={"doubts": spoiled.reasons})
     found = report.model_copy(update={"validity": spoiled, "scenes": (scene,)}).doubts()
     assert "heat slowed the processor down 3 times" in found
     assert any(each.startswith(f"{scene.title} does not count: ") for each in found)
