@@ -16,7 +16,6 @@ from stylepress.benchmarks.gate import Limits, figure
 from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.quality.features.extractor import Extractor, open_extractor
 from stylepress.benchmarks.quality.paired import CAP_DB, colour_shifts
-from stylepress.benchmarks.quality.patches import patch_distance, projections
 from stylepress.benchmarks.quality.photos import unit
 from stylepress.benchmarks.quality.pixels import (
     TILE,
@@ -24,6 +23,7 @@ from stylepress.benchmarks.quality.pixels import (
     colourfulness,
     content_distance,
     grid_energy,
+    patch_distance,
     psnr_db,
     ssim,
     style_distance,
@@ -34,6 +34,8 @@ from stylepress.progress import Progress
 Pixels = NDArray[np.uint8]
 
 SUBJECT = "pictures"
+TAKEN, DIRECTIONS = 256, 64
+"""Patches a level and picture of a set, and directions that they are projected on."""
 DULL = 8.0
 """Levels of colourfulness below which a change is a share of these: a grey style has none."""
 
@@ -94,10 +96,11 @@ def colour(drawn: Drawn) -> Iterator[Check]:
 def style(drawn: Drawn) -> Iterator[Check]:
     """How far the patches moved from base's, and the distance to the style picture if it is there."""
     photos, base, new = (
-        projections([frame[0] for frame in frames])
-        for frames in (drawn.photos, drawn.base, drawn.new)
+        [unit(frame) for frame in frames] for frames in (drawn.photos, drawn.base, drawn.new)
     )
-    way, gone = patch_distance(base, photos), patch_distance(base, new)
+    way, gone = (
+        patch_distance(base, some, patches=TAKEN, directions=DIRECTIONS) for some in (photos, new)
+    )
     moved = 0.0 if not gone else 100 * gone / way if way else math.inf
     note = "of the way from base's pictures to the photos"
     yield figure("style_shift_percent", SUBJECT, kind="pictures", new=min(moved, 1e4), note=note)
