@@ -17,14 +17,13 @@ from stylepress.benchmarks.quality.study import Drift
 from stylepress.benchmarks.timing.footprint import Footprint
 from stylepress.benchmarks.timing.interval import Ratio, paired_ratio
 from stylepress.benchmarks.timing.latency import Timing
-from stylepress.benchmarks.timing.outcome import Quantile, quantile_ms
-from stylepress.benchmarks.timing.scene import Scene
+from stylepress.benchmarks.timing.outcome import Outcome, Quantile, quantile_ms
 
-SCHEMA_VERSION: Literal[4] = 4
-"""4: a study of drift is a list of checks; no split, no ladder of damages."""
+SCHEMA_VERSION: Literal[5] = 5
+"""5: a scene is an outcome, a footprint has no process tree, a machine only what is compared by."""
 FLUCTUATION = 0.25
 """Spread (IQR) of the rounds over their median, above which a time is called unstable."""
-FOREIGN_LOAD = 0.25
+BUSY_LOAD = 0.25
 """Load average a core before measuring, above which the machine is called busy."""
 
 Role = Literal["teacher", "student", "bundle"]
@@ -88,7 +87,7 @@ class Latency(Part):
     @property
     def timing(self) -> Timing:
         """The samples as the harness gave them."""
-        return Timing(self.name, self.rounds_ms, self.rounds_at_s)
+        return Timing(self.rounds_ms, self.rounds_at_s)
 
     def at(self, share: float) -> Quantile:
         """Return a quantile of all calls, or why there is none."""
@@ -200,7 +199,7 @@ class Report(Part):
     ``curves`` what the machine did during them; a scene of ``scenes`` has its own.
     """
 
-    schema_version: Literal[4] = SCHEMA_VERSION
+    schema_version: Literal[5] = SCHEMA_VERSION
     tool: str
     created: str
     scenario: Scenario
@@ -215,7 +214,7 @@ class Report(Part):
     drifts: tuple[Drift, ...] = ()
     validity: Validity | None = None
     curves: Curves | None = None
-    scenes: tuple[Scene, ...] = ()
+    scenes: tuple[Outcome, ...] = ()
     footprints: tuple[Footprint, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     gallery: tuple[Shown, ...] = Field(default=(), exclude=True)
@@ -240,7 +239,7 @@ class Report(Part):
 
     def _doubts(self) -> Iterator[str]:
         load, cores = self.machine.load_average, self.machine.cores
-        if load is not None and cores and load / cores > FOREIGN_LOAD:
+        if load is not None and cores and load / cores > BUSY_LOAD:
             yield f"the machine was busy before: load average {load:.1f} on {cores} cores"
         yield from self.validity.reasons if self.validity else ()
         for latency in self.latencies:

@@ -258,13 +258,12 @@ def _named(new: Path | None) -> Path:
 
 
 def _bundles(base: Path, new: Path, options: DuelOptions, screen: Progress) -> Comparison:
-    from stylepress.benchmarks.machine.watch import Limits as WatchLimits
     from stylepress.benchmarks.machine.watch import Watch
     from stylepress.benchmarks.verdict.duel import duel, lone
 
     if not base.exists():
         return lone(new, why=NO_BASE.format(base), options=options, progress=screen)
-    with Watch(limits=WatchLimits(foreign_load=options.foreign_load)) as watch:
+    with Watch(foreign_load=options.foreign_load) as watch:
         return duel(base, new, options=options, progress=screen, watch=watch)
 
 

@@ -14,8 +14,9 @@ import torch
 from stylepress.artifact import Artifact
 from stylepress.benchmarks.evidence.row import Row
 from stylepress.benchmarks.evidence.setting import TITLES, Setting, Size, usual_backend, wxh
-from stylepress.benchmarks.timing.baselines import Teacher, framed
-from stylepress.benchmarks.timing.latency import Plan, System, Timing, measure, speedup
+from stylepress.benchmarks.timing.baselines import Baselines, framed
+from stylepress.benchmarks.timing.interval import paired_ratio
+from stylepress.benchmarks.timing.latency import Plan, Timing, measure
 from stylepress.benchmarks.timing.systems import Run, precision
 from stylepress.compress.distil import save_student
 from stylepress.export.stage import frame_graph_of
@@ -93,7 +94,7 @@ def rows(setting: Setting, *, plans: Mapping[Size, Plan] = PLANS) -> Iterator[Ro
                 *_teacher(setting, style.teacher, size, stack),
                 _eager(setting, style.student, "student"),
             ]
-            student = Teacher(
+            student = Baselines(
                 style.student.folder, setting.work,
                 frames=setting.frames("train", size), progress=setting.progress,
             )  # fmt: skip
@@ -104,7 +105,7 @@ def rows(setting: Setting, *, plans: Mapping[Size, Plan] = PLANS) -> Iterator[Ro
             timed = _timed(setting, runners, size, plan)
         slow = timed[0][1]
         for runner, took in timed:
-            gain = speedup(took, slow)
+            gain = paired_ratio(took.round_medians_ms, slow.round_medians_ms)
             row = Row(
                 GAIN, gain.value, "x", runner.subject, runner.engine, runner.precision, wxh(size),
                 low=gain.low, high=gain.high, digest=runner.artifact.digest,
@@ -114,7 +115,7 @@ def rows(setting: Setting, *, plans: Mapping[Size, Plan] = PLANS) -> Iterator[Ro
 
 
 def _gain(figure: str, runner: Runner, fast: Timing, slow: Timing, *, subject: str) -> Row:
-    ratio = speedup(fast, slow)
+    ratio = paired_ratio(fast.round_medians_ms, slow.round_medians_ms)
     note = f"{fast.median_ms:.2f} ms in {runner.engine}, {slow.median_ms:.1f} ms"
     if ratio.low is not None and ratio.high is not None:
         note += f", 95 % in {ratio.low:.1f} to {ratio.high:.1f}"
@@ -131,9 +132,9 @@ def _timed(
     setting: Setting, runners: Sequence[Runner], size: Size, plan: Plan
 ) -> list[tuple[Runner, Timing]]:
     turns = cycle(setting.frames("heldout", size))
-    systems = [System(" · ".join((*runner[2:4], runner.subject)), runner.run) for runner in runners]
+    systems = {" · ".join((*one[2:4], one.subject)): one.run for one in runners}
     timings = measure(systems, lambda: next(turns), plan=plan, progress=setting.progress)
-    return list(zip(runners, timings, strict=True))
+    return list(zip(runners, timings.values(), strict=True))
 
 
 def _teacher(
@@ -142,7 +143,7 @@ def _teacher(
     """Yield a teacher in PyTorch, and in our backends as float and as INT8."""
     yield _eager(setting, checkpoint, "teacher")
     frames, progress = setting.frames("train", size), setting.progress
-    forms = Teacher(checkpoint.folder, setting.work, frames=frames, progress=progress)
+    forms = Baselines(checkpoint.folder, setting.work, frames=frames, progress=progress)
     for bundle in (forms.float_bundle, read_bundle(forms.quantized().folder)):
         yield from _ours("teacher", bundle, setting, size, stack)
 
@@ -178,7 +179,7 @@ def _presets(setting: Setting, stack: ExitStack) -> list[Runner]:
             fold(Student(PRESETS[name]).eval()), setting.work / f"student-{name}",
             name=name, step=step, parent=setting.style.teacher.digest, numbers={},
         )  # fmt: skip
-        forms = Teacher(
+        forms = Baselines(
             checkpoint.folder, setting.work,
             frames=setting.frames("train"), progress=setting.progress,
         )  # fmt: skip

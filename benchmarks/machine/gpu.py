@@ -75,11 +75,6 @@ class Gpus:
         limit = ask("DeviceGetEnforcedPowerLimit", handle)
         mig, ecc = (ask(f"DeviceGet{name}Mode", handle) for name in ("Mig", "Ecc"))
         persistence = ask("DeviceGetPersistenceMode", handle)
-        clocks = {
-            f"{kind}_{name}_mhz": ask(f"DeviceGet{function}", handle, clock)
-            for kind, function in (("most", "MaxClockInfo"), ("set", "ApplicationsClock"))
-            for name, clock in (("sm", nvml.NVML_CLOCK_SM), ("memory", nvml.NVML_CLOCK_MEM))
-        }
         return {
             "name": _text(ask("DeviceGetName", handle)),
             "uuid_sha256": uuid and hashlib.sha256(str(_text(uuid)).encode()).hexdigest()[:16],
@@ -92,9 +87,9 @@ class Gpus:
             "ecc": ecc and bool(ecc[0]),
             "power_limit_w": limit and limit / 1000,
             "temperature_c": ask("DeviceGetTemperature", handle, nvml.NVML_TEMPERATURE_GPU),
-            **clocks,
+            "most_sm_mhz": ask("DeviceGetMaxClockInfo", handle, nvml.NVML_CLOCK_SM),
+            "set_sm_mhz": ask("DeviceGetApplicationsClock", handle, nvml.NVML_CLOCK_SM),
             "locked_sm_mhz": self._locked(handle),
-            "fan_percent": ask("DeviceGetFanSpeed", handle),
         }
 
     def _now(self, index: int, ours: frozenset[int]) -> Mapping[str, float | None]:

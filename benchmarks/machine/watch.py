@@ -33,31 +33,18 @@ Kind = Literal[
     "clock unlocked",
     "heating",
 ]
-FULL_MINUTE_S = 60
+FOREIGN_LOAD, LEAST_LOAD_S = 0.05, 1.0
+"""What others may use of all cores, the host included, or of a GPU on the mean: a share. Of the
+processor it is judged in windows so long, as the system counts in ticks of 10 ms."""
+SETTLE_S, LEAST_SLOPE_S = 20.0, 10.0
+"""Heat is judged after the first seconds of a run, in which every chip gets warm, over so many."""
+SLOPE_C, LEAST_RISE_C, CLOCK_FALL = 1.0, 1.0, 0.02
+"""How much a temperature may rise in a minute, and at all, which is more than a sensor's own steps. More
+spoils a run only where a clock fell meanwhile by this share, or where no clock can be read."""
+LOCK_OFF = 0.02
+"""By which share a GPU's clock that is locked may lie beside its lock."""
 LOCK = "lock."
 """Before the name of a clock's sensor: what that clock is locked at."""
-
-
-class Limits(Part):
-    """What the machine may do while something is measured.
-
-    ``foreign_load`` is the share of all cores that others used, the host included, judged in
-    windows of ``least_load_s`` on, as the system counts in ticks of 10 ms, and of a GPU, the mean;
-    ``slope_c`` the rise of a temperature in a minute, judged only after the first ``settle_s`` of a
-    run, in which every chip gets warm, over ``least_slope_s`` at least, and when it rose by
-    ``least_rise_c`` at all, which is more than a sensor's own steps. It spoils a run only where a
-    clock fell meanwhile by the share ``clock_fall``, or where no clock can be read. ``lock_off`` is
-    by which share a GPU's clock that is locked may lie beside its lock.
-    """
-
-    foreign_load: float = 0.05
-    least_load_s: float = 1.0
-    slope_c: float = 1.0
-    least_rise_c: float = 1.0
-    settle_s: float = 20.0
-    least_slope_s: float = 10.0
-    clock_fall: float = 0.02
-    lock_off: float = 0.02
 
 
 class Event(Part):
@@ -93,11 +80,11 @@ class Watch:
         period_s: float = 0.1,
         root: Path = Path("/"),
         pid: int | None = None,
-        limits: Limits | None = None,
+        foreign_load: float = FOREIGN_LOAD,
     ) -> None:
         """Watch the whole machine, and ``pid`` (this process) and its children as our own."""
         self.period_s, self.root, self.pid = period_s, root, pid or os.getpid()
-        self.limits = limits or Limits()
+        self.foreign_load = foreign_load
         self._folder = tempfile.TemporaryDirectory(prefix="stylepress-watch-")
         self._process: subprocess.Popen[str] | None = None
         self._begin_ns = 0
@@ -114,7 +101,7 @@ class Watch:
     def judged(self, window: Window) -> Validity:
         """Say whether what ran in a window that is over counts."""
         self.settle()
-        return judge(self.timeline(), window, limits=self.limits)
+        return judge(self.timeline(), window, foreign_load=self.foreign_load)
 
     @property
     def file(self) -> Path:
@@ -163,32 +150,32 @@ class Watch:
         self._folder.cleanup()
 
 
-def judge(timeline: Timeline, window: Window, *, limits: Limits | None = None) -> Validity:
+def judge(timeline: Timeline, window: Window, *, foreign_load: float = FOREIGN_LOAD) -> Validity:
     """Say whether what ran in a window counts.
 
     A sensor that is missing is named; it neither condemns a run nor vouches for it.
     """
-    limits, timeline = limits or Limits(), timeline.within(window)
+    timeline = timeline.within(window)
     unread = {} if timeline.count(window) else {"sampler": "it read nothing meanwhile"}
     events = (
         *_slowed(timeline, window),
-        *_gpu_events(timeline, window, limits),
-        *_unlocked(timeline, window, limits),
-        *_foreign(timeline, window, limits),
-        *_heating(timeline, window, limits),
+        *_gpu_events(timeline, window, foreign_load),
+        *_unlocked(timeline, window),
+        *_foreign(timeline, window, foreign_load),
+        *_heating(timeline, window),
     )
     waited = timeline.growth("pressure.cpu_s", window)
     return Validity(
         ok=not any(event.invalidates for event in events),
         events=events,
         samples=len(timeline.series("cpu.busy_s", window)),
-        foreign_load=foreign_load(timeline, window),
+        foreign_load=load_of_others(timeline, window),
         cpu_pressure=None if waited is None or not window.seconds else waited / window.seconds,
         missing={**timeline.missing, **unread},
     )
 
 
-def foreign_load(timeline: Timeline, window: Window) -> float | None:
+def load_of_others(timeline: Timeline, window: Window) -> float | None:
     """Return the share of all cores that neither we nor nobody used, 0..1, stolen time included."""
     busy, own, steal = (
         timeline.growth(name, window) for name in ("cpu.busy_s", "cpu.own_s", "cpu.steal_s")
@@ -217,7 +204,7 @@ def _slowed(timeline: Timeline, window: Window) -> Iterator[Event]:
             yield Event(kind="throttled", what=f"{name} was counted {times:g} times")
 
 
-def _gpu_events(timeline: Timeline, window: Window, limits: Limits) -> Iterator[Event]:
+def _gpu_events(timeline: Timeline, window: Window, allowed: float) -> Iterator[Event]:
     for name in timeline.names("gpu"):
         gpu, _, sensor = name.partition(".")
         values = [value for _, value in timeline.series(name, window)] or [0.0]
@@ -238,12 +225,12 @@ def _gpu_events(timeline: Timeline, window: Window, limits: Limits) -> Iterator[
             # A desktop always draws: what it uses of the GPU decides, where that is told.
             told = f"{gpu} drew for {most:g} processes that are not ours"
             yield Event(kind="foreign GPU process", what=told, invalidates=False)
-        elif sensor == "foreign_load" and mean > limits.foreign_load:
-            told = f"others used {mean:.0%} of {gpu}, more than {limits.foreign_load:.0%}"
+        elif sensor == "foreign_load" and mean > allowed:
+            told = f"others used {mean:.0%} of {gpu}, more than {allowed:.0%}"
             yield Event(kind="foreign GPU process", what=told, invalidates=known)
 
 
-def _unlocked(timeline: Timeline, window: Window, limits: Limits) -> Iterator[Event]:
+def _unlocked(timeline: Timeline, window: Window) -> Iterator[Event]:
     """Find the read that is farthest beside a lock; applications' clocks hold only at work."""
     for name in timeline.names(LOCK):
         sensor = name.removeprefix(LOCK)
@@ -256,34 +243,34 @@ def _unlocked(timeline: Timeline, window: Window, limits: Limits) -> Iterator[Ev
             and not int(values.get(events, 0)) & IDLE
         ]
         off, clock, lock = max(beside, default=(0.0, 0.0, 0.0))
-        if off > limits.lock_off:
+        if off > LOCK_OFF:
             what = f"{sensor.removesuffix('_mhz')} was {clock:g} MHz, though locked at {lock:g}"
             yield Event(kind="clock unlocked", what=what)
 
 
-def _foreign(timeline: Timeline, window: Window, limits: Limits) -> Iterator[Event]:
-    load = foreign_load(timeline, window) if window.seconds >= limits.least_load_s else None
-    if load is not None and load > limits.foreign_load:
-        what = f"others used {load:.0%} of the processor, more than {limits.foreign_load:.0%}"
+def _foreign(timeline: Timeline, window: Window, allowed: float) -> Iterator[Event]:
+    load = load_of_others(timeline, window) if window.seconds >= LEAST_LOAD_S else None
+    if load is not None and load > allowed:
+        what = f"others used {load:.0%} of the processor, more than {allowed:.0%}"
         yield Event(kind="foreign load", what=what)
 
 
-def _heating(timeline: Timeline, window: Window, limits: Limits) -> Iterator[Event]:
+def _heating(timeline: Timeline, window: Window) -> Iterator[Event]:
     """Tell what still gets hotter once a run has settled, and whether that slowed anything down."""
-    settled = Window(window.begin_ns + round(1e9 * limits.settle_s), window.end_ns)
-    if settled.seconds < limits.least_slope_s:
+    settled = Window(window.begin_ns + round(1e9 * SETTLE_S), window.end_ns)
+    if settled.seconds < LEAST_SLOPE_S:
         return
     fell = _clock_fall(timeline, settled)
     for name in timeline.names():
         if not (name.startswith("temperature.") or name.endswith(".temperature_c")):
             continue
         slope = _slope(timeline.series(name, settled))
-        if slope > limits.slope_c / FULL_MINUTE_S and slope * settled.seconds > limits.least_rise_c:
+        if 60 * slope > SLOPE_C and slope * settled.seconds > LEAST_RISE_C:
             what = name.removeprefix("temperature.").removesuffix("_c")
             what += f" rose by {60 * slope:.1f} °C a minute"
             if fell is not None:
                 what += f", and a clock fell by {fell:.0%}" if fell > 0 else ", and no clock fell"
-            slowed = fell is None or fell > limits.clock_fall
+            slowed = fell is None or fell > CLOCK_FALL
             yield Event(kind="heating", what=what, invalidates=slowed)
 
 

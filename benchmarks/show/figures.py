@@ -10,8 +10,7 @@ from stylepress.benchmarks.quality.study import Drift
 from stylepress.benchmarks.report import Consistency, Report, mean_of
 from stylepress.benchmarks.show.words import NONE, Table, amount
 from stylepress.benchmarks.timing.footprint import Footprint
-from stylepress.benchmarks.timing.outcome import Quantile
-from stylepress.benchmarks.timing.scene import Scene
+from stylepress.benchmarks.timing.outcome import Outcome, Quantile
 from stylepress.benchmarks.verdict.comparison import Comparison
 
 QUALITIES: Mapping[str, tuple[str, str, bool]] = {
@@ -93,44 +92,40 @@ def qualities(report: Report, model: str) -> Iterator[Check]:
 
 def start_and_memory(footprint: Footprint) -> Iterator[Check]:
     """Yield how long a start takes, and what a process holds."""
-    start, memory = footprint.start, footprint.memory
-    if start.begins:
-        warm = [begin.engine_ms for begin in start.begins if begin.temperature == "warm"]
-        yield _figure(footprint.system, "cold start", start.median_ms("cold"), "ms")
-        yield _figure(footprint.system, "warm start", start.median_ms("warm"), "ms")
-        yield _figure(footprint.system, "warm opening", median(warm) if warm else None, "ms")
+    warm = [begin.engine_ms for begin in footprint.begins if begin.temperature == "warm"]
+    yield _figure(footprint.system, "cold start", footprint.median_ms("cold"), "ms")
+    yield _figure(footprint.system, "warm start", footprint.median_ms("warm"), "ms")
+    yield _figure(footprint.system, "warm opening", median(warm), "ms")
     for metric, size in (
-        ("memory, steady", memory.steady_main_bytes),
-        ("memory, load", memory.load_main_bytes),
-        ("memory, process tree", memory.steady_tree_bytes),
-        ("GPU memory", memory.gpu_bytes),
-        ("unified memory", memory.unified_bytes),
-        ("compiled", start.cache_bytes or None),
+        ("memory, steady", footprint.steady_bytes),
+        ("memory, load", footprint.load_bytes),
+        ("GPU memory", footprint.gpu_bytes),
+        ("unified memory", footprint.unified_bytes),
+        ("compiled", footprint.cache_bytes or None),
     ):
         yield _figure(footprint.system, metric, None if size is None else size / MEGABYTE, "MB")
 
 
-def scenario(scene: Scene) -> Iterator[Check]:
+def scenario(scene: Outcome) -> Iterator[Check]:
     """Yield what a scenario found, or why not.
 
     Throughput is of the scenario that measures it: frames a second of one stream are its latency.
     """
-    outcome, video = scene.outcome, scene.outcome.video
-    for quantile in outcome.latency:
+    video = scene.video
+    for quantile in scene.latency:
         yield _quantile(scene.title, f"latency p{100 * quantile.share:g}", quantile)
-    if outcome.throughput_hz is not None:
-        name = "throughput" if outcome.measures == "throughput" else "shown"
-        yield _figure(scene.title, name, outcome.throughput_hz, "Hz", larger_is_worse=False)
+    if scene.throughput_hz is not None:
+        name = "throughput" if scene.measures == "throughput" else "shown"
+        yield _figure(scene.title, name, scene.throughput_hz, "Hz", larger_is_worse=False)
     if video is not None and video.offered:
-        yield _figure(scene.title, "frames missed", 100 * video.miss_share, "%")
-        yield _figure(scene.title, "frames dropped", 100 * video.drop_share, "%")
+        yield _figure(scene.title, "frames missed", 100 * video.missed / video.offered, "%")
+        yield _figure(scene.title, "frames dropped", 100 * video.dropped / video.offered, "%")
         yield _figure(scene.title, "jitter", video.jitter_ms, "ms")
         if video.dropped:
-            shown = next(quantile for quantile in video.age if quantile.share == 0.9)
-            yield _quantile(scene.title, "p90 of those shown", shown)
+            yield _quantile(scene.title, "p90 of those shown", video.shown_p90)
 
 
-def energy(scene: Scene) -> Iterator[Check]:
+def energy(scene: Outcome) -> Iterator[Check]:
     """Yield the energy of a frame, by the source that told it."""
     for reading in scene.energies:
         for kind, joules in zip(("gross", "net"), reading.per_frame(), strict=True):

@@ -185,7 +185,7 @@ def scenes(report: Report, measures: str) -> Table:
         if scene.doubts
         else figure
         for scene in report.scenes
-        if scene.outcome.measures == measures
+        if scene.measures == measures
         for figure in scenario(scene)
     ]
     return pivot(SCENARIOS[measures], figures, first="system")
@@ -214,9 +214,7 @@ def starts(report: Report) -> Table:
 def absent_memory(report: Report) -> str:
     """Say which memory could not be measured, and why."""
     absent = {
-        what: why
-        for footprint in report.footprints
-        for what, why in footprint.memory.missing.items()
+        what: why for footprint in report.footprints for what, why in footprint.missing.items()
     }
     if report.machine.board is None:
         absent.pop("unified", None)  # no footprint expects it

@@ -13,8 +13,8 @@ NONE = "-"
 UNITS = {"mhz": "MHz", "gib": "GiB", "mib": "MiB", "w": "W", "s": "s", "c": "°C", "percent": "%"}
 """How a field's name ends, and what it is in."""
 APART = {
-    *("missing", "gpus", "board", "packages", "thread_variables", "uptime_s", "boot_id"),
-    *("mitigations", "temperatures_c", "memory_free_gib", "cpu_pressure", "logical_cores"),
+    *("missing", "gpus", "board", "packages", "thread_variables"),
+    *("temperatures_c", "memory_free_gib", "logical_cores"),
 }
 """Fields of a machine that are written elsewhere, or that tell a reader nothing."""
 

@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import Literal
 
-from pydantic import Field
-
 from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.part import Part
 from stylepress.benchmarks.verdict.percentile import least_samples, upper_percentile
@@ -25,7 +23,7 @@ class Run(Part):
     ``place`` is its number in the whole measurement, from 0; ``began_s`` and ``ended_s`` are when
     its process began and ended, in seconds from the first run's beginning. ``waited_share`` is the
     share of the measured time that a thread, the mean of all, waited for a core. ``invalid`` holds
-    why the run does not count; it is kept all the same. ``missing`` says why a field is None.
+    why the run does not count; it is kept all the same.
     """
 
     part: LookName
@@ -39,11 +37,9 @@ class Run(Part):
     samples_ns: tuple[int, ...]
     load_ns: int
     first_call_ns: int
-    warm_calls: int
     stable: bool
     peak_rss_bytes: int | None
     waited_share: float | None = None
-    missing: dict[str, str] = Field(default_factory=dict)
     invalid: tuple[str, ...] = ()
 
     @property

@@ -26,8 +26,7 @@ QUIETER = (
     "Wait until the machine is quiet and cool, or let others use more of it with `--foreign-load`."
 )
 NUMBERS = re.compile(r"[\d.]+")
-TAKEN = ("samples_ns", "load_ns", "first_call_ns", "warm_calls", "stable", "peak_rss_bytes",
-         "waited_share", "missing")  # fmt: skip
+TAKEN = ("samples_ns", "load_ns", "first_call_ns", "stable", "peak_rss_bytes", "waited_share")
 """What an answer and a run have by the same names."""
 CAP = 2
 """Times ``warm_s`` after which a warm-up that does not settle ends."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from stylepress.benchmarks.gate import FIGURES, USUAL, Limits
 from stylepress.benchmarks.machine.record import Machine
-from stylepress.benchmarks.machine.watch import Limits as WatchLimits
+from stylepress.benchmarks.machine.watch import FOREIGN_LOAD
 from stylepress.benchmarks.quality.judges import PictureJudge
 from stylepress.benchmarks.quality.photos import Photo, golden_photos, read_photos
 from stylepress.benchmarks.verdict.comparison import Settings
@@ -46,7 +46,7 @@ class DuelOptions:
     plan: PairPlan = field(default_factory=PairPlan)
     limits: Limits = USUAL
     floor: Floor | None = None
-    foreign_load: float = WatchLimits().foreign_load
+    foreign_load: float = FOREIGN_LOAD
     photos: Path | None = None
     most_photos: int = 6
     shown: int = 3

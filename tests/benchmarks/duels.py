@@ -50,8 +50,8 @@ class Machine:
         self.asked.append(request.backend)
         ms = self.times(Path(request.bundle), number)
         return Answer(
-            samples_ns=(round(1e6 * ms),) * 5, load_ns=10**6, first_call_ns=10**6, warm_calls=1,
-            stable=True, peak_rss_bytes=10**8, waited_share=0.0, engine={"backend": request.backend},
+            samples_ns=(round(1e6 * ms),) * 5, opened=10**6, first=2 * 10**6, load_bytes=10**8,
+            stable=True, waited_share=0.0, engine={"backend": request.backend},
         )  # fmt: skip
 
     def begin(self) -> None:
@@ -196,6 +196,6 @@ def run(pair: int, arm: str, ms: Sequence[float], invalid: Sequence[str] = ()) -
         {
             "part": "first", "pair": pair, "place": 0, "backend": "onnxruntime", "arm": arm,
             "samples_ns": [round(1e6 * one) for one in ms], "load_ns": 1, "first_call_ns": 1,
-            "warm_calls": 0, "stable": True, "peak_rss_bytes": None, "invalid": invalid,
+            "stable": True, "peak_rss_bytes": None, "invalid": invalid,
         }
     )  # fmt: skip

@@ -15,7 +15,7 @@ from stylepress.benchmarks.quality.trials import Photos, PictureTrials
 from stylepress.benchmarks.report import Report, mean_of, read_report
 from stylepress.benchmarks.show.files import write_forms
 from stylepress.benchmarks.show.render import markdown
-from stylepress.benchmarks.timing.outcome import Offline, Server, SingleStream
+from stylepress.benchmarks.timing.outcome import Setting
 from stylepress.benchmarks.timing.systems import named
 from stylepress.errors import BackendError, FrameError, RecipeError
 from stylepress.progress import Silent
@@ -78,16 +78,16 @@ def test_every_bundle_is_started_in_every_backend_and_its_memory_is_told(report:
     own = {one.name for one in report.latencies if one.model == "dots int8"}
     assert {one.system for one in report.footprints} == own
     for one in report.footprints:
-        assert [begin.temperature for begin in one.start.begins] == ["cold", "warm"]
-        assert one.memory.load_main_bytes or one.memory.missing["main"]
-        assert one.memory.gpu_bytes or one.memory.missing["gpu"]
+        assert [begin.temperature for begin in one.begins] == ["cold", "warm"]
+        assert one.load_bytes or one.missing["load"]
+        assert one.gpu_bytes or one.missing["gpu"]
 
 
 def test_a_process_of_its_own_holds_no_more_than_a_backend_and_a_small_network(
     report: Report,
 ) -> None:
     for one in report.footprints:
-        grown = one.memory.steady_tree_bytes
+        grown = one.steady_bytes
         assert grown is None or grown < 600 << 20  # torch alone, which is in this process, is more
 
 
@@ -95,9 +95,9 @@ def test_scenarios_are_played_in_the_fastest_backend_of_each_bundle(report: Repo
     best = report.best("dots int8")
     (scene,) = report.scenes
     assert best is not None
-    assert (scene.system, scene.outcome.setting.name) == (best.name, "fixed rate")
-    assert scene.outcome.video is not None
-    assert scene.outcome.video.offered == 8
+    assert (scene.system, scene.setting.name) == (best.name, "fixed rate")
+    assert scene.video is not None
+    assert scene.video.offered == 8
     assert all(one.gross_j is not None or one.why for one in scene.energies)
 
 
@@ -158,8 +158,8 @@ def test_a_folder_without_photos_is_refused(
         )
 
 
-def test_what_only_copies_frames_draws_no_pictures_and_plays_every_scenario(
-    style: Mapping[str, Path], options: BenchOptions
+def test_what_only_copies_frames_plays_every_scenario_and_what_cannot_be_measured_is_told(
+    style: Mapping[str, Path], options: BenchOptions, tmp_path: Path
 ) -> None:
     made = bench(
         [style["bundle"]],
@@ -170,15 +170,21 @@ def test_what_only_copies_frames_draws_no_pictures_and_plays_every_scenario(
         options=replace(
             options,
             clip_frames=0,
-            starts=0,
+            environ={"PYTHONHOME": str(tmp_path)},  # a process dies of it
             backends=("null",),
-            settings=(SingleStream(), Server(rate_hz=500), Offline(lanes=2)),
+            settings=(
+                Setting(name="single stream"),
+                Setting(name="server", rate_hz=500),
+                Setting(name="offline", lanes=2),
+            ),
         ),
         progress=Silent(),
     )
     assert made.qualities == ()
     assert [scene.system for scene in made.scenes] == ["dots int8 · null"] * 3
-    assert "pictures" in {one.what for one in made.skipped}
+    why = {one.what: one.why for one in made.skipped}
+    assert "pictures" in why
+    assert "ended with 1" in why["start and memory of dots int8 · null"]
     for title in ("Service time", "Response time", "Throughput"):
         assert f"## {title}" in markdown(made)
 

@@ -19,11 +19,10 @@ from stylepress.benchmarks.machine.sensors import find_sensors, slowly
 from stylepress.benchmarks.machine.system import ProcessTree, processor_probe
 from stylepress.benchmarks.machine.timeline import Follower, Timeline, Window
 from stylepress.benchmarks.machine.watch import (
-    Limits,
     Validity,
     Watch,
-    foreign_load,
     judge,
+    load_of_others,
 )
 from stylepress.errors import VerificationError
 from tests.benchmarks.systems_on_disk import DESKTOP, JETSON, write
@@ -39,7 +38,7 @@ QUIET: Mapping[str, float] = {
 MINUTE = Window(0, 60 * SECOND)
 
 
-def judged(limits: Limits | None = None, **slopes: tuple[str, float]) -> Validity:
+def judged(**slopes: tuple[str, float]) -> Validity:
     """Judge a minute in which one sensor rises steadily by so much a second."""
     samples = []
     for second in range(61):
@@ -47,7 +46,7 @@ def judged(limits: Limits | None = None, **slopes: tuple[str, float]) -> Validit
         for name, rise in slopes.values():
             values[name] += rise * second
         samples.append((second * SECOND, values))
-    return judge(Timeline(tuple(samples)), MINUTE, limits=limits)
+    return judge(Timeline(tuple(samples)), MINUTE)
 
 
 def test_a_quiet_machine_lets_a_run_count() -> None:
@@ -309,21 +308,22 @@ def test_the_real_sampler_sees_this_process_and_its_child_and_ends_with_us() -> 
     assert tree is not None
     assert main is not None
     assert tree > main + (64 << 20)
-    assert foreign_load(line, window) is not None
+    assert load_of_others(line, window) is not None
     assert line.samples[0][0] < begin
     assert sampler is not None
     with pytest.raises(ProcessLookupError):
         os.kill(sampler.pid, 0)
 
 
-def test_a_watch_tells_why_a_run_does_not_count() -> None:
-    with Watch(period_s=0.02, limits=Limits(foreign_load=-1, least_load_s=0)) as watch:
+def test_a_watch_tells_why_a_run_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stylepress.benchmarks.machine.watch.LEAST_LOAD_S", 0)
+    with Watch(period_s=0.02, foreign_load=-1) as watch:
         began = time.perf_counter_ns()
         watch.begin()
         time.sleep(0.1)
         ran = Window(began, time.perf_counter_ns())
         reasons = watch.end()
-        load = foreign_load(watch.timeline(), ran)
+        load = load_of_others(watch.timeline(), ran)
     if load is None:
         pytest.skip("this system does not tell its load")
     assert len(reasons) == 1

@@ -8,7 +8,7 @@ from threading import Barrier
 import pytest
 
 from stylepress.benchmarks.timing.loop import WarmRule, warm_up
-from stylepress.benchmarks.timing.outcome import Length, Offline, SingleStream
+from stylepress.benchmarks.timing.outcome import Length, Setting
 from stylepress.benchmarks.timing.scenarios import WARM_CALLS, run_scenario
 from tests.benchmarks.clockwork import MS, Clockwork
 
@@ -36,7 +36,11 @@ def test_every_lane_is_warm_before_anything_is_measured(lanes: int) -> None:
     rule = WarmRule(min_s=0, min_count=20, window_s=1e-9, within=1e9, most_s=1)
     samples = chain(repeat(-1, 21 + (lanes > 1) * WARM_CALLS * lanes), count())
     made = run_scenario(
-        run, samples.__next__, Offline(lanes=lanes), length=Length(min_s=0, min_count=5), rule=rule
+        run,
+        samples.__next__,
+        Setting(name="offline", lanes=lanes),
+        length=Length(min_s=0, min_count=5),
+        rule=rule,
     )
     assert made.warm_up.calls == 21
     assert {0, 1, 2, 3, 4} <= {*seen}
@@ -60,7 +64,7 @@ def test_the_first_call_is_no_sample() -> None:
     made = run_scenario(
         clock.system(500 * MS, MS),
         lambda: None,
-        SingleStream(),
+        Setting(name="single stream"),
         length=Length(min_s=0, min_count=1),
         rule=rule,
         clock=clock,
