@@ -15,12 +15,11 @@ from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.gate import Limits, figure
 from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.quality.features.extractor import Extractor, open_extractor
-from stylepress.benchmarks.quality.paired import CAP_DB, colour_shifts
+from stylepress.benchmarks.quality.paired import CAP_DB, colour_shifts, saturation_percent
 from stylepress.benchmarks.quality.photos import unit
 from stylepress.benchmarks.quality.pixels import (
     TILE,
     WINDOW_SIDE,
-    colourfulness,
     content_distance,
     grid_energy,
     patch_distance,
@@ -36,8 +35,6 @@ Pixels = NDArray[np.uint8]
 SUBJECT = "pictures"
 TAKEN, DIRECTIONS = 256, 64
 """Patches a level and picture of a set, and directions that they are projected on."""
-DULL = 8.0
-"""Levels of colourfulness below which a change is a share of these: a grey style has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +85,7 @@ def colour(drawn: Drawn) -> Iterator[Check]:
     casts = [colour_shifts(one[0], two[0])["cast_levels"] for one, two in drawn.arms]
     note = f"mean of {len(casts)} photos"
     yield figure("cast_levels", SUBJECT, kind="pictures", new=fmean(casts), note=note)
-    base, new = (fmean(map(colourfulness, frames)) for frames in (drawn.base, drawn.new))
-    change = 100 * (new - base) / max(base, DULL)
+    change = saturation_percent(drawn.arms)
     yield figure("saturation_percent", SUBJECT, kind="pictures", new=change, note=note)
 
 
