@@ -21,7 +21,8 @@ from stylepress.benchmarks.timing.latency import Timing
 from stylepress.benchmarks.timing.outcome import Outcome, Quantile, quantile_ms
 
 SCHEMA_VERSION: Literal[5] = 5
-"""5: a scene is an outcome, a footprint has no process tree, a machine only what is compared by."""
+"""5: figures of pictures and motion are checks; a scene is an outcome, a footprint has no process tree,
+a machine only what is compared by."""
 FLUCTUATION = 0.25
 """Spread (IQR) of the rounds over their median, above which a time is called unstable."""
 BUSY_LOAD = 0.25

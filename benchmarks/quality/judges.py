@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.gate import Limits, figure
 from stylepress.benchmarks.part import Skipped
-from stylepress.benchmarks.quality.features.extractor import Extractor, open_extractor
+from stylepress.benchmarks.quality.features.extractor import Extractor
 from stylepress.benchmarks.quality.paired import CAP_DB, colour_shifts, saturation_percent
 from stylepress.benchmarks.quality.photos import unit
 from stylepress.benchmarks.quality.pixels import (
@@ -190,19 +189,3 @@ class DriftJudge:
             sets = one.key in ("", "drift_percent", "drift_benign_times")
             note = "; ".join(part for part in (one.note, of if sets else "") if part)
             yield one.model_copy(update={"note": note})
-
-
-def drift_judge(
-    extractor: Path | None,
-    *,
-    limits: Limits,
-    env: Mapping[str, str],
-    home: Path,
-    progress: Progress,
-) -> DriftJudge:
-    """Return the judge over the network that the user names; over features in code without any.
-
-    Raises:
-        ArtifactError, CheckpointError, BackendError, RecipeError: a file is not what it must be.
-    """
-    return DriftJudge(open_extractor(extractor, env=env, home=home), limits, progress)

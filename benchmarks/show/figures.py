@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
 
-from stylepress.benchmarks.check import Check
+from stylepress.benchmarks.check import Check, signed
 from stylepress.benchmarks.quality.study import Drift
 from stylepress.benchmarks.report import Report, against
 from stylepress.benchmarks.show.words import NONE, Table, amount
@@ -65,6 +65,26 @@ def pivot(title: str, checks: Iterable[Check], *, first: str) -> Table:
     metrics = [name for name in every if any(row.get(name, NONE) != NONE for row in cells.values())]
     rows = [[who, *(row.get(name, NONE) for name in metrics)] for who, row in cells.items()]
     return Table(title, [first, *metrics], rows if metrics else [])
+
+
+def checks_table(title: str, checks: Sequence[Check], *, value: str = "new") -> Table:
+    """Lay out checks a row each: what matters comes first, as a phone shows four columns."""
+    several = len({check.subject for check in checks}) > 1
+    rows = [
+        [
+            check.name if several else check.metric,
+            signed(check.verdict) if check.verdict else NONE,
+            check.change or NONE,
+            check.written(check.new),
+            check.limit_text or NONE,
+            check.written(check.base),
+            check.interval or NONE,
+            check.remark or NONE,
+        ]
+        for check in checks
+    ]
+    heads = ["figure", "verdict", "worse by", value, "limit", "base", "95 % interval", "remark"]
+    return Table(title, heads, rows).filled
 
 
 def start_and_memory(footprint: Footprint) -> Iterator[Check]:

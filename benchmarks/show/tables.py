@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from stylepress.benchmarks.check import Check, signed
+from stylepress.benchmarks.check import signed
 from stylepress.benchmarks.quality.gallery import SATURATION
 from stylepress.benchmarks.quality.motion.steadiness import PUT_IN, WARPING
 from stylepress.benchmarks.quality.study import Drift
 from stylepress.benchmarks.report import Latency, Model, Report, against
 from stylepress.benchmarks.show.figures import (
+    checks_table,
     energy,
     pivot,
     scenario,
@@ -227,26 +228,11 @@ def verdict_word(drift: Drift) -> str:
 
 def study(drift: Drift) -> Table:
     """Lay out every figure of a study, with the verdict over all of them."""
-    return Table(
-        f"What compression lost, {drift.compressed} against {drift.original}: "
-        f"{verdict_word(drift)}",
-        ["figure", "verdict", "value", "limit", "95 % interval", "remark"],
-        [_check(check) for check in drift.checks],
-    )
+    who = against(drift.compressed, drift.original)
+    title = f"What compression lost, {who}: {verdict_word(drift)}"
+    return checks_table(title, drift.checks, value="value")
 
 
 def motion(report: Report) -> Table:
     """Lay out how steadily each model draws, on camera and on each clip."""
     return pivot("In motion", report.steadiness, first="model")
-
-
-def _check(check: Check) -> list[str]:
-    """Write one check: figure, verdict, value, limit, interval, remark."""
-    return [
-        check.metric,
-        signed(check.verdict) if check.verdict else "not judged",
-        NONE if check.new is None else f"{check.new:.3g} {check.unit}".strip(),
-        check.limit_text or NONE,
-        check.interval or NONE,
-        check.note,
-    ]
