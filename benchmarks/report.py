@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.machine.record import Machine
 from stylepress.benchmarks.machine.timeline import Curves
 from stylepress.benchmarks.machine.watch import Validity
@@ -20,7 +21,8 @@ from stylepress.benchmarks.timing.latency import Timing
 from stylepress.benchmarks.timing.outcome import Outcome, Quantile, quantile_ms
 
 SCHEMA_VERSION: Literal[5] = 5
-"""5: a scene is an outcome, a footprint has no process tree, a machine only what is compared by."""
+"""5: figures of pictures and motion are checks; a scene is an outcome, a footprint has no process tree,
+a machine only what is compared by."""
 FLUCTUATION = 0.25
 """Spread (IQR) of the rounds over their median, above which a time is called unstable."""
 BUSY_LOAD = 0.25
@@ -105,76 +107,6 @@ class Speedup(Part):
     rounds: int
 
 
-class Quality(Part):
-    """Quality of one model on one photo.
-
-    ``psnr_db`` and ``ssim`` are against the picture of ``reference``; None when there is none, and
-    ``psnr_db`` is None too when ``identical``. ``style_distance`` needs a style picture.
-    """
-
-    model: str
-    photo: str
-    reference: str | None
-    style_distance: float | None
-    content_distance: float
-    grid_energy: float
-    psnr_db: float | None
-    ssim: float | None
-    identical: bool = False
-
-
-FIDELITY = (
-    "Fidelity: distance to the original over the photo's distance to it, in features of a "
-    "published network; 0 is a copy, 1 as far as the photo. Students are trained with VGG by "
-    "default, so EfficientNet judges them."
-)
-
-
-class Look(Part):
-    """How like an ``original``'s pictures those of a model are, mean over photos.
-
-    ``psnr_db`` is None where all are equal, ``cast_levels`` by how many of 255 levels the mean
-    colour is off, ``saturation_percent`` by how much more colourful they are. ``fidelity`` is by
-    network the distance of their features, 0 for a copy and 1 for what is as far as the photo.
-    """
-
-    model: str
-    original: str
-    role: Role
-    psnr_db: float | None
-    ssim: float
-    cast_levels: float
-    saturation_percent: float
-    fidelity: Mapping[str, float] = Field(default_factory=dict)
-
-
-class Consistency(Part):
-    """How steadily one model draws a few frames whose motion is known or estimated.
-
-    ``clip`` is the video they are of, None for a camera that moves over the first photo; ``flow``
-    says what the motion is known by, ``exact`` or the name of an estimator. ``visible`` is the mean
-    share of pixels that two neighbouring ``frames`` both show, the others do not count; ``cuts`` is
-    how many of the frames begin another scene. None is told of the camera by older reports.
-
-    ``warp_error`` is the mean squared change along the motion, ``input_warp_error`` that of the
-    frames put in. ``noise_gain`` is how many times a camera's noise on a still scene comes out; no
-    clip has it. Against the frames of ``reference``, if any, ``flicker`` is the mean difference of
-    the change from frame to frame, in levels.
-    """
-
-    model: str
-    warp_error: float
-    input_warp_error: float
-    noise_gain: float | None = None
-    reference: str | None = None
-    flicker: float | None = None
-    clip: FileFact | None = None
-    flow: str = "exact"
-    frames: int | None = None
-    visible: float | None = None
-    cuts: int = 0
-
-
 @dataclass(frozen=True, slots=True)
 class Shown:
     """One picture for the page: JPEG bytes and its size."""
@@ -191,8 +123,10 @@ class Report(Part):
     """Everything one run of ``stylepress bench`` found out.
 
     ``drifts`` says what each bundle lost against its original; ``suffered`` shows by the bundle's
-    name where its pictures are farthest from it. ``consistencies`` are of a camera over the first
-    photo, one a model, ``clips`` of the user's videos.
+    name where its pictures are farthest from it. ``looks`` are figures of each model's pictures, mean
+    over the photos, alone and ``against`` those of each model that it may be a copy of.
+    ``steadiness`` is how little they change along a known motion: a camera over the first photo, and
+    the user's videos.
 
     ``validity`` says whether the turns of ``latencies`` count, None where nobody watched, and
     ``curves`` what the machine did during them; a scene of ``scenes`` has its own.
@@ -206,10 +140,8 @@ class Report(Part):
     models: tuple[Model, ...]
     latencies: tuple[Latency, ...]
     speedups: tuple[Speedup, ...]
-    qualities: tuple[Quality, ...]
-    looks: tuple[Look, ...] = ()
-    consistencies: tuple[Consistency, ...] = ()
-    clips: tuple[Consistency, ...] = ()
+    looks: tuple[Check, ...] = ()
+    steadiness: tuple[Check, ...] = ()
     drifts: tuple[Drift, ...] = ()
     validity: Validity | None = None
     curves: Curves | None = None
@@ -279,11 +211,9 @@ def _speedup(fast: Latency, slow: Latency) -> Speedup:
     )
 
 
-def mean_of(qualities: Sequence[Quality], model: str, measure: str) -> float | None:
-    """Mean of one measure of a model over photos; None where no photo has it."""
-    values = [getattr(one, measure) for one in qualities if one.model == model]
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+def against(model: str, original: str) -> str:
+    """Name what is measured of one model's pictures beside another's."""
+    return f"{model} against {original}"
 
 
 def report_schema() -> dict[str, Any]:

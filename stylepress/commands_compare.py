@@ -280,7 +280,8 @@ def _names(labels: str) -> tuple[str, str]:
 
 
 def _options(values: dict[str, Any], limits: Limits, screen: Progress) -> DuelOptions:
-    from stylepress.benchmarks.quality.judges import drift_judge
+    from stylepress.benchmarks.quality.features.extractor import open_extractor
+    from stylepress.benchmarks.quality.judges import DriftJudge
     from stylepress.benchmarks.quality.networks import network_judges
     from stylepress.benchmarks.verdict.floor import read_floor
     from stylepress.benchmarks.verdict.session import PairPlan
@@ -291,13 +292,8 @@ def _options(values: dict[str, Any], limits: Limits, screen: Progress) -> DuelOp
     min_s, drift = values["min_time"], values["drift"]
     judge = None
     if drift:
-        judge = drift_judge(
-            values["extractor"],
-            limits=limits,
-            env=os.environ,
-            home=home(),
-            progress=screen,
-        )
+        extractor = open_extractor(values["extractor"], env=os.environ, home=home())
+        judge = DriftJudge(extractor, limits, screen)
     return DuelOptions(
         size=measured_size(values["size"], profile),
         threads=values["threads"],

@@ -33,9 +33,9 @@ class Settings:
 
     @property
     def words(self) -> str:
-        """The options, as they are written; defaults are left out."""
-        words = [f"--pairs {self.pairs}", f"--delta {100 * self.delta:g}"]
-        return " ".join([*words, *([] if self.extend else ["--no-extend"])])
+        """The options, as documents write them."""
+        extend = "" if self.extend else " --no-extend"
+        return f"`--pairs {self.pairs} --delta {100 * self.delta:g}{extend}`"
 
 
 @dataclass(frozen=True, slots=True)

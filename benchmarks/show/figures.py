@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
 
-from stylepress.benchmarks.check import Check
+from stylepress.benchmarks.check import Check, signed
 from stylepress.benchmarks.quality.study import Drift
-from stylepress.benchmarks.report import Consistency, Report, mean_of
+from stylepress.benchmarks.report import Report, against
 from stylepress.benchmarks.show.words import NONE, Table, amount
 from stylepress.benchmarks.timing.footprint import Footprint
 from stylepress.benchmarks.timing.outcome import Outcome, Quantile
 from stylepress.benchmarks.verdict.comparison import Comparison
 
-QUALITIES: Mapping[str, tuple[str, str, bool]] = {
-    "style_distance": ("style distance", "", True),
-    "content_distance": ("content distance", "", True),
-    "grid_energy": ("grid energy", "", True),
-    "psnr_db": ("psnr", "dB", False),
-    "ssim": ("ssim", "", False),
-}
-"""Measures of pictures: what they are called, their unit, whether more is worse."""
 ELSEWHERE = ("drift_psnr", "drift_ssim", "golden")
 """Figures of a study that a report's pictures have too, or that are none of it."""
 SETS = ("", "drift_percent", "drift_benign_times")
@@ -40,11 +32,10 @@ def figures(report: Report) -> Iterator[Check]:
     for model in report.of_role("bundle"):
         yield _figure(model.name, "weights", model.weights_bytes / MEGABYTE, "MB")
         yield _figure(model.name, "all files", model.size_bytes / MEGABYTE, "MB")
-        yield from qualities(report, model.name)
+    yield from report.looks
     for drift in report.drifts:
         yield from _drift(drift)
-    for moved in (*report.consistencies, *report.clips):
-        yield from _motion(moved)
+    yield from report.steadiness
     for footprint in report.footprints:
         yield from start_and_memory(footprint)
     for scene in report.scenes:
@@ -57,7 +48,7 @@ def gated(document: Report | Comparison) -> tuple[Check, ...]:
     if isinstance(document, Comparison):
         return document.gated
     return tuple(
-        check.model_copy(update={"subject": f"{drift.compressed} against {drift.original}"})
+        check.model_copy(update={"subject": against(drift.compressed, drift.original)})
         for drift in document.drifts
         for check in drift.checks
         if check.verdict is not None
@@ -76,18 +67,24 @@ def pivot(title: str, checks: Iterable[Check], *, first: str) -> Table:
     return Table(title, [first, *metrics], rows if metrics else [])
 
 
-def qualities(report: Report, model: str) -> Iterator[Check]:
-    """Yield the mean over all photos of each measure of a model's pictures."""
-    own = [quality for quality in report.qualities if quality.model == model]
-    for measure, (title, unit, worse) in QUALITIES.items():
-        value = mean_of(report.qualities, model, measure)
-        note = (
-            "equal"
-            if measure == "psnr_db" and own and all(quality.identical for quality in own)
-            else ""
-        )
-        if own:
-            yield _figure(model, title, value, unit, larger_is_worse=worse, note=note)
+def checks_table(title: str, checks: Sequence[Check], *, value: str = "new") -> Table:
+    """Lay out checks a row each: what matters comes first, as a phone shows four columns."""
+    several = len({check.subject for check in checks}) > 1
+    rows = [
+        [
+            check.name if several else check.metric,
+            signed(check.verdict) if check.verdict else NONE,
+            check.change or NONE,
+            check.written(check.new),
+            check.limit_text or NONE,
+            check.written(check.base),
+            check.interval or NONE,
+            check.remark or NONE,
+        ]
+        for check in checks
+    ]
+    heads = ["figure", "verdict", "worse by", value, "limit", "base", "95 % interval", "remark"]
+    return Table(title, heads, rows).filled
 
 
 def start_and_memory(footprint: Footprint) -> Iterator[Check]:
@@ -147,7 +144,7 @@ def _quantile(subject: str, metric: str, quantile: Quantile) -> Check:
 
 
 def _drift(drift: Drift) -> Iterator[Check]:
-    subject = f"{drift.compressed} against {drift.original}"
+    subject = against(drift.compressed, drift.original)
     fact = drift.extractor
     over = f"{fact.name} {fact.sha256[:12]} ({fact.layer}, {fact.preprocessing}), {drift.sample}"
     for check in drift.checks:
@@ -159,15 +156,3 @@ def _drift(drift: Drift) -> Iterator[Check]:
             metric, ends = f"{metric}, size", {}
             of = f"{over}, {drift.references} of references"
         yield _figure(subject, metric, abs(check.new), check.unit, of=of, **ends)
-
-
-def _motion(moved: Consistency) -> Iterator[Check]:
-    clip = "" if moved.clip is None else f", {moved.clip.name}"
-    source = "" if moved.clip is None else f" of {moved.clip.sha256[:12]}"
-    over = f"{moved.frames} frames{source}, {moved.flow} flow"
-    for metric, value, unit in (
-        ("warping error", moved.warp_error, ""),
-        ("flicker", moved.flicker, "levels"),
-        ("noise gain", moved.noise_gain, "x"),
-    ):
-        yield _figure(moved.model, f"{metric}{clip}", value, unit, of=over)

@@ -12,7 +12,7 @@ from stylepress.benchmarks.bench import BenchOptions, bench
 from stylepress.benchmarks.quality.bundles import DriftOptions
 from stylepress.benchmarks.quality.photos import read_photos
 from stylepress.benchmarks.quality.trials import Photos, PictureTrials
-from stylepress.benchmarks.report import Report, mean_of, read_report
+from stylepress.benchmarks.report import Report, against, read_report
 from stylepress.benchmarks.show.files import write_forms
 from stylepress.benchmarks.show.render import markdown
 from stylepress.benchmarks.timing.outcome import Setting
@@ -51,15 +51,18 @@ def test_every_bundle_is_compared_with_every_baseline(report: Report) -> None:
 
 def test_the_float_student_equals_the_teacher_it_was_exported_from(report: Report) -> None:
     """The conftest's student is the teacher's own export: one level of rounding at most."""
-    psnr = mean_of(report.qualities, "dots fp32", "psnr_db")
+    subject = against("dots fp32", "dots teacher fp32")
+    (psnr,) = (one.new for one in report.looks if (one.subject, one.metric) == (subject, "psnr"))
     assert psnr is None or psnr > 48
 
 
 def test_int8_is_judged_against_the_float_student(report: Report) -> None:
-    own = [one for one in report.qualities if one.model == "dots int8"]
-    assert {one.reference for one in own} == {"dots fp32"}
-    assert all(one.psnr_db is not None and 10 < one.psnr_db < 48 for one in own)
-    assert all(one.style_distance is not None for one in own)
+    subject = against("dots int8", "dots fp32")
+    found = {one.metric: one.new for one in report.looks if one.subject == subject}
+    assert 10 < (found["psnr"] or 0) < 48
+    assert {"ssim", "colour cast", "saturation, change"} <= set(found)
+    alone = {one.metric for one in report.looks if one.subject == "dots int8"}
+    assert alone == {"style distance", "content distance", "grid energy"}
 
 
 def test_the_size_of_the_teacher_is_that_of_its_checkpoint(
@@ -70,8 +73,9 @@ def test_the_size_of_the_teacher_is_that_of_its_checkpoint(
 
 
 def test_consistency_of_a_stylized_clip_is_above_the_floor_of_the_clip(report: Report) -> None:
-    assert {one.model for one in report.consistencies} >= {"dots fp32", "dots int8"}
-    assert all(one.input_warp_error < 1e-2 for one in report.consistencies)
+    assert {one.subject for one in report.steadiness} >= {"dots fp32", "dots int8"}
+    floors = [one.new for one in report.steadiness if one.metric == "warping error put in"]
+    assert all(floor is not None and floor < 1e-2 for floor in floors)
 
 
 def test_every_bundle_is_started_in_every_backend_and_its_memory_is_told(report: Report) -> None:
@@ -180,7 +184,7 @@ def test_what_only_copies_frames_plays_every_scenario_and_what_cannot_be_measure
         ),
         progress=Silent(),
     )
-    assert made.qualities == ()
+    assert made.looks == ()
     assert [scene.system for scene in made.scenes] == ["dots int8 · null"] * 3
     why = {one.what: one.why for one in made.skipped}
     assert "pictures" in why

@@ -103,7 +103,7 @@ def test_a_student_may_be_a_checkpoint_and_a_bundle_that_was_made_from_another_i
     )
     (student,) = report.of_role("student")
     assert (student.precision, student.parent) == ("fp32", Artifact.load(style["teacher"]).digest)
-    assert {one.reference for one in report.qualities if one.psnr_db} == {student.name}
+    assert {one.subject.partition(" against ")[2] for one in report.looks} == {"", student.name}
     (told,) = progress.told
     assert told.startswith("dots fp32 is not the model that dots int8 was made from")
     first = {drift.compressed: drift.checks[0].key for drift in report.drifts}

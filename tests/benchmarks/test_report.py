@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from stylepress.benchmarks.machine.watch import Event, Validity
 from stylepress.benchmarks.part import json_text, write_text
-from stylepress.benchmarks.report import Report, mean_of, read_report, report_schema
+from stylepress.benchmarks.report import Report, read_report, report_schema
 from stylepress.benchmarks.show.render import markdown as summary
 from stylepress.benchmarks.show.render import page
 from stylepress.errors import ArtifactError
@@ -96,10 +96,6 @@ def test_a_missing_report_is_refused(tmp_path: Path) -> None:
 def test_nothing_in_a_report_can_be_changed(report: Report) -> None:
     with pytest.raises(ValidationError, match="frozen"):
         report.tool = "another"
-
-
-def test_a_mean_over_no_value_is_none(report: Report) -> None:
-    assert mean_of(report.qualities, "dots teacher fp32", "psnr_db") is None
 
 
 def test_a_busy_machine_and_unsteady_rounds_are_doubted(report: Report) -> None:
