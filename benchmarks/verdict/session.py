@@ -138,7 +138,7 @@ class Session:
         self.runs: list[Run] = []
         self.engines: dict[tuple[str, Arm], dict[str, str | int]] = {}
         self.given_up: dict[str, str] = {}
-        self.began_ns, self.ended_ns = perf_counter_ns(), 0
+        self.began_ns = self.ended_ns = 0
         self._left_s = plan.patience_s
         self._made = 0
 
@@ -207,7 +207,9 @@ class Session:
 
     def _run(self, part: LookName, pair: int, arm: Arm, arms: Arms) -> Run:
         plan = self.plan
-        if self._made and plan.rest_s:
+        if not self._made:
+            self.began_ns = perf_counter_ns()
+        elif plan.rest_s:
             time.sleep(plan.rest_s)
         self._made += 1
         request = Request(
