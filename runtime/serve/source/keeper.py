@@ -138,7 +138,7 @@ class Keeper(threading.Thread):
         reader.go()
         last = time.monotonic()
         since: float | None = None
-        crowded = corrupt = 0
+        losses = (0, 0)
 
         def steady() -> bool:
             return since is not None and time.monotonic() - since > STEADY_S
@@ -149,14 +149,12 @@ class Keeper(threading.Thread):
             except (EOFError, ValueError):
                 return self._gone(), steady()
             now = time.monotonic()
+            losses = self._counted(losses, message)
             if isinstance(message, Sent):
                 if since is None:
                     since = now
                     stream.source_changed()
                 last = now
-                stream.ledger.lose(message.crowded - crowded, "crowded")
-                stream.ledger.corrupt += message.corrupt - corrupt
-                crowded, corrupt = message.crowded, message.corrupt
                 self._pass(reader, message)
             elif message is not None and message["event"] == "lost":
                 return f"error:{redacted(str(message.get('reason')))}", steady()
@@ -169,6 +167,20 @@ class Keeper(threading.Thread):
             if now - last > stream.entry.timeout_s:
                 self._slate()
         return "stopped:", True
+
+    def _counted(
+        self, before: tuple[int, int], message: Sent | dict[str, Any] | None
+    ) -> tuple[int, int]:
+        """Count what was crowded out and what was corrupt since ``before``; return both counts."""
+        if message is None:
+            return before
+        if isinstance(message, Sent):
+            crowded, corrupt = message.crowded, message.corrupt
+        else:
+            crowded, corrupt = int(message["crowded"]), int(message["corrupt"])
+        self.stream.ledger.lose(crowded - before[0], "crowded")
+        self.stream.ledger.corrupt += corrupt - before[1]
+        return crowded, corrupt
 
     def _patience(self, opening: bool) -> float:
         """Say after how long without a frame the process is given up; the first start is slow."""

@@ -152,6 +152,9 @@ def test_frames_cross_processes_without_a_copy_and_slots_come_back() -> None:
     again = reader.receive(1.0)
     assert isinstance(again, Sent)
     assert (again.slot, again.crowded, again.number) == (first.slot, 2, SLOTS + 3)
+    assert writer.slot() is None  # the last frame of all
+    writer.tell("ended")
+    assert reader.receive(1.0) == {"event": "ended", "crowded": 3, "corrupt": 0}
     for height, width in ((0, 5), (33, 32)):
         with pytest.raises(ValueError, match="slot"):
             memory.frame(0, height, width)
