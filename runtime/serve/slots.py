@@ -72,7 +72,7 @@ class SlotMemory:
             self._map.close()
 
 
-class Writer:
+class SlotWriter:
     """The end of a source process: pictures and events out, free slots back in."""
 
     def __init__(self, memory: SlotMemory, line: socket.socket) -> None:
@@ -130,7 +130,7 @@ class Writer:
                 self._free.append(message[1])
 
 
-class Reader:
+class SlotReader:
     """The daemon's end: frames and events in, free slots back out."""
 
     def __init__(self, memory: SlotMemory, line: socket.socket) -> None:

@@ -14,6 +14,7 @@ from stylepress.benchmarks.evidence.demo import Demo, main, show
 from stylepress.benchmarks.report import read_report
 from stylepress.benchmarks.timing.latency import Plan
 from stylepress.progress import Silent
+from tests.core.homes import TARGET
 
 RECIPE = """
 name: tiny
@@ -26,7 +27,7 @@ student:
   distil: {{loss: swd, steps: 2, crop_px: 64, batch: 1, pool: 2, pool_px: 64}}
 quantize: {{precision: int8, min_psnr_db: 0}}
 export: {{verify_sizes: [[64, 96]]}}
-target: cpu
+target: {target}
 """
 
 
@@ -34,7 +35,9 @@ def test_the_demonstration_leaves_bundle_picture_video_with_sound_and_report(
     style: Mapping[str, Path], tmp_path: Path
 ) -> None:
     recipe = tmp_path / "tiny.yaml"
-    recipe.write_text(RECIPE.format(**style), encoding="utf-8")
+    target = tmp_path / "target.yaml"
+    target.write_text(TARGET, encoding="utf-8")
+    recipe.write_text(RECIPE.format(**style, target=target), encoding="utf-8")
     demo = Demo(
         recipe=recipe,
         photos=style["photos"],

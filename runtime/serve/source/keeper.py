@@ -18,7 +18,7 @@ from typing import Any
 from stylepress.runtime.serve.address import Address, parse_input, redacted
 from stylepress.runtime.serve.config import ServeLimits, parse_size
 from stylepress.runtime.serve.slate import slate
-from stylepress.runtime.serve.slots import Reader, Sent, SlotMemory, socket_pair
+from stylepress.runtime.serve.slots import Sent, SlotMemory, SlotReader, socket_pair
 from stylepress.runtime.serve.stream import Frame, Stream
 
 BACK_OFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)
@@ -67,7 +67,7 @@ class Keeper(threading.Thread):
 
     def _round(self, failures: int) -> tuple[str, bool]:
         """Run one process of the source; return why it ended, and whether it ran for a while."""
-        reader: Reader | None = None
+        reader: SlotReader | None = None
         try:
             # Begun before the wait, so that a camera that is back need not wait for imports.
             reader = self._spawn()
@@ -90,7 +90,7 @@ class Keeper(threading.Thread):
         if self.is_alive():
             self.join(timeout_s)
 
-    def _spawn(self) -> Reader:
+    def _spawn(self) -> SlotReader:
         memory = SlotMemory(self.limits.pixels)
         ours, theirs = socket_pair()
         entry = self.stream.entry
@@ -125,12 +125,12 @@ class Keeper(threading.Thread):
         except OSError:  # it died at once: the watch finds out
             pass
         theirs.close()
-        return Reader(memory, ours)
+        return SlotReader(memory, ours)
 
     def _url(self) -> str:
         return self.address.place if self.address.kind == "v4l2" else self.address.url
 
-    def _watch(self, reader: Reader) -> tuple[str, bool]:
+    def _watch(self, reader: SlotReader) -> tuple[str, bool]:
         """Pass frames on until the source is lost; return why, and whether it ran for a while."""
         stream = self.stream
         if stream.state != "lost":
@@ -189,7 +189,7 @@ class Keeper(threading.Thread):
             return timeout_s + 0.5
         return max(timeout_s + 2.0, START_S if self.starts == 1 else 0.0)
 
-    def _pass(self, reader: Reader, sent: Sent) -> None:
+    def _pass(self, reader: SlotReader, sent: Sent) -> None:
         pixels = reader.memory.frame(sent.slot, sent.height, sent.width)
         release = partial(reader.release, sent.slot)
         frame = Frame(sent.number, sent.captured_ns, pixels, release)
@@ -251,7 +251,7 @@ class Keeper(threading.Thread):
             last = None
         stream.publish_slate(slate(stream.name, stream.reason, size, behind=last))
 
-    def _end(self, reader: Reader | None) -> None:
+    def _end(self, reader: SlotReader | None) -> None:
         process, self._process = self._process, None
         if process is not None:
             process.kill()
