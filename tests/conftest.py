@@ -15,6 +15,23 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 gc.set_threshold(50_000)  # tracing networks makes objects by the million, and they stay
 
+SHARED = ("report",)
+"""Fixtures that take long to make: the files that use one stay with the process that made it."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one process do all tests of a file, and of the files that share what takes long to make."""
+    files = {item: item.nodeid.partition("::")[0] for item in items}
+    sharing: dict[str, str] = {}
+    for item, file in files.items():
+        for name in SHARED:
+            if name in getattr(item, "fixturenames", ()):
+                sharing[file] = name
+    for item, file in files.items():
+        item.add_marker(pytest.mark.xdist_group(sharing.get(file, file)))
+
+
 settings.register_profile("stylepress", deadline=None)
 settings.load_profile("stylepress")
 
