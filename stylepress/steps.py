@@ -73,7 +73,7 @@ class LoadStep(Section):
         return self
 
 
-class Training(Trained):
+class StylingStep(Trained):
     """What every step that trains a network from pictures to pictures may be asked for."""
 
     steps: Steps
@@ -85,7 +85,7 @@ class Training(Trained):
     style: Style | None = Field(default=None, description="default the recipe's")
 
 
-class TrainStep(Training):
+class TrainStep(StylingStep):
     """Train a TransformerNet teacher on the style."""
 
     step: Literal["train"] = "train"
@@ -116,7 +116,7 @@ class TrainStep(Training):
         return self
 
 
-class DistilStep(Training):
+class DistilStep(StylingStep):
     """Teach the student to draw what the teacher draws."""
 
     step: Literal["distil"] = "distil"
@@ -208,7 +208,7 @@ class DistilStep(Training):
         return self
 
 
-class PruneStep(Training):
+class PruneStep(StylingStep):
     """Make layers narrower, and let the network learn again what it drew before.
 
     Channels go together where the network ties them (the trunk of residual blocks is one width).
@@ -250,7 +250,7 @@ class PruneStep(Training):
         """Return the distillation of one recovery, over so many steps."""
         shared = {
             key: getattr(self, key)
-            for key in Training.model_fields
+            for key in StylingStep.model_fields
             if key not in ("steps", "folder")
         }
         pool_px = max(self.crop_px, min(512, 2 * self.crop_px))

@@ -9,7 +9,7 @@ from stylepress.model_steps import LibraryStep
 from stylepress.step_fields import LEAST_COMPARED_PX
 from stylepress.steps import DistilStep, TrainStep
 
-Trained = TypeVar("Trained", bound=TrainStep | DistilStep | LibraryStep)
+StepT = TypeVar("StepT", bound=TrainStep | DistilStep | LibraryStep)
 
 USUAL: Mapping[str, Mapping[str, Mapping[str, float]]] = {
     "train": {"vgg": {"content_weight": 0.15}, "swd": {"content_weight": 0.1}},
@@ -22,7 +22,7 @@ USUAL: Mapping[str, Mapping[str, Mapping[str, float]]] = {
 """What the keys mean that were left open, by step and loss."""
 
 
-def with_loss(step: Trained, loss: Literal["vgg", "swd"]) -> Trained:
+def with_loss(step: StepT, loss: Literal["vgg", "swd"]) -> StepT:
     """Return a step that trains with ``loss``, with the weights filled in that are usual for it.
 
     >>> with_loss(DistilStep(frame_weight=2), "vgg").frame_weight
@@ -33,4 +33,4 @@ def with_loss(step: Trained, loss: Literal["vgg", "swd"]) -> Trained:
     if isinstance(step, DistilStep) and "margin_px" in filled:
         room = (step.crop_px - LEAST_COMPARED_PX) // 8 * 4  # on both sides, in fours
         filled["margin_px"] = min(filled["margin_px"], room)
-    return cast("Trained", step.model_copy(update={"loss": loss, **filled}))
+    return cast("StepT", step.model_copy(update={"loss": loss, **filled}))
