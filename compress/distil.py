@@ -1,4 +1,4 @@
-"""Distil a norm-free student from any image-to-image teacher."""
+"""Distil a student from any image-to-image teacher."""
 
 from __future__ import annotations
 
@@ -63,9 +63,9 @@ def distil_student(
 ) -> tuple[FoldedStudent, TrainingSummary]:
     """Train a student of ``size`` and fold it; return it on the CPU.
 
-    A teacher with instance norms picks colours by what the whole picture holds, which a student
-    without norms cannot see: the style and content terms must let it choose its own. ``extra``
-    terms are added to the usual ones. A ``start`` goes on learning, its norms standing still.
+    The first steps compare pixels alone (``pixel_share``): they cost a fraction of those that look
+    at features, and the large shapes are learned from them as well. ``extra`` terms are added to
+    the usual ones. A ``start`` goes on learning, its batch norms standing still.
 
     Batch normalisation switches to its population statistics for the last part of the run, as
     RepSR found necessary (arXiv 2205.05671), so that folding changes nothing.

@@ -1,10 +1,11 @@
-"""The norm-free student: strided stem, rep-block trunk, two-step decoder, folded to plain convs.
+"""The student: strided stem, rep-block trunk, two-step decoder, folded to plain convolutions.
 
 While it trains, a trunk layer has three branches and batch normalisation (RepVGG, Ding et al.
 2021, arXiv 2101.03697), and what upsamples is a resize-convolution, which cannot print a grid
 (Odena et al. 2016, distill.pub/2016/deconv-checkerboard). ``fold`` turns both into plain 3x3
-convolutions and pixel shuffles: the same function, without a norm and without a full-size
-intermediate picture.
+convolutions and pixel shuffles: the same function, without a batch norm and without a full-size
+intermediate picture. Instance norms stay where a size asks for them: four, where levels begin and
+end, which cost nothing measurable beside the convolutions.
 """
 
 from __future__ import annotations
