@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from stylepress.compress.terms import Comparison, Term
+from stylepress.compress.terms import Comparison, Term, to_style_share
 from stylepress.train.features.distances import COPY_LAYERS, gram, relative_gap, style_grams
 from stylepress.train.features.vgg import Vgg
 
@@ -40,12 +40,12 @@ class Copying:
             Term("copy", lambda step, _: step.copy_weight, self.distance),
             Term(
                 "grams",
-                lambda step, _: step.gram_weight * (1 - step.to_style * styled),
+                lambda step, _: step.gram_weight * (1 - to_style_share(step) * styled),
                 self.gram_distance,
             ),
             Term(
                 "style_grams",
-                lambda step, _: step.gram_weight * step.to_style * styled,
+                lambda step, _: step.gram_weight * to_style_share(step) * styled,
                 self.style_distance,
             ),
         )

@@ -56,6 +56,11 @@ class Term:
     distance: Callable[[Comparison], Tensor]
 
 
+def to_style_share(step: DistilStep) -> float:
+    """Return the share of the style terms that looks at the style picture."""
+    return step.to_style or 0.0
+
+
 def weighted(terms: Sequence[Term], step: DistilStep, comparison: Comparison) -> dict[str, Tensor]:
     """Return each term that weighs, times its weight, as scalars."""
     styled = comparison.style is not None
@@ -162,12 +167,12 @@ TERMS: tuple[Term, ...] = (
     ),
     Term(
         "style",
-        lambda step, styled: (step.style_weight or 0.0) * (1 - step.to_style * styled),
+        lambda step, styled: (step.style_weight or 0.0) * (1 - to_style_share(step) * styled),
         lambda c: sliced_wasserstein(c.output, c.target, c.draw),
     ),
     Term(
         "to_style",
-        lambda step, styled: (step.style_weight or 0.0) * step.to_style * styled,
+        lambda step, styled: (step.style_weight or 0.0) * to_style_share(step) * styled,
         to_style_picture,
     ),
     Term(

@@ -122,7 +122,7 @@ class DistilStep(StylingStep):
     step: Literal["distil"] = "distil"
     preset: Preset = Field(default="base", description="size of the student")
     size: Size | None = Field(default=None, description="another size than a preset's")
-    steps: Steps = 3600
+    steps: Steps = 5000
     batch: int = Field(default=2, ge=1, le=1024)
     learning_rate: LearningRate = 3e-3
     start: Path | None = Field(
@@ -170,11 +170,12 @@ class DistilStep(StylingStep):
     taps: tuple[str, ...] = Field(
         default=(), description="teacher layers to compare features with, e.g. res5"
     )
-    to_style: float = Field(
-        default=0.6,
+    to_style: float | None = Field(
+        default=None,
         ge=0,
         le=1,
-        description="share of the style term that looks at the style picture, not the teacher",
+        description="share of the style term that looks at the style picture, not the teacher; "
+        "default 0 for vgg, 0.6 for swd",
     )
     noise_weight: Weight = Field(
         default=0.15, description="steadiness under noise and small shifts, for video"

@@ -21,6 +21,7 @@ USUAL: Mapping[str, Mapping[str, Mapping[str, float]]] = {
             "frame_weight": 1,
             "style_weight": 0,
             "content_weight": 0,
+            "to_style": 0,
         },
         "swd": {
             "pixel_share": 0,
@@ -28,6 +29,7 @@ USUAL: Mapping[str, Mapping[str, Mapping[str, float]]] = {
             "frame_weight": 1,
             "style_weight": 1,
             "content_weight": 0.15,
+            "to_style": 0.6,
         },
     },
 }
