@@ -12,6 +12,7 @@ from stylepress.cache import Cache, cached
 from stylepress.device import Precision, bundle_in, check_fit, lowered_recipe, lowering_of, notes_on
 from stylepress.document import Document
 from stylepress.errors import RecipeError
+from stylepress.model_steps import MODEL_STEPS
 from stylepress.progress import Progress, Silent
 from stylepress.recipe import FLOAT, Recipe, changed, load_recipe, plain_name
 from stylepress.stages import STAGES, Stage, settled, step_identity, step_key
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 Until = Literal["train", "compress", "export"]
 RECIPES = (".yaml", ".yml")
-TRAINS = ("train", "adain", "library", "translate", "sample")
+TRAINS = ("train", *MODEL_STEPS)
 UNTIL: Mapping[Until, tuple[str, ...]] = {
     "train": ("load", *TRAINS),
     "compress": ("load", *TRAINS, "distil", "prune"),

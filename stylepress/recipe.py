@@ -30,16 +30,21 @@ from stylepress.steps import (
 SectionT = TypeVar("SectionT", bound=Section)
 Name = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$", description="small letters, digits and dashes")
 
+PICTURED = ("load", "train", "translate", "pairs", "diffuse")
+"""The steps that make a network from pictures to pictures, and nothing else."""
 TAKES: dict[str, tuple[str, ...]] = {
     "load": (),
     "train": (),
     "adain": (),
     "library": (),
+    "regions": (),
     "translate": (),
+    "pairs": (),
+    "diffuse": (),
     "sample": (),
-    "distil": ("load", "train", "translate", "distil", "prune"),
-    "prune": ("load", "train", "translate", "distil", "prune"),
-    "export": ("load", "train", "adain", "library", "translate", "sample", "distil", "prune"),
+    "distil": (*PICTURED, "distil", "prune"),
+    "prune": (*PICTURED, "distil", "prune"),
+    "export": (*PICTURED, "adain", "library", "regions", "sample", "distil", "prune"),
     "quantize": ("export",),
     "lower": ("export", "quantize"),
     "engine": ("export", "quantize", "lower"),
@@ -50,7 +55,10 @@ FOLDERS = {
     "train": "teacher",
     "adain": "teacher",
     "library": "teacher",
+    "regions": "teacher",
     "translate": "teacher",
+    "pairs": "teacher",
+    "diffuse": "teacher",
     "sample": "teacher",
     "distil": "student",
     "prune": "pruned",

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, TypeVar, cast
 
-from stylepress.model_steps import LibraryStep
+from stylepress.model_steps import LibraryStep, RegionsStep
 from stylepress.step_fields import LEAST_COMPARED_PX
 from stylepress.steps import DistilStep, TrainStep
 
-Trained = TypeVar("Trained", bound=TrainStep | DistilStep | LibraryStep)
+Trained = TypeVar("Trained", bound=TrainStep | DistilStep | LibraryStep | RegionsStep)
 
 USUAL: Mapping[str, Mapping[str, Mapping[str, float]]] = {
     "train": {"vgg": {"content_weight": 0.15}, "swd": {"content_weight": 0.1}},
     "library": {"vgg": {"content_weight": 0.15}, "swd": {"content_weight": 0.1}},
+    "regions": {"vgg": {"content_weight": 0.15}, "swd": {"content_weight": 0.1}},
     "distil": {
         "vgg": {"margin_px": 48, "frame_weight": 1, "style_weight": 0, "content_weight": 0},
         "swd": {"margin_px": 0, "frame_weight": 1, "style_weight": 1, "content_weight": 0.15},

@@ -1,0 +1,98 @@
+"""Train pix2pix: what a picture becomes is shown by pairs."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from stylepress.model_steps import PairsStep
+from stylepress.train.families.norms import drawn_weights
+from stylepress.train.families.unet import UnetGenerator
+from stylepress.train.models.generators import (
+    BETAS,
+    Config,
+    PatchJudge,
+    generator_of,
+    steady_then_linear,
+)
+from stylepress.train.pairs import Pairs
+from stylepress.train.trainer.feed import generator
+from stylepress.train.trainer.fit import Iteration, Objective, Training, fit
+from stylepress.train.trainer.part import Part
+from stylepress.train.trainer.plan import Session, TrainingSummary
+
+
+def train_pairs(
+    pairs: Pairs, step: PairsStep, session: Session
+) -> tuple[nn.Module, str, Config, TrainingSummary]:
+    """Train a generator on pairs; return it with its family and config.
+
+    Isola et al. 2017 (arXiv 1611.07004), equation 4: the discriminator sees the input beside what
+    is judged, and the generator stays near the aim in L1. Losses are least squares, as in its
+    repository's ``--gan_mode lsgan``, and dropout is left out.
+
+    Raises:
+        TrainingError: the loss stopped being finite.
+        FrameError: not one picture can be read.
+    """
+    torch.manual_seed(step.seed or 0)
+    drawing, family, config = _generator(step)
+    judging = PatchJudge(step.judge_width, inputs=6)
+    schedule = steady_then_linear(step.steps, step.steady_share)
+    parts = []
+    for name, net in (("drawing", drawing), ("judging", judging)):
+        drawn_weights(net)
+        descent = torch.optim.Adam(net.parameters(), lr=step.learning_rate, betas=BETAS)
+        parts.append(Part(name, net, descent, schedule, clip_norm=None))
+    drawn: list[Tensor] = []
+
+    def draw_nearer(now: Iteration) -> dict[str, Tensor]:
+        given, aim = now.batch
+        with now.autocast():
+            picture = now.net("drawing")(given)
+            judged = now.net("judging")(torch.cat([given, picture], 1)).float()
+        drawn[:] = [picture.detach().float()]
+        return {
+            "fooled": (judged - 1).square().mean(),
+            "pixels": step.pixel_weight * F.l1_loss(picture.float(), aim),
+        }
+
+    def judge(now: Iteration) -> dict[str, Tensor]:
+        given, aim = now.batch
+        beside = torch.cat([torch.cat([given, aim], 1), torch.cat([given, drawn[0]], 1)])
+        with now.autocast():
+            true, wrong = now.net("judging")(beside).float().chunk(2)
+        now.watch("judged_real", true)
+        now.watch("judged_drawn", wrong)
+        return {"judge": 0.5 * ((true - 1).square().mean() + wrong.square().mean())}
+
+    def sample(draw: torch.Generator) -> tuple[Tensor, ...]:
+        return tuple(2 * one - 1 for one in pairs.crop(draw, step.crop_px))
+
+    shown = [one[None] for one in sample(generator(step.seed or 0, 0))]
+
+    def preview() -> Tensor:
+        given, aim = (one.to(session.device.place) for one in shown)
+        with torch.no_grad():
+            return torch.cat([given[0], drawing(given)[0].float(), aim[0]], 2) / 2 + 0.5
+
+    training = Training(
+        parts=parts,
+        objectives=[
+            Objective(draw_nearer, trains=("drawing",)),
+            Objective(judge, trains=("judging",)),
+        ],
+        sample=sample,
+        preview=preview,
+    )
+    summary = fit(training, step, session, title="Training pix2pix")
+    return drawing.eval(), family, config, summary
+
+
+def _generator(step: PairsStep) -> tuple[nn.Module, str, Config]:
+    if step.model == "resnet":
+        return generator_of(step)
+    # A batch of one has the statistics of one picture: so it is tested too.
+    config = {"width": step.width, "downs": step.downs, "norm": "batch", "statistics": "picture"}
+    return UnetGenerator(step.width, step.downs), "unet", config
