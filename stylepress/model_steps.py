@@ -127,7 +127,7 @@ Task = Annotated[
 ]
 PairFolder = Annotated[
     Path | None,
-    Field(default=None, description="folder of pictures, input left and aim right; or `task`"),
+    Field(default=None, description="folder of pictures, input left and target right; or `task`"),
 ]
 Prediction = Annotated[
     Literal["epsilon", "v_prediction"],

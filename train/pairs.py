@@ -1,4 +1,4 @@
-"""Pairs of pictures, input and aim: of a folder of side-by-side pictures, or made of photos."""
+"""Pairs of pictures, input and target: of a folder of side-by-side pictures, or made of photos."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Pair = tuple[Tensor, Tensor]
 class Pairs:
     """Draws pairs of square crops, each (3, S, S) float32 in [0, 1].
 
-    ``photos`` are pictures whose left half is the input and whose right half is the aim, as pix2pix
+    ``photos`` are pictures whose left half is the input and whose right half is the target, as pix2pix
     keeps them, where ``task`` is None; else photos that a pair is made of.
     """
 
@@ -50,8 +50,8 @@ class Pairs:
         window = min(left.size) / (ZOOM[0] + (ZOOM[1] - ZOOM[0]) * zoom)
         x, y = (left.width - window) * across, (left.height - window) * down
         crops = []
-        for one in (left, right):
-            square = one.resize(
+        for half in (left, right):
+            square = half.resize(
                 (side, side), Image.Resampling.BICUBIC, (x, y, x + window, y + window)
             )
             pixels = torch.from_numpy(np.asarray(square, np.float32) / 255).permute(2, 0, 1)
@@ -70,7 +70,7 @@ def halves(picture: Image.Image) -> tuple[Image.Image, Image.Image]:
         raise FrameError(
             f"A pair is {picture.width}x{picture.height} pixels, which is no two pictures side by "
             f"side.",
-            "Put the input left and the aim right of it into one picture, or leave out `pairs`.",
+            "Put the input left and the target right of it into one picture, or leave out `pairs`.",
         )
     right = picture.crop((picture.width - half, 0, picture.width, picture.height))
     return picture.crop((0, 0, half, picture.height)), right

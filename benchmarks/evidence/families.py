@@ -150,14 +150,17 @@ def _trained(name: str, folder: Path, at: Work, numbers: list[str]) -> str:
     if name not in TRAININGS:
         return "distilled" if name == "student" else "no"
     step = TRAININGS[name]
-    stage = train if isinstance(step, TrainStep) else train_model
-    made = load_network(stage(None, step, folder / "trained", at).folder)
+    out = folder / "trained"
+    if isinstance(step, TrainStep):
+        network = load_network(train(None, step, out, at).folder)
+    else:
+        network = load_network(train_model(None, step, out, at).folder)
     torch.manual_seed(0)
-    fresh = FAMILIES[name].full(made.config).eval()
+    fresh = FAMILIES[name].full(network.config).eval()
     if isinstance(fresh, AdaIn):  # what is trained is its decoder
-        fresh.encoder = cast("AdaIn", made.module).encoder
-    numbers.append(learned(step, (made.module, fresh), HELD_OUT).line())
-    return f"`{step.step}`, {step.steps} steps" if made.family == name else "no: another family"
+        fresh.encoder = cast("AdaIn", network.module).encoder
+    numbers.append(learned(step, (network.module, fresh), HELD_OUT).line())
+    return f"`{step.step}`, {step.steps} steps" if network.family == name else "no: another family"
 
 
 def _loaded(name: str, public: Path, folder: Path, at: Work, kept: dict[str, Artifact]) -> str:

@@ -68,7 +68,7 @@ def learned(
     """Judge a trained network and a fresh one of the same config, in this order.
 
     ``photos`` is a folder of pictures that no training saw. Translators: mean distance a value
-    from the aim of pairs, and of the input itself. Samplers: sliced Wasserstein distance between
+    from the target of pairs, and of the input itself. Samplers: sliced Wasserstein distance between
     pixels of drawn and of real pictures, and of the mean picture. Styles: patch distance to the style
     picture, and of the photo itself.
 
@@ -89,13 +89,16 @@ def _translated(
 ) -> Learned:
     pairs = Pairs(Photos.below(photos, Silent()), step.task)
     drawn = [pairs.crop(generator(SEED, number), PAIR_PX) for number in range(PAIRS)]
-    given, aim = (torch.stack(list(side)) for side in zip(*drawn, strict=True))
+    source, target = (torch.stack(list(side)) for side in zip(*drawn, strict=True))
 
     def off(net: Net) -> float:
-        return float((net(2 * given - 1).clamp(-1, 1) / 2 + 0.5 - aim).abs().mean())
+        return float((net(2 * source - 1).clamp(-1, 1) / 2 + 0.5 - target).abs().mean())
 
     return Learned(
-        "distance from the aim", off(nets[0]), off(nets[1]), float((given - aim).abs().mean())
+        "distance from the target",
+        off(nets[0]),
+        off(nets[1]),
+        float((source - target).abs().mean()),
     )
 
 
@@ -108,11 +111,13 @@ def _sampled(step: SampleStep, nets: tuple[nn.Module, nn.Module]) -> Learned:
             inputs: tuple[Tensor, ...] = (torch.randn(real.shape, generator=draw),)
         else:
             noise, ones = torch.randn(DRAWN, step.noise, generator=draw), torch.ones(DRAWN)
-            more = {"cgan": (labels,), "dcgan": ()}.get(step.model, (noise, 0 * ones, ones))
-            inputs = (noise, *more)
+            more: dict[str, tuple[Tensor, ...]] = {"cgan": (labels,), "dcgan": ()}
+            inputs = (noise, *more.get(step.model, (noise, 0 * ones, ones)))
         drawn = torch.cat([net(*rows) for rows in zip(*(i.split(48) for i in inputs), strict=True)])
         # Pictures of a class are compared with those of that class.
-        groups = [sliced(drawn[labels == one], real[labels == one]) for one in labels.unique()]
+        groups = [
+            sliced(drawn[labels == label], real[labels == label]) for label in labels.unique()
+        ]
         return sum(groups) / len(groups)
 
     mean = real.mean(0, keepdim=True).expand_as(real)
@@ -135,13 +140,13 @@ def _real(step: SampleStep) -> tuple[Tensor, Tensor]:
     return 2 * torch.stack(crops) - 1, torch.zeros(DRAWN, dtype=torch.int64)
 
 
-def sliced(one: Tensor, other: Tensor) -> float:
+def sliced(drawn: Tensor, real: Tensor) -> float:
     """Return the sliced Wasserstein distance of two equally large sets of pictures (N, 3, S, S).
 
     Mean over random directions of the mean distance between sorted projections; scaled so that
     pictures that differ by 1 in every pixel, all alike, are about 1 apart (Bonneel et al. 2015).
     """
-    flat = [pictures.clamp(-1, 1).flatten(1) for pictures in (one, other)]
+    flat = [pictures.clamp(-1, 1).flatten(1) for pictures in (drawn, real)]
     directions = torch.randn(flat[0].shape[1], DIRECTIONS, generator=generator(SEED, 2))
     rows = [(pictures @ directions / flat[0].shape[1] ** 0.5).sort(0).values for pictures in flat]
     return float((rows[0] - rows[1]).abs().mean())
@@ -158,12 +163,12 @@ def _styled(
     styles = _styles(step)
 
     def off(draw: Callable[[int, Tensor], Tensor]) -> float:
-        found = []
+        distances = []
         for number, style in enumerate(styles):
             loss = StyleContentLoss(style)
             drawn = draw(number, style).clamp(0, 1)[..., :STYLE_PX, :STYLE_PX]
-            found.append(float(loss(drawn, content, generator(SEED, 3))["style"]))
-        return sum(found) / len(found)
+            distances.append(float(loss(drawn, content, generator(SEED, 3))["style"]))
+        return sum(distances) / len(distances)
 
     trained, fresh = (off(_drawing(step, net, content, len(styles))) for net in nets)
     return Learned("distance from the style", trained, fresh, off(lambda *_: content))

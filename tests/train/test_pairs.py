@@ -70,12 +70,12 @@ def trained(step: ModelStep, folder: Path) -> Artifact:
 
 @pytest.mark.parametrize("family", STEPS)
 def test_a_step_trains_its_family_and_writes_what_loads_again(tmp_path: Path, family: str) -> None:
-    made = trained(STEPS[family], tmp_path)
-    loaded = load_network(made.folder)
+    checkpoint = trained(STEPS[family], tmp_path)
+    loaded = load_network(checkpoint.folder)
     assert loaded.family == family
-    weights_alone = load_network(made.path("weights.safetensors"))
+    weights_alone = load_network(checkpoint.path("weights.safetensors"))
     assert weights_alone.family == family
-    assert made.numbers["loss"] > 0
+    assert checkpoint.numbers["loss"] > 0
 
 
 def test_a_style_sampler_that_was_killed_ends_where_the_undisturbed_one_ends(
@@ -139,9 +139,9 @@ def test_pairs_of_a_folder_are_cropped_alike_and_a_narrow_picture_is_refused(
     left = np.random.default_rng(0).integers(0, 255, (80, 90, 3), np.uint8)
     Image.fromarray(np.concatenate([left, 255 - left], 1)).save(tmp_path / "both.png")
     pairs = Pairs(Photos.below(tmp_path, Silent()))
-    given, aim = pairs.crop(generator(0, 0), 64)
-    assert given.shape == aim.shape == (3, 64, 64)
-    assert torch.allclose(given + aim, torch.ones(()), atol=2 / 255)
+    source, target = pairs.crop(generator(0, 0), 64)
+    assert source.shape == target.shape == (3, 64, 64)
+    assert torch.allclose(source + target, torch.ones(()), atol=2 / 255)
     Image.fromarray(left.transpose(1, 0, 2)).save(tmp_path / "both.png")
     with pytest.raises(FrameError, match="no two pictures side by side"):
         Pairs(Photos.below(tmp_path, Silent())).crop(generator(0, 0), 64)
@@ -154,8 +154,8 @@ def test_a_cartoon_is_flat_between_lines_and_outlines_forget_the_colours() -> No
     assert torch.equal(photo, half)
     assert float(cartoon[:, :, 24:30].std((1, 2)).max()) < 1e-5
     assert float(cartoon[:, :, 15:17].mean()) < float(cartoon[:, :, 24:].mean()) / 2
-    lines, aim = to_photo(half)
-    assert torch.equal(aim, half)
+    lines, target = to_photo(half)
+    assert torch.equal(target, half)
     assert torch.equal(lines[0], lines[2])
     assert float(lines[0, :, 15:17].max()) == 0
     assert float(lines[0, :, 20:].min()) == float(lines[0, :, :12].min()) == 1

@@ -61,12 +61,12 @@ class ConditionedDiffusion(nn.Module):
     ) -> Tensor:
         if noisy is not None and time is not None:
             return self.unet.predict(torch.cat([noisy, image], 1), time)
-        seen = to_multiple(image, self.multiple)
+        padded = to_multiple(image, self.multiple)
 
         def predict(x: Tensor, at: Tensor) -> Tensor:
-            return self.unet.predict(torch.cat([x, seen], 1), at)
+            return self.unet.predict(torch.cat([x, padded], 1), at)
 
-        return ddim(predict, self._noise(seen), self.unet.noise, self.sampling, self.predicts)
+        return ddim(predict, self._noise(padded), self.unet.noise, self.sampling, self.predicts)
 
     def _noise(self, image: Tensor) -> Tensor:
         count, _, height, width = image.shape

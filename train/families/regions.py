@@ -48,10 +48,11 @@ class RegionStyles(nn.Module):
         self.last = PaddedConv(width, 3, 9)
 
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
-        share = to_multiple(mask.permute(0, 3, 1, 2).float() / WHITE, 4)
+        # Side by side, so that a trace knows that both are of one size.
+        both = torch.cat([image, mask.permute(0, 3, 1, 2).float() / WHITE], 1)
+        x, share = to_multiple(both, 4).split([3, 1], 1)
         half = F.avg_pool2d(share, 2)
         masks = [share, half, F.avg_pool2d(half, 2)]
-        x = to_multiple(image, 4)
         for layer, where in zip(self.down, masks, strict=True):
             x = torch.relu(layer(x, where))
         for first, second in zip(self.first, self.second, strict=True):
@@ -69,12 +70,12 @@ class Layer(nn.Module):
         super().__init__()
         channels = conv.conv2d.out_channels
         self.conv = conv
-        self.seen = PaddedConv(1, HIDDEN, 3)
+        self.features = PaddedConv(1, HIDDEN, 3)
         self.modulation = nn.Conv2d(HIDDEN, 2 * channels, 1)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         even = F.instance_norm(self.conv(x))
-        gain, offset = self.modulation(torch.relu(self.seen(mask))).chunk(2, 1)
+        gain, offset = self.modulation(torch.relu(self.features(mask))).chunk(2, 1)
         return even * (1 + gain) + offset
 
 

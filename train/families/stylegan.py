@@ -34,7 +34,7 @@ class StyleGenerator(nn.Module):
         self.mapping = Mapper(noise)
         self.constant = nn.Parameter(torch.randn(1, widths[0], FIRST_SIDE, FIRST_SIDE))
         pairs = zip([widths[0], *widths], widths, strict=False)
-        self.levels = nn.ModuleList(StyleLevel(one, two, noise) for one, two in pairs)
+        self.levels = nn.ModuleList(StyleLevel(inputs, outputs, noise) for inputs, outputs in pairs)
 
     def forward(self, noise: Tensor, fine: Tensor, mixing: Tensor, truncation: Tensor) -> Tensor:
         coarse, finer = self.mapping.styles(noise, fine, mixing, truncation)
@@ -118,10 +118,10 @@ class ModulatedConv(nn.Module):
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         scales = self.affine(style)
-        weight = self.weight * self.scale
-        y = F.conv2d(x * scales[:, :, None, None], weight, padding=weight.shape[2] // 2)
+        scales = scales * self.scale
+        y = F.conv2d(x * scales[:, :, None, None], self.weight, padding=self.weight.shape[2] // 2)
         if self.demodulate:
-            energy = scales.square() @ weight.square().sum((2, 3)).T
+            energy = scales.square() @ self.weight.square().sum((2, 3)).T
             y = y * (energy + EPS).rsqrt()[:, :, None, None]
         return y + self.bias[:, None, None]
 
@@ -136,7 +136,7 @@ class EvenLinear(nn.Module):
         self.scale, self.rate = rate / math.sqrt(inputs), rate
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight * self.scale, self.bias * self.rate)
+        return F.linear(x * self.scale, self.weight) + self.bias * self.rate
 
 
 def doubled(x: Tensor) -> Tensor:

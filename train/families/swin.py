@@ -31,9 +31,11 @@ class SwinGenerator(nn.Module):
         widths = [min(width * 2**level, 8 * width) for level in reversed(range(ups + 1))]
         self.mapping = Mapper(noise)
         self.constant = nn.Parameter(torch.randn(1, widths[0], FIRST_SIDE, FIRST_SIDE))
-        self.blocks = nn.ModuleList(Block(one, noise) for one in widths)
-        self.narrower = nn.ModuleList(nn.Conv2d(one, two, 1) for one, two in pairwise(widths))
-        self.rgb = nn.ModuleList(nn.Conv2d(one, 3, 1) for one in widths)
+        self.blocks = nn.ModuleList(Block(channels, noise) for channels in widths)
+        self.narrower = nn.ModuleList(
+            nn.Conv2d(inputs, outputs, 1) for inputs, outputs in pairwise(widths)
+        )
+        self.rgb = nn.ModuleList(nn.Conv2d(channels, 3, 1) for channels in widths)
 
     def forward(self, noise: Tensor, fine: Tensor, mixing: Tensor, truncation: Tensor) -> Tensor:
         coarse, finer = self.mapping.styles(noise, fine, mixing, truncation)

@@ -51,13 +51,15 @@ class Translator(nn.Module):
         self.middle = nn.Sequential(*middle)
         self.up = nn.Sequential(*_doubled(4 * coarse, up), *_doubled(2 * coarse, up))
         widths = [coarse // 2**level for level in range(1, scales)]
-        self.entries = nn.ModuleList(nn.Sequential(*_entry(one), *_halved(one)) for one in widths)
+        self.entries = nn.ModuleList(
+            nn.Sequential(*_entry(fine), *_halved(fine)) for fine in widths
+        )
         self.exits = nn.ModuleList(
             nn.Sequential(
-                *(Residual(2 * one, norm, True, False) for _ in range(FINE_BLOCKS)),
-                *_doubled(2 * one, up),
+                *(Residual(2 * fine, norm, True, False) for _ in range(FINE_BLOCKS)),
+                *_doubled(2 * fine, up),
             )
-            for one in widths
+            for fine in widths
         )
         self.last = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(width, 3, 7), nn.Tanh())
 

@@ -1,4 +1,4 @@
-"""Train a diffusion model on pairs: it learns to draw the aim while it sees the input."""
+"""Train a diffusion model on pairs: it learns to draw the target while it sees the input."""
 
 from __future__ import annotations
 
@@ -38,27 +38,29 @@ def train_diffuse(
     schedule = net.unet.noise
 
     def terms(now: Iteration) -> dict[str, Tensor]:
-        given, aim = now.batch
-        whole = torch.randn((step.batch, *aim.shape[1:]), generator=now.draw)
+        source, target = now.batch
+        whole = torch.randn((step.batch, *target.shape[1:]), generator=now.draw)
         times = torch.randint(schedule.times, (step.batch,), generator=now.draw)
         noise, time = now.share(whole), now.share(times)
-        noisy = schedule.added(aim, noise, time)
-        asked = schedule.velocity(aim, noise, time) if step.predicts == "v_prediction" else noise
+        noisy = schedule.added(target, noise, time)
+        wanted = (
+            schedule.velocity(target, noise, time) if step.predicts == "v_prediction" else noise
+        )
         with now.autocast():
-            predicted = now.net("net")(given, noisy, time.float())
-        return {step.predicts: F.mse_loss(predicted.float(), asked)}
+            predicted = now.net("net")(source, noisy, time.float())
+        return {step.predicts: F.mse_loss(predicted.float(), wanted)}
 
     def sample(draw: torch.Generator) -> tuple[Tensor, ...]:
-        return tuple(2 * one - 1 for one in pairs.crop(draw, step.crop_px))
+        return tuple(2 * side - 1 for side in pairs.crop(draw, step.crop_px))
 
-    shown = [one[None] for one in sample(generator(step.seed or 0, 0))]
+    shown = [side[None] for side in sample(generator(step.seed or 0, 0))]
 
     def preview() -> Tensor:
-        given, aim = (one.to(session.device.place) for one in shown)
+        source, target = (side.to(session.device.place) for side in shown)
         assert part.average is not None
         with torch.no_grad():
-            drawn = part.average(given).float()
-        return torch.cat([given[0], drawn[0], aim[0]], 2) / 2 + 0.5
+            drawn = part.average(source).float()
+        return torch.cat([source[0], drawn[0], target[0]], 2) / 2 + 0.5
 
     training = Training(
         parts=[part],

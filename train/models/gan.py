@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -93,8 +94,9 @@ def train_gan(
     summary = fit(training, step, session, title=f"Training {step.model}")
     average = parts[0].average
     assert average is not None
-    if isinstance(getattr(average, "mapping", None), Mapper):
-        average.mapping.measure_average()  # type: ignore[operator,union-attr]
+    mapping = getattr(average, "mapping", None)
+    if isinstance(mapping, Mapper):
+        mapping.measure_average()
     return average.eval(), config, summary
 
 
@@ -109,7 +111,9 @@ class Judge(nn.Module):
         super().__init__()
         widths = [min(width * 2**level, 8 * width) for level in range(ups + 1)]
         self.enter = nn.Conv2d(3, width, 1)
-        self.halvings = nn.ModuleList(Halving(one, two) for one, two in pairwise(widths))
+        self.halvings = nn.ModuleList(
+            Halving(inputs, outputs) for inputs, outputs in pairwise(widths)
+        )
         self.last = nn.Conv2d(widths[-1], widths[-1], 4)
         self.score = nn.Linear(widths[-1], 1)
         self.label = nn.Embedding(classes, widths[-1])
@@ -145,13 +149,9 @@ GENERATORS: Mapping[str, Callable[..., nn.Module]] = {
 }
 
 
-def _config(step: SampleStep) -> dict[str, int | str]:
-    config: dict[str, int | str] = {
-        "noise": step.noise,
-        "width": step.width,
-        "ups": step.side_px.bit_length() - 3,
-    }
-    return config | ({"classes": ",".join(step.classes)} if step.classes else {})
+def _config(step: SampleStep) -> dict[str, Any]:
+    config = {"noise": step.noise, "width": step.width, "ups": step.side_px.bit_length() - 3}
+    return {**config, "classes": ",".join(step.classes)} if step.classes else config
 
 
 def _draw_labelled(step: SampleStep, classes: int) -> Draw:
@@ -198,10 +198,10 @@ def crop_of(picture: Tensor, draw: torch.Generator, side: int) -> Tensor:
 def _preview(net: nn.Module | None, step: SampleStep, session: Session, classes: int) -> Tensor:
     assert net is not None
     count = max(SHOWN, classes)
-    seen = torch.randn(count, step.noise, generator=torch.Generator().manual_seed(0))
-    seen = seen.to(session.device.place)
-    label, ones = torch.arange(count, device=seen.device) % classes, torch.ones_like(seen[:, 0])
-    more = (label,) if step.model == "cgan" else (seen, torch.zeros_like(ones), ones)
+    noise = torch.randn(count, step.noise, generator=torch.Generator().manual_seed(0))
+    noise = noise.to(session.device.place)
+    label, ones = torch.arange(count, device=noise.device) % classes, torch.ones_like(noise[:, 0])
+    more = (label,) if step.model == "cgan" else (noise, torch.zeros_like(ones), ones)
     with torch.no_grad():
-        drawn = net(seen, *more).float()
+        drawn = net(noise, *more).float()
     return torch.cat([*drawn], 2) / 2 + 0.5

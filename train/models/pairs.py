@@ -29,7 +29,7 @@ def train_pairs(
     """Train a generator on pairs; return it with its family and config.
 
     Isola et al. 2017 (arXiv 1611.07004), equation 4: the discriminator sees the input beside what
-    is judged, and the generator stays near the aim in L1. Losses are least squares, as in its
+    is judged, and the generator stays near the target in L1. Losses are least squares, as in its
     repository's ``--gan_mode lsgan``, and dropout is left out.
 
     Raises:
@@ -48,19 +48,19 @@ def train_pairs(
     drawn: list[Tensor] = []
 
     def draw_nearer(now: Iteration) -> dict[str, Tensor]:
-        given, aim = now.batch
+        source, target = now.batch
         with now.autocast():
-            picture = now.net("drawing")(given)
-            judged = now.net("judging")(torch.cat([given, picture], 1)).float()
+            picture = now.net("drawing")(source)
+            judged = now.net("judging")(torch.cat([source, picture], 1)).float()
         drawn[:] = [picture.detach().float()]
         return {
             "fooled": (judged - 1).square().mean(),
-            "pixels": step.pixel_weight * F.l1_loss(picture.float(), aim),
+            "pixels": step.pixel_weight * F.l1_loss(picture.float(), target),
         }
 
     def judge(now: Iteration) -> dict[str, Tensor]:
-        given, aim = now.batch
-        beside = torch.cat([torch.cat([given, aim], 1), torch.cat([given, drawn[0]], 1)])
+        source, target = now.batch
+        beside = torch.cat([torch.cat([source, target], 1), torch.cat([source, drawn[0]], 1)])
         with now.autocast():
             true, wrong = now.net("judging")(beside).float().chunk(2)
         now.watch("judged_real", true)
@@ -68,14 +68,14 @@ def train_pairs(
         return {"judge": 0.5 * ((true - 1).square().mean() + wrong.square().mean())}
 
     def sample(draw: torch.Generator) -> tuple[Tensor, ...]:
-        return tuple(2 * one - 1 for one in pairs.crop(draw, step.crop_px))
+        return tuple(2 * side - 1 for side in pairs.crop(draw, step.crop_px))
 
-    shown = [one[None] for one in sample(generator(step.seed or 0, 0))]
+    shown = [side[None] for side in sample(generator(step.seed or 0, 0))]
 
     def preview() -> Tensor:
-        given, aim = (one.to(session.device.place) for one in shown)
+        source, target = (side.to(session.device.place) for side in shown)
         with torch.no_grad():
-            return torch.cat([given[0], drawing(given)[0].float(), aim[0]], 2) / 2 + 0.5
+            return torch.cat([source[0], drawing(source)[0].float(), target[0]], 2) / 2 + 0.5
 
     training = Training(
         parts=parts,

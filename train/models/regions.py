@@ -47,16 +47,16 @@ def train_regions(
             apart = [net(content, torch.full_like(mask, level)) for level in (0, int(WHITE))]
         with now.autocast():
             drawn = drawing(content, mask)
-        aim = composed(apart[0].float(), apart[1].float(), mask)
-        return {"border": step.border_weight * F.l1_loss(drawn.float(), aim)}
+        target = composed(apart[0].float(), apart[1].float(), mask)
+        return {"border": step.border_weight * F.l1_loss(drawn.float(), target)}
 
     def sample(draw: torch.Generator) -> tuple[Tensor, ...]:
         return photos.crop(draw, step.crop_px), drawn_mask(draw, step.crop_px)
 
-    shown = [one[None] for one in sample(generator(step.seed or 0, 0))]
+    shown = [tensor[None] for tensor in sample(generator(step.seed or 0, 0))]
 
     def preview() -> Tensor:
-        content, mask = (one.to(session.device.place) for one in shown)
+        content, mask = (tensor.to(session.device.place) for tensor in shown)
         with torch.no_grad():
             drawn = net(content, mask)[0].float()
         return torch.cat([content[0], mask[0].permute(2, 0, 1).expand(3, -1, -1) / WHITE, drawn], 2)
