@@ -70,24 +70,17 @@ def train_gan(
             true, wrong = now.net("judging")(*both).float().chunk(2)
         now.watch("judged_real", true.sigmoid())
         now.watch("judged_drawn", wrong.sigmoid())
-        return {"real": F.softplus(-true).mean(), "drawn": F.softplus(wrong).mean()}
+        terms = {"real": F.softplus(-true).mean(), "drawn": F.softplus(wrong).mean()}
+        if step.penalty and now.number % PENALTY_EVERY == 0:
+            terms["penalty"] = PENALTY_EVERY * step.penalty / 2 * _steepness(now)
+        return terms
 
-    def penalise(now: Iteration) -> dict[str, Tensor]:
-        real = now.batch[0].clone().requires_grad_()
-        judged = now.net("judging")(real, now.batch[1])
-        (slope,) = torch.autograd.grad(judged.sum(), real, create_graph=True)
-        size = slope.square().flatten(1).sum(1).mean()
-        return {"penalty": PENALTY_EVERY * step.penalty / 2 * size}
-
-    objectives = [
-        Objective(judge, trains=("judging",)),
-        Objective(draw_better, trains=("drawing",)),
-    ]
-    if step.penalty:
-        objectives.append(Objective(penalise, trains=("judging",), every=PENALTY_EVERY))
     training = Training(
         parts=parts,
-        objectives=objectives,
+        objectives=[
+            Objective(judge, trains=("judging",)),
+            Objective(draw_better, trains=("drawing",)),
+        ],
         sample=_sample(photos, list(classes.values()), step.side_px),
         preview=lambda: _preview(parts[0].average, step, session, max(1, len(classes))),
     )
@@ -98,6 +91,18 @@ def train_gan(
     if isinstance(mapping, Mapper):
         mapping.measure_average()
     return average.eval(), config, summary
+
+
+def _steepness(now: Iteration) -> Tensor:
+    """Return R1: how steep the discriminator is at real pictures, squared, a mean.
+
+    It is minimised together with the losses, never alone: it does not depend on the last biases,
+    and a team would wait for their gradients for ever.
+    """
+    real = now.batch[0].clone().requires_grad_()
+    judged = now.net("judging")(real, now.batch[1])
+    (slope,) = torch.autograd.grad(judged.sum(), real, create_graph=True)
+    return slope.square().flatten(1).sum(1).mean()
 
 
 class Judge(nn.Module):
