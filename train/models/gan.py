@@ -45,15 +45,7 @@ def train_gan(
     """
     torch.manual_seed(step.seed or 0)
     config = _config(step)
-    drawing = GENERATORS[step.model](**config)
-    judging = Judge(config["ups"], step.width, max(1, len(classes)))
-    rate = step.learning_rate
-    parts = [
-        Part("drawing", drawing, torch.optim.Adam(drawing.parameters(), rate, BETAS),
-             clip_norm=None, ema=step.average),
-        Part("judging", judging, torch.optim.Adam(judging.parameters(), rate, BETAS),
-             clip_norm=None),
-    ]  # fmt: skip
+    parts = _parts(step, config, max(1, len(classes)))
     draw = _draw_labelled(step, len(classes)) if classes else _draw_styled(step)
 
     def draw_better(now: Iteration) -> dict[str, Tensor]:
@@ -157,6 +149,19 @@ GENERATORS: Mapping[str, Callable[..., nn.Module]] = {
 def _config(step: SampleStep) -> dict[str, Any]:
     config = {"noise": step.noise, "width": step.width, "ups": step.side_px.bit_length() - 3}
     return {**config, "classes": ",".join(step.classes)} if step.classes else config
+
+
+def _parts(step: SampleStep, config: Config, classes: int) -> list[Part]:
+    """Return the generator, with the average of its weights, and the discriminator."""
+    drawing = GENERATORS[step.model](**config)
+    judging = Judge(config["ups"], step.width, classes)
+    rate = step.learning_rate
+    return [
+        Part("drawing", drawing, torch.optim.Adam(drawing.parameters(), rate, BETAS),
+             clip_norm=None, ema=step.average),
+        Part("judging", judging, torch.optim.Adam(judging.parameters(), rate, BETAS),
+             clip_norm=None),
+    ]  # fmt: skip
 
 
 def _draw_labelled(step: SampleStep, classes: int) -> Draw:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from stylepress.model_steps import Generating
+from stylepress.train.families.norms import drawn_weights
 from stylepress.train.families.resnet import ResnetGenerator
 from stylepress.train.families.translator import Translator
-from stylepress.train.trainer.part import Schedule
+from stylepress.train.trainer.part import Part, Schedule
 
 BETAS = (0.5, 0.999)
 Config = Mapping[str, Any]
@@ -37,6 +39,16 @@ def generator_of(step: Generating) -> tuple[nn.Module, str, Config]:
     }
     net = Translator(step.width, step.blocks, step.up, step.attention, step.scales)
     return net, "translator", config
+
+
+def fresh_parts(nets: Mapping[str, nn.Module], step: Generating) -> list[Part]:
+    """Draw the weights that GANs of this kind begin with; return a part for each network."""
+    schedule, parts = steady_then_linear(step.steps, step.steady_share), []
+    for name, net in nets.items():
+        drawn_weights(net)
+        descent = torch.optim.Adam(net.parameters(), lr=step.learning_rate, betas=BETAS)
+        parts.append(Part(name, net, descent, schedule, clip_norm=None))
+    return parts
 
 
 class PatchJudge(nn.Module):

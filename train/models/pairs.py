@@ -7,19 +7,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stylepress.model_steps import PairsStep
-from stylepress.train.families.norms import drawn_weights
 from stylepress.train.families.unet import UnetGenerator
 from stylepress.train.models.generators import (
-    BETAS,
     Config,
     PatchJudge,
+    fresh_parts,
     generator_of,
-    steady_then_linear,
 )
 from stylepress.train.pairs import Pairs
 from stylepress.train.trainer.feed import generator
 from stylepress.train.trainer.fit import Iteration, Objective, Training, fit
-from stylepress.train.trainer.part import Part
 from stylepress.train.trainer.plan import Session, TrainingSummary
 
 
@@ -39,12 +36,6 @@ def train_pairs(
     torch.manual_seed(step.seed or 0)
     drawing, family, config = _generator(step)
     judging = PatchJudge(step.judge_width, inputs=6)
-    schedule = steady_then_linear(step.steps, step.steady_share)
-    parts = []
-    for name, net in (("drawing", drawing), ("judging", judging)):
-        drawn_weights(net)
-        descent = torch.optim.Adam(net.parameters(), lr=step.learning_rate, betas=BETAS)
-        parts.append(Part(name, net, descent, schedule, clip_norm=None))
     drawn: list[Tensor] = []
 
     def draw_nearer(now: Iteration) -> dict[str, Tensor]:
@@ -78,7 +69,7 @@ def train_pairs(
             return torch.cat([source[0], drawing(source)[0].float(), target[0]], 2) / 2 + 0.5
 
     training = Training(
-        parts=parts,
+        parts=fresh_parts({"drawing": drawing, "judging": judging}, step),
         objectives=[
             Objective(draw_nearer, trains=("drawing",)),
             Objective(judge, trains=("judging",)),

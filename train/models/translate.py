@@ -9,13 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stylepress.model_steps import TranslateStep
-from stylepress.train.families.norms import drawn_weights
 from stylepress.train.models.generators import (
-    BETAS,
     Config,
     PatchJudge,
+    fresh_parts,
     generator_of,
-    steady_then_linear,
 )
 from stylepress.train.photos import Photos
 from stylepress.train.trainer.feed import generator
@@ -46,12 +44,7 @@ def train_translator(
         "judge_paintings": PatchJudge(step.judge_width),
         "judge_photos": PatchJudge(step.judge_width),
     }
-    schedule = steady_then_linear(step.steps, step.steady_share)
-    parts = []
-    for name, net in nets.items():
-        drawn_weights(net)
-        descent = torch.optim.Adam(net.parameters(), lr=step.learning_rate, betas=BETAS)
-        parts.append(Part(name, net, descent, schedule, clip_norm=None))
+    parts = fresh_parts(nets, step)
     pools = {name: Pool(step.pool, step.crop_px) for name in ("paintings", "photos")}
     parts += [Part(f"pool_{name}", pool) for name, pool in pools.items()]
     drawn: dict[str, Tensor] = {}
