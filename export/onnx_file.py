@@ -78,8 +78,9 @@ def _traced(graph: AnyGraph, opset: int) -> onnx.ModelProto:
     example, free = [], []
     for port in ports.inputs:
         shape = [size if isinstance(size, int) else sizes.get(size, 7) for size in port.shape]
-        kind = torch.uint8 if port.dtype == "uint8" else torch.float32
-        example.append(torch.zeros(shape, dtype=kind) if kind is torch.uint8 else torch.ones(shape))
+        whole = port.dtype in ("uint8", "int64")
+        kind = getattr(torch, port.dtype)
+        example.append(torch.zeros(shape, dtype=kind) if whole else torch.ones(shape))
         # DYNAMIC raises when the network fixes a dimension. It lets pass what named dimensions
         # refuse: that cropping 4 * ceil(H / 4) rows to H assumes what is always true.
         named = [at for at, size in enumerate(port.shape) if isinstance(size, str)]

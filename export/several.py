@@ -58,11 +58,17 @@ class Feeder:
         return feeds
 
     def _drawn(self, port: Port, size: Size) -> Array:
+        if port.dtype == "uint8":  # a mask, as large as the picture
+            sides_px = max(size[0], port.least), max(size[1], port.least)
+            return self._random.integers(0, 256, (1, *sides_px, 1), np.uint8)
         sides = iter(max(1, side // CODE_SHRINK) for side in size)
         shape = [
             one if isinstance(one, int) else 1 if one == "batch" else next(sides)
             for one in port.shape
         ]
+        if port.dtype == "int64":
+            low, high = int(port.low or 0), int(port.high or 0)
+            return self._random.integers(low, high + 1, shape, np.int64)
         if port.low is None or port.high is None:
             return self._random.standard_normal(shape).astype(np.float32)
         return self._random.uniform(port.low, port.high, shape).astype(np.float32)

@@ -108,7 +108,11 @@ def plain_frames(bundle: Artifact) -> None:
         RecipeError: it has other graphs, or its frame graph must be fed a style.
     """
     graph = bundle.graphs.get(GRAPH)
-    fed = [p.name for p in graph.inputs if p.default is None and not p.is_picture] if graph else []
+    fed = [
+        port.name
+        for port in (graph.inputs if graph else ())
+        if not port.is_picture and (port.default is None or len(port.shape) > 1)
+    ]
     others = [name for name, one in bundle.graphs.items() if one.kind in ("encoder", "sampler")]
     if graph is None or fed or others:
         raise RecipeError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 from typing_extensions import Self
@@ -65,19 +65,42 @@ class LibraryStep(Trained):
     style_weight: Weight = 1.0
 
 
-class TranslateStep(Trained):
-    """Train a CycleGAN between two folders of pictures; what is kept maps photos to the other."""
+class RegionsStep(Trained):
+    """Train one network on two styles: a mask says where which of them is drawn."""
 
-    step: Literal["translate"] = "translate"
-    paintings: Path = Field(description="folder of pictures that photos shall look like")
-    width: int = Field(
-        default=64, ge=2, le=256, description="channels of the generators' first layer"
+    step: Literal["regions"] = "regions"
+    inside: Style = Field(description="style where the mask is white")
+    outside: Style = Field(description="style where the mask is black")
+    width: int = Field(default=24, ge=4, le=256, description="channels of the first layer")
+    blocks: int = Field(default=4, ge=1, le=32, description="residual blocks")
+    steps: Steps = 4000
+    crop_px: CropPx = 256
+    batch: Batch = 1
+    learning_rate: LearningRate = 1.5e-3
+    loss: Loss = "auto"
+    vgg: VggFile = None
+    content_weight: Weight | None = Field(
+        default=None, description="default 0.15 for vgg, 0.1 for swd"
     )
-    blocks: int = Field(default=9, ge=1, le=32, description="residual blocks of the generators")
+    style_weight: Weight = 1.0
+    border_weight: Weight = Field(
+        default=10.0, description="of what lies within a mask against each style alone"
+    )
+
+
+class Generating(Trained):
+    """What every step that trains a generator from pictures to pictures may be asked for."""
+
+    width: int = Field(
+        default=64, ge=2, le=256, description="channels of the generator's first layer"
+    )
+    blocks: int = Field(default=9, ge=1, le=32, description="residual blocks of the generator")
+    up: Literal["transposed", "resize"] = Field(
+        default="transposed", description="resize prints no checkerboard"
+    )
+    attention: bool = Field(default=False, description="let every place look at every other")
+    scales: int = Field(default=1, ge=1, le=3, description="sizes that the generator works at")
     judge_width: int = Field(default=64, ge=2, le=256, description="channels of the discriminators")
-    cycle_weight: Weight = 10.0
-    identity_weight: Weight = 0.5
-    pool: int = Field(default=50, ge=0, le=1000, description="drawn pictures that are judged again")
     steady_share: float = Field(
         default=0.5, ge=0, le=1, description="first share of the steps, at the full learning rate"
     )
@@ -88,16 +111,95 @@ class TranslateStep(Trained):
     save_every: Every = 500
 
 
+class TranslateStep(Generating):
+    """Train a CycleGAN between two folders of pictures; what is kept maps photos to the other."""
+
+    step: Literal["translate"] = "translate"
+    paintings: Path = Field(description="folder of pictures that photos shall look like")
+    cycle_weight: Weight = 10.0
+    identity_weight: Weight = 0.5
+    pool: int = Field(default=50, ge=0, le=1000, description="drawn pictures that are judged again")
+
+
+Task = Annotated[
+    Literal["cartoon", "edges"],
+    Field(description="pairs made of photos: to flat colours and outlines, or back from outlines"),
+]
+PairFolder = Annotated[
+    Path | None,
+    Field(default=None, description="folder of pictures, input left and target right; or `task`"),
+]
+Prediction = Annotated[
+    Literal["epsilon", "v_prediction"],
+    Field(description="what a diffusion model predicts: the noise, or the velocity"),
+]
+NoiseSchedule = Annotated[
+    Literal["linear", "scaled_linear", "squaredcos_cap_v2"],
+    Field(description="of a diffusion model: how noise grows, in the names of diffusers"),
+]
+Sampling = Annotated[int, Field(ge=1, le=100, description="of a diffusion model: steps of DDIM")]
+Average = Annotated[float, Field(ge=0, lt=1, description="decay of the average of the weights")]
+
+
+class PairsStep(Generating):
+    """Train pix2pix on pairs of pictures: a generator, a discriminator of patches, and L1."""
+
+    step: Literal["pairs"] = "pairs"
+    pairs: PairFolder = None
+    task: Task = "cartoon"
+    model: Literal["resnet", "unet"] = "resnet"
+    downs: int = Field(default=6, ge=2, le=8, description="of unet: how often it halves")
+    pixel_weight: Weight = Field(default=100.0, description="of the mean distance a pixel (L1)")
+
+    @model_validator(mode="after")
+    def _options_of_resnet(self) -> Self:
+        if self.model == "unet" and (self.up, self.attention, self.scales) != (
+            "transposed",
+            False,
+            1,
+        ):
+            raise ValueError(
+                "up, attention and scales are options of the resnet. "
+                "Leave them out, or take `model: resnet`."
+            )
+        return self
+
+
+class DiffuseStep(Trained):
+    """Train a diffusion model that stylizes: it sees the picture while it takes noise away."""
+
+    step: Literal["diffuse"] = "diffuse"
+    pairs: PairFolder = None
+    task: Task = "cartoon"
+    width: int = Field(default=32, ge=4, le=256, multiple_of=4, description="channels, first level")
+    levels: int = Field(default=3, ge=2, le=5, description="sizes it works at, each half the last")
+    sampling: Sampling = 4
+    schedule: NoiseSchedule = "squaredcos_cap_v2"
+    predicts: Prediction = "v_prediction"
+    average: Average = 0.995
+    steps: Steps = 4000
+    crop_px: CropPx = 64
+    batch: Batch = 8
+    learning_rate: LearningRate = 5e-4
+    save_every: Every = 500
+
+
 class SampleStep(Trained):
-    """Train a network that draws small pictures from noise, on crops of photos."""
+    """Train a network that draws small pictures from noise, on crops of photos or of styles."""
 
     step: Literal["sample"] = "sample"
-    model: Literal["dcgan", "ddpm"] = "ddpm"
+    model: Literal["dcgan", "ddpm", "cgan", "stylegan", "swin"] = "ddpm"
+    classes: Mapping[StyleName, Style] | None = Field(
+        default=None, description="of cgan: pictures or patterns by name, drawn by their label"
+    )
     side_px: Literal[16, 32, 64] = 32
     width: int = Field(default=32, ge=4, le=256, description="channels of the widest picture")
-    noise: int = Field(default=100, ge=1, le=1024, description="of dcgan: numbers a picture")
-    sampling: int = Field(default=10, ge=1, le=100, description="of ddpm: steps of DDIM")
-    average: float = Field(default=0.995, ge=0, lt=1, description="of ddpm: decay of the average")
+    noise: int = Field(default=100, ge=1, le=1024, description="of a GAN: numbers a picture")
+    penalty: Weight = Field(default=1.0, description="R1, of cgan, stylegan and swin")
+    sampling: Sampling = 10
+    schedule: NoiseSchedule = "squaredcos_cap_v2"
+    predicts: Prediction = "epsilon"
+    average: Average = 0.995
     steps: Steps = 4000
     batch: Batch = 32
     learning_rate: LearningRate = 2e-4
@@ -111,3 +213,19 @@ class SampleStep(Trained):
                 f"Take a multiple of 4."
             )
         return self
+
+    @model_validator(mode="after")
+    def _classes_of_cgan(self) -> Self:
+        if (self.model == "cgan") != bool(self.classes):
+            raise ValueError(
+                "a cgan, and only that, draws pictures of named classes. "
+                "Write `model: cgan` and `classes: {glass: {pattern: glass}, ...}`."
+            )
+        return self
+
+
+ModelStep: TypeAlias = (
+    AdainStep | LibraryStep | RegionsStep | TranslateStep | PairsStep | DiffuseStep | SampleStep
+)
+MODEL_STEPS = ("adain", "library", "regions", "translate", "pairs", "diffuse", "sample")
+"""Their names in a recipe."""

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from stylepress.document import Document, read_document
+from stylepress.model_steps import MODEL_STEPS, ModelStep
 from stylepress.section import Section
 from stylepress.step_fields import Preset, Seed, Style
 from stylepress.steps import (
@@ -20,7 +21,6 @@ from stylepress.steps import (
     DistilStep,
     ExportStep,
     LoadStep,
-    ModelStep,
     QuantizeStep,
     Step,
     StylingStep,
@@ -29,12 +29,14 @@ from stylepress.steps import (
 
 SectionT = TypeVar("SectionT", bound=Section)
 
-FIRST = ("load", "train", "adain", "library", "translate", "sample")
+FIRST = ("load", "train", *MODEL_STEPS)
 """The steps that work on no other's result."""
+PICTURED = ("load", "train", "translate", "pairs", "diffuse")
+"""Those that make a network from pictures to pictures, and nothing else."""
 TAKES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(FIRST, ()),
-    "distil": ("load", "train", "translate", "distil", "prune"),
-    "prune": ("load", "train", "translate", "distil", "prune"),
+    "distil": (*PICTURED, "distil", "prune"),
+    "prune": (*PICTURED, "distil", "prune"),
     "export": (*FIRST, "distil", "prune"),
     "quantize": ("export",),
     "lower": ("export", "quantize"),

@@ -12,7 +12,7 @@ from typing import Any
 from stylepress.artifact import Artifact, Kind
 from stylepress.cache import build_key, code_version, content_digest
 from stylepress.errors import RecipeError
-from stylepress.model_steps import LibraryStep
+from stylepress.model_steps import MODEL_STEPS, LibraryStep, RegionsStep
 from stylepress.progress import Progress
 from stylepress.section import Section
 from stylepress.steps import PruneStep, Step, StylingStep, identity
@@ -77,7 +77,7 @@ STAGES: Mapping[str, Stage] = {
             ("torch",),
             together=True,
         )
-        for name in ("adain", "library", "translate", "sample")
+        for name in MODEL_STEPS
     },
     "distil": Stage(
         _in("compress.stage", "distil"),
@@ -116,7 +116,7 @@ def settled(step: Step, *, env: Mapping[str, str], home: Path, progress: Progres
     Raises:
         CheckpointError: a weight file of a known name with other content.
     """
-    if not isinstance(step, StylingStep | LibraryStep):
+    if not isinstance(step, StylingStep | LibraryStep | RegionsStep):
         return step
     loss = step.loss
     if loss == "auto":

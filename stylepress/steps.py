@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from stylepress.model_steps import AdainStep, LibraryStep, SampleStep, TranslateStep
+from stylepress.model_steps import ModelStep
 from stylepress.ports import ColourOrder
 from stylepress.section import Section
 from stylepress.step_fields import (
@@ -351,7 +351,6 @@ class EngineStep(Section):
     folder: FolderName = None
 
 
-ModelStep: TypeAlias = AdainStep | LibraryStep | TranslateStep | SampleStep
 Step: TypeAlias = (
     LoadStep
     | TrainStep

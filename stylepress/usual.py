@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, TypeVar, cast
 
-from stylepress.model_steps import LibraryStep
+from stylepress.model_steps import LibraryStep, RegionsStep
 from stylepress.step_fields import LEAST_COMPARED_PX
 from stylepress.steps import DistilStep, TrainStep
 
-StepT = TypeVar("StepT", bound=TrainStep | DistilStep | LibraryStep)
+StepT = TypeVar("StepT", bound=TrainStep | DistilStep | LibraryStep | RegionsStep)
 
 USUAL: Mapping[str, Mapping[str, Mapping[str, float]]] = {
     "train": {"vgg": {"content_weight": 0.15}, "swd": {"content_weight": 0.1}},
     "library": {"vgg": {"content_weight": 0.15}, "swd": {"content_weight": 0.1}},
+    "regions": {"vgg": {"content_weight": 0.15}, "swd": {"content_weight": 0.1}},
     "distil": {
         "vgg": {
             "pixel_share": 0.5,

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors.torch import save_file
@@ -22,66 +22,114 @@ from torch import Tensor
 
 from stylepress.artifact import Artifact
 from stylepress.benchmarks.evidence.documents import filled
+from stylepress.benchmarks.evidence.learned import learned
 from stylepress.errors import StylepressError
 from stylepress.export.stage import export
-from stylepress.model_steps import AdainStep, LibraryStep, SampleStep, TranslateStep
+from stylepress.model_steps import (
+    AdainStep,
+    DiffuseStep,
+    LibraryStep,
+    ModelStep,
+    PairsStep,
+    RegionsStep,
+    SampleStep,
+)
 from stylepress.runtime.backends import EngineOptions, open_engine
 from stylepress.runtime.bundle import Bundle, read_bundle
 from stylepress.runtime.choice import self_test
 from stylepress.step_fields import Style
 from stylepress.steps import ExportStep, LoadStep, TrainStep
+from stylepress.train.families.adain import AdaIn
 from stylepress.train.families.diffusers_folder import CONFIG, INDEX, WEIGHTS
 from stylepress.train.models.stage import train_model
 from stylepress.train.stage import load, train
+from stylepress.train.weights.checkpoint import load_network
 from stylepress.train.weights.families import FAMILIES
 from stylepress.usual import with_loss
 from stylepress.work import Work
 
 RECIPES = Path(__file__).parents[2] / "recipes"
-PHOTOS, STYLES = RECIPES / "photos" / "train", RECIPES / "styles"
+PHOTOS, HELD_OUT, STYLES = (
+    RECIPES / "photos" / "train", RECIPES / "photos" / "heldout", RECIPES / "styles",
+)  # fmt: skip
 MARKER = "families"
 SIDE = 256
-HEAD = ("family", "trains here", "loads public layout", "exports", "runs", "params, GMAC at 256²")
-SHORT: dict[str, Any] = {"photos": PHOTOS, "seed": 1, "steps": 4, "precision": "fp32"}
-TRAININGS: Mapping[str, Any] = {
-    "transformer": with_loss(
-        TrainStep(width=4, blocks=1, crop_px=64, style=Style(pattern="glass"), **SHORT), "swd"
+HEAD = (
+    *("family", "trains here", "learned (untrained, trivial)", "loads public layout"),
+    *("exports", "runs", "params, GMAC at 256²"),
+)
+SHORT: dict[str, Any] = {"photos": PHOTOS, "seed": 1, "precision": "fp32", "sample_every": 10_000}
+SMALL: dict[str, Any] = {"width": 8, "crop_px": 64, **SHORT}
+NOISE: dict[str, Any] = {"side_px": 16, "width": 8, "noise": 32, "batch": 16, **SHORT}
+GLASS, STROKES = Style(pattern="glass", size=256), Style(pattern="strokes", size=256)
+TRAININGS: Mapping[str, TrainStep | ModelStep] = {
+    "transformer": with_loss(TrainStep(blocks=1, steps=80, style=GLASS, **SMALL), "swd"),
+    "library": with_loss(
+        LibraryStep(styles={"glass": GLASS, "strokes": STROKES}, blocks=1, steps=120, **SMALL),
+        "swd",
     ),
-    "library": LibraryStep(
-        styles={"glass": Style(pattern="glass"), "strokes": Style(pattern="strokes")},
-        loss="swd", width=4, blocks=1, crop_px=64, **SHORT,
+    "regions": with_loss(
+        RegionsStep(inside=GLASS, outside=STROKES, blocks=1, steps=120, **SMALL), "swd"
     ),
-    "adain": AdainStep(styles=STYLES, decoder=2, crop_px=64, **SHORT),
-    "resnet": TranslateStep(
-        paintings=STYLES, width=4, blocks=1, judge_width=4, crop_px=64, **SHORT
+    "adain": AdainStep(styles=STYLES, decoder=4, steps=40, crop_px=64, **SHORT),
+    "resnet": PairsStep(
+        blocks=2, judge_width=4, steps=200, learning_rate=2e-3, steady_share=0.3, **SMALL
     ),
-    "dcgan": SampleStep(model="dcgan", side_px=16, width=4, batch=4, **SHORT),
-    "unet2d": SampleStep(model="ddpm", side_px=16, width=8, batch=4, **SHORT),
+    "unet": PairsStep(
+        model="unet", downs=4, judge_width=4, steps=200, learning_rate=2e-3, steady_share=0.3,
+        **SMALL,
+    ),
+    "translator": PairsStep(
+        blocks=2, judge_width=4, up="resize", attention=True, scales=2,
+        steps=200, learning_rate=2e-3, steady_share=0.3, **SMALL,
+    ),
+    "conditioned": DiffuseStep(
+        width=16, levels=2, batch=4, steps=250, learning_rate=2e-3, average=0.98, crop_px=64,
+        **SHORT,
+    ),
+    "dcgan": SampleStep(model="dcgan", steps=200, learning_rate=1e-3, **NOISE),
+    "cgan": SampleStep(
+        model="cgan", classes={"glass": GLASS, "strokes": STROKES},
+        steps=200, learning_rate=2e-3, average=0.95, **NOISE,
+    ),
+    "stylegan": SampleStep(
+        model="stylegan", steps=200, learning_rate=2e-3, average=0.95, **NOISE
+    ),
+    "swin": SampleStep(model="swin", steps=200, learning_rate=2e-3, average=0.95, **NOISE),
+    "unet2d": SampleStep(
+        model="ddpm", steps=300, learning_rate=2e-3, average=0.98, predicts="v_prediction",
+        **{**NOISE, "width": 16},
+    ),
 }  # fmt: skip
-"""Four steps of each training that there is."""
-OURS = frozenset({"student", "library"})
+"""A short training of each family that is trained here; seconds on one core."""
+SAMPLING = 2
+"""Steps of DDIM of a diffusion model that is exported: ten unrolled take minutes, and show no more."""
+OURS = frozenset(
+    {"student", "library", "regions", "translator", "cgan", "stylegan", "swin", "conditioned"}
+)
 """Families of this project alone: they have no public layout but their own."""
 
 
 def row(name: str, folder: Path, home: Path) -> list[str]:
     """Try one family; a cell says what came of it."""
     at = Work(name=name, folder=folder / "t", board=folder / "b", device="cpu", home=home)
-    trained = _said(lambda: _trained(name, folder, at))
+    numbers: list[str] = [""]
+    trained = _said(lambda: _trained(name, folder, at, numbers))
     public = folder / "public"
     public.mkdir()
     loaded: dict[str, Artifact] = {}
     reads = _said(lambda: _loaded(name, public, folder, at, loaded))
     if name not in loaded:
-        return [name, trained, reads, "", "", ""]
+        return [f"`{name}`", trained, numbers[-1], reads, "", "", ""]
     bundles: dict[str, Bundle] = {}
     exports = _said(lambda: _exported(name, loaded[name], folder, at, bundles))
     if name not in bundles:
-        return [name, trained, reads, exports, "", ""]
+        return [f"`{name}`", trained, numbers[-1], reads, exports, "", ""]
     runs = _said(lambda: _ran(bundles[name]))
-    numbers = bundles[name].artifact.numbers
+    cost = bundles[name].artifact.numbers
     scale = (SIDE / 512) ** 2 if bundles[name].graph().kind == "frame" else 1.0
-    measured = f"{numbers['params'] / 1e6:.2f} M, {numbers['macs_512'] * scale / 1e9:.2f} G"
-    return [f"`{name}`", trained, reads, exports, runs, measured]
+    measured = f"{cost['params'] / 1e6:.2f} M, {cost['macs_512'] * scale / 1e9:.2f} G"
+    return [f"`{name}`", trained, numbers[-1], reads, exports, runs, measured]
 
 
 def _said(done: Callable[[], str]) -> str:
@@ -98,13 +146,21 @@ def _said(done: Callable[[], str]) -> str:
         return f"no: {type(error).__name__}"
 
 
-def _trained(name: str, folder: Path, at: Work) -> str:
+def _trained(name: str, folder: Path, at: Work, numbers: list[str]) -> str:
     if name not in TRAININGS:
         return "distilled" if name == "student" else "no"
     step = TRAININGS[name]
-    stage = train if isinstance(step, TrainStep) else train_model
-    made = stage(None, step, folder / "trained", at)
-    return f"yes (`{step.step}`)" if made.numbers["loss"] > 0 else "no"
+    out = folder / "trained"
+    if isinstance(step, TrainStep):
+        network = load_network(train(None, step, out, at).folder)
+    else:
+        network = load_network(train_model(None, step, out, at).folder)
+    torch.manual_seed(0)
+    fresh = FAMILIES[name].full(network.config).eval()
+    if isinstance(fresh, AdaIn):  # what is trained is its decoder
+        fresh.encoder = cast("AdaIn", network.module).encoder
+    numbers.append(learned(step, (network.module, fresh), HELD_OUT).line())
+    return f"`{step.step}`, {step.steps} steps" if network.family == name else "no: another family"
 
 
 def _loaded(name: str, public: Path, folder: Path, at: Work, kept: dict[str, Artifact]) -> str:
@@ -112,7 +168,7 @@ def _loaded(name: str, public: Path, folder: Path, at: Work, kept: dict[str, Art
     torch.manual_seed(0)
     state = family.build(**family.usual).state_dict()
     path = _published(name, {key: value.clone() for key, value in state.items()}, public)
-    kept[name] = load(None, LoadStep(checkpoint=path), folder / "loaded", at)
+    kept[name] = load(None, LoadStep(checkpoint=path, sampling=SAMPLING), folder / "loaded", at)
     record = json.loads(kept[name].path("network.json").read_text(encoding="utf-8"))
     if record.pop("family") != name:
         return "no: taken for another"

@@ -136,6 +136,13 @@ OTHER_VALUES: Mapping[str, Any] = {
     "weights": "fresh",
     "model": "ddpm",
     "sampling": 7,
+    "task": "edges",
+    "up": "resize",
+    "schedule": "linear",
+    "predicts": "sample",
+    "classes": {"glass": Style(pattern="glass")},
+    "inside": Style(pattern="woodcut"),
+    "outside": Style(pattern="woodcut"),
 }
 
 
@@ -144,6 +151,9 @@ MODELS = (
     "{step: library, styles: {glass: {pattern: glass}, strokes: {pattern: strokes}}}",
     "{step: translate, paintings: photos}",
     "{step: sample, model: dcgan}",
+    "{step: regions, inside: {pattern: glass}, outside: {pattern: strokes}}",
+    "{step: pairs}",
+    "{step: diffuse}",
 )
 
 
@@ -200,7 +210,7 @@ def other(kind: type, name: str, value: Any, home: Path) -> Any:
         return {"other": Style(pattern="glass")}
     if isinstance(value, Section):  # the style
         return value.model_copy(update={"seed": 5})
-    if isinstance(value, Path) or name in ("vgg", "start", "plan", "teacher"):
+    if isinstance(value, Path) or name in ("vgg", "start", "plan", "teacher", "pairs"):
         return home / "vgg.png"
     if isinstance(value, bool):
         return not value

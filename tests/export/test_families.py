@@ -27,6 +27,8 @@ from tests.train.layouts import SMALL, network, saved
 
 SIZES = ((32, 32), (37, 51), (64, 48))
 """The middle one is odd."""
+WITH_MORE = {"adain", "taesd", "regions", "dcgan", "cgan", "stylegan", "swin", "unet2d"}
+"""Families whose graphs take or give more than pictures."""
 LEVELS = 255e-4
 """1e-4 of the range of a picture, in levels of 255."""
 
@@ -89,7 +91,7 @@ def test_a_public_checkpoint_becomes_a_bundle_that_draws_the_same(
                 assert expected.std() > 1, (name, "shows nothing")
     assert all(list(bundle.golden(name)) for name in bundle.artifact.graphs)
     assert bundle.artifact.made_by["family"] == family
-    if family in ("adain", "dcgan", "unet2d", "taesd"):
+    if family in WITH_MORE:
         with pytest.raises(RecipeError, match="need nothing else"):
             plain_frames(bundle.artifact)
 

@@ -33,6 +33,12 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
     "animegan": {"width": 4},
     "adain": {"width": 4, "decoder": 2},
     "taesd": {"width": 8},
+    "translator": {"width": 4, "blocks": 2, "up": "resize", "attention": 1, "scales": 2},
+    "regions": {"width": 4, "blocks": 1},
+    "cgan": {"classes": "class-1,class-2,class-3", "noise": 10, "width": 4, "ups": 2},
+    "stylegan": {"noise": 8, "width": 4, "ups": 2},
+    "swin": {"noise": 8, "width": 4, "ups": 2},
+    "conditioned": {"width": 8, "levels": 2, "sampling": 2},
     "dcgan": {"noise": 10, "width": 4, "ups": 3},
     "unet2d": UNET,
 }
@@ -64,6 +70,8 @@ def network(family: str, **change: Any) -> nn.Module:
             module.get_parameter("deconv3.conv2d.weight").mul_(60)
             module.get_parameter("deconv3.conv2d.bias").fill_(128)
         for name, weight in module.named_parameters():
+            if name.endswith("gain") and family == "translator":  # attention begins at nothing
+                weight.fill_(1.0)
             if family == "taesd" and name.endswith("conv.4.weight"):  # twenty sums without a norm
                 weight.mul_(0.1)
     return module

@@ -1,4 +1,4 @@
-"""What the test of teams runs, alone and under torchrun: a small GAN with batch norms."""
+"""What the test of teams runs, alone and under torchrun: a GAN with batch norms, a StyleGAN2."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stylepress.errors import TrainingError
+from stylepress.model_steps import SampleStep
 from stylepress.terminal import Terminal
+from stylepress.train.models.gan import train_gan
+from stylepress.train.photos import Photos
 from stylepress.train.trainer.fit import Iteration, Objective, Training, fit
 from stylepress.train.trainer.part import Part, adam
 from stylepress.train.trainer.plan import Session
 from stylepress.train.trainer.team import Team, joined_team
 from tests.train.test_trainer import Numbers
+
+PHOTOS = Path(__file__).parents[2] / "recipes" / "photos" / "train"
 
 
 def pictures(draw: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -88,11 +93,24 @@ def trained(folder: Path, team: Team, steps: int = 6) -> tuple[dict[str, Tensor]
     return weights, summary.loss
 
 
+def sampled(folder: Path, team: Team) -> dict[str, Tensor]:
+    """Train a small StyleGAN2, penalty and average included; return the averaged weights."""
+    step = SampleStep(
+        model="stylegan", side_px=16, width=4, noise=8, batch=4, steps=2,
+        learning_rate=1e-4, photos=PHOTOS, precision="fp32", seed=1,
+    )  # fmt: skip
+    session = Session(folder, team=team)
+    net, _, _ = train_gan(Photos.below(PHOTOS, session.progress), {}, step, session)
+    return {key: value.float() for key, value in net.state_dict().items()}
+
+
 def main(folder: Path, mode: str) -> None:
     """Train as one of a team, with ``long`` for hours; in the end the second process fails."""
     with joined_team(os.environ) as team:
         weights, loss = trained(folder, team, 10_000_000 if mode == "long" else 6)
+        styles = sampled(folder / "styles", team)
         if team.leads:
+            save_file(styles, folder / "styles.safetensors")
             save_file({**weights, "loss": torch.tensor(loss)}, folder / "weights.safetensors")
         team.wait()
         if team.rank == 1:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from stylepress.export.stage import export
-from stylepress.model_steps import AdainStep, LibraryStep, SampleStep, TranslateStep
+from stylepress.model_steps import AdainStep, LibraryStep, ModelStep, SampleStep, TranslateStep
 from stylepress.picture import read_picture
 from stylepress.progress import Silent
 from stylepress.runtime.bundle import read_bundle
@@ -24,7 +24,7 @@ from stylepress.train.families.adain import AdaIn
 from stylepress.train.features.vgg import Source, Vgg
 from stylepress.train.models import stage
 from stylepress.train.models.adain import load_encoder
-from stylepress.train.models.stage import ModelStep, train_model
+from stylepress.train.models.stage import train_model
 from stylepress.train.models.translate import Pool
 from stylepress.train.trainer.state import STATE
 from stylepress.work import Work

@@ -19,8 +19,19 @@ from tests.train.layouts import SMALL, config_of, network, saved, under
 ENTRIES: dict[str, Callable[[nn.Module], Any]] = {
     "adain": lambda net: net(torch.ones(1, 3, 20, 24) / 3, torch.linspace(0.1, 1, 64)[None]),
     "dcgan": lambda net: net(torch.linspace(-1, 1, 20).view(2, 10)),
+    "regions": lambda net: net(
+        torch.linspace(0, 1, 1680).view(1, 3, 20, 28), torch.arange(560).view(1, 20, 28, 1).byte()
+    ),
+    "cgan": lambda net: net(torch.linspace(-1, 1, 20).view(2, 10), torch.tensor([0, 2])),
+    "stylegan": lambda net: net(*styles()),
+    "swin": lambda net: net(*styles()),
     "unet2d": lambda net: net(torch.linspace(-2, 2, 192).view(1, 3, 8, 8)),
 }
+
+
+def styles() -> tuple[Tensor, ...]:
+    noise = torch.linspace(-1, 1, 16).view(2, 8)
+    return noise, noise.flip(0), torch.tensor([0.0, 1.0]), torch.tensor([1.0, 0.5])
 
 
 def drawn(family: str, net: nn.Module) -> Tensor:

@@ -17,7 +17,7 @@ from torch import nn
 from stylepress.train.trainer.state import STATE
 from stylepress.train.trainer.team import Team, norms_of_the_team
 from tests.processes import bound
-from tests.train.team_program import trained
+from tests.train.team_program import sampled, trained
 
 REPOSITORY = Path(__file__).parents[2]
 LAUNCHER = (
@@ -47,6 +47,9 @@ def test_two_processes_learn_what_one_learns_and_end_together_when_one_fails(
     assert set(together) == set(alone)
     for key, value in alone.items():
         assert torch.allclose(together[key], value, atol=2e-5), key
+    styles = load_file(tmp_path / "styles.safetensors")
+    for key, value in sampled(tmp_path / "styles-alone", Team()).items():
+        assert torch.allclose(styles[key], value, atol=2e-5), key
     assert ran.returncode != 0
     assert "The second process has had enough." in ran.stderr
     assert "left no message" not in ran.stderr

@@ -33,7 +33,8 @@ class UNet2D(nn.Module):
     Ho et al. 2020 (arXiv 2006.11239) as diffusers builds it. ``channels`` of each level and the
     levels that attend (``1`` in ``attends_down`` and ``attends_up``) are texts, so that a config is
     plain values. ``forward`` of noise alone draws: (N, 3, S, S) to RGB in [-1, 1], by
-    ``sampling`` steps of DDIM; with a ``time`` it predicts, as it is trained.
+    ``sampling`` steps of DDIM; with a ``time`` it predicts, as it is trained. ``inputs`` are the
+    channels that ``predict`` takes: more than 3 where something stands beside the noisy picture.
     """
 
     def __init__(self, **config: Any) -> None:
@@ -42,7 +43,7 @@ class UNet2D(nn.Module):
         widths = [int(width) for width in config["channels"].split(",")]
         self.first, time = widths[0], TIME_WIDTHS * widths[0]
         shape = _Shape(time, config["groups"], float(config["eps"]), config["head"])
-        self.conv_in = nn.Conv2d(3, widths[0], 3, padding=1)
+        self.conv_in = nn.Conv2d(config.get("inputs", 3), widths[0], 3, padding=1)
         self.time_embedding = TimeEmbedding(widths[0], time)
         downs = zip(pairwise([widths[0], *widths]), config["attends_down"], strict=True)
         last = len(widths) - 1

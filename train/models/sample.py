@@ -45,9 +45,7 @@ def train_dcgan(
         parts.append(Part(name, net, descent, clip_norm=None))
 
     def noise_of(now: Iteration) -> Tensor:
-        whole = torch.randn(step.batch, step.noise, generator=now.draw)
-        share = len(now.batch[0])
-        return whole[now.team.rank * share :][:share].to(now.batch[0].device)
+        return now.share(torch.randn(step.batch, step.noise, generator=now.draw))
 
     def judged(now: Iteration) -> dict[str, Tensor]:
         (real,) = now.batch
@@ -56,6 +54,8 @@ def train_dcgan(
                 false = now.net("drawing")(noise_of(now)).float()
             # Each batch is normalised by itself, as in the paper.
             found = [now.net("judging")(one).float() for one in (real, false)]
+        now.watch("judged_real", found[0].sigmoid())
+        now.watch("judged_drawn", found[1].sigmoid())
         return {
             "real": F.binary_cross_entropy_with_logits(found[0], torch.ones_like(found[0])),
             "false": F.binary_cross_entropy_with_logits(found[1], torch.zeros_like(found[1])),
@@ -102,7 +102,8 @@ def train_ddpm(
         "size": step.side_px,
         "head": 0,
         "groups": 4,
-        "schedule": "squaredcos_cap_v2",
+        "schedule": step.schedule,
+        "predicts": step.predicts,
         "sampling": step.sampling,
         "padding": 1,
     }
@@ -114,12 +115,13 @@ def train_ddpm(
         (clean,) = now.batch
         whole = torch.randn((step.batch, *clean.shape[1:]), generator=now.draw)
         times = torch.randint(net.noise.times, (step.batch,), generator=now.draw)
-        mine = slice(now.team.rank * len(clean), (now.team.rank + 1) * len(clean))
-        noise, time = whole[mine].to(clean.device), times[mine].to(clean.device)
+        noise, time = now.share(whole), now.share(times)
         noisy = net.noise.added(clean, noise, time)
+        velocity = step.predicts == "v_prediction"
+        asked = net.noise.velocity(clean, noise, time) if velocity else noise
         with now.autocast():
             predicted = _predicted(now.net("net"), noisy, time.float())
-        return {"noise": F.mse_loss(predicted.float(), noise)}
+        return {"noise": F.mse_loss(predicted.float(), asked)}
 
     seen = torch.randn(SHOWN, 3, step.side_px, step.side_px,
                        generator=torch.Generator().manual_seed(0))  # fmt: skip

@@ -11,21 +11,36 @@ from torch import nn
 import stylepress
 from stylepress.artifact import Artifact
 from stylepress.errors import RecipeError
-from stylepress.model_steps import AdainStep, LibraryStep, SampleStep, TranslateStep
+from stylepress.model_steps import (
+    AdainStep,
+    DiffuseStep,
+    LibraryStep,
+    ModelStep,
+    PairsStep,
+    RegionsStep,
+    SampleStep,
+    TranslateStep,
+)
+from stylepress.step_fields import Style
 from stylepress.steps import TrainStep, recorded
 from stylepress.train.models.adain import train_adain
+from stylepress.train.models.diffuse import train_diffuse
+from stylepress.train.models.gan import train_gan
 from stylepress.train.models.library import train_library
+from stylepress.train.models.pairs import train_pairs
+from stylepress.train.models.regions import train_regions
 from stylepress.train.models.sample import train_dcgan, train_ddpm
 from stylepress.train.models.translate import train_translator
+from stylepress.train.pairs import Pairs
 from stylepress.train.photos import Photos
 from stylepress.train.stage import album, image_loss, step_vgg, style_pixels
+from stylepress.train.style_loss import ImageLoss
 from stylepress.train.trainer.plan import Session, TrainingSummary
 from stylepress.train.trainer.session import open_session
 from stylepress.train.weights.checkpoint import save_checkpoint
 from stylepress.train.weights.families import FAMILIES
 from stylepress.work import Work
 
-ModelStep = AdainStep | LibraryStep | TranslateStep | SampleStep
 Made = tuple[nn.Module, str, Mapping[str, Any], TrainingSummary]
 """A trained network, its family, its config, and how the training went."""
 
@@ -66,31 +81,57 @@ def _adain(photos: Photos, step: AdainStep, work: Work, session: Session) -> Mad
 
 
 def _library(photos: Photos, step: LibraryStep, work: Work, session: Session) -> Made:
-    losses = {}
-    for name, style in step.styles.items():
-        picture = style_pixels(style).to(session.device.place)
-        single = TrainStep(
-            loss=step.loss,
-            vgg=step.vgg,
-            style_weight=step.style_weight,
-            content_weight=step.content_weight,
-        )
-        losses[name] = image_loss(single, picture, work, session.device)
+    losses = {name: _style_loss(style, step, work, session) for name, style in step.styles.items()}
     net, summary = train_library(photos, losses, step, session)
     config = {"styles": ",".join(net.styles), "width": net.width, "blocks": net.blocks}
     return net, "library", config, summary
 
 
+def _style_loss(
+    style: Style, step: LibraryStep | RegionsStep, work: Work, session: Session
+) -> ImageLoss:
+    picture = style_pixels(style).to(session.device.place)
+    single = TrainStep(
+        loss=step.loss,
+        vgg=step.vgg,
+        style_weight=step.style_weight,
+        content_weight=step.content_weight,
+    )
+    return image_loss(single, picture, work, session.device)
+
+
+def _regions(photos: Photos, step: RegionsStep, work: Work, session: Session) -> Made:
+    outside, inside = (
+        _style_loss(style, step, work, session) for style in (step.outside, step.inside)
+    )
+    net, summary = train_regions(photos, (outside, inside), step, session)
+    return net, "regions", {"width": step.width, "blocks": step.blocks}, summary
+
+
 def _translate(photos: Photos, step: TranslateStep, work: Work, session: Session) -> Made:
     paintings = album(step.paintings, work)
-    net, summary = train_translator(photos, paintings, step, session)
-    config = {**FAMILIES["resnet"].usual, "width": step.width, "blocks": step.blocks}
-    return net, "resnet", config, summary
+    return train_translator(photos, paintings, step, session)
+
+
+def _pairs(photos: Photos, step: PairsStep, work: Work, session: Session) -> Made:
+    return train_pairs(_of_folder(photos, step, work), step, session)
+
+
+def _diffuse(photos: Photos, step: DiffuseStep, work: Work, session: Session) -> Made:
+    return _named("conditioned", *train_diffuse(_of_folder(photos, step, work), step, session))
+
+
+def _of_folder(photos: Photos, step: PairsStep | DiffuseStep, work: Work) -> Pairs:
+    """Return the pairs of the folder that a step names, or those made of the photos."""
+    return Pairs(photos, step.task) if step.pairs is None else Pairs(album(step.pairs, work))
 
 
 def _sample(photos: Photos, step: SampleStep, work: Work, session: Session) -> Made:
     if step.model == "dcgan":
         return _named("dcgan", *train_dcgan(photos, step, session))
+    if step.model != "ddpm":
+        classes = {name: style_pixels(style) for name, style in (step.classes or {}).items()}
+        return _named(step.model, *train_gan(photos, classes, step, session))
     return _named("unet2d", *train_ddpm(photos, step, session))
 
 
@@ -103,6 +144,9 @@ def _named(
 TRAININGS: Mapping[str, Callable[[Photos, Any, Work, Session], Made]] = {
     "adain": _adain,
     "library": _library,
+    "regions": _regions,
     "translate": _translate,
+    "pairs": _pairs,
+    "diffuse": _diffuse,
     "sample": _sample,
 }

@@ -9,21 +9,25 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stylepress.model_steps import TranslateStep
-from stylepress.train.families.norms import drawn_weights
-from stylepress.train.families.resnet import ResnetGenerator
+from stylepress.train.models.generators import (
+    Config,
+    PatchJudge,
+    fresh_parts,
+    generator_of,
+)
 from stylepress.train.photos import Photos
 from stylepress.train.trainer.feed import generator
 from stylepress.train.trainer.fit import Iteration, Objective, Training, fit
-from stylepress.train.trainer.part import Part, Schedule
+from stylepress.train.trainer.part import Part
 from stylepress.train.trainer.plan import Session, TrainingSummary
-
-BETAS = (0.5, 0.999)
 
 
 def train_translator(
     photos: Photos, paintings: Photos, step: TranslateStep, session: Session
-) -> tuple[ResnetGenerator, TrainingSummary]:
+) -> tuple[nn.Module, str, Config, TrainingSummary]:
     """Train two generators and two discriminators; return that from photos to paintings.
+
+    Its family and its config come with it.
 
     Zhu et al. 2017 (arXiv 1703.10593): least squares for real and drawn (equation 1 with squares),
     what went there and back must be what it was (equation 2), and a picture of the aim stays.
@@ -33,18 +37,14 @@ def train_translator(
         FrameError: not one picture of a folder can be read.
     """
     torch.manual_seed(step.seed or 0)
+    made, family, config = generator_of(step)
     nets: dict[str, nn.Module] = {
-        "to_paintings": ResnetGenerator(step.width, step.blocks),
-        "to_photos": ResnetGenerator(step.width, step.blocks),
+        "to_paintings": made,
+        "to_photos": generator_of(step)[0],
         "judge_paintings": PatchJudge(step.judge_width),
         "judge_photos": PatchJudge(step.judge_width),
     }
-    schedule = steady_then_linear(step.steps, step.steady_share)
-    parts = []
-    for name, net in nets.items():
-        drawn_weights(net)
-        descent = torch.optim.Adam(net.parameters(), lr=step.learning_rate, betas=BETAS)
-        parts.append(Part(name, net, descent, schedule, clip_norm=None))
+    parts = fresh_parts(nets, step)
     pools = {name: Pool(step.pool, step.crop_px) for name in ("paintings", "photos")}
     parts += [Part(f"pool_{name}", pool) for name, pool in pools.items()]
     drawn: dict[str, Tensor] = {}
@@ -71,9 +71,7 @@ def train_translator(
         preview=preview,
     )
     summary = fit(training, step, session, title="Training CycleGAN")
-    made = nets["to_paintings"].eval()
-    assert isinstance(made, ResnetGenerator)
-    return made, summary
+    return made.eval(), family, config, summary
 
 
 def _drawing(step: TranslateStep, drawn: dict[str, Tensor]) -> Callable[..., dict[str, Tensor]]:
@@ -110,27 +108,12 @@ def _judging(
             with now.autocast():
                 judged = now.net(f"judge_{name}")(torch.cat([real[name], false])).float()
             true, wrong = judged.chunk(2)
+            now.watch(f"{name}_real", true)
+            now.watch(f"{name}_drawn", wrong)
             found[f"judge_{name}"] = 0.5 * ((true - 1).square().mean() + wrong.square().mean())
         return found
 
     return terms
-
-
-class PatchJudge(nn.Module):
-    """Map (N, 3, H, W) in [-1, 1] to (N, 1, h, w): how real each patch of 70 pixels looks."""
-
-    def __init__(self, width: int = 64) -> None:
-        super().__init__()
-        layers: list[nn.Module] = [nn.Conv2d(3, width, 4, 2, 1), nn.LeakyReLU(0.2)]
-        for times, stride in ((1, 2), (2, 2), (4, 1)):
-            inputs = times * width
-            layers += [nn.Conv2d(inputs, 2 * inputs, 4, stride, 1)]
-            layers += [nn.InstanceNorm2d(2 * inputs), nn.LeakyReLU(0.2)]
-        self.model = nn.Sequential(*layers, nn.Conv2d(8 * width, 1, 4, 1, 1))
-
-    def forward(self, image: Tensor) -> Tensor:
-        judged: Tensor = self.model(image)
-        return judged
 
 
 class Pool(nn.Module):
@@ -164,13 +147,3 @@ class Pool(nn.Module):
             else:
                 given.append(picture)
         return torch.stack(given)
-
-
-def steady_then_linear(steps: int, steady_share: float) -> Schedule:
-    """Return the schedule that keeps its rate for a share of the steps and falls to zero in a line.
-
-    >>> [steady_then_linear(10, 0.5)(number) for number in (0, 5, 9)]
-    [1.0, 1.0, 0.2]
-    """
-    falling = max(1, steps - int(steps * steady_share))
-    return lambda number: min(1.0, (steps - number) / falling)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +37,8 @@ class Iteration:
     """One objective at one step: the batch, the nets, and what may be random.
 
     ``batch`` is this process's share on the device. ``draw``, a CPU generator, is the same on all
-    processes. ``net(name)`` is what to call: under a team it shares gradients.
+    processes. ``net(name)`` is what to call: under a team it shares gradients. ``watched`` are
+    numbers that nobody minimises, for the board: what a discriminator thinks.
     """
 
     number: int
@@ -46,6 +47,16 @@ class Iteration:
     team: Team
     device: Device
     nets: Mapping[str, nn.Module]
+    watched: dict[str, Tensor] = field(default_factory=dict)
+
+    def share(self, whole: Tensor) -> Tensor:
+        """Return this process's rows of a whole batch that was drawn by ``draw``, on the device."""
+        count = len(self.batch[0])
+        return whole[self.team.rank * count :][:count].to(self.device.place)
+
+    def watch(self, name: str, values: Tensor) -> None:
+        """Show the mean of ``values`` on the board, under ``name``."""
+        self.watched[name] = values.detach().float().mean()
 
     def net(self, name: str) -> nn.Module:
         """Return the network of a part; weights of parts that are not trained now stand still."""
@@ -170,11 +181,13 @@ class _Loop:
         # Dropout draws from torch's own generator: seeded here, a resumed run drops the same.
         torch.manual_seed(mixed((self.plan.seed or 0) + self.session.team.rank, 2 * number + 1))
         terms: dict[str, Tensor] = {}
+        watched: dict[str, Tensor] = {}
         for index, objective in enumerate(self.training.objectives):
             if number % objective.every == 0:
                 iteration = self._iteration(number, index, objective, batch)
                 terms |= self._descend(objective, iteration)
-        self.ledger.note(number, terms)
+                watched |= iteration.watched
+        self.ledger.note(number, terms, watched)
 
     def due(self, done: int) -> bool:
         """Say whether it is time to look at the losses, save, or show something."""

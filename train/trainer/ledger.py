@@ -24,11 +24,13 @@ class Ledger:
         self.reached = reached
         self._team, self._board = team, board
         self._tail_from = min(plan.steps - 1, int(plan.steps * (1 - TAIL)))
-        self._pending: list[tuple[int, dict[str, Tensor]]] = []
+        self._pending: list[tuple[int, dict[str, Tensor], dict[str, Tensor]]] = []
 
-    def note(self, number: int, terms: dict[str, Tensor]) -> None:
-        """Keep the terms of one step, scalars on the device."""
-        self._pending.append((number, terms))
+    def note(
+        self, number: int, terms: dict[str, Tensor], watched: dict[str, Tensor] | None = None
+    ) -> None:
+        """Keep the terms of one step, and what is only watched; scalars on the device."""
+        self._pending.append((number, terms, watched or {}))
 
     def settle(self, state: Path) -> float:
         """Fetch what is pending, mean over the team; return the latest total.
@@ -36,18 +38,20 @@ class Ledger:
         Raises:
             TrainingError: a loss is not finite.
         """
-        flat = [term for _, terms in self._pending for term in terms.values()]
+        flat = [one for _, *both in self._pending for group in both for one in group.values()]
         values = iter(self._team.mean(torch.stack(flat).tolist() if flat else []))
         total = 0.0
-        for number, terms in self._pending:
+        for number, terms, watched in self._pending:
             fetched = {name: next(values) for name in terms}
+            shown = {f"loss/{name}": value for name, value in fetched.items()}
+            shown |= {f"output/{name}": next(values) for name in watched}
             total = sum(fetched.values())
             if not math.isfinite(total):
                 raise TrainingError(*_not_finite(number, fetched, state))
             if number >= self._tail_from:
                 self.reached.add(fetched)
-            for name, value in fetched.items() if self._board else ():
-                self._board.add_scalar(f"loss/{name}", value, number)  # type: ignore[union-attr]
+            for tag, value in shown.items() if self._board else ():
+                self._board.add_scalar(tag, value, number)  # type: ignore[union-attr]
         self._pending.clear()
         return total
 

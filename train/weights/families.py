@@ -13,11 +13,17 @@ from torch import Tensor
 from stylepress.errors import CheckpointError
 from stylepress.train.families.adain import ADAIN
 from stylepress.train.families.animegan import ANIMEGAN
+from stylepress.train.families.cgan import CGAN
+from stylepress.train.families.conditioned import CONDITIONED
 from stylepress.train.families.dcgan import DCGAN
 from stylepress.train.families.library import LIBRARY
+from stylepress.train.families.regions import REGIONS
 from stylepress.train.families.resnet import CUT, RESNET
 from stylepress.train.families.rrmina import RRMINA
+from stylepress.train.families.stylegan import STYLEGAN
+from stylepress.train.families.swin import SWIN
 from stylepress.train.families.taesd import TAESD
+from stylepress.train.families.translator import TRANSLATOR
 from stylepress.train.families.unet import UNET
 from stylepress.train.families.unet2d import UNET2D
 from stylepress.train.student import IMAGE as STUDENT_IMAGE
@@ -103,7 +109,8 @@ FAMILIES: Mapping[str, Family] = {
     family.name: family
     for family in (
         *(TRANSFORMER, STUDENT, RRMINA, RESNET, CUT, UNET, ANIMEGAN),
-        *(LIBRARY, ADAIN, TAESD, DCGAN, UNET2D),
+        *(REGIONS, LIBRARY, ADAIN, TAESD, TRANSLATOR),
+        *(DCGAN, CGAN, STYLEGAN, SWIN, CONDITIONED, UNET2D),
     )
 }
 """Every family that ``load_network`` recognises."""
