@@ -187,6 +187,11 @@ def _terms(
     """Return what weighs one batch: the student's pictures against the teacher's."""
 
     def weighed(now: Iteration) -> dict[str, Tensor]:
+        def redraw(pictures: Tensor) -> Tensor:
+            with now.autocast():
+                drawn: Tensor = now.net("student")(pictures)
+            return drawn
+
         pairs = now.batch[0].float() / 255
         content, target = pairs[:, :3].contiguous(), pairs[:, 3:].contiguous()
         inputs, shift = _with_twin(content, step, now)
@@ -209,6 +214,7 @@ def _terms(
             shift=shift,
             guesses=guesses,
             features=features,
+            redraw=redraw,
         )
         return weighted(terms, step, comparison)
 

@@ -11,6 +11,7 @@ from stylepress.artifact import Artifact
 from stylepress.compress.copying import Copying
 from stylepress.compress.distil import Teacher, distil_student, save_student
 from stylepress.compress.fidelity import drift, fidelity, parted
+from stylepress.compress.steadiness import TEMPORAL
 from stylepress.compress.terms import Term
 from stylepress.errors import RecipeError
 from stylepress.steps import DistilStep
@@ -52,11 +53,11 @@ def distil(source: Artifact, step: DistilStep, out: Path, work: Work) -> Artifac
         teacher = Teacher(loaded.module, loaded.image, style)
         place = session.device.place
         size = PRESETS[step.preset] if step.size is None else StudentSize(**dict(step.size))
-        extra: tuple[Term, ...] = ()
+        extra: tuple[Term, ...] = (TEMPORAL,)
         if step.loss == "vgg":
             vgg = step_vgg(step.vgg, work, session.device)
             aim = None if style is None else style.to(place)
-            extra = Copying(vgg, step.margin_px or 0, aim).terms
+            extra += Copying(vgg, step.margin_px or 0, aim).terms
         start = None if step.start is None else beginning(step.start, size)
         net, summary = distil_student(
             teacher, photos, size, step, session, extra=extra, start=start

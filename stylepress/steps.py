@@ -106,6 +106,9 @@ class TrainStep(Training):
         default=768,
         description="side of the random square of the style picture that a swd step looks at",
     )
+    temporal_weight: Weight = Field(
+        default=0.0, description="steadiness in motion and under changes of light, for video"
+    )
 
     @model_validator(mode="after")
     def _pulled_somewhere(self) -> Self:
@@ -168,6 +171,9 @@ class DistilStep(Training):
     )
     noise_weight: Weight = Field(
         default=0.15, description="steadiness under noise and small shifts, for video"
+    )
+    temporal_weight: Weight = Field(
+        default=0.0, description="steadiness in motion and under changes of light, for video"
     )
     noise_level: float = Field(
         default=0.012, ge=0, le=0.5, description="deviation of that noise, white being 1"
