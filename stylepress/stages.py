@@ -81,6 +81,12 @@ def _export(source: Artifact | None, step: Any, out: Path, work: Work) -> Artifa
     return export(_needed(source, step), step, out, work)
 
 
+def _diffusion(source: Artifact | None, step: Any, out: Path, work: Work) -> Artifact:
+    from stylepress.export.diffusion.stage import diffusion
+
+    return diffusion(step, out, work)
+
+
 def _quantize(source: Artifact | None, step: Any, out: Path, work: Work) -> Artifact:
     from stylepress.export.stage import quantize
 
@@ -112,6 +118,12 @@ STAGES: Mapping[str, Stage] = {
     ),
     "export": Stage(
         _export, "bundle", ("train", "export"), ("torch", "onnx", "onnxscript", "onnxruntime")
+    ),
+    "diffusion": Stage(
+        _diffusion,
+        "bundle",
+        ("train", "export"),
+        ("torch", "onnx", "onnxscript", "onnxruntime", "diffusers", "transformers"),
     ),
     "quantize": Stage(_quantize, "bundle", ("export",), ("onnx", "onnxruntime", "numpy")),
     "lower": Stage(_lower, "bundle", ("export", "targets"), ("onnx", "onnxruntime", "numpy")),

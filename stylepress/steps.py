@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
+from stylepress.diffusion_step import DiffusionStep
 from stylepress.model_steps import AdainStep, LibraryStep, SampleStep, TranslateStep
 from stylepress.ports import ColourOrder
 from stylepress.section import Section
@@ -351,6 +352,7 @@ Step: TypeAlias = (
     LoadStep
     | TrainStep
     | ModelStep
+    | DiffusionStep
     | DistilStep
     | PruneStep
     | ExportStep
@@ -378,5 +380,6 @@ def recorded(step: Section) -> dict[str, Any]:
         exclude={
             *REPORTING,
             *("photos", "style", "styles", "paintings", "vgg", "start", "plan", "teacher"),
+            *("pipeline", "vae", "loras", "controlnet", "adapter"),
         },
     )
