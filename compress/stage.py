@@ -16,7 +16,7 @@ from stylepress.compress.terms import Term
 from stylepress.errors import RecipeError
 from stylepress.steps import DistilStep
 from stylepress.train.photos import Photos
-from stylepress.train.stage import album, step_vgg, style_pixels
+from stylepress.train.stage import lessons, step_vgg, style_pixels
 from stylepress.train.student import IMAGE, PRESETS, FoldedStudent, StudentSize
 from stylepress.train.trainer.plan import Session
 from stylepress.train.trainer.session import open_session
@@ -45,7 +45,7 @@ def distil(source: Artifact, step: DistilStep, out: Path, work: Work) -> Artifac
             "Make a bundle of it as it is, with `stylepress export`.",
         )
     style = style_pixels(step.style) if step.style is not None else None
-    photos, held = parted(album(step.photos, work))
+    photos, held = parted(lessons(step.photos, work))
     with open_session(work, step) as session:
         if work.pictures is not None:
             kept = work.pictures / _pictures_of(source, step, work, session)
@@ -63,7 +63,8 @@ def distil(source: Artifact, step: DistilStep, out: Path, work: Work) -> Artifac
             teacher, photos, size, step, session, extra=extra, start=start
         )
         verdict: dict[str, Any] = {}
-        if start is not None:
+        # Steadiness in motion is bought with likeness, by which the better one is told.
+        if start is not None and not step.temporal_weight:
             net, verdict = _better(loaded, start, net, held, work)
         return session.team.written(
             lambda: save_student(

@@ -20,6 +20,7 @@ from stylepress.benchmarks.evidence import (
     power,
     program,
     speed,
+    temporal,
     video,
 )
 from stylepress.benchmarks.evidence.documents import rewrite
@@ -105,6 +106,10 @@ PARTS: tuple[Part, ...] = (
         engines.SHARE: least(40, "%"),
     }, timed=False),
     Part("devices", "devices", devices.lowered_rows, {devices.LOWERED: least(32, "dB")}, timed=False),
+    Part("temporal", "temporal", temporal.figures, {
+        temporal.WARPING: most(0.7, "x"),
+        temporal.STYLE: most(1.05, "x"),
+    }, timed=False),
     Part("rtx", "rtx", devices.compiled_rows, {devices.INT8: least(90, "%")}, timed=False),
 )  # fmt: skip
 """Everything that is measured, by table."""
