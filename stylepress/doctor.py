@@ -91,10 +91,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """A published weight file: what it enables, and where it is, or how to get it."""
+    """A published weight file: what it enables, what is done without, where it is or how to get it."""
 
     file: str
     enables: str
+    without: str
     place: str
     mend: str
 
@@ -182,7 +183,9 @@ def weight_files(*, env: Mapping[str, str], home: Path) -> dict[str, Weights]:
         except CheckpointError as error:
             weights, mend = None, str(error)
         place = str(weights.path) if weights else ""
-        files[name] = Weights(standard.file, standard.purpose, place, "" if weights else mend)
+        files[name] = Weights(
+            standard.file, standard.purpose, standard.without, place, "" if weights else mend
+        )
     return files
 
 
