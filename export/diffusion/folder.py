@@ -60,7 +60,8 @@ class Prompting:
 
     def embedding(self, prompt: str) -> tuple[Tensor, bool]:
         """Return the prompt as (1, tokens, width), and whether all of it was read."""
-        length = self.tokenizer.model_max_length
+        config: Any = self.encoder.config
+        length = min(self.tokenizer.model_max_length, config.max_position_embeddings)
         asked = {"padding": "max_length", "max_length": length, "return_tensors": "pt"}
         tokens = self.tokenizer(prompt, truncation=True, **asked).input_ids
         whole = len(self.tokenizer(prompt).input_ids) <= length

@@ -30,9 +30,15 @@ DOTTED = re.compile(
 )
 ALPHA = re.compile(r"^(?P<part>unet|text_encoder)?\.?(?P<name>.+?)(?:\.lora)?\.(?P<role>alpha)$")
 ROLES = {
-    "lora_down": "down", "lora_up": "up", "lora_A": "down", "lora_B": "up", "alpha": "alpha",
-    "lora.down": "down", "lora.up": "up",
-    "lora_linear_layer.down": "down", "lora_linear_layer.up": "up",
+    "lora_down": "down",
+    "lora_up": "up",
+    "lora_A": "down",
+    "lora_B": "up",
+    "alpha": "alpha",
+    "lora.down": "down",
+    "lora.up": "up",
+    "lora_linear_layer.down": "down",
+    "lora_linear_layer.up": "up",
 }
 
 

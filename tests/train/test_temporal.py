@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import Tensor
 
+from stylepress.compress.distil import Teacher, distil_student
 from stylepress.compress.steadiness import TEMPORAL
 from stylepress.compress.terms import Comparison, weighted
-from stylepress.steps import DistilStep
+from stylepress.progress import Silent
+from stylepress.steps import DistilStep, TrainStep
+from stylepress.train.patterns import draw
+from stylepress.train.photos import Photos
+from stylepress.train.student import StudentSize
+from stylepress.train.style_loss import StyleContentLoss
+from stylepress.train.teacher import train_teacher
 from stylepress.train.temporal import Movement, inconsistency, movement, ramp
 from stylepress.train.trainer.feed import generator
+from stylepress.train.trainer.plan import Session
+from stylepress.train.weights.families import FAMILIES
 
 CPU = torch.device("cpu")
 SIZE = (48, 80)
@@ -73,3 +84,26 @@ def test_the_term_comes_in_over_the_first_third_of_a_training() -> None:
     assert ramp(0, 1000) < 0.01
     assert ramp(150, 1000) < ramp(200, 1000) < 1
     assert ramp(300, 1000) == ramp(999, 1000) == 1
+
+
+def test_teachers_and_students_learn_with_the_term(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    Image.fromarray(draw("glass", seed=1, size=96).copy()).save(folder / "a.png")
+    photos = Photos.below(folder, Silent())
+    style = StyleContentLoss(torch.rand((3, 64, 64), generator=generator(0, 1)), style_px=64)
+    train = TrainStep(
+        width=4, blocks=1, steps=2, batch=2, crop_px=64, style_px=64, temporal_weight=2, seed=1
+    )
+    teacher, summary = train_teacher(photos, style, train, Session(tmp_path / "teacher"))
+    assert summary.terms["temporal"] > 0
+    distil = DistilStep(
+        steps=2, batch=2, crop_px=64, pool=2, pool_px=64, temporal_weight=2, seed=1, loss="swd"
+    )
+    size = StudentSize(width=8, blocks=1, half=8)
+    image = FAMILIES["transformer"].image
+    session = Session(tmp_path / "student")
+    _, summary = distil_student(
+        Teacher(teacher, image), photos, size, distil, session, extra=(TEMPORAL,)
+    )
+    assert summary.terms["temporal"] > 0
