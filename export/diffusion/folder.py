@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -218,13 +221,25 @@ def _loaded(load: Callable[..., Any], folder: Path, **options: Any) -> Any:
     if not os.path.isdir(folder):  # else the name would be looked for on a hub
         raise CheckpointError(f"There is no folder {folder}.", "Copy the whole pipeline.")
     try:
-        return load(str(folder), local_files_only=True, **options)
+        with redirect_stderr(io.StringIO()), _unheard():
+            return load(str(folder), local_files_only=True, **options)
     except Exception as error:  # both libraries raise nearly anything here
         reason = str(error).strip().splitlines() or ["no reason given"]
         raise CheckpointError(
             f"{folder} cannot be loaded ({type(error).__name__}: {reason[0][:200]}).",
             "Save it again with `save_pretrained(..., safe_serialization=True)`.",
         ) from error
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Keep both libraries' remarks from the user; what matters is raised."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(disabled)
 
 
 def _noise(scheduler: Mapping[str, Any], folder: Path) -> Noise:

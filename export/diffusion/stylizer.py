@@ -66,7 +66,8 @@ class Stylizer(nn.Module):
     def forward(self, image: Tensor, *more: Tensor) -> Tensor:
         height, width = image.shape[-2:]
         start = self._encoded(self._sized(image))
-        noise, prompt = self.noise.expand_as(start), self.prompt.expand(len(image), -1, -1)
+        # shape[0], not len(): the latter would fix the batch when the graph is traced.
+        noise, prompt = self.noise.expand_as(start), self.prompt.expand(image.shape[0], -1, -1)
         control = more[:2] if self.controlnet is not None else ()
         hints = self._hints(*more[-2:]) if self.adapter is not None else None
         x = _mixed(start, noise, self.shares[0])
