@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stylepress.options import Json, Quiet, terminal
+from stylepress.errors import RecipeError
+from stylepress.options import Json, Quiet, home, terminal
 
+if TYPE_CHECKING:
+    from stylepress.train.data.likeness import Likeness
+
+Shows = Annotated[
+    str | None,
+    typer.Option(metavar="TEXT", help="What pictures should show, by a CLIP that you have."),
+]
+ClipFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--clip", metavar="DIR", help="Its folder, as transformers writes it; default one found."
+    ),
+]
 SetFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Pictures, or tar shards.")]
 
 
-def data_inspect(folder: SetFolder, json: Json = False, quiet: Quiet = False) -> None:
+def data_inspect(
+    folder: SetFolder,
+    shows: Shows = None,
+    clip: ClipFolder = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
     """Say how a folder of pictures is laid out, what is in it, and what may spoil a training.
 
     Every picture is opened: bad files, sizes, sharpness and near-duplicates are told.
@@ -26,7 +47,7 @@ def data_inspect(folder: SetFolder, json: Json = False, quiet: Quiet = False) ->
     from stylepress.train.data.survey import survey
 
     with terminal(quiet=quiet) as screen:
-        values = survey(layout_of(folder), screen).record()
+        values = survey(layout_of(folder), screen, _likeness(shows, clip)).record()
     screen.show_json(values) if json else screen.show(facts(values))
 
 
@@ -48,6 +69,11 @@ def data_filter(
     duplicates: Annotated[
         bool, typer.Option("--duplicates", help="Keep near-duplicates too.")
     ] = False,
+    shows: Shows = None,
+    least_likeness: Annotated[
+        float, typer.Option(min=-1, max=1, help="With --shows: cosine that a picture must have.")
+    ] = 0.25,
+    clip: ClipFolder = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -63,11 +89,27 @@ def data_filter(
     from stylepress.train.data.layouts import layout_of
     from stylepress.train.data.survey import survey
 
-    bars = Bars(least_px, least_sharpness, least_entropy, most_aspect, duplicates)
+    bars = Bars(least_px, least_sharpness, least_entropy, most_aspect, duplicates, least_likeness)
     with terminal(quiet=quiet) as screen:
-        done = filtered(survey(layout_of(folder), screen), bars, output)
+        seen = survey(layout_of(folder), screen, _likeness(shows, clip))
+        done = filtered(seen, bars, output)
     if json:
         screen.show_json({"folder": str(output), "kept": done.kept, "left_out": done.left_out})
         return
     reasons = "".join(f", {count} {reason}" for reason, count in done.left_out.items())
     screen.show(f"{output}: {done.kept} kept{reasons}")
+
+
+def _likeness(shows: str | None, clip: Path | None) -> Likeness | None:
+    """Open CLIP where something is looked for; nothing of it is imported elsewhere."""
+    if shows is None:
+        return None
+    from stylepress.train.data.likeness import find_clip, open_likeness
+
+    folder = clip or find_clip(env=os.environ, home=home())
+    if folder is None:
+        raise RecipeError(
+            "--shows needs a CLIP, and none is on this machine.",
+            "Name its folder with `--clip DIR` (config.json, model.safetensors, tokenizer).",
+        )
+    return open_likeness(folder, shows)

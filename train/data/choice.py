@@ -23,6 +23,7 @@ class Bars:
     """What a picture must have to be kept: pixels on its shorter side, sharpness, entropy, shape.
 
     ``most_aspect`` is the longer side over the shorter one. ``duplicates`` keeps near-duplicates.
+    ``least_likeness`` counts where something is looked for.
     """
 
     least_px: int = 256
@@ -30,6 +31,7 @@ class Bars:
     least_entropy: float = 2.0
     most_aspect: float = 3.0
     duplicates: bool = False
+    least_likeness: float = 0.25
 
     def fault(self, sight: Sight, like: Mapping[str, str]) -> str:
         """Say why a picture is left out; "" when it is kept."""
@@ -44,6 +46,8 @@ class Bars:
             return "blurred"
         if sight.entropy < self.least_entropy:
             return "nearly flat"
+        if sight.likeness is not None and sight.likeness < self.least_likeness:
+            return "shows something else"
         return "near-duplicate" if sight.item.name in like and not self.duplicates else ""
 
 
@@ -114,6 +118,7 @@ def _record(kept: list[Sight], reasons: Mapping[str, str]) -> dict[str, Any]:
                 "width": one.width,
                 "height": one.height,
                 "sharpness": round(one.sharpness, 2),
+                **({} if one.likeness is None else {"likeness": round(one.likeness, 4)}),
             }
             for one in kept
         ],

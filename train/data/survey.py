@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ HASH_SIDE, BANDS, NEAR = 8, 4, 3
 """A hash of 64 bits in four bands: two that differ in at most three bits share a band."""
 FEW = 12
 """Fewer pictures than that show a network too little of the world."""
+Fits = Callable[[Pixels], float]
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -30,8 +31,9 @@ class Sight:
     """What was seen of one picture.
 
     ``sharpness`` is the deviation of its Laplacian in levels, looked at 512 pixels large: a photo in
-    focus has 8 and more, a blurred one 1 or 2. ``entropy`` is that of its grey levels, in bits; a
-    drawing of three flat colours has less than 2. ``fault`` says why it cannot be read.
+    focus has 10 and more, a blurred one 1 or 2. ``entropy`` is that of its grey levels, in bits; a
+    drawing of three flat colours has less than 2. ``likeness`` is how well it shows what was asked
+    for, None where nothing was. ``fault`` says why it cannot be read.
     """
 
     item: Item
@@ -41,6 +43,7 @@ class Sight:
     entropy: float = 0.0
     mark: int = 0
     sha256: str = ""
+    likeness: float | None = None
     fault: str = ""
 
 
@@ -59,8 +62,8 @@ class Survey:
 
     def record(self) -> dict[str, Any]:
         """Return it for people and programs."""
-        good = self.good
-        layout = self.layout
+        good, layout = self.good, self.layout
+        likenesses = [one.likeness for one in good if one.likeness is not None]
         return {
             "layout": f"{layout.name}: {layout.title}",
             "pictures": len(self.sights),
@@ -70,6 +73,7 @@ class Survey:
             "shorter side, pixels": _spread([min(one.width, one.height) for one in good]),
             "sharpness": _spread([one.sharpness for one in good]),
             "entropy, bits": _spread([one.entropy for one in good]),
+            **({"likeness": _spread(likenesses)} if likenesses else {}),
             "near-duplicates": [f"{name} is like {first}" for name, first in self.like.items()],
             "doubts": self.doubts(),
             "to train on it": layout.hint,
@@ -94,8 +98,10 @@ class Survey:
         return doubts
 
 
-def survey(layout: Layout, progress: Progress) -> Survey:
+def survey(layout: Layout, progress: Progress, likeness: Fits | None = None) -> Survey:
     """Look at every picture of a layout, one at a time; one that cannot be read is counted.
+
+    ``likeness`` says how well each shows what is looked for.
 
     Raises:
         FrameError: not one can be read.
@@ -103,7 +109,7 @@ def survey(layout: Layout, progress: Progress) -> Survey:
     progress.start("Looking at pictures", len(layout.items))
     sights = []
     for item in layout.items:
-        sights.append(sight_of(item))
+        sights.append(sight_of(item, likeness))
         progress.advance()
     progress.finish()
     if all(one.fault for one in sights):
@@ -115,7 +121,7 @@ def survey(layout: Layout, progress: Progress) -> Survey:
     return Survey(layout, tuple(sights), near_duplicates(sights))
 
 
-def sight_of(item: Item) -> Sight:
+def sight_of(item: Item, likeness: Fits | None = None) -> Sight:
     """Look at one picture."""
     try:
         with item.file() as path:
@@ -126,7 +132,14 @@ def sight_of(item: Item) -> Sight:
     grey = _grey(pixels, LOOK_PX)
     height, width = pixels.shape[:2]
     return Sight(
-        item, width, height, sharpness(grey), entropy(grey), difference_hash(pixels), sha256
+        item,
+        width,
+        height,
+        sharpness(grey),
+        entropy(grey),
+        difference_hash(pixels),
+        sha256,
+        None if likeness is None else likeness(pixels),
     )
 
 
