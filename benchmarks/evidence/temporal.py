@@ -26,6 +26,7 @@ from stylepress.train.features.judges import find_judges
 from stylepress.train.features.vgg import load_vgg
 from stylepress.train.photos import Photos, read_style
 from stylepress.train.student import IMAGE, PRESETS
+from stylepress.train.trainer.device import Device, resolve_device
 from stylepress.train.trainer.plan import Session
 from stylepress.train.weights.checkpoint import load_network
 from stylepress.train.weights.standard import find_vgg19
@@ -33,14 +34,14 @@ from stylepress.train.weights.standard import find_vgg19
 WARPING = "warping error, with the temporal term / without"
 STYLE = "style distance, with the temporal term / without"
 SUBJECT = "starry"
-WEIGHT = 6.0
+WEIGHT = 10.0
 PLAN = DistilStep(
     steps=150,
-    crop_px=160,
+    crop_px=144,
     batch=1,
-    learning_rate=5e-4,
-    pool=24,
-    pool_px=320,
+    learning_rate=1e-3,
+    pool=12,
+    pool_px=256,
     margin_px=32,
     loss="vgg",
     seed=1,
@@ -59,14 +60,17 @@ def figures(setting: Setting) -> Iterator[Row]:
     file = find_vgg19(env=setting.environ, home=setting.home)
     if "effnet" not in judges or file is None:
         return
-    vgg, picture = load_vgg(file.path, file.sha256), read_picture(style.picture).pixels
+    device = resolve_device()
+    vgg = load_vgg(file.path, file.sha256).quick(device.place, bf16=device.precision == "bf16")
+    picture = read_picture(style.picture).pixels
+    copying = Copying(vgg, PLAN.margin_px or 0, read_style(style.picture).to(device.place))
     still, matrices = camera(setting.paths("heldout")[0], setting.size, LOOP)
     views = [np.array(view)[np.newaxis] for view in render(still, matrices[:FRAMES], setting.size)]
     frames = setting.frames("heldout")
     runs: dict[str, Run] = {
         "shipped": setting.network(style.student),
-        "without": _tuned(style, setting, Copying(vgg, 32, read_style(style.picture)), 0.0),
-        "with": _tuned(style, setting, Copying(vgg, 32, read_style(style.picture)), WEIGHT),
+        "without": _tuned(style, setting, copying, 0.0, device),
+        "with": _tuned(style, setting, copying, WEIGHT, device),
     }
     films = {name: [np.array(run(view)[0]) for view in views] for name, run in runs.items()}
     errors = {name: warp_error(film, matrices[:FRAMES]) for name, film in films.items()}
@@ -88,7 +92,9 @@ def figures(setting: Setting) -> Iterator[Row]:
         )
 
 
-def _tuned(style: Shipped, setting: Setting, copying: Copying, weight: float) -> Run:
+def _tuned(
+    style: Shipped, setting: Setting, copying: Copying, weight: float, device: Device
+) -> Run:
     """Let the student that ships learn on with a weight of the term; return how it draws."""
     loaded, size = load_network(style.teacher.folder), PRESETS[PLAN.preset]
     net, _ = distil_student(
@@ -99,6 +105,7 @@ def _tuned(style: Shipped, setting: Setting, copying: Copying, weight: float) ->
         Session(
             setting.work / f"temporal-{weight:g}",
             progress=setting.progress,
+            device=device,
             pictures=setting.work / "temporal-pictures",
         ),
         extra=(TEMPORAL, *copying.terms),

@@ -62,7 +62,9 @@ class Change:
             )
         down, up = self.down.float().flatten(1), self.up.float().flatten(1)
         rank = down.shape[0]
-        if up.shape[1] != rank or up.shape[0] * down.shape[1] != weight.numel():
+        if (up.shape[1], up.shape[0]) != (rank, weight.shape[0]) or (
+            down.shape[1] != weight[0].numel()
+        ):
             shapes = f"{tuple(self.up.shape)} x {tuple(self.down.shape)}"
             raise CheckpointError(
                 f"{path} changes {layer} by {shapes}, and its weight is {tuple(weight.shape)}.",

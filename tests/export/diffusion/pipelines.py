@@ -28,7 +28,7 @@ def unet() -> UNet2DConditionModel:
     torch.manual_seed(0)
     return UNet2DConditionModel(
         sample_size=8,
-        block_out_channels=(8, 16),
+        block_out_channels=(8, 32),
         down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
         layers_per_block=1,
@@ -107,7 +107,7 @@ def write_controls(folder: Path) -> tuple[Path, Path, Path]:
     for layer in control.controlnet_down_blocks:
         nn.init.normal_(layer.weight, std=0.3)  # zero, as they are before a training
     nn.init.normal_(control.controlnet_cond_embedding.conv_out.weight, std=0.3)
-    hint = T2IAdapter(channels=[8, 16], num_res_blocks=1, downscale_factor=2)
+    hint = T2IAdapter(channels=[8, 32], num_res_blocks=1, downscale_factor=2)
     names = ("taesd", "control", "hint")
     for name, model in zip(names, (tiny, control, hint), strict=True):
         model.save_pretrained(folder / name)

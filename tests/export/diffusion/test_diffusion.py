@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -22,6 +24,7 @@ pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 
 from stylepress.export.diffusion.stage import diffusion, stylizer_of
+from stylepress.export.diffusion.stylizer import SMALL
 from tests.export.diffusion.pipelines import write_controls, write_pipeline
 
 PROMPT = "an oil painting of night"
@@ -85,7 +88,9 @@ def test_a_recipe_builds_it_with_half_the_bytes_and_run_opens_it(
     built = ["build", str(tmp_path / "night.yaml"), "--out", str(out), "--no-cache", "--quiet"]
     assert run(built) == 0
     bundle = Artifact.load(out / "bundle")
-    assert bundle.files["frame.onnx"].size_bytes < 3.2 * bundle.numbers["params"]
+    weights = onnx.load(bundle.path("frame.onnx")).graph.initializer
+    large = [one.data_type for one in weights if math.prod(one.dims) >= SMALL]
+    assert set(large) == {onnx.TensorProto.FLOAT16}
     Image.fromarray(photo(40, 50)).save(tmp_path / "a.png")
     words = ["run", str(bundle.folder), str(tmp_path / "a.png"), str(tmp_path / "b.png")]
     assert run([*words, "--backend", "onnxruntime", "--quiet"]) == 0
