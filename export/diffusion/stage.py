@@ -29,8 +29,10 @@ from stylepress.work import Work
 RANGE = ImageRange(-1.0, 1.0)
 
 
-def diffusion(step: DiffusionStep, out: Path, work: Work) -> Artifact:
+def diffusion(source: Artifact | None, step: DiffusionStep, out: Path, work: Work) -> Artifact:
     """Write and verify the bundle of a pipeline; its text encoder runs here and nowhere else.
+
+    It begins a recipe: there is no ``source``.
 
     Raises:
         CheckpointError: a folder or a LoRA that cannot be used.

@@ -60,7 +60,7 @@ def test_a_pipeline_with_controls_is_one_graph_that_is_fed_a_picture(
         adapter=folder / "hint",
         verify_sizes=SIZES,
     )
-    bundle = diffusion(step, tmp_path / "bundle", work(tmp_path))
+    bundle = diffusion(None, step, tmp_path / "bundle", work(tmp_path))
     assert bundle.numbers["worst_levels"] <= 1
     assert [path.name for path in bundle.folder.glob("*.onnx")] == ["frame.onnx"]
     frame, edges = photo(45, 35), photo(45, 35)[:, ::-1].copy()
