@@ -17,7 +17,6 @@ from stylepress.benchmarks.quality.motion.steadiness import LOOP
 from stylepress.benchmarks.timing.baselines import eager
 from stylepress.compress.copying import Copying
 from stylepress.compress.distil import Teacher, distil_student
-from stylepress.compress.stage import beginning
 from stylepress.compress.steadiness import TEMPORAL
 from stylepress.export.frame_graph import FrameGraph, ImageRange
 from stylepress.picture import Pixels, read_picture
@@ -25,7 +24,7 @@ from stylepress.steps import DistilStep
 from stylepress.train.features.judges import find_judges
 from stylepress.train.features.vgg import load_vgg
 from stylepress.train.photos import Photos, read_style
-from stylepress.train.student import IMAGE, PRESETS
+from stylepress.train.student import IMAGE, FoldedStudent
 from stylepress.train.trainer.device import Device, resolve_device
 from stylepress.train.trainer.plan import Session
 from stylepress.train.weights.checkpoint import load_network
@@ -43,6 +42,7 @@ PLAN = DistilStep(
     pool=12,
     pool_px=256,
     margin_px=32,
+    pixel_share=0.0,
     loss="vgg",
     seed=1,
 )
@@ -96,11 +96,13 @@ def _tuned(
     style: Shipped, setting: Setting, copying: Copying, weight: float, device: Device
 ) -> Run:
     """Let the student that ships learn on with a weight of the term; return how it draws."""
-    loaded, size = load_network(style.teacher.folder), PRESETS[PLAN.preset]
+    loaded, student = load_network(style.teacher.folder), load_network(style.student.folder).module
+    if not isinstance(student, FoldedStudent):
+        raise TypeError("what ships is a student")
     net, _ = distil_student(
         Teacher(loaded.module, loaded.image, read_style(style.picture)),
         Photos.below(setting.recipes / "photos" / "train", setting.progress),
-        size,
+        student.size,
         PLAN.model_copy(update={"temporal_weight": weight}),
         Session(
             setting.work / f"temporal-{weight:g}",
@@ -109,6 +111,6 @@ def _tuned(
             pictures=setting.work / "temporal-pictures",
         ),
         extra=(TEMPORAL, *copying.terms),
-        start=beginning(style.student.folder, size),
+        start=student,
     )
     return eager(FrameGraph(net.eval(), ImageRange.of(IMAGE)), setting.threads)
