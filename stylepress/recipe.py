@@ -35,6 +35,7 @@ PICTURED = ("load", "train", "translate", "pairs", "diffuse")
 """Those that make a network from pictures to pictures, and nothing else."""
 TAKES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(FIRST, ()),
+    "diffusion": (),
     "distil": (*PICTURED, "distil", "prune"),
     "prune": (*PICTURED, "distil", "prune"),
     "export": (*FIRST, "distil", "prune"),
@@ -45,6 +46,7 @@ TAKES: dict[str, tuple[str, ...]] = {
 """The steps that each step may follow."""
 FOLDERS = {
     **dict.fromkeys(FIRST, "teacher"),
+    "diffusion": "bundle",
     "distil": "student",
     "prune": "pruned",
     **dict.fromkeys(("export", "quantize", "lower"), "bundle"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from stylepress.errors import OutputError
 
 NAME_BYTES = 255
 """The longest name of a file on the usual file systems."""
+OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 @contextmanager
@@ -79,13 +81,15 @@ def writing(path: Path) -> Iterator[None]:
     """Turn the operating system's refusals to write ``path`` into an OutputError with the mend."""
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as error:
+        number = _refusal(error)
+        if number in (errno.ENOSPC, errno.EDQUOT):
+            left = "What stood under that name is whole" if path.exists() else "Nothing was left"
             raise OutputError(
                 f"The disk is full while writing {path}.",
-                "Nothing was left under that name; free some space and run the command again.",
+                f"{left}; free some space and run the command again.",
             ) from error
-        if error.errno in (
+        if number in (
             errno.EACCES,
             errno.EPERM,
             errno.EROFS,
@@ -93,12 +97,24 @@ def writing(path: Path) -> Iterator[None]:
             errno.EEXIST,
             errno.ENAMETOOLONG,
             errno.ELOOP,
+            errno.EFBIG,
         ):
             raise OutputError(
-                f"{path} cannot be written ({error.strerror}).",
+                f"{path} cannot be written ({os.strerror(number)}).",
                 "Choose another place, or give this user the right to write there.",
             ) from error
         raise
+
+
+def _refusal(error: Exception) -> int:
+    """Return the system's number for a failure; 0 for one of another kind.
+
+    Libraries in Rust (safetensors) raise errors of their own, that end in ``(os error 28)``.
+    """
+    if isinstance(error, OSError):
+        return error.errno or 0
+    foreign = OS_ERROR.search(str(error)) if type(error).__name__ == "SafetensorError" else None
+    return int(foreign[1]) if foreign else 0
 
 
 def writable(folder: Path | None) -> None:

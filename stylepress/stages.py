@@ -107,6 +107,12 @@ STAGES: Mapping[str, Stage] = {
     "engine": Stage(
         _in("export.stage", "engine"), "engine", ("export", "targets", "runtime"), ("tensorrt-rtx",)
     ),
+    "diffusion": Stage(
+        _in("export.diffusion.stage", "diffusion", first=True),
+        "bundle",
+        ("train", "export"),
+        ("torch", "onnx", "onnxscript", "onnxruntime", "diffusers", "transformers"),
+    ),
 }
 
 

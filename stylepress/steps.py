@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
+from stylepress.diffusion_step import DiffusionStep
 from stylepress.model_steps import ModelStep
 from stylepress.ports import ColourOrder
 from stylepress.section import Section
@@ -106,6 +107,9 @@ class TrainStep(StylingStep):
         default=768,
         description="side of the random square of the style picture that a swd step looks at",
     )
+    temporal_weight: Weight = Field(
+        default=0.0, description="steadiness in motion and under changes of light, for video"
+    )
 
     @model_validator(mode="after")
     def _pulled_somewhere(self) -> Self:
@@ -179,6 +183,9 @@ class DistilStep(StylingStep):
     )
     noise_weight: Weight = Field(
         default=0.15, description="steadiness under noise and small shifts, for video"
+    )
+    temporal_weight: Weight = Field(
+        default=0.0, description="steadiness in motion and under changes of light, for video"
     )
     noise_level: float = Field(
         default=0.012, ge=0, le=0.5, description="deviation of that noise, white being 1"
@@ -355,6 +362,7 @@ Step: TypeAlias = (
     LoadStep
     | TrainStep
     | ModelStep
+    | DiffusionStep
     | DistilStep
     | PruneStep
     | ExportStep
@@ -382,5 +390,6 @@ def recorded(step: Section) -> dict[str, Any]:
         exclude={
             *REPORTING,
             *("photos", "style", "styles", "paintings", "vgg", "start", "plan", "teacher"),
+            *("pipeline", "vae", "loras", "controlnet", "adapter"),
         },
     )

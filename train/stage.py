@@ -29,6 +29,8 @@ from stylepress.usual import with_loss
 from stylepress.work import Work
 
 TRIAL_PX = 256
+FEW = 3
+"""Fewer photos than that are told to be too few; a few more are no guarantee."""
 FLAT_SHARE = 0.02
 """A picture whose values lie closer together than this share of the range shows nothing."""
 
@@ -121,6 +123,17 @@ def album(folder: Path, work: Work) -> Photos:
     return photos
 
 
+def lessons(folder: Path, work: Work) -> Photos:
+    """Return the photos of a folder to train on; of one or two it is told what comes of that."""
+    photos = album(folder, work)
+    if len(photos) < FEW:
+        work.progress.warn(
+            f"{folder} holds {len(photos)} photo{'s' * (len(photos) > 1)}, which the network learns "
+            f"by heart. Add a dozen varied ones, e.g. of `stylepress photos fetch`."
+        )
+    return photos
+
+
 def train(source: Artifact | None, step: TrainStep, out: Path, work: Work) -> Artifact:
     """Train a teacher on a style and photos, and save it in ``out``.
 
@@ -134,7 +147,7 @@ def train(source: Artifact | None, step: TrainStep, out: Path, work: Work) -> Ar
         raise RecipeError(
             "A teacher is trained on a style and photos.", "Add `style` and `photos`."
         )
-    photos = album(step.photos, work)
+    photos = lessons(step.photos, work)
     style = style_pixels(step.style)
     with open_session(work, step) as session:
         loss = image_loss(step, style.to(session.device.place), work, session.device)

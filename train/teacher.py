@@ -13,6 +13,7 @@ from stylepress.artifact import Artifact
 from stylepress.steps import TrainStep, recorded
 from stylepress.train.photos import Photos
 from stylepress.train.style_loss import ImageLoss
+from stylepress.train.temporal import inconsistency, movement, ramp
 from stylepress.train.trainer.feed import generator
 from stylepress.train.trainer.fit import Iteration, Objective, Training, fit
 from stylepress.train.trainer.part import Part, adam, warm_linear
@@ -40,9 +41,17 @@ def train_teacher(
 
     def terms(now: Iteration) -> dict[str, Tensor]:
         (content,) = now.batch
+        if not step.temporal_weight:
+            with now.autocast():
+                output = now.net("net")(content)
+            return loss(output.float(), content, now.draw)
+        move = movement((content.shape[-2], content.shape[-1]), now.draw, content.device)
         with now.autocast():
-            output = now.net("net")(content)
-        return loss(output.float(), content, now.draw)
+            both = now.net("net")(torch.cat([content, move.seen(content)]))
+        output, second = both.float().split(len(content))
+        unrest = inconsistency(output, second, content, move)
+        weight = step.temporal_weight * ramp(now.number, step.steps)
+        return loss(output, content, now.draw) | {"temporal": weight * unrest}
 
     part = Part("net", net, adam(net, step.learning_rate), warm_linear(step.steps))
     preview = side_by_side(photos.crop(generator(step.seed or 0, 0), step.crop_px))

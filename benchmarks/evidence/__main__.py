@@ -19,6 +19,7 @@ from stylepress.benchmarks.evidence import (
     power,
     program,
     speed,
+    temporal,
     video,
 )
 from stylepress.benchmarks.evidence.documents import rewrite
@@ -96,6 +97,10 @@ PARTS: tuple[Part, ...] = (
     Part("judged", "judged", judged.rows, {}, timed=False),
     Part("power", "power", power.rows, {}, timed=False),
     Part("devices", "devices", devices.rows, {devices.LOWERED: least(32, "dB")}, timed=False),
+    Part("temporal", "temporal", temporal.figures, {
+        temporal.WARPING: most(0.7, "x"),
+        temporal.STYLE: most(1.05, "x"),
+    }, timed=False),
 )  # fmt: skip
 """Everything that is measured, by table."""
 QUOTED = ("figures", "optimise", "speed", "judged", "power")

@@ -13,6 +13,7 @@ from stylepress import stages
 from stylepress.build import BuildResult
 from stylepress.cache import Cache, code_version
 from stylepress.compress import stage as compress_stage
+from stylepress.diffusion_step import Lora
 from stylepress.progress import Silent
 from stylepress.recipe import load_recipe
 from stylepress.section import Section
@@ -146,6 +147,8 @@ OTHER_VALUES: Mapping[str, Any] = {
 }
 
 
+FILES = ("vgg", "start", "plan", "teacher", "pairs", "vae", "controlnet", "adapter")
+"""Options that name a file or a folder, and none when they are not given."""
 MODELS = (
     "{step: adain, styles: photos}",
     "{step: library, styles: {glass: {pattern: glass}, strokes: {pattern: strokes}}}",
@@ -154,6 +157,7 @@ MODELS = (
     "{step: regions, inside: {pattern: glass}, outside: {pattern: strokes}}",
     "{step: pairs}",
     "{step: diffuse}",
+    "{step: diffusion, pipeline: photos, prompt: night}",
 )
 
 
@@ -206,11 +210,13 @@ def other(kind: type, name: str, value: Any, home: Path) -> Any:
         return OTHER_VALUES[name]
     if name == "photos":
         return home / "others"
+    if name == "loras":
+        return {"other": Lora(file=home / "vgg.png")}
     if isinstance(value, Mapping):
         return {"other": Style(pattern="glass")}
     if isinstance(value, Section):  # the style
         return value.model_copy(update={"seed": 5})
-    if isinstance(value, Path) or name in ("vgg", "start", "plan", "teacher", "pairs"):
+    if isinstance(value, Path) or name in FILES:
         return home / "vgg.png"
     if isinstance(value, bool):
         return not value

@@ -1,6 +1,7 @@
 """Training can be stopped at any time and goes on as if nothing had happened."""
 
 import dataclasses
+import resource
 import signal
 import subprocess
 import sys
@@ -237,8 +238,27 @@ def test_a_state_that_cannot_be_written_leaves_the_last_one(
 
     monkeypatch.setattr("stylepress.train.trainer.state.save_file", full)
     _, training = line()
-    with pytest.raises(OutputError, match="disk is full"):
+    with pytest.raises(OutputError, match=r"disk is full .* What stood under that name is whole"):
         fit(training, Numbers(), Session(tmp_path, resume=True), title="second")
+    assert (tmp_path / STATE).read_bytes() == before
+    assert {path.name for path in tmp_path.iterdir()} == {STATE}
+
+
+def test_a_refusal_of_the_system_in_the_middle_of_a_file_leaves_the_last_state(
+    tmp_path: Path,
+) -> None:
+    _, training = line(before_step=cut_at(5))
+    with pytest.raises(CutOffError):
+        fit(training, Numbers(), Session(tmp_path), title="first")
+    before = (tmp_path / STATE).read_bytes()
+    _, training = line()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, hard))
+    try:
+        with pytest.raises(OutputError, match="File too large"):
+            fit(training, Numbers(), Session(tmp_path, resume=True), title="second")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert (tmp_path / STATE).read_bytes() == before
     assert {path.name for path in tmp_path.iterdir()} == {STATE}
 

@@ -58,7 +58,7 @@ def network_of(folder: Path) -> tuple[str, Path, Mapping[str, Any]]:
         if not parts or (folder / "text_encoder").exists():
             raise CheckpointError(
                 f"{folder} is a pipeline {kind[:60]}, which draws by a text.",
-                "Name a folder with a UNet2DModel (DDPM) alone, or one with an AutoencoderTiny.",
+                "Name it as `pipeline` of a step `diffusion` in a recipe, with a `prompt`.",
             )
         place = folder / parts[0]
     config = _read(place / CONFIG)

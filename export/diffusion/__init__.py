@@ -1,0 +1,1 @@
+"""Somebody's Stable Diffusion folder as a bundle that stylizes pictures."""
