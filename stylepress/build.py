@@ -33,7 +33,7 @@ RECIPES = (".yaml", ".yml")
 TRAINS = ("train", "adain", "library", "translate", "sample")
 UNTIL: Mapping[Until, tuple[str, ...]] = {
     "train": ("load", *TRAINS),
-    "compress": ("load", *TRAINS, "distil", "prune"),
+    "compress": ("load", *TRAINS, "distil", "prune", "qat", "shorten"),
     "export": tuple(STAGES),
 }
 """The steps that each command does."""

@@ -14,6 +14,7 @@ from stylepress.cache import build_key, code_version, content_digest
 from stylepress.errors import RecipeError
 from stylepress.model_steps import LibraryStep
 from stylepress.progress import Progress
+from stylepress.qat_step import QatStep
 from stylepress.section import Section
 from stylepress.steps import PruneStep, Step, Training, identity
 from stylepress.usual import with_loss
@@ -75,6 +76,18 @@ def _prune(source: Artifact | None, step: Any, out: Path, work: Work) -> Artifac
     return prune(_needed(source, step), step, out, work, clock=clock)
 
 
+def _qat(source: Artifact | None, step: Any, out: Path, work: Work) -> Artifact:
+    from stylepress.compress.qat.stage import qat
+
+    return qat(_needed(source, step), step, out, work)
+
+
+def _shorten(source: Artifact | None, step: Any, out: Path, work: Work) -> Artifact:
+    from stylepress.compress.sampler.stage import shorten
+
+    return shorten(_needed(source, step), step, out, work)
+
+
 def _export(source: Artifact | None, step: Any, out: Path, work: Work) -> Artifact:
     from stylepress.export.stage import export
 
@@ -110,6 +123,8 @@ STAGES: Mapping[str, Stage] = {
     "prune": Stage(
         _prune, "checkpoint", ("train", "compress"), ("torch", "torch-pruning"), together=True
     ),
+    "qat": Stage(_qat, "checkpoint", ("train", "compress"), ("torch",), together=True),
+    "shorten": Stage(_shorten, "checkpoint", ("train", "compress"), ("torch",), together=True),
     "export": Stage(
         _export, "bundle", ("train", "export"), ("torch", "onnx", "onnxscript", "onnxruntime")
     ),
@@ -138,7 +153,8 @@ def settled(step: Step, *, env: Mapping[str, str], home: Path, progress: Progres
                 f"{step.step}: no VGG-19 is on this machine, so pictures are compared by patches, "
                 f"which convinces far less. Run `pip install 'stylepress[vgg]'` for VGG-19."
             )
-    if isinstance(step, PruneStep):  # its weights are those of the distillation it recovers by
+    # Their weights are those of the distillation that they train by.
+    if isinstance(step, PruneStep | QatStep):
         return step.model_copy(update={"loss": loss})
     return with_loss(step, loss)
 

@@ -13,8 +13,15 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from stylepress.model_steps import AdainStep, LibraryStep, SampleStep, TranslateStep
+from stylepress.model_steps import (
+    AdainStep,
+    LibraryStep,
+    SampleStep,
+    ShortenStep,
+    TranslateStep,
+)
 from stylepress.ports import ColourOrder
+from stylepress.qat_step import QatStep
 from stylepress.section import Section
 from stylepress.step_fields import (
     LEAST_COMPARED_PX,
@@ -22,16 +29,13 @@ from stylepress.step_fields import (
     CropPx,
     FolderName,
     LearningRate,
-    Loss,
     PhotoFolder,
     Preset,
     SidePx,
     Size,
     Sizes,
     Steps,
-    Style,
-    Trained,
-    VggFile,
+    Training,
     Weight,
 )
 
@@ -71,18 +75,6 @@ class LoadStep(Section):
                 f"Give `low` (black) and the larger `high` (white) together, e.g. -1 and 1."
             )
         return self
-
-
-class Training(Trained):
-    """What every step that trains a network from pictures to pictures may be asked for."""
-
-    steps: Steps
-    crop_px: CropPx = 256
-    batch: int = Field(ge=1, le=1024)
-    learning_rate: LearningRate
-    loss: Loss = "auto"
-    vgg: VggFile = None
-    style: Style | None = Field(default=None, description="default the recipe's")
 
 
 class TrainStep(Training):
@@ -340,13 +332,14 @@ class EngineStep(Section):
     folder: FolderName = None
 
 
-ModelStep: TypeAlias = AdainStep | LibraryStep | TranslateStep | SampleStep
+ModelStep: TypeAlias = AdainStep | LibraryStep | TranslateStep | SampleStep | ShortenStep
 Step: TypeAlias = (
     LoadStep
     | TrainStep
     | ModelStep
     | DistilStep
     | PruneStep
+    | QatStep
     | ExportStep
     | QuantizeStep
     | LowerStep
