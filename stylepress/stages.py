@@ -16,7 +16,8 @@ from stylepress.model_steps import LibraryStep
 from stylepress.progress import Progress
 from stylepress.qat_step import QatStep
 from stylepress.section import Section
-from stylepress.steps import PruneStep, Step, Training, identity
+from stylepress.step_fields import Training
+from stylepress.steps import PruneStep, Step, identity
 from stylepress.usual import with_loss
 from stylepress.work import Work
 

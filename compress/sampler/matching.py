@@ -92,7 +92,9 @@ class Levels:
 
     def __enter__(self) -> Self:
         net = self._net
-        blocks = [] if net is None else [*net.down_blocks, net.mid_block, *net.up_blocks]
+        blocks: list[nn.Module] = (
+            [] if net is None else [*net.down_blocks, net.mid_block, *net.up_blocks]
+        )
         for block in blocks:
             self._hooks.callback(block.register_forward_hook(self._keep).remove)
         return self

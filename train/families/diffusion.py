@@ -97,15 +97,14 @@ def consistent(predict: Predict, noise: Tensor, schedule: Noise, steps: int) -> 
     channels a step, so that nothing random is in the graph. The result is clipped to [-1, 1].
     """
     fresh, chosen = noise.chunk(steps, 1), times_of(schedule, steps)
-    x = fresh[0]
+    x = clean = fresh[0]
     for number, time in enumerate(chosen):
         left, later = _ends(schedule, chosen, number)
         at = torch.full((x.shape[0],), float(time), device=x.device)
         clean, _ = picture_and_noise(x, predict(x, at), left, "v_prediction")
-        if number + 1 == steps:
-            return clean
-        x = math.sqrt(later) * clean + math.sqrt(1 - later) * fresh[number + 1]
-    return x
+        if number + 1 < steps:
+            x = math.sqrt(later) * clean + math.sqrt(1 - later) * fresh[number + 1]
+    return clean
 
 
 def _ends(schedule: Noise, chosen: list[int], number: int) -> tuple[float, float]:
