@@ -9,7 +9,8 @@ from typing import Any, Literal, Protocol, TypeAlias
 from stylepress.step_fields import Preset
 from stylepress.train.student import PRESETS, StudentSize
 
-Precision: TypeAlias = Literal["fp32", "int8"]
+Precision: TypeAlias = Literal["fp32", "mixed", "int8"]
+"""``mixed`` is INT8 with the first and the last convolution in float."""
 
 WIDTHS, HALVES, BLOCKS = (16, 32, 48, 64), (16, 32), (0, 2, 4, 6, 8)
 DEEP_WIDTHS, DEEP_BLOCKS = (0, 32, 64, 96, 128), (2, 4, 6, 8)
