@@ -108,8 +108,8 @@ def _trained(
 ) -> Outcome:
     photos, held = albums
     learner = learner_of(loaded)
-    seen = _pictures(photos, step.pictures)
-    every = observed_limits(learner.module, learner.layers, seen, percentile=step.percentile)
+    pictures = _pictures(photos, step.pictures)
+    every = observed_limits(learner.module, learner.layers, pictures, percentile=step.percentile)
     if isinstance(learner.layers, Student):  # a level is a code: nothing to round
         every[next(iter(every))] = CODES / 255
     limits = chosen_limits(every, step.keep_float)
