@@ -102,8 +102,20 @@ class Fit:
         return (
             f"Nothing is inside {asked}. The nearest, {nearest.candidate.key}, takes "
             f"{nearest.measured_ms:.2f} ms ({nearest.measured_ms / budget.latency_ms:.2f} of what "
-            f"is allowed) and drifts by {nearest.drift:.3f} ({nearest.drift / budget.drift:.2f})."
+            f"is allowed) and drifts by {nearest.drift:.3f} ({nearest.drift / budget.drift:.2f}). "
+            f"{_obstacle(self.finalists, budget)}"
         )
+
+
+def _obstacle(finalists: Sequence[Finalist], budget: Budget) -> str:
+    """Say which half of a budget that nobody is inside cannot be met."""
+    fastest = min(finalist.measured_ms for finalist in finalists)
+    least = min(finalist.drift for finalist in finalists)
+    if fastest > budget.latency_ms:
+        return f"None that was trained is fast enough: the fastest takes {fastest:.2f} ms."
+    if least > budget.drift:
+        return f"None that was trained drifts so little: the least is {least:.3f}. Train longer."
+    return "Each half is met by some student, and no student meets both."
 
 
 def _excess(finalist: Finalist, budget: Budget) -> float:

@@ -140,6 +140,10 @@ def test_the_verdict_names_the_best_inside_or_how_near_it_came() -> None:
     assert a_fit(worse, near).best == near
     assert "is inside 6 ms" in a_fit(near).verdict()
     assert "1.10 of what is allowed" in a_fit(near, budget=(5.0, 0.4)).verdict()
+    assert "None that was trained is fast enough" in a_fit(near, budget=(5.0, 0.4)).verdict()
+    assert "drifts so little" in a_fit(near, budget=(6.0, 0.1)).verdict()
+    coarse = replace(near, measured_ms=4.0, drift=0.6)
+    assert "no student meets both" in a_fit(near, coarse, budget=(5.0, 0.4)).verdict()
     assert "predicted at 3.00 ms" in a_fit(budget=(1.0, 0.4)).verdict()
 
 
