@@ -28,6 +28,8 @@ from stylepress.work import Work
 
 MATCHING_SHARE = 0.3
 """Of the steps, where a student must learn velocity, or do without blocks, before all else."""
+LEAST_DISTANCE = 1e-9
+"""Below it a distance is rounding."""
 Method = Callable[[UNet2D, Photos, ShortenStep, Session, int], Iterator[UNet2D]]
 METHODS: Mapping[str, Method] = {"halving": halved, "consistency": made_consistent}
 
@@ -47,14 +49,14 @@ def shorten(source: Artifact, step: ShortenStep, out: Path, work: Work) -> Artif
     if step.photos is None:
         raise RecipeError("A sampler learns from photos.", "Add `photos: FOLDER`.")
     loaded = load_network(source.folder)
-    teacher = loaded.module
-    if not isinstance(teacher, UNet2D) or teacher.config["predicts"] == CONSISTENCY:
-        kind = "a consistency model" if isinstance(teacher, UNet2D) else f"a {loaded.family}"
+    whole = loaded.module
+    if not isinstance(whole, UNet2D) or whole.config["predicts"] == CONSISTENCY:
+        kind = "a consistency model" if isinstance(whole, UNet2D) else f"a {loaded.family}"
         raise RecipeError(
             f"{source.folder} holds {kind}, and what draws in many steps is a diffusion model.",
             "Begin with `sample`, or `load` a diffusers folder with a UNet2DModel.",
         )
-    teacher = rebuilt(teacher, sampling=step.teacher_sampling)
+    teacher = rebuilt(whole, sampling=step.teacher_sampling)
     photos, held = parted(album(step.photos, work))
     with open_session(work, step) as session:
         aim = crops(held, step.judged, teacher.config["size"], step.seed or 0)
@@ -65,11 +67,11 @@ def shorten(source: Artifact, step: ShortenStep, out: Path, work: Work) -> Artif
             shape = (3 * draws, side, side)
             return sets_distance(drawn(net.to(CPU), step.judged, shape, step.seed or 0), aim)
 
-        before = distance(teacher)
+        before = max(distance(teacher), LEAST_DISTANCE)
         session.progress.say(f"{step.teacher_sampling} steps: {before:.4f} from held-out photos.")
         best = _shortened(teacher, photos, step, session, lambda net: distance(net) / before)
         return session.team.written(
-            lambda: _save(best, teacher, before, source, step, out, work.name),
+            lambda: _save(best, whole, before, source, step, out, work.name),
             otherwise=lambda: Artifact.load(out),
         )
 
@@ -104,17 +106,16 @@ def _shortened(
 
 def _save(
     best: tuple[UNet2D, float] | None,
-    teacher: UNet2D,
+    whole: UNet2D,
     before: float,
     source: Artifact,
     step: ShortenStep,
     out: Path,
     name: str,
 ) -> Artifact:
-    net, ratio = best or (teacher, 1.0)
-    reached = net.config["sampling"] == step.sampling
+    net, ratio = best or (whole, 1.0)
     verdict: dict[str, Any] = {
-        "accepted": reached,
+        "accepted": best is not None and net.config["sampling"] == step.sampling,
         "verdict": f"{net.config['sampling']} steps, {ratio:.3f} of the distance of "
         f"{step.teacher_sampling}" + ("" if best else ": the model is as it was"),
     }

@@ -167,6 +167,7 @@ def test_a_student_too_far_from_photos_is_taken_back(teacher: Artifact, tmp_path
     assert not kept.made_by["accepted"]
     before, after = (load_network(at.folder).module.state_dict() for at in (teacher, kept))
     assert all(torch.equal(before[key], after[key]) for key in before)
+    assert load_network(kept.folder).config == load_network(teacher.folder).config
 
 
 def test_steps_that_cannot_be_halved_are_refused_with_the_mend() -> None:
