@@ -94,6 +94,6 @@ def test_what_is_saved_is_the_nearer_of_before_and_after(student: Artifact, tmp_
 
 def test_a_layer_that_reads_infinity_is_named() -> None:
     net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 3, 1))
-    nn.init.constant_(net[0].bias, float("inf"))
+    nn.init.constant_(net.get_parameter("0.bias"), float("inf"))
     with torch.no_grad(), pytest.raises(CheckpointError, match="Layer '1' reads"):
         observed_limits(net, net, [PICTURE], percentile=100)
