@@ -7,10 +7,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from stylepress.step_fields import LearningRate, Steps, Training
+from stylepress.step_fields import LearningRate, Steps, StylingStep
 
 
-class QatStep(Training):
+class QatStep(StylingStep):
     """Train a network on with its values rounded as INT8 will round them.
 
     For networks that calibration alone leaves too far from float; one that is near enough stays

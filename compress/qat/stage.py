@@ -22,7 +22,7 @@ from stylepress.compress.qat.rounding import CODES, chosen_limits, observed_limi
 from stylepress.compress.terms import Term
 from stylepress.errors import RecipeError
 from stylepress.qat_step import QatStep
-from stylepress.step_fields import Training
+from stylepress.step_fields import StylingStep
 from stylepress.steps import DistilStep, recorded
 from stylepress.train.photos import Photos
 from stylepress.train.stage import album, step_vgg, style_pixels
@@ -92,7 +92,7 @@ def qat(source: Artifact, step: QatStep, out: Path, work: Work) -> Artifact:
 
 def distillation(step: QatStep) -> DistilStep:
     """Return the distillation that the training is, from the teacher's frames."""
-    shared = {key: getattr(step, key) for key in Training.model_fields if key != "folder"}
+    shared = {key: getattr(step, key) for key in StylingStep.model_fields if key != "folder"}
     pool_px = max(step.crop_px, min(512, 2 * step.crop_px))
     pool = min(160, 4 * step.steps * step.batch)
     return DistilStep(pool=pool, pool_px=pool_px, noise_weight=0.0, **shared)
