@@ -13,7 +13,7 @@ from typing_extensions import Self
 
 from stylepress.document import Document, read_document
 from stylepress.section import Section
-from stylepress.step_fields import Preset, Seed, Style
+from stylepress.step_fields import Preset, Seed, Style, StylingStep
 from stylepress.steps import (
     INHERITED,
     AnyStep,
