@@ -211,6 +211,7 @@ def _random(draw: np.random.Generator) -> Candidate:
         blocks=int(draw.choice(BLOCKS)),
         deep_width=deep,
         deep_blocks=int(draw.choice(DEEP_BLOCKS)) if deep else 0,
+        norms=bool(draw.integers(2)),
     )
     precision: Precision = "int8" if draw.random() < 0.5 else "fp32"
     return Candidate(size, precision)
