@@ -27,7 +27,7 @@ Until = Literal["train", "compress", "export"]
 RECIPES = (".yaml", ".yml")
 UNTIL: Mapping[Until, tuple[str, ...]] = {
     "train": FIRST,
-    "compress": (*FIRST, "distil", "prune"),
+    "compress": (*FIRST, "distil", "prune", "qat", "shorten"),
     "export": tuple(STAGES),
 }
 """The steps that each command does."""

@@ -224,8 +224,67 @@ class SampleStep(Trained):
         return self
 
 
+class ShortenStep(Trained):
+    """Teach a diffusion model to draw in a few steps what it draws in many."""
+
+    step: Literal["shorten"] = "shorten"
+    sampling: int = Field(default=4, ge=1, le=64, description="steps it shall draw in")
+    teacher_sampling: int = Field(
+        default=32, ge=2, le=100, description="steps of DDIM of the model that it learns from"
+    )
+    method: Literal["halving", "consistency"] = Field(
+        default="halving",
+        description="two steps of the teacher in one, again and again; or the picture at once",
+    )
+    blocks: int | None = Field(
+        default=None,
+        ge=1,
+        le=8,
+        description="residual blocks a level that stay; default all",
+    )
+    feature_weight: Weight = Field(
+        default=1.0, description="where blocks go: distance between what the levels hold"
+    )
+    steps: Steps = Field(default=4000, description="of all trainings together")
+    batch: Batch = 32
+    learning_rate: LearningRate = 2e-4
+    average: float = Field(default=0.99, ge=0, lt=1, description="decay of the average")
+    save_every: Every = 500
+    judged: int = Field(
+        default=128, ge=8, le=10_000, description="pictures of each model that are compared"
+    )
+    max_ratio: float = Field(
+        default=1.3,
+        ge=1,
+        le=100,
+        description="distance to held-out photos, in that of the teacher, beyond which it is undone",
+    )
+
+    @model_validator(mode="after")
+    def _halves(self) -> Self:
+        halvings, rest = divmod(self.teacher_sampling, self.sampling)
+        if self.method == "halving" and (rest or halvings < 2 or halvings & (halvings - 1)):
+            raise ValueError(
+                f"teacher_sampling {self.teacher_sampling} cannot be halved down to sampling "
+                f"{self.sampling}. Take {self.sampling} times 2, 4, 8, ..."
+            )
+        if self.sampling >= self.teacher_sampling:
+            raise ValueError(
+                f"sampling is {self.sampling}, and the teacher draws in {self.teacher_sampling} "
+                f"steps already. Ask for fewer."
+            )
+        return self
+
+
 ModelStep: TypeAlias = (
-    AdainStep | LibraryStep | RegionsStep | TranslateStep | PairsStep | DiffuseStep | SampleStep
+    AdainStep
+    | LibraryStep
+    | RegionsStep
+    | TranslateStep
+    | PairsStep
+    | DiffuseStep
+    | SampleStep
+    | ShortenStep
 )
 MODEL_STEPS = ("adain", "library", "regions", "translate", "pairs", "diffuse", "sample")
 """Their names in a recipe."""

@@ -14,7 +14,7 @@ from typing_extensions import Self
 from stylepress.document import Document, read_document
 from stylepress.model_steps import MODEL_STEPS, ModelStep
 from stylepress.section import Section
-from stylepress.step_fields import Preset, Seed, Style
+from stylepress.step_fields import Preset, Seed, Style, StylingStep
 from stylepress.steps import (
     INHERITED,
     AnyStep,
@@ -23,7 +23,6 @@ from stylepress.steps import (
     LoadStep,
     QuantizeStep,
     Step,
-    StylingStep,
     TrainStep,
 )
 
@@ -38,7 +37,9 @@ TAKES: dict[str, tuple[str, ...]] = {
     "diffusion": (),
     "distil": (*PICTURED, "distil", "prune"),
     "prune": (*PICTURED, "distil", "prune"),
-    "export": (*FIRST, "distil", "prune"),
+    "qat": (*PICTURED, "distil", "prune"),
+    "shorten": ("load", "sample", "shorten"),
+    "export": (*FIRST, "distil", "prune", "qat", "shorten"),
     "quantize": ("export",),
     "lower": ("export", "quantize"),
     "engine": ("export", "quantize", "lower"),
@@ -49,6 +50,8 @@ FOLDERS = {
     "diffusion": "bundle",
     "distil": "student",
     "prune": "pruned",
+    "qat": "rounded",
+    "shorten": "student",
     **dict.fromkeys(("export", "quantize", "lower"), "bundle"),
     "engine": "engine",
 }

@@ -14,8 +14,10 @@ from stylepress.cache import build_key, code_version, content_digest
 from stylepress.errors import RecipeError
 from stylepress.model_steps import MODEL_STEPS, LibraryStep, RegionsStep
 from stylepress.progress import Progress
+from stylepress.qat_step import QatStep
 from stylepress.section import Section
-from stylepress.steps import PruneStep, Step, StylingStep, identity
+from stylepress.step_fields import StylingStep
+from stylepress.steps import PruneStep, Step, identity
 from stylepress.usual import with_loss
 from stylepress.work import Work
 
@@ -89,6 +91,20 @@ STAGES: Mapping[str, Stage] = {
     "prune": Stage(
         _prune, "checkpoint", ("train", "compress"), ("torch", "torch-pruning"), together=True
     ),
+    "qat": Stage(
+        _in("compress.qat.stage", "qat"),
+        "checkpoint",
+        ("train", "compress"),
+        ("torch",),
+        together=True,
+    ),
+    "shorten": Stage(
+        _in("compress.sampler.stage", "shorten"),
+        "checkpoint",
+        ("train", "compress"),
+        ("torch",),
+        together=True,
+    ),
     "export": Stage(
         _in("export.stage", "export"),
         "bundle",
@@ -135,7 +151,8 @@ def settled(step: Step, *, env: Mapping[str, str], home: Path, progress: Progres
                 f"{step.step}: no VGG-19 is on this machine, so pictures are compared by patches, "
                 f"which convinces far less. Run `pip install 'stylepress[vgg]'` for VGG-19."
             )
-    if isinstance(step, PruneStep):  # its weights are those of the distillation it recovers by
+    # Their weights are those of the distillation that they train by.
+    if isinstance(step, PruneStep | QatStep):
         return step.model_copy(update={"loss": loss})
     return with_loss(step, loss)
 

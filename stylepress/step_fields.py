@@ -109,3 +109,15 @@ class Trained(Section):
     photos: PhotoFolder = None
     seed: StepSeed = None
     folder: FolderName = None
+
+
+class StylingStep(Trained):
+    """What every step that trains a network from pictures to pictures may be asked for."""
+
+    steps: Steps
+    crop_px: CropPx = 256
+    batch: int = Field(ge=1, le=1024)
+    learning_rate: LearningRate
+    loss: Loss = "auto"
+    vgg: VggFile = None
+    style: Style | None = Field(default=None, description="default the recipe's")

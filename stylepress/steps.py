@@ -16,6 +16,7 @@ from typing_extensions import Self
 from stylepress.diffusion_step import DiffusionStep
 from stylepress.model_steps import ModelStep
 from stylepress.ports import ColourOrder
+from stylepress.qat_step import QatStep
 from stylepress.section import Section
 from stylepress.step_fields import (
     LEAST_COMPARED_PX,
@@ -23,16 +24,13 @@ from stylepress.step_fields import (
     CropPx,
     FolderName,
     LearningRate,
-    Loss,
     PhotoFolder,
     Preset,
     SidePx,
     Size,
     Sizes,
     Steps,
-    Style,
-    Trained,
-    VggFile,
+    StylingStep,
     Weight,
 )
 
@@ -72,18 +70,6 @@ class LoadStep(Section):
                 f"Give `low` (black) and the larger `high` (white) together, e.g. -1 and 1."
             )
         return self
-
-
-class StylingStep(Trained):
-    """What every step that trains a network from pictures to pictures may be asked for."""
-
-    steps: Steps
-    crop_px: CropPx = 256
-    batch: int = Field(ge=1, le=1024)
-    learning_rate: LearningRate
-    loss: Loss = "auto"
-    vgg: VggFile = None
-    style: Style | None = Field(default=None, description="default the recipe's")
 
 
 class TrainStep(StylingStep):
@@ -365,6 +351,7 @@ Step: TypeAlias = (
     | DiffusionStep
     | DistilStep
     | PruneStep
+    | QatStep
     | ExportStep
     | QuantizeStep
     | LowerStep

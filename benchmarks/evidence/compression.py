@@ -1,30 +1,31 @@
 """``python -m stylepress.benchmarks.evidence.compression [PART ...]``: what compression costs and gains.
 
 Parts are ``calibration`` (peak memory, ours beside ONNX Runtime's), ``prune`` (a teacher at 70 % of
-its channels), ``frozen`` (its norms stand still), ``latency`` (the table of `fit` against random students), ``int8`` (against float) and
-``layers`` (drift a layer brings for the time it saves). With ``--write`` the parts that were
+its channels), ``frozen`` (its norms stand still), ``latency`` (the table of `fit` against random students), ``int8`` (against float),
+``layers`` (drift a layer brings for the time it saves) and ``sampler`` (diffusion in few steps). With ``--write`` the parts that were
 measured take the place of their rows in benchmarks/results/compression.csv.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from time import perf_counter
 
 import numpy as np
 import onnx
 import torch
 
 from stylepress.artifact import Artifact
+from stylepress.benchmarks.evidence.few_steps import sampler_rows
+from stylepress.benchmarks.evidence.place import ENGINE, SIZE, STYLE, Place, side_by_side
 from stylepress.benchmarks.evidence.row import (
     RESULTS,
     Provenance,
@@ -34,7 +35,6 @@ from stylepress.benchmarks.evidence.row import (
     write_table,
 )
 from stylepress.benchmarks.machine.record import record_machine
-from stylepress.benchmarks.timing.baselines import float_bundle
 from stylepress.compress.distil import Teacher
 from stylepress.compress.fidelity import drift, parted
 from stylepress.compress.frozen import frozen_norms
@@ -51,31 +51,22 @@ from stylepress.export.fit.candidate import (
 )
 from stylepress.export.fit.latency import (
     LatencyTable,
+    Timer,
     median_error,
-    quickest,
     random_bundle,
-    timer_on,
 )
 from stylepress.export.frame_graph import MODEL
 from stylepress.export.int8.quantize import observe_inputs, quantize_observed
 from stylepress.export.int8.sensitivity import saved_by_int8, sensitivities
 from stylepress.options import terminal
-from stylepress.progress import Progress
-from stylepress.runtime.backends import Engine, EngineOptions, open_engine
-from stylepress.runtime.bundle import read_bundle
-from stylepress.runtime.feeds import trial_feeds
 from stylepress.steps import PruneStep, QuantizeStep
-from stylepress.train.patterns import draw as draw_pattern
 from stylepress.train.photos import Photos
-from stylepress.train.student import StudentSize
+from stylepress.train.student import PRESETS, StudentSize
 from stylepress.train.weights.checkpoint import load_network
-from stylepress.work import Work
 
-NAME, ENGINE, STYLE = "compression", "openvino", "glass"
-SIZE = (512, 512)
+NAME = "compression"
 LIMIT_BYTES = 10 << 30
 """Address space of a calibration that is watched: one that asks for more is said to, and ends."""
-ROUNDS = 24
 
 CALIBRATION = """
 import resource, sys
@@ -105,30 +96,6 @@ calibrator.compute_data()
 PEAK = "\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """The checkout that is measured, a folder to work in, and how long trainings are."""
-
-    checkout: Path
-    work: Path
-    steps: int
-    progress: Progress
-
-    @property
-    def recipes(self) -> Path:
-        return self.checkout / "recipes"
-
-    def photos(self) -> Path:
-        """Return photos to learn from: the fetched ones where they are, else those that ship."""
-        fetched = self.recipes / "photos" / "debian"
-        return fetched if fetched.is_dir() else self.recipes / "photos" / "train"
-
-    def bundle(self, checkpoint: Artifact) -> Artifact:
-        """Return the float bundle of a checkpoint."""
-        frame = draw_pattern("glass", seed=1, size=512)[None]
-        return float_bundle(checkpoint, self.work, frame, progress=self.progress)
-
-
 def calibration_rows(place: Place) -> Iterator[Row]:
     """Yield the peak memory of calibrating a student on photos of 1920x1080."""
     student = Artifact.load(place.recipes / STYLE / "student")
@@ -155,18 +122,10 @@ def _peak_row(subject: str, program: str, model: str, count: int, method: str) -
 def prune_rows(place: Place) -> Iterator[Row]:
     """Yield what a teacher at 70 % of its channels drifts by, and how much faster it is."""
     source = Artifact.load(place.recipes / STYLE / "teacher")
-    work = Work(
-        name=STYLE,
-        folder=place.work / "prune",
-        board=place.work / "board",
-        environ=os.environ,
-        home=Path.home(),
-        progress=place.progress,
-    )
     step = PruneStep(
         keep=0.7, steps=place.steps, photos=place.photos(), seed=1, loss="vgg", max_drift=10
     )
-    pruned = prune(source, step, place.work / "pruned", work)
+    pruned = prune(source, step, place.work / "pruned", place.job("prune"))
     before, after = place.bundle(source), place.bundle(pruned)
     subject, note = f"teacher {STYLE}, pruned", f"{place.steps} steps of recovery"
     digest = pruned.digest
@@ -179,7 +138,7 @@ def prune_rows(place: Place) -> Iterator[Row]:
     yield row("multiply-accumulates kept", macs, "%")
     drift = pruned.numbers["drift"]
     yield row("fidelity to the teacher, 0 a copy", drift, note=note)
-    first, second = _side_by_side(before, after)
+    first, second = side_by_side(before, after)
     yield row("time of a frame over the teacher's", second / first, "x")
 
 
@@ -203,8 +162,12 @@ def frozen_rows(place: Place) -> Iterator[Row]:
 
 
 def latency_rows(place: Place) -> Iterator[Row]:
-    """Yield how far predicted times are from measured ones, over random students."""
-    timer = timer_on(ENGINE, SIZE, "none", place.progress)
+    """Yield how far predicted times are from measured ones, over random students.
+
+    Parts and students are timed in turns with one and the same other student, and count in its
+    time: what else the machine does falls on both.
+    """
+    timer = timer_beside(PRESETS["base"], place)
     table = LatencyTable(ENGINE, SIZE, timer)
     draw = np.random.default_rng(7)
     predicted: dict[str, float] = {}
@@ -215,11 +178,29 @@ def latency_rows(place: Place) -> Iterator[Row]:
             continue
         predicted[candidate.key] = table.predict(candidate)
         measured[candidate.key] = timer(candidate.size, candidate.precision)
+        place.progress.say(
+            f"{candidate.key}: {predicted[candidate.key]:.2f} ms predicted, "
+            f"{measured[candidate.key]:.2f} ms measured"
+        )
     errors = sorted(abs(predicted[key] / ms - 1) for key, ms in measured.items())
     error = 100 * median_error(predicted, measured)
     note = f"worst {100 * errors[-1]:.0f} %, {len(table.students_ms)} students measured for it"
     figure, subject = "median error of the predicted time", "20 random students"
     yield Row(figure, error, "%", subject, ENGINE, "fp32 and int8", "512x512", note=note)
+
+
+def timer_beside(other: StudentSize, place: Place) -> Timer:
+    """Return what times students in turns with ``other``, whose first time is the unit."""
+    beside = random_bundle(other, "fp32", place.work / "beside")
+    (unit,) = side_by_side(beside)
+    folders = itertools.count()
+
+    def timed(student: StudentSize, precision: Precision) -> float:
+        bundle = random_bundle(student, precision, place.work / f"timed-{next(folders)}")
+        own, reference = side_by_side(bundle, beside)
+        return unit * own / reference
+
+    return timed
 
 
 def _random(draw: np.random.Generator) -> Candidate:
@@ -230,6 +211,7 @@ def _random(draw: np.random.Generator) -> Candidate:
         blocks=int(draw.choice(BLOCKS)),
         deep_width=deep,
         deep_blocks=int(draw.choice(DEEP_BLOCKS)) if deep else 0,
+        norms=bool(draw.integers(2)),
     )
     precision: Precision = "int8" if draw.random() < 0.5 else "fp32"
     return Candidate(size, precision)
@@ -239,7 +221,7 @@ def int8_rows(place: Place) -> Iterator[Row]:
     """Yield what INT8 of the student that ships gains and costs, and of one twice as large."""
     student = Artifact.load(place.recipes / STYLE / "student")
     int8 = Artifact.load(place.recipes / STYLE / "bundle")
-    first, second = _side_by_side(place.bundle(student), int8)
+    first, second = side_by_side(place.bundle(student), int8)
     row = partial(Row, engine=ENGINE, precision="int8", size="512x512")
     ours, digest = f"student {STYLE}", int8.digest
     yield row("speed over float", first / second, "x", ours, digest=digest)
@@ -250,7 +232,7 @@ def int8_rows(place: Place) -> Iterator[Row]:
     yield row("distance to float", int8.numbers["psnr_db"], "dB", ours, digest=digest)
     wide = StudentSize(32, 2, 16, deep_width=128, deep_blocks=6)
     bundles = [random_bundle(wide, own, place.work / f"wide-{own}") for own in ("fp32", "int8")]
-    first, second = _side_by_side(*bundles)
+    first, second = side_by_side(*bundles)
     yield row("speed over float", first / second, "x", "student wide")
 
 
@@ -276,24 +258,6 @@ def layer_rows(place: Place) -> Iterator[Row]:
         yield row("time that its INT8 saves", layer.saved, "ms")
 
 
-def _side_by_side(*bundles: Artifact) -> tuple[float, ...]:
-    """Return the time of a frame of each bundle in ms, in turns: load falls on all alike."""
-    engines: list[Engine] = [
-        open_engine(read_bundle(bundle.folder), ENGINE, options=EngineOptions(size=SIZE))
-        for bundle in bundles
-    ]
-    times: list[list[float]] = [[] for _ in engines]
-    for _ in range(ROUNDS):
-        for engine, taken in zip(engines, times, strict=True):
-            feeds = trial_feeds(engine.graph, SIZE)
-            began = perf_counter()
-            engine.run(feeds)
-            taken.append(1e3 * (perf_counter() - began))
-    for engine in engines:
-        engine.close()
-    return tuple(quickest(iter(taken)) for taken in times)
-
-
 PARTS: Mapping[str, Callable[[Place], Iterator[Row]]] = {
     "calibration": calibration_rows,
     "prune": prune_rows,
@@ -301,6 +265,7 @@ PARTS: Mapping[str, Callable[[Place], Iterator[Row]]] = {
     "latency": latency_rows,
     "int8": int8_rows,
     "layers": layer_rows,
+    "sampler": sampler_rows,
 }
 
 

@@ -237,6 +237,12 @@ def _cost(job: _Job, learner: Learner) -> Mapping[str, float]:
     return {own: taken.get(name, 0.0) for own, name in names}
 
 
+@torch.no_grad()
+def _work_of(network: nn.Module) -> float:
+    """Return the multiply-accumulates of a network's convolutions on one small picture."""
+    return sum(multiply_accumulates(network, trial_picture()).values())
+
+
 def _groups(loaded: LoadedNetwork, learner: Learner) -> tuple[Group, ...]:
     groups = channel_groups(learner.layers, trial_picture())
     if not groups.free:
@@ -282,7 +288,11 @@ def _save(
     config = {key: value for key, value in loaded.config.items() if key != WIDTHS}
     parameters = sum(weight.numel() for weight in module.parameters())
     before = sum(weight.numel() for weight in loaded.module.parameters())
-    numbers = {"params": float(parameters), "params_kept": parameters / before}
+    numbers = {
+        "params": float(parameters),
+        "params_kept": parameters / before,
+        "macs_kept": _work_of(module) / _work_of(loaded.module),
+    }
     verdict = f"no round drifted by {step.max_drift:g} or less: the network is as it was"
     texts = {}
     if result is not None:

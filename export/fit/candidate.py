@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Protocol, TypeAlias
 
 from stylepress.step_fields import Preset
 from stylepress.train.student import PRESETS, StudentSize
 
-Precision: TypeAlias = Literal["fp32", "int8"]
+Precision: TypeAlias = Literal["fp32", "mixed", "int8"]
+"""``mixed`` is INT8 with the first and the last convolution in float."""
 
 WIDTHS, HALVES, BLOCKS = (16, 32, 48, 64), (16, 32), (0, 2, 4, 6, 8)
+NORMS = (False, True)
 DEEP_WIDTHS, DEEP_BLOCKS = (0, 32, 64, 96, 128), (2, 4, 6, 8)
 """Widths are multiples of 16, which is what engines are fast in; INT8 wants 32."""
 
@@ -28,12 +30,13 @@ class Candidate:
         """Name it in a few letters, e.g. ``w32-b2-h16-d64x6-int8``.
 
         >>> Candidate(PRESETS["base"], "int8").key
-        'w32-b2-h16-d64x6-int8'
+        'w32-b2-h16-d64x6-n-int8'
         """
         size = self.size
         deep = f"-d{size.deep_width}x{size.deep_blocks}" if size.deep_width else ""
         fine = "" if size.stride == 4 else f"-s{size.stride}"
-        return f"w{size.width}-b{size.blocks}-h{size.half}{fine}{deep}-{self.precision}"
+        norms = "-n" if size.norms else ""
+        return f"w{size.width}-b{size.blocks}-h{size.half}{fine}{deep}{norms}-{self.precision}"
 
     def values(self) -> dict[str, Any]:
         """Return it as plain values, as the search keeps them."""
@@ -62,7 +65,12 @@ def suggested(chooser: Chooser, precisions: tuple[Precision, ...]) -> Candidate:
     blocks, deep_width = choose("blocks", BLOCKS), choose("deep_width", DEEP_WIDTHS)
     deep_blocks = choose("deep_blocks", DEEP_BLOCKS) if deep_width else 0
     size = StudentSize(
-        width=width, blocks=blocks, half=half, deep_width=deep_width, deep_blocks=deep_blocks
+        width=width,
+        blocks=blocks,
+        half=half,
+        deep_width=deep_width,
+        deep_blocks=deep_blocks,
+        norms=choose("norms", NORMS),
     )
     return Candidate(size, choose("precision", precisions))
 
@@ -81,28 +89,24 @@ def parts(size: StudentSize) -> Mapping[str, tuple[int, StudentSize, StudentSize
     whose time is taken from that (None for nothing). A part is measured four at a time, because
     one alone drowns in what a measurement varies by.
     """
-    bare = StudentSize(width=size.width, blocks=0, half=size.half, stride=size.stride)
+    kind = f"s{size.stride}" + (" n" if size.norms else "")
+    bare = StudentSize(
+        width=size.width, blocks=0, half=size.half, stride=size.stride, norms=size.norms
+    )
     sums: dict[str, tuple[int, StudentSize, StudentSize | None]] = {
-        f"bare w{size.width} h{size.half} s{size.stride}": (1, bare, None)
+        f"bare w{size.width} h{size.half} {kind}": (1, bare, None)
     }
-    narrow = StudentSize(width=size.width, blocks=0, half=16, stride=size.stride)
+    narrow = replace(bare, half=16)
     if size.blocks:
-        sums[f"block w{size.width} s{size.stride}"] = (
-            size.blocks,
-            StudentSize(width=size.width, blocks=4, half=16, stride=size.stride),
-            narrow,
-        )
+        several = replace(narrow, blocks=MEASURED_AT_ONCE)
+        sums[f"block w{size.width} {kind}"] = (size.blocks, several, narrow)
     if size.deep_width:
-        level = StudentSize(
-            width=size.width, blocks=0, half=16, stride=size.stride, deep_width=size.deep_width
-        )
-        sums[f"level w{size.width} d{size.deep_width} s{size.stride}"] = (1, level, narrow)
+        level = replace(narrow, deep_width=size.deep_width)
+        sums[f"level w{size.width} d{size.deep_width} {kind}"] = (1, level, narrow)
         if size.deep_blocks:
-            plain = StudentSize(
-                width=16, blocks=0, half=16, stride=size.stride, deep_width=size.deep_width
-            )
-            deep = StudentSize(**{**asdict(plain), "deep_blocks": 4})
-            sums[f"deep block d{size.deep_width} s{size.stride}"] = (size.deep_blocks, deep, plain)
+            plain = replace(level, width=16)
+            deep = replace(plain, deep_blocks=MEASURED_AT_ONCE)
+            sums[f"deep block d{size.deep_width} {kind}"] = (size.deep_blocks, deep, plain)
     return sums
 
 

@@ -134,7 +134,8 @@ def timer_on(
 
     def timed(student: StudentSize, precision: Precision) -> float:
         with tempfile.TemporaryDirectory() as folder:
-            bundle = random_bundle(student, precision, Path(folder) / "bundle", keep_float)
+            kept = "ends" if precision == "mixed" else keep_float
+            bundle = random_bundle(student, precision, Path(folder) / "bundle", kept)
             engine = open_engine(
                 read_bundle(bundle.folder), backend, options=EngineOptions(size=size)
             )
@@ -157,8 +158,9 @@ def random_bundle(
         net = FoldedStudent(student).eval()
     graph = FrameGraph(net, ImageRange.of(IMAGE), least=IMAGE.least)
     model = onnx_model(graph, opset=OPSET)
+    stored = "fp32" if precision == "fp32" else "int8"
     picture = draw("glass", seed=1, size=256)[None]
-    if precision == "int8":
+    if precision != "fp32":
         options = QuantizeStep(keep_float=keep_float, calibration="minmax")
         model = quantize_int8(model, [picture], options=options, progress=Silent()).model
     return sealed(
@@ -166,7 +168,7 @@ def random_bundle(
         {MODEL: serialized(model)},
         name="random",
         graphs={GRAPH: graph.ports},
-        made_by={"step": "export", "opset": OPSET, "precision": precision},
+        made_by={"step": "export", "opset": OPSET, "precision": stored},
         parent="",
         numbers={},
     )

@@ -102,8 +102,20 @@ class Fit:
         return (
             f"Nothing is inside {asked}. The nearest, {nearest.candidate.key}, takes "
             f"{nearest.measured_ms:.2f} ms ({nearest.measured_ms / budget.latency_ms:.2f} of what "
-            f"is allowed) and drifts by {nearest.drift:.3f} ({nearest.drift / budget.drift:.2f})."
+            f"is allowed) and drifts by {nearest.drift:.3f} ({nearest.drift / budget.drift:.2f}). "
+            f"{_obstacle(self.finalists, budget)}"
         )
+
+
+def _obstacle(finalists: Sequence[Finalist], budget: Budget) -> str:
+    """Say which half of a budget that nobody is inside cannot be met."""
+    fastest = min(finalist.measured_ms for finalist in finalists)
+    least = min(finalist.drift for finalist in finalists)
+    if fastest > budget.latency_ms:
+        return f"None that was trained is fast enough: the fastest takes {fastest:.2f} ms."
+    if least > budget.drift:
+        return f"None that was trained drifts so little: the least is {least:.3f}. Train longer."
+    return "Each half is met by some student, and no student meets both."
 
 
 def _excess(finalist: Finalist, budget: Budget) -> float:
@@ -177,7 +189,7 @@ class _Search:
         target = load_target(recipe.target)
         self.backend, self.size = _engine(target, options.here), target.size
         quantize = next((step for step in recipe.steps if isinstance(step, QuantizeStep)), None)
-        self.precisions: tuple[Precision, ...] = ("fp32", "int8") if quantize else ("fp32",)
+        self.precisions = _precisions(quantize)
         self.keep_float = quantize.keep_float if quantize else "none"
         self.table = self._table(timer)
         self.steps = effort.short_steps or max(20, self.distil.steps // 10)
@@ -186,7 +198,8 @@ class _Search:
     def identity(self) -> str:
         """Name what the trials of one study have in common."""
         said = self.recipe.model_dump(mode="json", exclude={"name"})
-        text = json.dumps([said, self.steps, self.backend, self.size], sort_keys=True)
+        chosen = [said, self.steps, self.backend, self.size, self.precisions]
+        text = json.dumps(chosen, sort_keys=True)
         return f"{self.recipe.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
     def trials(self, study: Study) -> None:
@@ -262,6 +275,8 @@ class _Search:
                 step = step.model_copy(update={"steps": steps, "start": None})
             elif isinstance(step, QuantizeStep) and candidate.precision == "fp32":
                 continue
+            elif isinstance(step, QuantizeStep) and candidate.precision == "mixed":
+                step = step.model_copy(update={"keep_float": "ends"})
             kept.append(step)
         if export and not any(isinstance(step, ExportStep) for step in kept):
             kept.append(ExportStep())
@@ -302,6 +317,14 @@ def _distillation(recipe: Recipe) -> DistilStep:
             "Write one `distil` step.",
         )
     return steps[0]
+
+
+def _precisions(quantize: QuantizeStep | None) -> tuple[Precision, ...]:
+    """Return what may be chosen, the fastest last."""
+    if quantize is None:
+        return ("fp32",)
+    # Where the recipe keeps its ends in float, that is what its INT8 is.
+    return ("fp32", "mixed", "int8") if quantize.keep_float == "none" else ("fp32", "int8")
 
 
 def _engine(target: Target, here: Target | None) -> str:

@@ -203,6 +203,7 @@ def test_a_pruned_checkpoint_is_rebuilt_from_plain_files(
     narrow, wide = made_channels(after.module), made_channels(before.module)
     assert pruned.made_by["accepted"]
     assert pruned.numbers["params_kept"] < 0.8
+    assert 0 < pruned.numbers["macs_kept"] < 0.85
     assert sum(narrow.values()) < 0.85 * sum(wide.values())
     assert list(narrow.values())[-1] == list(wide.values())[-1]
     again = Artifact.load(tmp_path / "pruned")

@@ -144,6 +144,8 @@ OTHER_VALUES: Mapping[str, Any] = {
     "classes": {"glass": Style(pattern="glass")},
     "inside": Style(pattern="woodcut"),
     "outside": Style(pattern="woodcut"),
+    "method": "consistency",
+    "blocks": 2,
 }
 
 
@@ -167,10 +169,12 @@ def steps(home: Path) -> list[Step]:
     lines += "  - {step: lower, target: cpu}\n  - {step: engine, target: cpu}\n"
     (home / "all.yaml").write_text(lines, encoding="utf-8")
     lines = (home / "loaded.yaml").read_text(encoding="utf-8").partition("  - {step: distil")[0]
-    (home / "pruned.yaml").write_text(f"{lines}  - {{step: prune}}\n", encoding="utf-8")
+    for name in ("prune", "shorten", "qat"):
+        (home / f"{name}.yaml").write_text(f"{lines}  - {{step: {name}}}\n", encoding="utf-8")
     planned = [
         *load_recipe(home / "all.yaml").plan(),
-        *load_recipe(home / "pruned.yaml").plan()[:2],
+        *load_recipe(home / "prune.yaml").plan()[:2],
+        *(load_recipe(home / f"{name}.yaml").plan()[1] for name in ("shorten", "qat")),
     ]
     for line in MODELS:
         text = lines.partition("  - {step: load")[0] + f"  - {line}\n"

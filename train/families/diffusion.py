@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+Predict = Callable[[Tensor, Tensor], Tensor]
+"""From noisy pictures (N, C, H, W) and their times (N,) float32 to what a network predicts."""
 
 COSINE_OFFSET = 0.008
 LARGEST_BETA = 0.999
@@ -44,36 +48,83 @@ class Noise:
         return left.sqrt() * noise - (1 - left).sqrt() * pictures
 
 
-def ddim(
-    predict: Callable[[Tensor, Tensor], Tensor],
-    noise: Tensor,
-    schedule: Noise,
-    steps: int,
-    predicts: str,
-) -> Tensor:
+@dataclass(frozen=True)
+class Ladder:
+    """The times at which a sampler of some steps asks its network, and what is left at each.
+
+    ``times`` are (steps,) int64, the noisiest first; ``left`` are (steps + 1,) float32, the last
+    of them 1, a picture without noise. The times of half as many steps are every second of these.
+    """
+
+    times: Tensor
+    left: Tensor
+
+    @classmethod
+    def of(cls, schedule: Noise, steps: int) -> Ladder:
+        """Spread the steps so that the last of all times is among them."""
+        times = torch.tensor(times_of(schedule, steps))
+        return cls(times, torch.cat([schedule.left[times], torch.ones(1)]))
+
+
+def times_of(schedule: Noise, steps: int) -> list[int]:
+    """Return the times of a sampler of ``steps`` steps, the noisiest first.
+
+    >>> times_of(Noise(1000, "linear", 1e-4, 2e-2), 4)
+    [999, 749, 499, 249]
+    """
+    stride = schedule.times / steps
+    return [round(schedule.times - number * stride) - 1 for number in range(steps)]
+
+
+def ddim(predict: Predict, noise: Tensor, schedule: Noise, steps: int, predicts: str) -> Tensor:
     """Draw pictures from normal noise by ``steps`` steps without randomness, clipped to [-1, 1].
 
-    Song et al. 2021 (arXiv 2010.02502), equation 12 with sigma 0; the steps are spread so that
-    the last of all times is among them.
+    Song et al. 2021 (arXiv 2010.02502), equation 12 with sigma 0.
     """
-    x, stride = noise, schedule.times / steps
-    chosen = [round(schedule.times - number * stride) - 1 for number in range(steps)]
+    x, chosen = noise, times_of(schedule, steps)
     for number, time in enumerate(chosen):
-        left = schedule.shares[time]
-        later = schedule.shares[chosen[number + 1]] if number + 1 < steps else 1.0
+        left, later = _ends(schedule, chosen, number)
         at = torch.full((x.shape[0],), float(time), device=x.device)
-        clean, around = _parted(x, predict(x, at), left, predicts)
+        clean, around = picture_and_noise(x, predict(x, at), left, predicts)
         x = math.sqrt(later) * clean + math.sqrt(1 - later) * around
     return x
 
 
-def _parted(x: Tensor, predicted: Tensor, left: float, predicts: str) -> tuple[Tensor, Tensor]:
-    """Tell picture, clipped, and noise of ``x`` apart."""
-    signal, noise = math.sqrt(left), math.sqrt(1 - left)
+def consistent(predict: Predict, noise: Tensor, schedule: Noise, steps: int) -> Tensor:
+    """Draw pictures by ``steps`` guesses of the picture, with fresh noise before each.
+
+    Song et al. 2023 (arXiv 2303.01469), algorithm 1. ``noise`` is (N, 3 * steps, H, W): three
+    channels a step, so that nothing random is in the graph. The result is clipped to [-1, 1].
+    """
+    fresh, chosen = noise.chunk(steps, 1), times_of(schedule, steps)
+    x = clean = fresh[0]
+    for number, time in enumerate(chosen):
+        left, later = _ends(schedule, chosen, number)
+        at = torch.full((x.shape[0],), float(time), device=x.device)
+        clean, _ = picture_and_noise(x, predict(x, at), left, "v_prediction")
+        if number + 1 < steps:
+            x = math.sqrt(later) * clean + math.sqrt(1 - later) * fresh[number + 1]
+    return clean
+
+
+def _ends(schedule: Noise, chosen: list[int], number: int) -> tuple[float, float]:
+    """Return what is left of a picture before and after a step."""
+    later = schedule.shares[chosen[number + 1]] if number + 1 < len(chosen) else 1.0
+    return schedule.shares[chosen[number]], later
+
+
+def picture_and_noise(
+    x: Tensor, predicted: Tensor, left: float | Tensor, predicts: str
+) -> tuple[Tensor, Tensor]:
+    """Tell picture, clipped, and noise of ``x`` apart.
+
+    ``left`` is a number, or (N, 1, 1, 1) where the samples are at different times.
+    """
+    signal, noise = left**0.5, (1 - left) ** 0.5
     if predicts == "epsilon":
         clean, around = (x - noise * predicted) / signal, predicted
-    elif predicts == "v_prediction":
-        clean, around = signal * x - noise * predicted, signal * predicted + noise * x
-    else:
+    elif predicts == "sample":
         clean, around = predicted, (x - signal * predicted) / noise
+    else:
+        clean, around = signal * x - noise * predicted, signal * predicted + noise * x
     return clean.clamp(-1, 1), around

@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stylepress.ports import Port
-from stylepress.train.families.diffusion import Noise, ddim
+from stylepress.train.families.diffusion import Noise, consistent, ddim
 from stylepress.train.weights.family import Config, Family, Graphs, NetworkGraph, State, picture
 
+CONSISTENCY = "consistency"
+"""What a network predicts that goes from any noise to the picture in one guess."""
 TIME_WIDTHS = 4
 """The time embedding is so many times as wide as the first level."""
 OLD_ATTENTION = {
@@ -35,6 +37,7 @@ class UNet2D(nn.Module):
     plain values. ``forward`` of noise alone draws: (N, 3, S, S) to RGB in [-1, 1], by
     ``sampling`` steps of DDIM; with a ``time`` it predicts, as it is trained. ``inputs`` are the
     channels that ``predict`` takes: more than 3 where something stands beside the noisy picture.
+    One that predicts ``consistency`` guesses the picture at each step, from (N, 3 * sampling, S, S).
     """
 
     def __init__(self, **config: Any) -> None:
@@ -70,10 +73,12 @@ class UNet2D(nn.Module):
         if time is not None:
             return self.predict(noise, time)
         config = self.config
+        if config["predicts"] == CONSISTENCY:
+            return consistent(self.predict, noise, self.noise, config["sampling"])
         return ddim(self.predict, noise, self.noise, config["sampling"], config["predicts"])
 
     def predict(self, x: Tensor, time: Tensor) -> Tensor:
-        """Predict noise (or velocity, or the picture) at ``time``, (N,) float32 in 0..times - 1."""
+        """Predict noise (or velocity, or the picture; of a consistency model velocity) at ``time``, (N,) float32 in 0..times - 1."""
         embedded = self.time_embedding(self._waves(time))
         x = self.conv_in(x)
         kept = [x]
@@ -273,7 +278,10 @@ def _measure(_state: State) -> Config:
 def _graphs(config: Mapping[str, Any]) -> Graphs:
     meaning = "independent normal numbers, mean 0 and deviation 1"
     side = config["size"]
-    noise = Port(name="noise", shape=("batch", 3, side, side), dtype="float32", meaning=meaning)
+    draws = config["sampling"] if config["predicts"] == CONSISTENCY else 1
+    noise = Port(
+        name="noise", shape=("batch", 3 * draws, side, side), dtype="float32", meaning=meaning
+    )
     return {"sample": NetworkGraph("sampler", inputs=(noise,))}
 
 
@@ -320,7 +328,7 @@ UNET2D = Family(
         "flip": (0, 1),
         "freq_shift": (0, 1),
         "padding": (0, 1),
-        "predicts": ("epsilon", "v_prediction", "sample"),
+        "predicts": ("epsilon", "v_prediction", "sample", CONSISTENCY),
         "times": range(2, 10_001),
         "schedule": ("linear", "scaled_linear", "squaredcos_cap_v2"),
         "beta_0": NUMBER,

@@ -73,8 +73,8 @@ def train_dcgan(
             Objective(judged, trains=("judging",)),
             Objective(fooled, trains=("drawing",)),
         ],
-        sample=lambda draw: (_crop(photos, draw, step.side_px),),
-        preview=lambda: _shown(drawing, seen.to(session.device.place)),
+        sample=lambda draw: (small_crop(photos, draw, step.side_px),),
+        preview=lambda: drawn_row(drawing, seen.to(session.device.place)),
     )
     summary = fit(training, step, session, title="Training DCGAN")
     return drawing.eval(), config, summary
@@ -83,9 +83,9 @@ def train_dcgan(
 def train_ddpm(
     photos: Photos, step: SampleStep, session: Session
 ) -> tuple[UNet2D, Config, TrainingSummary]:
-    """Train a small diffusion model (Ho et al. 2020) that predicts the noise; return its average.
+    """Train a small diffusion model (Ho et al. 2020); return its average.
 
-    Its loss is 1 for a network that predicts nothing.
+    It predicts the noise, whose loss is 1 for a network that predicts nothing, or the velocity.
 
     Raises:
         TrainingError: the loss stopped being finite.
@@ -128,8 +128,8 @@ def train_ddpm(
     training = Training(
         parts=[part],
         objectives=[Objective(terms, trains=("net",))],
-        sample=lambda draw: (_crop(photos, draw, step.side_px),),
-        preview=lambda: _shown(net, seen.to(session.device.place)),
+        sample=lambda draw: (small_crop(photos, draw, step.side_px),),
+        preview=lambda: drawn_row(net, seen.to(session.device.place)),
     )
     summary = fit(training, step, session, title="Training the diffusion model")
     average = part.average
@@ -143,11 +143,13 @@ def _predicted(net: nn.Module, noisy: Tensor, time: Tensor) -> Tensor:
     return drawn
 
 
-def _crop(photos: Photos, draw: torch.Generator, side: int) -> Tensor:
+def small_crop(photos: Photos, draw: torch.Generator, side: int) -> Tensor:
+    """Cut what samplers learn from out of a photo: (3, side, side) float32 in [-1, 1]."""
     return 2 * photos.crop(draw, side, zoom=ZOOM, strange=False) - 1
 
 
-def _shown(net: nn.Module, noise: Tensor) -> Tensor:
+def drawn_row(net: nn.Module, noise: Tensor) -> Tensor:
+    """Draw the pictures of some noise side by side: (3, H, W) in [0, 1]."""
     training = net.training
     with torch.no_grad():
         drawn = net.eval()(noise).float()

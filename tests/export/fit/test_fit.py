@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from PIL import Image
@@ -27,6 +28,7 @@ from stylepress.export.fit.latency import (
 from stylepress.export.fit.page import page, record
 from stylepress.export.fit.search import Budget, Effort, Finalist, Fit, fit, front
 from stylepress.export.fit.study import Study, Trial
+from stylepress.export.frame_graph import MODEL
 from stylepress.progress import Silent
 from stylepress.recipe import load_recipe
 from stylepress.runtime.backends import EngineOptions, open_engine
@@ -67,7 +69,10 @@ def test_a_damaged_table_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_student_with_random_weights_can_be_timed(tmp_path: Path) -> None:
-    bundle = random_bundle(StudentSize(8, 0, 8), "int8", tmp_path / "bundle")
+    bundle = random_bundle(StudentSize(8, 0, 8), "mixed", tmp_path / "bundle")
+    nodes = onnx.load(str(bundle.path(MODEL))).graph.node
+    rounded = [one.input[0].endswith("_rounded") for one in nodes if one.op_type == "Conv"]
+    assert rounded == [False, True, True, False]
     engine = open_engine(
         read_bundle(bundle.folder), "onnxruntime", options=EngineOptions(size=(64, 64))
     )
@@ -137,6 +142,10 @@ def test_the_verdict_names_the_best_inside_or_how_near_it_came() -> None:
     assert a_fit(worse, near).best == near
     assert "is inside 6 ms" in a_fit(near).verdict()
     assert "1.10 of what is allowed" in a_fit(near, budget=(5.0, 0.4)).verdict()
+    assert "None that was trained is fast enough" in a_fit(near, budget=(5.0, 0.4)).verdict()
+    assert "drifts so little" in a_fit(near, budget=(6.0, 0.1)).verdict()
+    coarse = replace(near, measured_ms=4.0, drift=0.6)
+    assert "no student meets both" in a_fit(near, coarse, budget=(5.0, 0.4)).verdict()
     assert "predicted at 3.00 ms" in a_fit(budget=(1.0, 0.4)).verdict()
 
 

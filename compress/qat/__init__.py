@@ -1,0 +1,1 @@
+"""Training on in the rounding of INT8."""

@@ -1,0 +1,1 @@
+"""Diffusion models that draw in a few steps."""
