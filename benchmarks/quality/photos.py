@@ -21,8 +21,9 @@ from stylepress.runtime.bundle import Bundle
 
 Pixels = NDArray[np.uint8]
 
-LEAST_SIDE, MOST_REFERENCES = 64, 24
+LEAST_SIDE = 64
 """Pixels of a frame's shorter side, below which there is too little to judge pictures by."""
+MOST_REFERENCES = 24
 
 
 @dataclass(frozen=True, slots=True)

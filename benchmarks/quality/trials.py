@@ -22,8 +22,8 @@ from stylepress.benchmarks.quality.gallery import (
     shown,
     worst_place,
 )
+from stylepress.benchmarks.quality.judges import found_judges
 from stylepress.benchmarks.quality.motion.steadiness import Painters, on_camera, on_clip
-from stylepress.benchmarks.quality.networks import found_judges
 from stylepress.benchmarks.quality.paired import CAP_DB
 from stylepress.benchmarks.quality.photos import Photo, Style, other_photos
 from stylepress.benchmarks.quality.study import Drift, Pair, drift_study, shortage
