@@ -32,6 +32,8 @@ ARITHMETIC = frozenset(
 """Operators by which sizes are computed."""
 FOLDED_MOST = 64
 """Numbers of a tensor that may be sizes."""
+SIZES = frozenset({onnx.TensorProto.INT64, onnx.TensorProto.INT32})
+"""Types of numbers that may be sizes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,10 @@ def shapes_at(model: onnx.ModelProto, height: int, width: int) -> Mapping[str, l
     fixed = onnx.ModelProto()
     fixed.CopyFrom(model)
     del fixed.graph.value_info[:]
+    for tensor in fixed.graph.initializer:  # weights: inference asks for their sizes alone
+        if tensor.data_type not in SIZES and math.prod(tensor.dims) > FOLDED_MOST:
+            sizes = onnx.TensorProto(name=tensor.name, dims=tensor.dims, data_type=tensor.data_type)
+            tensor.CopyFrom(sizes)
     values = {"batch": 1, "height": height, "width": width}
     for port in (*fixed.graph.input, *fixed.graph.output):
         for dim in port.type.tensor_type.shape.dim:

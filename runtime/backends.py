@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib import import_module, metadata, util
+from functools import cache
+from importlib import import_module, metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Protocol
@@ -158,13 +159,9 @@ def obstacle(backend: str) -> str:
     return ""
 
 
-def versions() -> dict[str, str]:
+def versions(names: Iterable[str] = tuple(ENGINES)) -> dict[str, str]:
     """Return the version of each backend's package that is installed, without importing it."""
-    return {
-        name: version_of(backend)
-        for name, backend in BACKENDS.items()
-        if util.find_spec(backend.package) is not None
-    }
+    return {name: version_of(BACKENDS[name]) for name in names if BACKENDS[name].installed}
 
 
 def closed(backend: str) -> BackendError:
@@ -180,7 +177,7 @@ def load_backend(name: str) -> ModuleType:
             needs a GPU and there is none.
     """
     backend = find(name)
-    if util.find_spec(backend.package) is None:
+    if not backend.installed:
         raise BackendError(
             f"The backend {name} needs the package {backend.package}, which is not installed.",
             f"Install it with `{backend.install}`.",
@@ -199,6 +196,7 @@ def load_backend(name: str) -> ModuleType:
         ) from error
 
 
+@cache
 def version_of(backend: EngineKind) -> str:
     """Return the version of a backend's package that is installed, without importing it."""
     for distribution in backend.distributions:

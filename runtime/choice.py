@@ -305,7 +305,7 @@ def _frame_ms(engine: Engine, frame: Array, lanes: int, pool: ThreadPoolExecutor
 def _key(
     bundle: Bundle, names: Sequence[str], options: EngineOptions, size: tuple[int, int]
 ) -> str:
-    installed = versions()
+    installed = versions(names)
     step = {
         "step": "choice",
         "size_group": size_group(size),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -14,6 +15,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         sys.stdout.write(f"stylepress {__version__}\n")
         return 0
+    # Pydantic would look for plugins in every package that is installed: 20 ms of each start.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from stylepress.cli import run
 
     return run(words)

@@ -23,6 +23,8 @@ SCHEMA = 2
 MANIFEST_LIMIT_BYTES = 4 << 20
 GOLDEN = "golden"
 """The folder of test pictures inside a bundle; it does not count as size of the model."""
+WEIGHTS = (".pth", ".pt", ".ckpt", ".safetensors", ".onnx")
+"""Endings of files that `stylepress export` makes a bundle of."""
 MOST_NEAR = 4
 """Artifacts that an error names at most."""
 
@@ -307,6 +309,8 @@ def _meant(path: Path) -> str:
     else:
         below = path.with_suffix("") if path.is_file() else path
         near = sorted(place.parent for place in below.glob(f"*/{MANIFEST}"))
+    if not near and path.is_file() and path.suffix.lower() in WEIGHTS:
+        return f"Make a bundle of it with `stylepress export {path}`, and name that."
     if not near:
         return "Name a folder that `stylepress build` wrote."
     *most, last = map(str, near[:MOST_NEAR])

@@ -9,31 +9,25 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from stylepress.artifact import Artifact
 from stylepress.cache import Cache, cached
-from stylepress.device import Precision, bundle_in, check_fit, lowered_recipe, lowering_of, notes_on
+from stylepress.device import bundle_in, check_fit, lowered_recipe, lowering_of, notes_on
 from stylepress.document import Document
 from stylepress.errors import RecipeError
 from stylepress.progress import Progress, Silent
-from stylepress.recipe import FLOAT, Recipe, changed, load_recipe, plain_name
+from stylepress.recipe import FIRST, FLOAT, Recipe, changed, load_recipe, plain_name
 from stylepress.stages import STAGES, Stage, settled, step_identity, step_key
-from stylepress.steps import (
-    DistilStep,
-    EngineStep,
-    QuantizeStep,
-    Step,
-)
+from stylepress.steps import DistilStep, EngineStep, QuantizeStep, Step
 from stylepress.work import Work
 
 if TYPE_CHECKING:
     from stylepress.runtime.choice import Choice
-    from stylepress.targets.target import Target
+    from stylepress.targets.target import Precision, Target
     from stylepress.train.trainer.team import Team
 
 Until = Literal["train", "compress", "export"]
 RECIPES = (".yaml", ".yml")
-TRAINS = ("train", "adain", "library", "translate", "sample")
 UNTIL: Mapping[Until, tuple[str, ...]] = {
-    "train": ("load", *TRAINS),
-    "compress": ("load", *TRAINS, "distil", "prune"),
+    "train": FIRST,
+    "compress": (*FIRST, "distil", "prune"),
     "export": tuple(STAGES),
 }
 """The steps that each command does."""
@@ -200,36 +194,38 @@ def resolved(source: Path, options: BuildOptions) -> Recipe:
             "bundle of the network as it is with `--as-is`.",
         )
     low, high = options.image or (None, None)
-    load: dict[str, Any] = {
+    load = {
         "step": "load",
         "checkpoint": str(source.absolute()),
         "low": low,
         "high": high,
+        "order": "bgr" if options.bgr else None,
+        "statistics": options.statistics,
+        "sampling": options.sampling,
     }
-    load |= {"statistics": options.statistics, "sampling": options.sampling}
-    steps: list[dict[str, Any]] = [{**load, "order": "bgr" if options.bgr else None}]
+    steps: list[dict[str, Any]] = [load]
     if not options.as_is:
         steps.append({"step": "distil", "preset": options.preset or "base"})
     steps.append({"step": "export"})
     if precision == "int8":
         steps.append({"step": "quantize", "keep_float": "ends" if options.as_is else "none"})
-    values = {
-        "name": plain_name(source.stem),
-        "photos": options.photos and str(options.photos.absolute()),
-        "style": options.style and str(options.style.absolute()),
-        "target": options.target or "cpu",
-        "steps": steps,
-    }
+    values = {"name": plain_name(source.stem), "steps": steps, **_shared(options)}
     return Document("the options on the command line", values).parse(Recipe)
 
 
-def _adapted(recipe: Recipe, options: BuildOptions) -> Recipe:
-    """Return the recipe with what the command line says instead."""
-    values: dict[str, Any] = {
+def _shared(options: BuildOptions) -> dict[str, str]:
+    """Return the keys of a recipe that the command line gives, as they stand in a file."""
+    values = {
         "photos": options.photos and str(options.photos.absolute()),
         "style": options.style and str(options.style.absolute()),
         "target": options.target,
     }
+    return {key: value for key, value in values.items() if value}
+
+
+def _adapted(recipe: Recipe, options: BuildOptions) -> Recipe:
+    """Return the recipe with what the command line says instead."""
+    values: dict[str, Any] = dict(_shared(options))
     steps = list(recipe.steps)
     if options.as_is:
         steps = [step for step in steps if not isinstance(step, DistilStep)]
@@ -246,7 +242,6 @@ def _adapted(recipe: Recipe, options: BuildOptions) -> Recipe:
         steps.append(QuantizeStep())
     if tuple(steps) != recipe.steps:
         values["steps"] = [step.model_dump(mode="json", exclude_none=True) for step in steps]
-    values = {key: value for key, value in values.items() if value is not None}
     return changed(recipe, **values) if values else recipe
 
 
@@ -309,10 +304,10 @@ class _Build:
             folder=self.out / ".training" / name,
             board=self.out / "tensorboard" / name,
             identity=identity,
-            resume=self.options.resume,
-            device=self._device(),
-            environ=self.options.environ,
-            home=self.options.home,
+            resume=options.resume,
+            device=self.recipe.device if options.device == "auto" else options.device,
+            environ=options.environ,
+            home=options.home,
             progress=self.progress,
             shared=self._shared,
             pictures=options.pictures,
@@ -349,23 +344,15 @@ class _Build:
                 team.any(True)
             return make(folder)
 
+        cache, progress = self.options.cache, self.progress
         artifact, reused = cached(
-            self.options.cache,
-            key,
-            out,
-            kind=stage.kind,
-            build=announced,
-            progress=self.progress,
+            cache, key, out, kind=stage.kind, build=announced, progress=progress
         )
         if team is not None:
             if reused:
                 team.any(False)
             team.wait()
         return artifact, reused
-
-    def _device(self) -> str:
-        asked = self.options.device
-        return self.recipe.device if asked == "auto" else asked
 
     def _fastest(self, engines: tuple[str, ...], size: tuple[int, int]) -> Choice | None:
         """Measure the target's engines that run here and remember the winner for this machine."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 GARBAGE_EVERY = 50_000
 """New objects after which Python looks for garbage."""
 
-Recipe = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe, .yaml.")]
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe, .yaml.")]
 Out = Annotated[
     Path | None,
     typer.Option("--out", "-o", metavar="DIR", help="Where to write; default runs/NAME."),
@@ -111,7 +111,7 @@ def build(
     $ stylepress build candy.pth --photos photos/ --target jetson-orin-nano-8gb@6.2
     """
     options = replace(
-        _usual(no_cache=no_cache),
+        usual_options(no_cache=no_cache),
         out=out,
         photos=photos,
         style=style,
@@ -130,7 +130,7 @@ def build(
 
 
 def train(
-    recipe: Recipe,
+    recipe: RecipeFile,
     out: Out = None,
     device: Device = "auto",
     resume: Resume = False,
@@ -147,13 +147,13 @@ def train(
     $ torchrun --nproc-per-node 2 -m stylepress train recipes/glass.yaml
     """
     options = replace(
-        _usual(no_cache=no_cache), until="train", out=out, device=device, resume=resume
+        usual_options(no_cache=no_cache), until="train", out=out, device=device, resume=resume
     )
     _built(recipe, options, json=False, quiet=quiet)
 
 
 def compress(
-    recipe: Recipe,
+    recipe: RecipeFile,
     out: Out = None,
     device: Device = "auto",
     resume: Resume = False,
@@ -169,7 +169,7 @@ def compress(
     $ stylepress compress recipes/glass.yaml --out runs/glass
     """
     options = replace(
-        _usual(no_cache=no_cache), until="compress", out=out, device=device, resume=resume
+        usual_options(no_cache=no_cache), until="compress", out=out, device=device, resume=resume
     )
     _built(recipe, options, json=False, quiet=quiet)
 
@@ -208,7 +208,7 @@ def export(
     from stylepress.build import RECIPES
 
     options = replace(
-        _usual(no_cache=no_cache),
+        usual_options(no_cache=no_cache),
         out=out,
         photos=photos,
         target=target,
@@ -254,7 +254,7 @@ def convert(
     terminal().say(f"Wrote {out}. {said}")
 
 
-def _usual(*, no_cache: bool) -> BuildOptions:
+def usual_options(*, no_cache: bool) -> BuildOptions:
     """Return what every build gets from this process and machine."""
     from stylepress.build import BuildOptions
 

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from stylepress.options import (
-    Fresh,
-    Json,
-    Quiet,
-    TargetName,
-    build_cache,
-    home,
-    terminal,
-    this_machine,
-)
+from stylepress.commands_build import RecipeFile, usual_options
+from stylepress.options import Fresh, Json, Quiet, TargetName, terminal
 
 
 def fit(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe .yaml.")],
+    recipe: RecipeFile,
     latency_ms: Annotated[
         float, typer.Option(metavar="MS", min=0.01, help="Most time of one frame.")
     ],
@@ -64,7 +56,6 @@ def fit(
     $ stylepress fit recipes/glass.yaml --latency-ms 3 --drift 0.45 --minutes 20
     $ stylepress fit glass.yaml --latency-ms 3 --drift 0.4 --storage postgresql://host/search
     """
-    from stylepress.build import BuildOptions
     from stylepress.export.fit.page import page, record
     from stylepress.export.fit.search import Budget, Effort, lines
     from stylepress.export.fit.search import fit as search
@@ -75,13 +66,7 @@ def fit(
     if target is not None:
         loaded = changed(loaded, target=target)
     place = out or Path("runs") / f"{loaded.name}-fit"
-    options = BuildOptions(
-        out=place,
-        cache=build_cache(fresh=no_cache),
-        environ=os.environ,
-        home=home(),
-        here=this_machine().target,
-    )
+    options = replace(usual_options(no_cache=no_cache), out=place)
     with terminal(quiet=quiet) as screen:
         result = search(
             loaded,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,6 +17,19 @@ from stylepress.terminal import table
 if TYPE_CHECKING:
     from stylepress.targets.target import PowerMode
 
+DOCUMENTS: Mapping[str, tuple[str, str]] = {
+    "recipe": ("stylepress.recipe", "Recipe"),
+    "target": ("stylepress.targets.target", "Target"),
+    "serve": ("stylepress.runtime.serve.config", "Configuration"),
+    "gate": ("stylepress.benchmarks.gate", "Gate"),
+}
+"""Of each file that users write its model: where it is, and its name."""
+SCHEMAS: Mapping[str, tuple[str, str]] = {
+    "report": ("stylepress.benchmarks.report", "report_schema"),
+    "comparison": ("stylepress.benchmarks.verdict.comparison", "comparison_schema"),
+    "floor": ("stylepress.benchmarks.verdict.floor", "floor_schema"),
+}
+"""Of each file that programs read the function that describes it."""
 Drawn = Annotated[str, typer.Argument(metavar="NAME", help="Pattern: glass, strokes or woodcut.")]
 
 
@@ -181,31 +195,14 @@ def schema(
 
     $ stylepress schema recipe > recipe.schema.json
     """
-    if document == "report":
-        from stylepress.benchmarks.report import report_schema
-
-        terminal().show_json(report_schema())
-        return
-    if document in ("comparison", "floor"):
-        from stylepress.benchmarks.verdict.comparison import comparison_schema
-        from stylepress.benchmarks.verdict.floor import floor_schema
-
-        terminal().show_json(comparison_schema() if document == "comparison" else floor_schema())
+    if document in SCHEMAS:
+        file, name = SCHEMAS[document]
+        terminal().show_json(getattr(import_module(file), name)())
         return
     from stylepress.document import document_schema
-    from stylepress.section import Section
 
-    if document == "gate":
-        from stylepress.benchmarks.gate import Gate
-
-        terminal().show_json(document_schema(Gate))
-        return
-    from stylepress.recipe import Recipe
-    from stylepress.runtime.serve.config import Configuration
-    from stylepress.targets.target import Target
-
-    models: dict[str, type[Section]] = {"recipe": Recipe, "target": Target, "serve": Configuration}
-    terminal().show_json(document_schema(models[document]))
+    file, name = DOCUMENTS[document]
+    terminal().show_json(document_schema(getattr(import_module(file), name)))
 
 
 def styles_draw(

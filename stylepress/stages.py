@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from stylepress.errors import RecipeError
 from stylepress.model_steps import LibraryStep
 from stylepress.progress import Progress
 from stylepress.section import Section
-from stylepress.steps import PruneStep, Step, Training, identity
+from stylepress.steps import PruneStep, Step, StylingStep, identity
 from stylepress.usual import with_loss
 from stylepress.work import Work
 
@@ -38,28 +38,17 @@ class Stage:
     together: bool = False
 
 
-def _load(source: Artifact | None, step: Any, out: Path, work: Work) -> Artifact:
-    from stylepress.train.stage import load
+def _in(file: str, name: str, *, first: bool = False) -> StepFunction:
+    """Return a step's function in a file of a room, which is imported when the step is done.
 
-    return load(source, step, out, work)
+    One that is not the ``first`` is given the artifact that it works on, or refuses.
+    """
 
+    def run(source: Artifact | None, step: Any, out: Path, work: Work) -> Artifact:
+        function: StepFunction = getattr(import_module(f"stylepress.{file}"), name)
+        return function(source if first else _needed(source, step), step, out, work)
 
-def _train(source: Artifact | None, step: Any, out: Path, work: Work) -> Artifact:
-    from stylepress.train.stage import train
-
-    return train(source, step, out, work)
-
-
-def _model(source: Artifact | None, step: Any, out: Path, work: Work) -> Artifact:
-    from stylepress.train.models.stage import train_model
-
-    return train_model(source, step, out, work)
-
-
-def _distil(source: Artifact | None, step: Any, out: Path, work: Work) -> Artifact:
-    from stylepress.compress.stage import distil
-
-    return distil(_needed(source, step), step, out, work)
+    return run
 
 
 def _prune(source: Artifact | None, step: Any, out: Path, work: Work) -> Artifact:
@@ -75,47 +64,49 @@ def _prune(source: Artifact | None, step: Any, out: Path, work: Work) -> Artifac
     return prune(_needed(source, step), step, out, work, clock=clock)
 
 
-def _export(source: Artifact | None, step: Any, out: Path, work: Work) -> Artifact:
-    from stylepress.export.stage import export
-
-    return export(_needed(source, step), step, out, work)
-
-
-def _quantize(source: Artifact | None, step: Any, out: Path, work: Work) -> Artifact:
-    from stylepress.export.stage import quantize
-
-    return quantize(_needed(source, step), step, out, work)
-
-
-def _lower(source: Artifact | None, step: Any, out: Path, work: Work) -> Artifact:
-    from stylepress.export.stage import lower
-
-    return lower(_needed(source, step), step, out, work)
-
-
-def _engine(source: Artifact | None, step: Any, out: Path, work: Work) -> Artifact:
-    from stylepress.export.stage import engine
-
-    return engine(_needed(source, step), step, out, work)
-
-
 STAGES: Mapping[str, Stage] = {
-    "load": Stage(_load, "checkpoint", ("train",), ("torch",)),
-    "train": Stage(_train, "checkpoint", ("train",), ("torch",), together=True),
+    "load": Stage(_in("train.stage", "load", first=True), "checkpoint", ("train",), ("torch",)),
+    "train": Stage(
+        _in("train.stage", "train", first=True), "checkpoint", ("train",), ("torch",), together=True
+    ),
     **{
-        name: Stage(_model, "checkpoint", ("train",), ("torch",), together=True)
+        name: Stage(
+            _in("train.models.stage", "train_model", first=True),
+            "checkpoint",
+            ("train",),
+            ("torch",),
+            together=True,
+        )
         for name in ("adain", "library", "translate", "sample")
     },
-    "distil": Stage(_distil, "checkpoint", ("train", "compress"), ("torch",), together=True),
+    "distil": Stage(
+        _in("compress.stage", "distil"),
+        "checkpoint",
+        ("train", "compress"),
+        ("torch",),
+        together=True,
+    ),
     "prune": Stage(
         _prune, "checkpoint", ("train", "compress"), ("torch", "torch-pruning"), together=True
     ),
     "export": Stage(
-        _export, "bundle", ("train", "export"), ("torch", "onnx", "onnxscript", "onnxruntime")
+        _in("export.stage", "export"),
+        "bundle",
+        ("train", "export"),
+        ("torch", "onnx", "onnxscript", "onnxruntime"),
     ),
-    "quantize": Stage(_quantize, "bundle", ("export",), ("onnx", "onnxruntime", "numpy")),
-    "lower": Stage(_lower, "bundle", ("export", "targets"), ("onnx", "onnxruntime", "numpy")),
-    "engine": Stage(_engine, "engine", ("export", "targets", "runtime"), ("tensorrt-rtx",)),
+    "quantize": Stage(
+        _in("export.stage", "quantize"), "bundle", ("export",), ("onnx", "onnxruntime", "numpy")
+    ),
+    "lower": Stage(
+        _in("export.stage", "lower"),
+        "bundle",
+        ("export", "targets"),
+        ("onnx", "onnxruntime", "numpy"),
+    ),
+    "engine": Stage(
+        _in("export.stage", "engine"), "engine", ("export", "targets", "runtime"), ("tensorrt-rtx",)
+    ),
 }
 
 
@@ -125,7 +116,7 @@ def settled(step: Step, *, env: Mapping[str, str], home: Path, progress: Progres
     Raises:
         CheckpointError: a weight file of a known name with other content.
     """
-    if not isinstance(step, Training | LibraryStep):
+    if not isinstance(step, StylingStep | LibraryStep):
         return step
     loss = step.loss
     if loss == "auto":

@@ -73,7 +73,7 @@ class LoadStep(Section):
         return self
 
 
-class Training(Trained):
+class StylingStep(Trained):
     """What every step that trains a network from pictures to pictures may be asked for."""
 
     steps: Steps
@@ -85,7 +85,7 @@ class Training(Trained):
     style: Style | None = Field(default=None, description="default the recipe's")
 
 
-class TrainStep(Training):
+class TrainStep(StylingStep):
     """Train a TransformerNet teacher on the style."""
 
     step: Literal["train"] = "train"
@@ -116,7 +116,7 @@ class TrainStep(Training):
         return self
 
 
-class DistilStep(Training):
+class DistilStep(StylingStep):
     """Teach the student to draw what the teacher draws."""
 
     step: Literal["distil"] = "distil"
@@ -127,6 +127,13 @@ class DistilStep(Training):
     learning_rate: LearningRate = 3e-3
     start: Path | None = Field(
         default=None, description="folder of a student of the same preset to go on from"
+    )
+    pixel_share: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="first share of the steps, in which pictures are compared in pixels alone: such "
+        "a step costs a fraction of the others; default 0.5 for vgg without `start`, else 0",
     )
     margin_px: int | None = Field(
         default=None,
@@ -152,6 +159,9 @@ class DistilStep(Training):
     )
     content_weight: Weight | None = Field(
         default=None, description="content distance to the photo; default 0 for vgg, 0.15 for swd"
+    )
+    edge_weight: Weight = Field(
+        default=1.0, description="distance of the differences of neighbours, in those first steps"
     )
     grid_weight: Weight = Field(
         default=30.0, description="distance of what is locked to a 4-pixel grid"
@@ -208,7 +218,7 @@ class DistilStep(Training):
         return self
 
 
-class PruneStep(Training):
+class PruneStep(StylingStep):
     """Make layers narrower, and let the network learn again what it drew before.
 
     Channels go together where the network ties them (the trunk of residual blocks is one width).
@@ -250,7 +260,7 @@ class PruneStep(Training):
         """Return the distillation of one recovery, over so many steps."""
         shared = {
             key: getattr(self, key)
-            for key in Training.model_fields
+            for key in StylingStep.model_fields
             if key not in ("steps", "folder")
         }
         pool_px = max(self.crop_px, min(512, 2 * self.crop_px))

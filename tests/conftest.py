@@ -6,6 +6,8 @@ Processes that share the cores (pytest-xdist) take one thread each; what they st
 import gc
 import os
 from collections.abc import Iterator
+from functools import cache
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -14,6 +16,28 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 gc.set_threshold(50_000)  # tracing networks makes objects by the million, and they stay
+
+MEASURED = "report: Report"
+"""How a test asks for the measurement of tests/benchmarks/conftest.py, which takes long to make."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give a file's tests to one process, and the files that look at the measurement to the same."""
+    from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
+
+    @cache
+    def group(file: str) -> str:
+        path = config.rootpath / file
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        return MEASURED if MEASURED in text else file
+
+    if config.getoption("dist") != "loadfile":
+        return None
+    scheduler = LoadFileScheduling(config, log)
+    scheduler._split_scope = lambda nodeid: group(nodeid.partition("::")[0])
+    return scheduler
+
 
 settings.register_profile("stylepress", deadline=None)
 settings.load_profile("stylepress")

@@ -13,14 +13,14 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
+from stylepress.runtime.media.vop import PictureHeaders
+
 WRAP_S = Fraction(1 << 33, 90_000)
 """The time stamps of MPEG streams are counters of 33 bits at 90 kHz: they begin anew each 26.5 h."""
 BROADCAST = frozenset({"mpegts", "mpeg"})
 """Formats whose clocks may jump in the middle, also forward: they are cut out of transmissions."""
 BACK_S, AHEAD_S = Fraction(1, 2), Fraction(10)
 ENDLESS = 1 << 62  # ticks
-EMPTY_BYTES = 19
-"""MPEG-4 in AVI: a packet up to this size says that the last picture stays; FFmpeg's own limit."""
 
 
 @dataclass(slots=True)
@@ -125,10 +125,11 @@ class Slots:
 
     def __init__(self, pictures: VideoStream) -> None:
         """Take the picture stream."""
-        self._mpeg4 = pictures.codec_context.name == "mpeg4"
-        self._unpacker = (
-            BitStreamFilterContext("mpeg4_unpack_bframes", pictures) if self._mpeg4 else None
-        )
+        self._unpacker: BitStreamFilterContext | None = None
+        self._headers: PictureHeaders | None = None
+        if pictures.codec_context.name == "mpeg4":
+            self._unpacker = BitStreamFilterContext("mpeg4_unpack_bframes", pictures)
+            self._headers = PictureHeaders(pictures.codec_context.extradata)
         self._waiting: list[int] = []
 
     def unpacked(self, packet: Packet[Stream] | None) -> Iterator[Packet[Stream] | None]:
@@ -146,8 +147,9 @@ class Slots:
 
     def sent(self, packet: Packet[Stream] | None) -> None:
         """Note a packet that the decoder is given."""
-        least = EMPTY_BYTES if self._mpeg4 else 0
-        if packet is not None and packet.dts is not None and packet.size > least:
+        if packet is None or packet.dts is None or not packet.size:
+            return
+        if self._headers is None or self._headers.picture(bytes(packet)):
             heapq.heappush(self._waiting, packet.dts)
 
     def lost(self, packet: Packet[Stream] | None) -> None:

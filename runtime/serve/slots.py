@@ -72,7 +72,7 @@ class SlotMemory:
             self._map.close()
 
 
-class Writer:
+class SlotWriter:
     """The end of a source process: pictures and events out, free slots back in."""
 
     def __init__(self, memory: SlotMemory, line: socket.socket) -> None:
@@ -104,8 +104,12 @@ class Writer:
             self.send(slot, height, width, captured_ns)
 
     def tell(self, event: str, **facts: Any) -> None:
-        """Send an event: ``opened``, ``lost``, ``ended``, ``warning``."""
-        text = json.dumps({"event": event, **facts})[: MESSAGE_LIMIT - 1]
+        """Send an event: ``opened``, ``lost``, ``ended``, with the counts up to now.
+
+        The last frames of a source may find no slot, and no frame comes after them to say so.
+        """
+        counts = {"crowded": self.crowded, "corrupt": self.corrupt}
+        text = json.dumps({"event": event, **counts, **facts})[: MESSAGE_LIMIT - 1]
         self._line.send(b"E" + text.encode())
 
     def wait_for_go(self) -> None:
@@ -126,7 +130,7 @@ class Writer:
                 self._free.append(message[1])
 
 
-class Reader:
+class SlotReader:
     """The daemon's end: frames and events in, free slots back out."""
 
     def __init__(self, memory: SlotMemory, line: socket.socket) -> None:

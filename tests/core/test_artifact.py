@@ -57,6 +57,13 @@ def test_where_nothing_is_near_the_command_that_writes_one_is_named(
         Artifact.load(tmp_path / given)
 
 
+def test_of_somebody_s_weights_the_command_that_makes_a_bundle_is_named(tmp_path: Path) -> None:
+    weights = tmp_path / "candy.pth"
+    weights.write_bytes(b"PK")
+    with pytest.raises(ArtifactError, match=r"it is a file\. Make .* `stylepress export .*candy"):
+        Artifact.load(weights)
+
+
 # The manifest is sealed
 
 

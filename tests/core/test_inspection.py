@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stylepress.artifact import Artifact
-from stylepress.doctor import BASE, EXTRAS, PURPOSES, examine, extra_for
+from stylepress.doctor import BASE, EXTRAS, examine, extra_for
 from stylepress.errors import ArtifactError, CheckpointError, InputError
 from stylepress.inspection import inspect, size
 from tests.frames import frame_ports
@@ -127,7 +127,7 @@ def test_the_doctor_knows_the_extras_of_the_package() -> None:
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     section = text.partition("[project.optional-dependencies]")[2].partition("\n[")[0]
     extras = set(re.findall(r"^(\w+) = ", section, re.MULTILINE))
-    assert set(EXTRAS) == set(PURPOSES) == extras - {"all"}
+    assert set(EXTRAS) == extras - {"all"}
     assert len(BASE) == text.partition("\ndependencies = [")[2].partition("]")[0].count('"') // 2
 
 

@@ -96,7 +96,7 @@ def test_another_version_of_a_backend_is_measured_anew(
 ) -> None:
     choose(toy, heard, cache=Cache(tmp_path))
     newer = {**backends.versions(), "openvino": "9999.0"}
-    monkeypatch.setattr(choice, "versions", lambda: newer)
+    monkeypatch.setattr(choice, "versions", lambda names: newer)
     choose(toy, heard, cache=Cache(tmp_path))
     assert heard.begun == 2
 

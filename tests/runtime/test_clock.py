@@ -10,12 +10,16 @@ import numpy as np
 import pytest
 from av.packet import Packet
 
+from stylepress.runtime.media import streams
+from stylepress.runtime.media.vop import PictureHeaders
 from tests.runtime.clips import Seen, gray, levels, noise_frame, play, run
 
 CASES = Path(__file__).parent / "cases"
 TICKS = 90_000
 WRAP = 1 << 33
 MP2_DELAY = 481 * TICKS // 48_000  # what FFmpeg's encoder begins before 0
+NOT_CODED = b"\x00\x00\x01\xb6\x50\x4f"
+"""MPEG-4 of 25 pictures a second: the last one stays."""
 
 
 def write_stream(
@@ -122,7 +126,7 @@ def packed(path: Path) -> list[Packet]:  # type: ignore[type-arg]
     marker = b"\x00\x00\x01\xb2DivX503b1393p"
     held = singles[:1]
     for reference, between in zip(singles[1::2], singles[2::2], strict=False):
-        held += [reference + between, b"\x00\x00\x01\xb6\x50\x20\x00"]
+        held += [reference + between, NOT_CODED]
     head = held[0]
     at = (
         head.index(b"\x00\x00\x01\xb3")
@@ -132,13 +136,20 @@ def packed(path: Path) -> list[Packet]:  # type: ignore[type-arg]
     return [Packet(head[:at] + marker + head[at:]), *map(Packet, held[1:])]
 
 
-@pytest.mark.parametrize("pack", [False, True])
-@pytest.mark.parametrize(("codec", "b_frames"), [("mpeg4", 1), ("mpeg4", 0), ("libx264", 3)])
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(
+    ("codec", "b_frames", "pack"),
+    [("mpeg4", 1, False), ("mpeg4", 1, True), ("mpeg4", 0, False), ("libx264", 3, False)],
+)
 def test_frames_of_an_avi_are_shown_when_their_number_says(
-    codec: str, b_frames: int, pack: bool, tmp_path: Path
+    codec: str,
+    b_frames: int,
+    pack: bool,
+    threads: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    if pack and (codec, b_frames) != ("mpeg4", 1):
-        pytest.skip("only MPEG-4 with B-frames is packed")
+    monkeypatch.setattr(streams, "usable_cores", lambda: threads)
     count = 21
     plain = tmp_path / "in.avi"
     with av.open(str(plain), "w") as container:
@@ -147,6 +158,7 @@ def test_frames_of_an_avi_are_shown_when_their_number_says(
         context = stream.codec_context
         context.width, context.height, context.pix_fmt = 64, 48, "yuv420p"
         context.options = {"bf": str(b_frames), "b_strategy": "0", "sc_threshold": "1000000000"}
+        context.thread_count = 1  # else each picture is cut in slices, and none is very small
         for index, level in enumerate(levels(count)):
             picture = gray(level)
             picture[:, index * 3 : index * 3 + 3] = 255 - level
@@ -168,6 +180,34 @@ def test_frames_of_an_avi_are_shown_when_their_number_says(
     assert np.allclose(seen.times, np.arange(count) / 25, atol=1e-3)
     shown = [picture[:, : max(1, 3 * index)].mean() for index, picture in enumerate(seen.pictures)]
     assert np.allclose(shown[1:], levels(count)[1:], atol=8)
+
+
+def packed_bits(*fields: tuple[int, int]) -> bytes:
+    """Return numbers of the given widths, one after another, filled up with ones."""
+    bits = "".join(f"{value:0{width}b}" for value, width in fields if width)
+    bits += "1" * (-len(bits) % 8)
+    return int(bits, 2).to_bytes(len(bits) // 8, "big")
+
+
+@pytest.mark.parametrize("steps", [1, 2, 25, 30_000, 65_535])
+@pytest.mark.parametrize("seconds", [0, 3])
+@pytest.mark.parametrize("long", [False, True])
+def test_a_picture_of_mpeg4_is_known_by_its_header_however_small(
+    steps: int, seconds: int, long: bool
+) -> None:
+    version = ((1, 1), (2, 4), (1, 3)) if long else ((0, 1),)
+    aspect = ((15, 4), (4, 8), (3, 8)) if long else ((1, 4),)
+    control = ((1, 1), (1, 2), (0, 1), (1, 1), (0, 79)) if long else ((0, 1),)
+    layer = packed_bits((0, 1), (1, 8), *version, *aspect, *control, (0, 2), (1, 1), (steps, 16))
+    layer = b"\0\0\1\x20" + layer
+    for coded in (0, 1):
+        ones = ((1, 1),) * seconds
+        time = (0, (steps - 1).bit_length() or 1)
+        plane = packed_bits((1, 2), *ones, (0, 1), (1, 1), time, (1, 1), (coded, 1), (0, 1))
+        plane = b"\0\0\1\xb6" + plane
+        assert PictureHeaders(layer).picture(plane) == bool(coded)
+        assert PictureHeaders(None).picture(layer + plane) == bool(coded)
+    assert not PictureHeaders(layer).picture(layer)
 
 
 @pytest.mark.parametrize("fragments", [False, True])
@@ -207,13 +247,22 @@ def test_a_late_start_is_taken_off_in_every_container(
         assert seen.sound[0][0] - seen.times[0] == pytest.approx(between, abs=2e-3)
 
 
-def test_frames_left_out_of_an_avi_leave_the_others_in_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize("codec", ["mjpeg", "mpeg4"])
+def test_frames_left_out_of_an_avi_leave_the_others_in_time(codec: str, tmp_path: Path) -> None:
     kept = [index for index in range(25) if index not in (5, 6, 11)]
     with av.open(str(tmp_path / "in.avi"), "w") as container:
-        stream = container.add_stream("mjpeg", rate=25)
+        stream = container.add_stream(codec, rate=25)
         assert isinstance(stream, av.VideoStream)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
-        for index in kept:
+        stream.width, stream.height = 64, 48
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        for index in range(25):
+            if index not in kept:
+                if codec == "mpeg4":
+                    stays = Packet(NOT_CODED)
+                    stays.stream, stays.time_base = stream, Fraction(1, 25)
+                    stays.pts = stays.dts = index
+                    container.mux(stays)
+                continue
             frame = av.VideoFrame.from_ndarray(gray(levels(25)[index]), format="rgb24")
             frame.pts, frame.time_base = index, Fraction(1, 25)
             container.mux(stream.encode(frame))

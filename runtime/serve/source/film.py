@@ -17,7 +17,7 @@ from stylepress.errors import FrameError
 from stylepress.runtime.media.colour import to_rgb
 from stylepress.runtime.media.streams import CONTAINERS
 from stylepress.runtime.media.upright import Upright
-from stylepress.runtime.serve.slots import Writer
+from stylepress.runtime.serve.slots import SlotWriter
 from stylepress.runtime.serve.source.process import Pace
 
 Options = dict[str, str]
@@ -45,7 +45,7 @@ LIVE_OPTIONS: Mapping[str, Options] = {
 }
 
 
-def read(wish: Mapping[str, Any], writer: Writer) -> None:
+def read(wish: Mapping[str, Any], writer: SlotWriter) -> None:
     """Read the input of the wish until it is lost, or a file that does not loop ends."""
     av.logging.set_level(None)
     if wish["kind"] == "file":
@@ -55,7 +55,7 @@ def read(wish: Mapping[str, Any], writer: Writer) -> None:
         raise FrameError("The camera ended its stream.", "It is asked again.")
 
 
-def _read_live(wish: Mapping[str, Any], writer: Writer) -> None:
+def _read_live(wish: Mapping[str, Any], writer: SlotWriter) -> None:
     timeout_s = float(wish["timeout_s"])
     options = dict(LIVE_OPTIONS[wish["kind"]])
     form = {"rtsp": "rtsp", "v4l2": "v4l2", "mjpeg": None}[wish["kind"]]
@@ -83,7 +83,7 @@ def _v4l2_options(wish: Mapping[str, Any]) -> Options:
     return options
 
 
-def _read_files(wish: Mapping[str, Any], writer: Writer) -> None:
+def _read_files(wish: Mapping[str, Any], writer: SlotWriter) -> None:
     place = Path(wish["place"])
     while True:
         paths = [place]
@@ -97,7 +97,7 @@ def _read_files(wish: Mapping[str, Any], writer: Writer) -> None:
             return
 
 
-def _read_file(path: Path, wish: Mapping[str, Any], writer: Writer) -> None:
+def _read_file(path: Path, wish: Mapping[str, Any], writer: SlotWriter) -> None:
     pace, limit = Pace(None), Pace(wish["fps"])
     still = path.suffix.lower() in PICTURES
     options = {"protocol_whitelist": "file"}
@@ -120,7 +120,7 @@ def _read_file(path: Path, wish: Mapping[str, Any], writer: Writer) -> None:
 
 
 def _decoded(
-    container: InputContainer, stream: VideoStream, writer: Writer
+    container: InputContainer, stream: VideoStream, writer: SlotWriter
 ) -> Iterator[tuple[VideoFrame, int]]:
     """Yield upright frames, each with the time at which its data was there; pass over what is damaged."""
     wrong, upright = 0, Upright()
@@ -143,7 +143,7 @@ def _decoded(
 
 
 def _hand_over(
-    frame: VideoFrame, wish: Mapping[str, Any], writer: Writer, pace: Pace, captured_ns: int
+    frame: VideoFrame, wish: Mapping[str, Any], writer: SlotWriter, pace: Pace, captured_ns: int
 ) -> None:
     if not pace.admits():
         return
@@ -166,7 +166,7 @@ def _pictures(container: InputContainer) -> VideoStream:
     return container.streams.video[0]
 
 
-def _tell_opened(writer: Writer, stream: VideoStream) -> None:
+def _tell_opened(writer: SlotWriter, stream: VideoStream) -> None:
     writer.tell(
         "opened",
         width=stream.width,

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from stylepress.errors import BackendError, FrameError
-from stylepress.runtime.serve.slots import Writer
+from stylepress.runtime.serve.slots import SlotWriter
 from stylepress.runtime.serve.source.process import Pace
 
 USUAL_SIZE, USUAL_FPS = (720, 1280), 30
@@ -45,7 +45,7 @@ def gst() -> Any:
     return Gst
 
 
-def read(wish: Mapping[str, Any], writer: Writer) -> None:
+def read(wish: Mapping[str, Any], writer: SlotWriter) -> None:
     """Read the wish's camera until it is lost."""
     chain = Chain()
     size = wish["size"] or (USUAL_SIZE if wish["kind"] == "csi" else None)
@@ -169,7 +169,7 @@ def _link_video(source: Any, pad: Any, target: Any) -> None:
             pad.link(sink)
 
 
-def _pull(chain: Chain, sink: Any, wish: Mapping[str, Any], writer: Writer) -> None:
+def _pull(chain: Chain, sink: Any, wish: Mapping[str, Any], writer: SlotWriter) -> None:
     pace, opened = Pace(wish["fps"]), False
     deadline = time.monotonic() + float(wish["timeout_s"])
     while True:
@@ -193,7 +193,7 @@ def _pull(chain: Chain, sink: Any, wish: Mapping[str, Any], writer: Writer) -> N
             _hand_over(sample.get_buffer(), height, width, writer, captured_ns)
 
 
-def _hand_over(buffer: Any, height: int, width: int, writer: Writer, captured_ns: int) -> None:
+def _hand_over(buffer: Any, height: int, width: int, writer: SlotWriter, captured_ns: int) -> None:
     slot = writer.slot()
     if slot is None:
         return

@@ -18,7 +18,7 @@ from typing import Any
 from stylepress.runtime.serve.address import Address, parse_input, redacted
 from stylepress.runtime.serve.config import ServeLimits, parse_size
 from stylepress.runtime.serve.slate import slate
-from stylepress.runtime.serve.slots import Reader, Sent, SlotMemory, socket_pair
+from stylepress.runtime.serve.slots import Sent, SlotMemory, SlotReader, socket_pair
 from stylepress.runtime.serve.stream import Frame, Stream
 
 BACK_OFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)
@@ -67,7 +67,7 @@ class Keeper(threading.Thread):
 
     def _round(self, failures: int) -> tuple[str, bool]:
         """Run one process of the source; return why it ended, and whether it ran for a while."""
-        reader: Reader | None = None
+        reader: SlotReader | None = None
         try:
             # Begun before the wait, so that a camera that is back need not wait for imports.
             reader = self._spawn()
@@ -90,7 +90,7 @@ class Keeper(threading.Thread):
         if self.is_alive():
             self.join(timeout_s)
 
-    def _spawn(self) -> Reader:
+    def _spawn(self) -> SlotReader:
         memory = SlotMemory(self.limits.pixels)
         ours, theirs = socket_pair()
         entry = self.stream.entry
@@ -125,12 +125,12 @@ class Keeper(threading.Thread):
         except OSError:  # it died at once: the watch finds out
             pass
         theirs.close()
-        return Reader(memory, ours)
+        return SlotReader(memory, ours)
 
     def _url(self) -> str:
         return self.address.place if self.address.kind == "v4l2" else self.address.url
 
-    def _watch(self, reader: Reader) -> tuple[str, bool]:
+    def _watch(self, reader: SlotReader) -> tuple[str, bool]:
         """Pass frames on until the source is lost; return why, and whether it ran for a while."""
         stream = self.stream
         if stream.state != "lost":
@@ -138,7 +138,7 @@ class Keeper(threading.Thread):
         reader.go()
         last = time.monotonic()
         since: float | None = None
-        crowded = corrupt = 0
+        losses = (0, 0)
 
         def steady() -> bool:
             return since is not None and time.monotonic() - since > STEADY_S
@@ -149,14 +149,12 @@ class Keeper(threading.Thread):
             except (EOFError, ValueError):
                 return self._gone(), steady()
             now = time.monotonic()
+            losses = self._counted(losses, message)
             if isinstance(message, Sent):
                 if since is None:
                     since = now
                     stream.source_changed()
                 last = now
-                stream.ledger.lose(message.crowded - crowded, "crowded")
-                stream.ledger.corrupt += message.corrupt - corrupt
-                crowded, corrupt = message.crowded, message.corrupt
                 self._pass(reader, message)
             elif message is not None and message["event"] == "lost":
                 return f"error:{redacted(str(message.get('reason')))}", steady()
@@ -170,6 +168,20 @@ class Keeper(threading.Thread):
                 self._slate()
         return "stopped:", True
 
+    def _counted(
+        self, before: tuple[int, int], message: Sent | dict[str, Any] | None
+    ) -> tuple[int, int]:
+        """Count what was crowded out and what was corrupt since ``before``; return both counts."""
+        if message is None:
+            return before
+        if isinstance(message, Sent):
+            crowded, corrupt = message.crowded, message.corrupt
+        else:
+            crowded, corrupt = int(message["crowded"]), int(message["corrupt"])
+        self.stream.ledger.lose(crowded - before[0], "crowded")
+        self.stream.ledger.corrupt += corrupt - before[1]
+        return crowded, corrupt
+
     def _patience(self, opening: bool) -> float:
         """Say after how long without a frame the process is given up; the first start is slow."""
         timeout_s = self.stream.entry.timeout_s
@@ -177,7 +189,7 @@ class Keeper(threading.Thread):
             return timeout_s + 0.5
         return max(timeout_s + 2.0, START_S if self.starts == 1 else 0.0)
 
-    def _pass(self, reader: Reader, sent: Sent) -> None:
+    def _pass(self, reader: SlotReader, sent: Sent) -> None:
         pixels = reader.memory.frame(sent.slot, sent.height, sent.width)
         release = partial(reader.release, sent.slot)
         frame = Frame(sent.number, sent.captured_ns, pixels, release)
@@ -239,7 +251,7 @@ class Keeper(threading.Thread):
             last = None
         stream.publish_slate(slate(stream.name, stream.reason, size, behind=last))
 
-    def _end(self, reader: Reader | None) -> None:
+    def _end(self, reader: SlotReader | None) -> None:
         process, self._process = self._process, None
         if process is not None:
             process.kill()

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from stylepress.picture import Pixels
-from stylepress.runtime.serve.slots import Writer
+from stylepress.runtime.serve.slots import SlotWriter
 from stylepress.runtime.serve.source.process import Pace
 
 USUAL_SIZE, USUAL_FPS = (360, 640), 30.0
 BARS = ((235, 235, 235), (235, 235, 16), (16, 235, 235), (16, 235, 16), (235, 16, 235), (235, 16, 16), (16, 16, 235))  # fmt: skip
 
 
-def read(wish: Mapping[str, Any], writer: Writer) -> None:
+def read(wish: Mapping[str, Any], writer: SlotWriter) -> None:
     """Draw frames at the wanted size and rate, for ever."""
     height, width = wish["size"] or USUAL_SIZE
     fps = float(wish["fps"] or USUAL_FPS)

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from stylepress.runtime.serve.slots import SlotMemory, Writer
+from stylepress.runtime.serve.slots import SlotMemory, SlotWriter
 
 READERS: Mapping[str, str] = {
     "file": "stylepress.runtime.serve.source.film",
@@ -39,7 +39,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     memory = SlotMemory(int(wish["limit_pixels"]), int(wish["memory"]))
-    writer = Writer(memory, socket.socket(fileno=int(wish["line"])))
+    writer = SlotWriter(memory, socket.socket(fileno=int(wish["line"])))
     # Imported before anyone waits for it, so that a camera that is back is shown at once.
     by_gstreamer = wish["decoder"] == "gstreamer" and wish["kind"] in ("rtsp", "file")
     read = import_module(READERS["csi" if by_gstreamer else wish["kind"]]).read

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from stylepress.build import BuildOptions
+from stylepress.cache import Cache
 from stylepress.errors import ArtifactError, OutputError, RecipeError
 from stylepress.export.fit.candidate import Candidate, Precision, presets
 from stylepress.export.fit.latency import (
@@ -33,6 +34,7 @@ from stylepress.runtime.bundle import read_bundle
 from stylepress.train.features.judges import find_judges
 from stylepress.train.student import PRESETS, StudentSize
 from stylepress.train.transformer import TransformerNet
+from tests.core.homes import TARGET
 
 BASE = Candidate(PRESETS["base"], "int8")
 
@@ -166,8 +168,9 @@ def recipe(tmp_path: Path) -> Path:
         coarse.resize((96, 96), Image.Resampling.BICUBIC).save(tmp_path / f"photos/{index}.png")
     torch.manual_seed(0)
     torch.save(TransformerNet(4, 1).state_dict(), tmp_path / "net.pth")
+    (tmp_path / "target.yaml").write_text(TARGET)
     (tmp_path / "small.yaml").write_text(
-        "name: small\nphotos: photos\nsteps:\n  - {step: load, checkpoint: net.pth}\n"
+        "name: small\nphotos: photos\ntarget: target.yaml\nsteps:\n  - {step: load, checkpoint: net.pth}\n"
         "  - {step: distil, steps: 3, batch: 1, crop_px: 64, pool: 2, pool_px: 64, loss: swd}\n"
         "  - {step: export, verify_sizes: [[64, 64]]}\n"
     )
@@ -180,7 +183,8 @@ def test_a_search_builds_the_best_it_found_and_repeats_nothing(
     if "effnet" not in find_judges(env={}, home=Path.home()):
         pytest.skip("no judge is installed: pip install 'stylepress[judge]'")
     loaded, effort = load_recipe(recipe), Effort(trials=3, short_steps=1, best=1)
-    options = BuildOptions(out=tmp_path / "fit", home=Path.home())
+    kept = Cache(tmp_path / "cache")
+    options = BuildOptions(out=tmp_path / "fit", home=Path.home(), cache=kept)
 
     def slow(size: StudentSize, precision: Precision) -> float:
         return 1000 * additive(size, precision)

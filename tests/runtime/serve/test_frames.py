@@ -16,7 +16,14 @@ from stylepress.runtime.serve.blend import fitted_mask, masked, mixed, smoothed
 from stylepress.runtime.serve.config import Settings, StreamEntry
 from stylepress.runtime.serve.ledger import balance
 from stylepress.runtime.serve.outputs.line import ROOM, Line
-from stylepress.runtime.serve.slots import SLOTS, Reader, Sent, SlotMemory, Writer, socket_pair
+from stylepress.runtime.serve.slots import (
+    SLOTS,
+    Sent,
+    SlotMemory,
+    SlotReader,
+    SlotWriter,
+    socket_pair,
+)
 from stylepress.runtime.serve.stream import Fade, Frame, Memory, Shown, Stream
 
 
@@ -138,7 +145,7 @@ def test_an_output_that_fails_is_opened_again_and_the_daemon_goes_on() -> None:
 def test_frames_cross_processes_without_a_copy_and_slots_come_back() -> None:
     memory = SlotMemory(1024)
     ours, theirs = socket_pair()
-    reader, writer = Reader(memory, ours), Writer(SlotMemory(1024, memory.file), theirs)
+    reader, writer = SlotReader(memory, ours), SlotWriter(SlotMemory(1024, memory.file), theirs)
     for number in range(SLOTS + 2):
         writer.write(np.full((4, 5, 3), number, np.uint8), 7)
     sent = [reader.receive(1.0) for _ in range(SLOTS)]
@@ -152,6 +159,9 @@ def test_frames_cross_processes_without_a_copy_and_slots_come_back() -> None:
     again = reader.receive(1.0)
     assert isinstance(again, Sent)
     assert (again.slot, again.crowded, again.number) == (first.slot, 2, SLOTS + 3)
+    assert writer.slot() is None  # the last frame of all
+    writer.tell("ended")
+    assert reader.receive(1.0) == {"event": "ended", "crowded": 3, "corrupt": 0}
     for height, width in ((0, 5), (33, 32)):
         with pytest.raises(ValueError, match="slot"):
             memory.frame(0, height, width)

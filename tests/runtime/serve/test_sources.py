@@ -14,6 +14,7 @@ from PIL import Image
 
 from stylepress.errors import RecipeError
 from stylepress.runtime.serve.address import parse_input, parse_output, redacted
+from stylepress.runtime.serve.ledger import balance
 from tests.runtime.clips import gray, write_clip
 from tests.runtime.serve.running import Daemon, running
 
@@ -32,7 +33,8 @@ def test_files_folders_and_mjpeg_are_read(tmp_path: Path, bundles: Any, daemon: 
     }
     with running(tmp_path, {"styles": bundles, "streams": streams}) as found:
         once = found.until("once", lambda facts: facts["state"] == "ended")
-        assert once["frames"]["captured"] == 20
+        assert once["frames"]["captured"] == 20  # published or dropped, as the machine can
+        assert balance(once["frames"]) == 0
         assert once["frames"]["reconnects"] == {}
         found.until("again", lambda facts: facts["frames"]["captured"] > 25)
         found.until("folder", lambda facts: facts["frames"]["captured"] > 3)
