@@ -17,7 +17,6 @@ from stylepress.benchmarks.machine.record import Machine, record_machine
 from stylepress.benchmarks.machine.timeline import Timeline, Window
 from stylepress.benchmarks.machine.watch import FOREIGN_LOAD, Watch
 from stylepress.benchmarks.part import Skipped
-from stylepress.benchmarks.quality.bundles import DriftOptions
 from stylepress.benchmarks.quality.photos import (
     check_frame,
     golden_photos,
@@ -25,6 +24,7 @@ from stylepress.benchmarks.quality.photos import (
     read_style,
 )
 from stylepress.benchmarks.quality.trials import (
+    DriftOptions,
     Photos,
     PictureTrials,
     drift_is_studied,

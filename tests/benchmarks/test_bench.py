@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from stylepress.benchmarks.bench import BenchOptions, bench
-from stylepress.benchmarks.quality.bundles import DriftOptions
 from stylepress.benchmarks.quality.photos import read_photos
-from stylepress.benchmarks.quality.trials import Photos, PictureTrials
+from stylepress.benchmarks.quality.trials import DriftOptions, Photos, PictureTrials
 from stylepress.benchmarks.report import Report, against, read_report
 from stylepress.benchmarks.show.files import write_forms
 from stylepress.benchmarks.show.render import markdown
