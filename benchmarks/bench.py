@@ -11,13 +11,13 @@ from pathlib import Path
 from time import perf_counter_ns
 
 from stylepress import __version__
+from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.entries import Entries, check_originals
 from stylepress.benchmarks.machine.energy import readable, why_unread
 from stylepress.benchmarks.machine.record import Machine, record_machine
 from stylepress.benchmarks.machine.timeline import Timeline, Window
 from stylepress.benchmarks.machine.watch import FOREIGN_LOAD, Watch
 from stylepress.benchmarks.part import Skipped
-from stylepress.benchmarks.quality.bundles import DriftOptions
 from stylepress.benchmarks.quality.photos import (
     check_frame,
     golden_photos,
@@ -25,13 +25,14 @@ from stylepress.benchmarks.quality.photos import (
     read_style,
 )
 from stylepress.benchmarks.quality.trials import (
+    DriftOptions,
     Photos,
     PictureTrials,
     drift_is_studied,
     read_footages,
 )
 from stylepress.benchmarks.report import Latency, Model, Report, Scenario, speedups
-from stylepress.benchmarks.timing.footprint import Footprint, measure_footprint
+from stylepress.benchmarks.timing.footprint import measure_footprint
 from stylepress.benchmarks.timing.latency import Plan, Timing, measure
 from stylepress.benchmarks.timing.loop import WarmRule
 from stylepress.benchmarks.timing.outcome import Length, Outcome, Setting
@@ -177,7 +178,7 @@ class _Bench:
     def report(self, looking: PictureTrials, machine: Machine) -> Report:
         entries, options, contenders = self.entries, self.options, self.entries.contenders
         own = [one for one in contenders if one.model and one.model.role == "bundle"]
-        footprints = tuple(self._footprints(own))
+        starts = list(self._starts(own))
         frames, began_ns = cycle([photo.frame for photo in entries.photos]), perf_counter_ns()
         timings = measure(
             {one.name: one.run for one in contenders},
@@ -214,17 +215,31 @@ class _Bench:
             validity=validity,
             curves=curves,
             scenes=scenes,
-            footprints=footprints,
-            skipped=(*entries.skipped, *self.skipped, *unread, *looking.skipped),
+            starts=tuple(one for one in starts if one.new is not None),
+            skipped=tuple(
+                dict.fromkeys(
+                    (
+                        *entries.skipped,
+                        *self.skipped,
+                        *(
+                            Skipped(what=one.metric, why=one.note)
+                            for one in starts
+                            if one.new is None
+                        ),
+                        *unread,
+                        *looking.skipped,
+                    )
+                )
+            ),
         )
 
-    def _footprints(self, own: Sequence[Contender]) -> Iterator[Footprint]:
+    def _starts(self, own: Sequence[Contender]) -> Iterator[Check]:
         options = self.options
         if not options.starts:
             self.skipped.append(Skipped(what="start and memory", why="no start was asked for"))
         for one in own if options.starts else ():
             with self._noted(f"start and memory of {one.name}"):
-                yield measure_footprint(
+                yield from measure_footprint(
                     one,
                     self.entries.options,
                     rounds=options.starts,

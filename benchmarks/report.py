@@ -15,14 +15,13 @@ from stylepress.benchmarks.machine.timeline import Curves
 from stylepress.benchmarks.machine.watch import Validity
 from stylepress.benchmarks.part import FileFact, Part, Skipped, read_json, schema_of
 from stylepress.benchmarks.quality.study import Drift
-from stylepress.benchmarks.timing.footprint import Footprint
 from stylepress.benchmarks.timing.interval import Ratio, paired_ratio
 from stylepress.benchmarks.timing.latency import Timing
 from stylepress.benchmarks.timing.outcome import Outcome, Quantile, quantile_ms
 
 SCHEMA_VERSION: Literal[5] = 5
-"""5: figures of pictures and motion are checks; a scene is an outcome, a footprint has no process tree,
-a machine only what is compared by."""
+"""5: figures of pictures, motion, start and memory are checks; a scene is an outcome, a
+machine only what is compared by."""
 FLUCTUATION = 0.25
 """Spread (IQR) of the rounds over their median, above which a time is called unstable."""
 BUSY_LOAD = 0.25
@@ -128,6 +127,8 @@ class Report(Part):
     ``steadiness`` is how little they change along a known motion: a camera over the first photo, and
     the user's videos.
 
+    ``starts`` are of each bundle in each backend: its start, and its memory.
+
     ``validity`` says whether the turns of ``latencies`` count, None where nobody watched, and
     ``curves`` what the machine did during them; a scene of ``scenes`` has its own.
     """
@@ -146,7 +147,7 @@ class Report(Part):
     validity: Validity | None = None
     curves: Curves | None = None
     scenes: tuple[Outcome, ...] = ()
-    footprints: tuple[Footprint, ...] = ()
+    starts: tuple[Check, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     gallery: tuple[Shown, ...] = Field(default=(), exclude=True)
     suffered: Mapping[str, tuple[Shown, ...]] = Field(default_factory=dict, exclude=True)

@@ -167,7 +167,7 @@ def bench(
     from stylepress.benchmarks.bench import BenchOptions
     from stylepress.benchmarks.bench import bench as measure
     from stylepress.benchmarks.gate import load_gate
-    from stylepress.benchmarks.quality.bundles import DriftOptions
+    from stylepress.benchmarks.quality.trials import DriftOptions
     from stylepress.benchmarks.timing.latency import Plan
     from stylepress.targets.target import load_target
 

@@ -281,8 +281,7 @@ def _names(labels: str) -> tuple[str, str]:
 
 def _options(values: dict[str, Any], limits: Limits, screen: Progress) -> DuelOptions:
     from stylepress.benchmarks.quality.features.extractor import open_extractor
-    from stylepress.benchmarks.quality.judges import DriftJudge
-    from stylepress.benchmarks.quality.networks import network_judges
+    from stylepress.benchmarks.quality.judges import DriftJudge, network_judges
     from stylepress.benchmarks.verdict.floor import read_floor
     from stylepress.benchmarks.verdict.session import PairPlan
     from stylepress.benchmarks.verdict.terms import DuelOptions

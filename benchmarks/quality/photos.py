@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ Pixels = NDArray[np.uint8]
 
 LEAST_SIDE = 64
 """Pixels of a frame's shorter side, below which there is too little to judge pictures by."""
+MOST_REFERENCES = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,29 @@ def read_photos(
         what = "holds no photo that can be read" if folder.is_dir() else "is no folder of photos"
         raise FrameError(f"{folder} {what}.", "Name a folder with JPEG or PNG files.")
     return found
+
+
+def other_photos(
+    folder: Path | None, inputs: Sequence[Photo], *, progress: Progress
+) -> list[Photo]:
+    """Read the photos of reference, at the size of the inputs; none is both.
+
+    Raises:
+        FrameError: the folder holds no photo that is not among the inputs.
+    """
+    if folder is None:
+        return []
+    size = inputs[0].frame.shape[1], inputs[0].frame.shape[2]
+    taken = {one.fact.sha256 for one in inputs}
+    most = MOST_REFERENCES + len(taken)
+    found = read_photos(folder, size, limit=most, progress=progress)
+    others = [one for one in found if one.fact.sha256 not in taken][:MOST_REFERENCES]
+    if not others:
+        raise FrameError(
+            f"All {len(found)} photos of {folder} are measured on, so none is left for reference.",
+            "Name a folder of other photos with `--references`.",
+        )
+    return others
 
 
 def golden_photos(bundle: Bundle, size: tuple[int, int], *, limit: int) -> list[Photo]:

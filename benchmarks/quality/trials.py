@@ -8,15 +8,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stylepress.benchmarks.check import Check
+from stylepress.benchmarks.gate import USUAL, Limits
 from stylepress.benchmarks.part import Skipped
-from stylepress.benchmarks.quality.bundles import DriftOptions, other_photos, studies
 from stylepress.benchmarks.quality.features.extractor import Extractor, open_extractor
-from stylepress.benchmarks.quality.gallery import Drawing, draw, gallery, looks
+from stylepress.benchmarks.quality.gallery import (
+    AMPLIFIED,
+    Drawing,
+    difference,
+    draw,
+    gallery,
+    looks,
+    original_of,
+    shown,
+    worst_place,
+)
+from stylepress.benchmarks.quality.judges import found_judges
 from stylepress.benchmarks.quality.motion.steadiness import Painters, on_camera, on_clip
-from stylepress.benchmarks.quality.networks import found_judges
-from stylepress.benchmarks.quality.photos import Photo, Style
-from stylepress.benchmarks.quality.study import Drift, shortage
-from stylepress.benchmarks.report import Shown
+from stylepress.benchmarks.quality.paired import CAP_DB
+from stylepress.benchmarks.quality.photos import Photo, Style, other_photos
+from stylepress.benchmarks.quality.study import Drift, Pair, drift_study, shortage
+from stylepress.benchmarks.report import Column, Model, Shown
 from stylepress.benchmarks.timing.systems import NULL
 from stylepress.errors import FrameError, RecipeError
 from stylepress.progress import Progress
@@ -24,6 +35,34 @@ from stylepress.progress import Progress
 if TYPE_CHECKING:
     from stylepress.benchmarks.bench import BenchOptions
     from stylepress.benchmarks.quality.motion.footage import Footage  # PyAV
+
+
+SHOWN, SHOWN_SIDE = 3, 192
+
+
+@dataclass(frozen=True, slots=True)
+class DriftOptions:
+    """What studies are made with.
+
+    ``wanted`` is False when nobody asked, None when they are made where there is an original.
+    ``references`` is a folder of other photos, ``extractor`` a feature network; ``home`` is the
+    user's folder, where standard weights lie. At most ``most_photos`` are studied. ``gated`` says
+    that somebody goes by the verdict, so that there must be one.
+    """
+
+    wanted: bool | None = None
+    references: Path | None = None
+    extractor: Path | None = None
+    home: Path = Path()
+    most_photos: int = 12
+    limits: Limits = USUAL
+    gated: bool = False
+
+    @property
+    def asked(self) -> bool:
+        """Whether somebody asked for it, so that it must be possible."""
+        given = (self.references, self.extractor)
+        return bool(self.wanted) or self.gated or any(one is not None for one in given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,16 +156,27 @@ class PictureTrials:
     def _studied(
         self, drawn: Sequence[Drawing], painters: Painters, strangers: Mapping[str, Check]
     ) -> Iterator[tuple[Drift, tuple[Shown, ...]]]:
-        if self.extractor is not None:
-            yield from studies(
-                drawn,
-                self.references,
-                painters,
-                strangers=strangers,
+        """Study every bundle that has an original; yield its drift, and the places that suffered most.
+
+        Of a student nothing is judged against its teacher, which it is not meant to equal.
+        """
+        for model in painters:
+            original = original_of(model, painters)
+            if self.extractor is None or model.role != "bundle" or original is None:
+                continue
+            drift = drift_study(
+                (original.name, model.name),
+                [Pair(one.photo, one.made[original][0], one.made[model][0]) for one in drawn],
+                (painters[original](one.frame)[0] for one in self.references),
                 extractor=self.extractor,
                 limits=self.options.drift.limits,
+                judged=model.family == original.family,
                 progress=self.progress,
             )
+            stranger = strangers.get(model.name) if original.role == "student" else None
+            if stranger is not None and drift.judged:
+                drift = drift.model_copy(update={"checks": (stranger, *drift.checks)})
+            yield drift, tuple(_worst(drift, drawn, original, model))
 
     def _extractor(self) -> Extractor | None:
         """Load what sets of pictures are described by, and the photos of reference."""
@@ -171,3 +221,22 @@ class PictureTrials:
 
     def _skip(self, what: str, why: str) -> None:
         self.skipped.append(Skipped(what=what, why=why))
+
+
+def _worst(
+    drift: Drift, drawn: Sequence[Drawing], original: Model, model: Model
+) -> Iterator[Shown]:
+    """Show the place that differs most of each of the pictures that do."""
+    role: Column = "student" if original.role == "student" else "teacher"
+    for number in sorted(range(len(drawn)), key=drift.psnr_db.__getitem__)[:SHOWN]:
+        level, one = drift.psnr_db[number], drawn[number]
+        if level >= CAP_DB:
+            continue
+        made, other = one.made[original][0], one.made[model][0]
+        place = worst_place(made, other, SHOWN_SIDE)
+        photo = f"{one.photo}: {level:.1f} dB"
+        yield shown(photo, "content", "photo", one.content[0][place])
+        yield shown(photo, role, drift.original, made[place])
+        yield shown(photo, "bundle", drift.compressed, other[place])
+        gap = difference(made[place], other[place])
+        yield shown(photo, "difference", f"{AMPLIFIED} x their difference", gap)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from statistics import median
 
 from stylepress.benchmarks.check import Check, signed
 from stylepress.benchmarks.quality.study import Drift
 from stylepress.benchmarks.report import Report, against
 from stylepress.benchmarks.show.words import NONE, Table, amount
-from stylepress.benchmarks.timing.footprint import Footprint
 from stylepress.benchmarks.timing.outcome import Outcome, Quantile
 from stylepress.benchmarks.verdict.comparison import Comparison
 
@@ -36,8 +34,7 @@ def figures(report: Report) -> Iterator[Check]:
     for drift in report.drifts:
         yield from _drift(drift)
     yield from report.steadiness
-    for footprint in report.footprints:
-        yield from start_and_memory(footprint)
+    yield from report.starts
     for scene in report.scenes:
         if not scene.doubts:
             yield from (*scenario(scene), *energy(scene))
@@ -85,22 +82,6 @@ def checks_table(title: str, checks: Sequence[Check], *, value: str = "new") -> 
     ]
     heads = ["figure", "verdict", "worse by", value, "limit", "base", "95 % interval", "remark"]
     return Table(title, heads, rows).filled
-
-
-def start_and_memory(footprint: Footprint) -> Iterator[Check]:
-    """Yield how long a start takes, and what a process holds."""
-    warm = [begin.engine_ms for begin in footprint.begins if begin.temperature == "warm"]
-    yield _figure(footprint.system, "cold start", footprint.median_ms("cold"), "ms")
-    yield _figure(footprint.system, "warm start", footprint.median_ms("warm"), "ms")
-    yield _figure(footprint.system, "warm opening", median(warm), "ms")
-    for metric, size in (
-        ("memory, steady", footprint.steady_bytes),
-        ("memory, load", footprint.load_bytes),
-        ("GPU memory", footprint.gpu_bytes),
-        ("unified memory", footprint.unified_bytes),
-        ("compiled", footprint.cache_bytes or None),
-    ):
-        yield _figure(footprint.system, metric, None if size is None else size / MEGABYTE, "MB")
 
 
 def scenario(scene: Outcome) -> Iterator[Check]:

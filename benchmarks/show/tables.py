@@ -14,9 +14,8 @@ from stylepress.benchmarks.show.figures import (
     energy,
     pivot,
     scenario,
-    start_and_memory,
 )
-from stylepress.benchmarks.show.words import NONE, Table, amount, reasons
+from stylepress.benchmarks.show.words import NONE, Table, amount
 
 SCENARIOS = {
     "service time": "Service time: one frame after the other",
@@ -207,18 +206,7 @@ def rails(report: Report) -> list[tuple[str, str]]:
 
 def starts(report: Report) -> Table:
     """Lay out start and memory."""
-    figures = [figure for footprint in report.footprints for figure in start_and_memory(footprint)]
-    return pivot("Start and memory, in a process of its own", figures, first="system")
-
-
-def absent_memory(report: Report) -> str:
-    """Say which memory could not be measured, and why."""
-    absent = {
-        what: why for footprint in report.footprints for what, why in footprint.missing.items()
-    }
-    if report.machine.board is None:
-        absent.pop("unified", None)  # no footprint expects it
-    return reasons(absent)
+    return pivot("Start and memory, in a process of its own", report.starts, first="system")
 
 
 def verdict_word(drift: Drift) -> str:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.machine.timeline import Timeline, Window
-from stylepress.benchmarks.machine.watch import Validity, Watch
-from stylepress.benchmarks.part import Part
+from stylepress.benchmarks.machine.watch import Watch
 from stylepress.benchmarks.timing.worker import Answer, Request, fresh
 from stylepress.progress import Progress
 from stylepress.runtime.backends import EngineOptions
@@ -25,56 +24,7 @@ if TYPE_CHECKING:
 
 FRAMES, SECONDS = 8, 0.5
 """What a process runs after its first frame, at least: so that the sampler sees it at work."""
-Temperature = Literal["cold", "warm"]
-TEMPERATURES: tuple[Temperature, ...] = ("cold", "warm")
-
-
-class Begin(Part):
-    """One start, in milliseconds from the process being asked for.
-
-    ``process`` is Python itself, ``package`` the backend's import, ``engine`` opening it, ``frame``
-    its first frame.
-    """
-
-    temperature: Temperature
-    process_ms: float
-    package_ms: float
-    engine_ms: float
-    frame_ms: float
-
-    @property
-    def total_ms(self) -> float:
-        return self.process_ms + self.package_ms + self.engine_ms + self.frame_ms
-
-
-class Footprint(Part):
-    """What one bundle takes in one backend: every start of its engine, and its memory.
-
-    A ``cold`` start has an empty cache of compiled engines, and the bundle's files were dropped from
-    the system's memory where it lets us (``dropped``). A ``warm`` one follows it with that cache,
-    of ``cache_bytes``. The backend's own libraries are in memory for both, as after any first use.
-
-    Bytes are those at the highest point of the last warm process, None with the reason in
-    ``missing``: what it had resident until its first frame (``load``) and after it (``steady``), as
-    the kernel kept its peak (VmHWM); by how much what the driver says of our processes rose, or
-    where it does not tell them apart, the GPU's memory in use (``gpu``); by how much the memory that
-    was available fell, on boards whose GPU shares it (``unified``).
-    """
-
-    system: str
-    begins: tuple[Begin, ...]
-    dropped: bool
-    cache_bytes: int
-    load_bytes: int | None
-    steady_bytes: int | None
-    gpu_bytes: int | None
-    unified_bytes: int | None
-    missing: dict[str, str]
-    validity: Validity | None = None
-
-    def median_ms(self, temperature: Temperature) -> float:
-        """Return the median of the totals of one kind of start."""
-        return median(one.total_ms for one in self.begins if one.temperature == temperature)
+MEGABYTE = 1e6
 
 
 def measure_footprint(
@@ -85,8 +35,14 @@ def measure_footprint(
     watch: Watch,
     environ: Mapping[str, str],
     progress: Progress,
-) -> Footprint:
+) -> list[Check]:
     """Start a bundle's engine ``rounds`` times cold and warm in turns; the watch is running.
+
+    A start is from nothing to the first frame, the median. A cold one has an empty cache of compiled
+    engines, and the bundle's files were dropped from the system's memory where it lets us. A warm
+    one follows it with that cache. The backend's own libraries are in memory for both, as after any
+    first use. Memory is that of the last warm process at its highest point, as the kernel kept it
+    (VmHWM): until its first frame, and after it. What was not measured is None, its note says why.
 
     Raises:
         BackendError: the engine cannot be opened.
@@ -105,39 +61,49 @@ def measure_footprint(
     progress.start(f"Starting {system.backend}", 2 * rounds)
     for _ in range(rounds):
         with tempfile.TemporaryDirectory(prefix="stylepress-start-") as cache:
-            for temperature in TEMPERATURES:
-                if temperature == "cold":
-                    dropped = drop_files(folder) and dropped
+            dropped = drop_files(folder) and dropped
+            for temperature in ("cold", "warm"):
                 before_ns = time.perf_counter_ns()
                 starts.append((before_ns, fresh(replace(request, cache=cache), environ)))
                 progress.advance(note=temperature)
             files = (path for path in Path(cache).rglob("*") if path.is_file())
             cache_bytes = sum(path.stat().st_size for path in files)
     progress.finish()
-    before_ns, last = starts[-1]
-    validity = watch.judged(Window(starts[0][0], last.ended))
-    timeline, whole = watch.timeline(), Window(before_ns, last.ended)
-    memory = {
-        "load": (last.load_bytes, "this system keeps no peak of a process's memory"),
-        "steady": (last.steady_bytes, "this system does not let a peak begin anew"),
-        "gpu": (
-            gpu_bytes(timeline.within(whole)),
-            timeline.missing.get("nvml", "the driver does not tell memory in use"),
-        ),
-        "unified": (
-            unified_bytes(timeline, whole),
-            "this system has no GPU that shares the memory",
-        ),
-    }
-    return Footprint(
-        system=system.name,
-        begins=tuple(_begin(*one, TEMPERATURES[n % 2]) for n, one in enumerate(starts)),
-        dropped=dropped,
-        cache_bytes=cache_bytes,
-        **{f"{name}_bytes": size for name, (size, _) in memory.items()},
-        missing={name: why for name, (size, why) in memory.items() if size is None},
-        validity=validity,
+    cold, warm = (
+        median((answer.first - began) / 1e6 for began, answer in starts[n::2]) for n in (0, 1)
     )
+    opening = median((answer.opened - answer.imported) / 1e6 for _, answer in starts[1::2])
+    spoiled = watch.judged(Window(starts[0][0], starts[-1][1].ended)).reasons
+    doubt = f"does not count: {'; '.join(spoiled)}" if spoiled else ""
+    kept = "" if dropped else "this system could not be asked to forget the bundle's files"
+    times = (
+        ("cold start", cold, "; ".join(filter(None, (doubt, kept)))),
+        ("warm start", warm, doubt),
+        ("warm opening", opening, doubt),
+    )
+    return [
+        *(Check(subject=system.name, metric=name, unit="ms", new=ms, note=note)
+          for name, ms, note in times),
+        *_memory(system.name, watch.timeline(), *starts[-1], cache_bytes),
+    ]  # fmt: skip
+
+
+def _memory(
+    name: str, timeline: Timeline, before_ns: int, last: Answer, cache_bytes: int
+) -> Iterator[Check]:
+    whole = Window(before_ns, last.ended)
+    unread = timeline.missing.get("nvml", "the driver does not tell memory in use")
+    for metric, size, why in (
+        ("memory, steady", last.steady_bytes, "this system does not let a peak begin anew"),
+        ("memory, load", last.load_bytes, "this system keeps no peak of a process's memory"),
+        ("GPU memory", gpu_bytes(timeline.within(whole)), unread),
+        ("unified memory", unified_bytes(timeline, whole), ""),
+        ("compiled", cache_bytes or None, ""),
+    ):
+        if size is not None:
+            yield Check(subject=name, metric=metric, unit="MB", new=size / MEGABYTE)
+        elif why:
+            yield Check(subject=name, metric=metric, unit="MB", note=why)
 
 
 def drop_files(folder: Path) -> bool:
@@ -151,7 +117,7 @@ def drop_files(folder: Path) -> bool:
 
 
 def gpu_bytes(near: Timeline) -> int | None:
-    """Sum over GPUs by how much our processes' memory rose, or else what is in use.
+    """Sum over GPUs by how much our processes' memory rose, or else what is in use, in bytes.
 
     Engines that the process above holds open are there before, and are not this one's.
     """
@@ -172,15 +138,3 @@ def unified_bytes(timeline: Timeline, window: Window) -> int | None:
         return None
     before = timeline.at("memory.available_bytes", window.begin_ns)
     return round((available[0] if before is None else before) - min(available))
-
-
-def _begin(before_ns: int, answer: Answer, temperature: Temperature) -> Begin:
-    marks = (before_ns, answer.began, answer.imported, answer.opened, answer.first)
-    process, package, engine, frame = ((b - a) / 1e6 for a, b in pairwise(marks))
-    return Begin(
-        temperature=temperature,
-        process_ms=process,
-        package_ms=package,
-        engine_ms=engine,
-        frame_ms=frame,
-    )

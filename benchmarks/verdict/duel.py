@@ -16,10 +16,9 @@ from stylepress.benchmarks.gate import figure
 from stylepress.benchmarks.machine.record import record_machine
 from stylepress.benchmarks.machine.timeline import Curves, Window
 from stylepress.benchmarks.part import Skipped
-from stylepress.benchmarks.quality.bundles import other_photos
 from stylepress.benchmarks.quality.gallery import album
 from stylepress.benchmarks.quality.judges import BLIND, JUDGES, Drawn, judged
-from stylepress.benchmarks.quality.photos import Photo, Style, read_style
+from stylepress.benchmarks.quality.photos import Photo, Style, other_photos, read_style
 from stylepress.benchmarks.timing.systems import check_threads, opened
 from stylepress.benchmarks.verdict.comparison import Comparison, Settings, side_of, sizes
 from stylepress.benchmarks.verdict.rule import Key, Paired, Rule, decide, looks

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from stylepress.benchmarks.bench import BenchOptions, bench
-from stylepress.benchmarks.quality.bundles import DriftOptions
 from stylepress.benchmarks.quality.photos import read_photos
-from stylepress.benchmarks.quality.trials import Photos, PictureTrials
+from stylepress.benchmarks.quality.trials import DriftOptions, Photos, PictureTrials
 from stylepress.benchmarks.report import Report, against, read_report
 from stylepress.benchmarks.show.files import write_forms
 from stylepress.benchmarks.show.render import markdown
@@ -80,19 +79,15 @@ def test_consistency_of_a_stylized_clip_is_above_the_floor_of_the_clip(report: R
 
 def test_every_bundle_is_started_in_every_backend_and_its_memory_is_told(report: Report) -> None:
     own = {one.name for one in report.latencies if one.model == "dots int8"}
-    assert {one.system for one in report.footprints} == own
-    for one in report.footprints:
-        assert [begin.temperature for begin in one.begins] == ["cold", "warm"]
-        assert one.load_bytes or one.missing["load"]
-        assert one.gpu_bytes or one.missing["gpu"]
-
-
-def test_a_process_of_its_own_holds_no_more_than_a_backend_and_a_small_network(
-    report: Report,
-) -> None:
-    for one in report.footprints:
-        grown = one.steady_bytes
-        assert grown is None or grown < 600 << 20  # torch alone, which is in this process, is more
+    told = {(one.subject, one.metric): one.new for one in report.starts}
+    absent = {one.what: one.why for one in report.skipped}
+    for name in own:
+        assert (told[name, "cold start"] or 0) > 0
+        assert (told[name, "warm start"] or 0) > (told[name, "warm opening"] or 0) > 0
+        steady = told.get((name, "memory, steady"))
+        # Torch alone, which is in this process, is more.
+        assert "memory, steady" in absent if steady is None else steady < 600
+        assert (name, "GPU memory") in told or absent["GPU memory"]
 
 
 def test_scenarios_are_played_in_the_fastest_backend_of_each_bundle(report: Report) -> None:

@@ -42,7 +42,7 @@ def measured(report: Report, *times: tuple[str, float], rounds: int = 10) -> Rep
             "models": tuple(bundle(name) for name, _ in times),
             "latencies": tuple(latency(name, ms, rounds) for name, ms in times),
             "looks": looks, "drifts": (), "steadiness": (), "scenes": (),
-            "footprints": (), "validity": None,
+            "starts": (), "validity": None,
             "scenario": report.scenario.model_copy(update={"rounds": rounds}),
         }
     )  # fmt: skip

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stylepress.benchmarks.evidence import __main__ as program
@@ -37,6 +37,7 @@ numbers = st.floats(-1e12, 1e12, allow_nan=False)
 
 
 @given(value=st.floats(0.01, 1e4), bar=st.floats(0.01, 1e4))
+@settings(deadline=None)
 def test_a_promise_is_kept_on_the_good_side_of_its_bar_and_at_it(value: float, bar: float) -> None:
     assert (promised(Row("a", value), least(bar)).verdict == "ok") == (value >= bar)
     assert (promised(Row("a", value), most(bar)).verdict == "ok") == (value <= bar)
@@ -49,6 +50,7 @@ def test_what_could_not_be_measured_is_short_and_a_row_is_one_line() -> None:
 
 
 @given(st.lists(st.tuples(words, numbers, st.none() | numbers, words), min_size=1, max_size=5))
+@settings(deadline=None)
 def test_what_is_written_is_read_back_with_five_digits(
     tmp_path_factory: pytest.TempPathFactory,
     values: list[tuple[str, float, float | None, str]],

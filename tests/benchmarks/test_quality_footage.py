@@ -17,11 +17,10 @@ from stylepress.artifact import file_digest
 from stylepress.benchmarks.bench import BenchOptions, bench
 from stylepress.benchmarks.evidence.clip import make_clip
 from stylepress.benchmarks.part import FileFact, Skipped, json_text, write_text
-from stylepress.benchmarks.quality.bundles import DriftOptions
 from stylepress.benchmarks.quality.motion.course import open_flow
 from stylepress.benchmarks.quality.motion.footage import FRAMES, Footage, read_footage
 from stylepress.benchmarks.quality.motion.steadiness import Painters, on_clip
-from stylepress.benchmarks.quality.trials import read_footages
+from stylepress.benchmarks.quality.trials import DriftOptions, read_footages
 from stylepress.benchmarks.report import Report, read_report
 from stylepress.benchmarks.show.render import markdown as summary
 from stylepress.benchmarks.show.render import page

@@ -9,8 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from stylepress.benchmarks.quality.features.extractor import open_extractor
-from stylepress.benchmarks.quality.judges import Drawn
-from stylepress.benchmarks.quality.networks import network_judges
+from stylepress.benchmarks.quality.judges import Drawn, network_judges
 from stylepress.errors import RecipeError
 from stylepress.train.patterns import draw
 

@@ -16,7 +16,7 @@ from stylepress.benchmarks.show.render import markdown as summary
 from stylepress.benchmarks.show.render import page
 from stylepress.errors import ArtifactError
 
-NEW = ("validity", "curves", "scenes", "footprints", "drifts")
+NEW = ("validity", "curves", "scenes", "starts", "drifts")
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_what_nobody_measured_is_not_shown(written: Path) -> None:
         del record[name]
     written.write_text(json.dumps(record), encoding="utf-8")
     bare = read_report(written)
-    assert (bare.validity, bare.curves, bare.scenes, bare.footprints) == (None, None, (), ())
+    assert (bare.validity, bare.curves, bare.scenes, bare.starts) == (None, None, (), ())
     for text in (page(bare), summary(bare)):
         assert "What compression lost" not in text
         assert "How fast, and how small?" in text

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from stylepress.artifact import Artifact
+from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.machine.timeline import Timeline, Window
 from stylepress.benchmarks.machine.watch import Validity, Watch
 from stylepress.benchmarks.timing.footprint import (
-    Footprint,
     drop_files,
     gpu_bytes,
     measure_footprint,
@@ -168,7 +168,7 @@ class StubWatch(Watch):
         return Timeline((), {"nvml": "no driver"})
 
 
-def taken(bundle: Artifact, backend: str, watch: Watch, environ: Mapping[str, str]) -> Footprint:
+def taken(bundle: Artifact, backend: str, watch: Watch, environ: Mapping[str, str]) -> list[Check]:
     model, size = bundle_model(read_bundle(bundle.folder), "bundle", SIZE, "small"), SIZE
     one = Contender(model, backend, lambda f: f, {}, bundle=read_bundle(bundle.folder))
     asked = EngineOptions(size=size)
@@ -190,20 +190,22 @@ def test_a_footprint_tells_memory_of_the_last_start_and_why_there_is_none(
     monkeypatch.setattr("stylepress.benchmarks.timing.footprint.fresh", answered)
     with StubWatch() as watch:
         made = taken(bundle, "null", watch, {})
-    assert (made.load_bytes, made.steady_bytes) == (90, 40)
-    assert (made.gpu_bytes, made.missing["gpu"]) == (None, "no driver")
-    assert "no GPU that shares" in made.missing["unified"]
-    assert Footprint.model_validate_json(made.model_dump_json()) == made
+    told = {one.metric: one.new for one in made}
+    assert (told["memory, load"], told["memory, steady"]) == (90e-6, 40e-6)
+    assert told["compiled"] == 5e-6
+    assert {one.metric: one.note for one in made if one.new is None} == {"GPU memory": "no driver"}
+    assert "unified memory" not in told, "no system without a board has it"
     assert caches[0] == caches[1] != caches[2] == caches[3]
-    assert made.cache_bytes == 5
-    assert [one.temperature for one in made.begins] == ["cold", "warm"] * 2
 
 
 def test_a_real_engine_is_started_cold_and_warm(bundle: Artifact) -> None:
     with Watch() as watch:
-        made = taken(bundle, "null", watch, os.environ)
-    assert all(one.total_ms > one.process_ms > 0 for one in made.begins)
-    assert made.median_ms("cold") > 0
+        made = {one.metric: one.new for one in taken(bundle, "null", watch, os.environ)}
+    cold, warm, opening = (made[name] for name in ("cold start", "warm start", "warm opening"))
+    assert cold
+    assert warm
+    assert opening
+    assert min(cold, warm) > opening > 0
 
 
 def test_an_engine_that_cannot_be_opened_is_the_users_to_know(tmp_path: Path) -> None:

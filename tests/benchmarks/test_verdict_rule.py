@@ -303,7 +303,7 @@ class Broken(Subjects):
 def test_a_failure_that_cannot_be_measured_again_stays_open_beside_one_that_can() -> None:
     lost, found = ("one", "p50"), ("two", "p50")
     first = dict.fromkeys((lost, found), pairs(1.08, 0.005, 10))
-    made = decide(Broken("confirmation", [lost], first), [lost, found], pairs=10)
+    made = decide(Broken("confirmation", [lost], first), [lost, found], plan=PairPlan(pairs=10))
     assert (made[lost].verdict, made[lost].note) == ("INCONCLUSIVE", UNCONFIRMED)
     assert (made[found].verdict, made[found].note) == ("FAIL", "failed twice")
 
@@ -312,7 +312,7 @@ def test_what_cannot_be_extended_stays_open_on_the_pairs_it_has() -> None:
     lost, found, passed = ("one", "p50"), ("two", "p50"), ("one", "memory")
     loud = pairs(1, 0.05, 10)
     first = {lost: loud, found: loud, passed: pairs(1, 0.005, 10)}
-    made = decide(Broken("extension", [lost], first), list(first), pairs=10)
+    made = decide(Broken("extension", [lost], first), list(first), plan=PairPlan(pairs=10))
     assert (made[lost].verdict, made[lost].note) == ("INCONCLUSIVE", STUCK)
     assert [made[key].pairs for key in first] == [10, 20, 10]
     assert made[passed].verdict == "PASS"
