@@ -21,7 +21,7 @@ from stylepress.benchmarks.verdict.runs import MEASURES, Run, pairs_of
 from stylepress.benchmarks.verdict.session import QUIETER, Arms, Ask, Session, Watch
 from stylepress.errors import RecipeError, VerificationError
 from stylepress.progress import Progress
-from stylepress.runtime.bundle import read_bundle
+from stylepress.runtime.bundle import Bundle, read_bundle
 
 if TYPE_CHECKING:
     from stylepress.benchmarks.verdict.terms import DuelOptions
