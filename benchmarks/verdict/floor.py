@@ -21,7 +21,7 @@ from stylepress.benchmarks.verdict.runs import MEASURES, Run, pairs_of
 from stylepress.benchmarks.verdict.session import QUIETER, Arms, Ask, Session, Watch
 from stylepress.errors import RecipeError, VerificationError
 from stylepress.progress import Progress
-from stylepress.runtime.bundle import read_bundle
+from stylepress.runtime.bundle import Bundle, read_bundle
 
 if TYPE_CHECKING:
     from stylepress.benchmarks.verdict.terms import DuelOptions
@@ -159,8 +159,6 @@ def selftest(
         RecipeError: there is no bundle, or fewer than six pairs.
         SpoiledError: nothing could be measured.
     """
-    from stylepress.benchmarks.verdict.terms import frames_file
-
     plan, least = options.plan, least_pairs(1, ALPHA)
     if not bundles:
         raise RecipeError("There is no bundle to measure.", "Name the folder that `build` wrote.")
@@ -177,21 +175,8 @@ def selftest(
         skipped |= dict.fromkeys(absent)
         # The null system is measured once.
         backends = names if number else tuple(dict.fromkeys((NULL, *names)))
-        with tempfile.TemporaryDirectory(prefix="stylepress-equal-") as work:
-            session = Session(
-                plan,
-                threads=options.threads,
-                environ=options.environ,
-                progress=progress,
-                watch=watch,
-                ask=ask,
-            )
-            folder = bundle.artifact.folder
-            copy = Path(work) / folder.resolve().name
-            shutil.copytree(folder, copy)
-            frames = frames_file(options.photos_of(bundle, progress), Path(work))
-            arms = [Arms(folder, copy, backend, frames) for backend in backends]
-            counted = session.measure("first", arms, plan.pairs)
+        session = _equal_arms(bundle, backends, options, progress, watch=watch, ask=ask)
+        counted = [run for run in session.runs if not run.invalid]
         for name in backends:
             # Nothing of the bundle is measured where there is no engine.
             model = "harness" if name == NULL else bundle.artifact.name
@@ -218,6 +203,36 @@ def selftest(
         runs=tuple(runs),
         skipped=tuple(skipped),
     )
+
+
+def _equal_arms(
+    bundle: Bundle,
+    backends: Sequence[str],
+    options: DuelOptions,
+    progress: Progress,
+    *,
+    watch: Watch | None,
+    ask: Ask | None,
+) -> Session:
+    """Run a bundle against a copy of it in each backend; return the session."""
+    from stylepress.benchmarks.verdict.terms import frames_file
+
+    session = Session(
+        options.plan,
+        threads=options.threads,
+        environ=options.environ,
+        progress=progress,
+        watch=watch,
+        ask=ask,
+    )
+    with tempfile.TemporaryDirectory(prefix="stylepress-equal-") as work:
+        folder = bundle.artifact.folder
+        copy = Path(work) / folder.resolve().name
+        shutil.copytree(folder, copy)
+        frames = frames_file(options.photos_of(bundle, progress), Path(work))
+        arms = [Arms(folder, copy, backend, frames) for backend in backends]
+        session.measure("first", arms, options.plan.pairs)
+    return session
 
 
 def check_floor(floor: Floor, machine: Machine, settings: Mapping[str, float]) -> None:
