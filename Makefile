@@ -16,8 +16,15 @@ STAMP := .venv/installed-$(firstword $(shell cat pyproject.toml constraints-cpu.
 
 .PHONY: demo test check figures results
 
+# The commands of a user. Nothing comes from the cache: what is shown is done.
 demo: $(STAMP)
-	$(BIN)/python -m stylepress.benchmarks.evidence.demo
+	$(BIN)/stylepress build recipes/demo.yaml --no-cache --out demo/demo
+	$(BIN)/stylepress run demo/demo/bundle recipes/photos/heldout demo/pictures --overwrite
+	$(BIN)/python -m stylepress.benchmarks.evidence.clip recipes/photos/heldout demo/clip.mp4
+	$(BIN)/stylepress run demo/demo/bundle demo/clip.mp4 demo/clip.demo.mp4 --overwrite
+	$(BIN)/stylepress bench demo/demo/bundle --student demo/demo/student --teacher recipes/starry/teacher \
+	  --photos recipes/photos/heldout --style recipes/styles/starry.jpg --rounds 6 --out demo/report
+	@echo "Look at demo/pictures, demo/clip.demo.mp4 and demo/report/report.html."
 
 figures: $(STAMP)
 	$(BIN)/python -m stylepress.benchmarks.evidence figures

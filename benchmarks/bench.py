@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from itertools import cycle
 from pathlib import Path
 from time import perf_counter_ns
@@ -14,7 +15,7 @@ from stylepress.benchmarks.entries import Entries, check_originals
 from stylepress.benchmarks.machine.energy import readable, why_unread
 from stylepress.benchmarks.machine.record import Machine, record_machine
 from stylepress.benchmarks.machine.timeline import Timeline, Window
-from stylepress.benchmarks.machine.watch import Limits, Watch
+from stylepress.benchmarks.machine.watch import FOREIGN_LOAD, Watch
 from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.quality.bundles import DriftOptions
 from stylepress.benchmarks.quality.photos import (
@@ -30,13 +31,13 @@ from stylepress.benchmarks.quality.trials import (
     read_footages,
 )
 from stylepress.benchmarks.report import Latency, Model, Report, Scenario, speedups
-from stylepress.benchmarks.timing.latency import Plan, System, Timing, measure
+from stylepress.benchmarks.timing.footprint import Footprint, measure_footprint
+from stylepress.benchmarks.timing.latency import Plan, Timing, measure
 from stylepress.benchmarks.timing.loop import WarmRule
-from stylepress.benchmarks.timing.outcome import Length, Setting
-from stylepress.benchmarks.timing.scene import Scene
-from stylepress.benchmarks.timing.systems import NULL, Contender, Field, check_threads, named
-from stylepress.benchmarks.trials import Trials
-from stylepress.errors import RecipeError
+from stylepress.benchmarks.timing.outcome import Length, Outcome, Setting
+from stylepress.benchmarks.timing.scenarios import play
+from stylepress.benchmarks.timing.systems import NULL, Contender, Run, check_threads, named, opened
+from stylepress.errors import BackendError, RecipeError, VerificationError
 from stylepress.progress import Progress
 from stylepress.runtime.backends import EngineOptions
 from stylepress.runtime.bundle import Bundle
@@ -74,7 +75,7 @@ class BenchOptions:
     settings: tuple[Setting, ...] = ()
     length: Length = field(default_factory=Length)
     rule: WarmRule = field(default_factory=WarmRule)
-    foreign_load: float = Limits().foreign_load
+    foreign_load: float = FOREIGN_LOAD
     created: str = ""
     environ: Mapping[str, str] = field(default_factory=dict)
 
@@ -126,12 +127,15 @@ def bench(
     machine = record_machine(options.environ)  # before we load it ourselves
     with (
         tempfile.TemporaryDirectory(prefix="stylepress-bench-") as work,
-        Watch(limits=Limits(foreign_load=options.foreign_load)) as watch,
-        Field(engine, options.backends) as systems,
+        Watch(foreign_load=options.foreign_load) as watch,
+        Entries(
+            engine,
+            options.backends,
+            work=Path(work),
+            photos=pictures.measured,
+            progress=progress,
+        ) as entries,
     ):
-        entries = Entries(
-            systems, options.size, work=Path(work), photos=pictures.measured, progress=progress
-        )
         if teacher is not None:
             entries.teacher(teacher)
         if student is not None:
@@ -139,8 +143,7 @@ def bench(
         entries.bundles(loaded)
         if options.drift.gated:
             entries.check_judged()
-        systems.enter_null(loaded[0][0])
-        return _report(systems, looking, options, machine, entries=entries, watch=watch)
+        return _Bench(entries, options, watch).report(looking, machine)
 
 
 def _pictures(
@@ -164,64 +167,103 @@ def _pictures(
     return Photos(found[: options.most_photos], found if studied else (), painting, footages)
 
 
-def _report(
-    systems: Field,
-    looking: PictureTrials,
-    options: BenchOptions,
-    machine: Machine,
-    *,
-    entries: Entries,
-    watch: Watch,
-) -> Report:
-    """Take the parts of a report, in the order they are measured."""
-    progress, photos, style = entries.progress, entries.photos, looking.photos.style
-    plan = options.plan
-    trials = Trials(systems.options, watch=watch, progress=progress)
-    own = [one for one in systems.contenders if one.model and one.model.role == "bundle"]
-    footprints = tuple(trials.footprints(own, rounds=options.starts, environ=options.environ))
-    frames, began_ns = cycle([photo.frame for photo in photos]), perf_counter_ns()
-    timings = measure(
-        [System(one.name, one.run) for one in systems.contenders],
-        lambda: next(frames),
-        plan=plan,
-        progress=progress,
-    )
-    window = Window(began_ns, perf_counter_ns())
-    validity, curves = watch.judged(window), watch.timeline().curves(window)
-    latencies = tuple(map(_latency, systems.contenders, timings))
-    best = _best(systems.contenders, latencies)
-    fastest = [one for one in own if one in best.values()]
-    scenes = tuple(
-        trials.scenes(fastest, options.settings, photos, length=options.length, rule=options.rule)
-    )
-    painters = {model: one.run for model, one in best.items() if one.backend != NULL}
-    looks = looking.looks(painters, entries.strangers)
-    models = {one.model.name: one.model for one in systems.contenders if one.model}
-    unread = _no_energy(scenes, watch.timeline())
-    return Report(
-        tool=f"stylepress {__version__}",
-        created=options.created,
-        scenario=Scenario(
-            height=options.size[0],
-            width=options.size[1],
-            threads=systems.options.all_threads,
-            rounds=plan.rounds,
-            turn_s=plan.turn_s,
-            warm_up=plan.warm_up,
-            photos=tuple(photo.fact for photo in photos),
-            style=None if style is None else style.fact,
-        ),
-        machine=machine,
-        models=tuple(models.values()),
-        latencies=latencies,
-        speedups=speedups(latencies),
-        **looks,
-        validity=validity,
-        curves=curves,
-        scenes=scenes,
-        footprints=footprints,
-        skipped=(*systems.skipped, *trials.skipped, *unread, *looking.skipped),
-    )
+class _Bench:
+    """A measurement under way; what could not be measured is in ``skipped``."""
+
+    def __init__(self, entries: Entries, options: BenchOptions, watch: Watch) -> None:
+        self.entries, self.options, self.watch = entries, options, watch
+        self.skipped: list[Skipped] = []
+
+    def report(self, looking: PictureTrials, machine: Machine) -> Report:
+        entries, options, contenders = self.entries, self.options, self.entries.contenders
+        own = [one for one in contenders if one.model and one.model.role == "bundle"]
+        footprints = tuple(self._footprints(own))
+        frames, began_ns = cycle([photo.frame for photo in entries.photos]), perf_counter_ns()
+        timings = measure(
+            {one.name: one.run for one in contenders},
+            frames.__next__,
+            plan=options.plan,
+            progress=entries.progress,
+        )
+        window = Window(began_ns, perf_counter_ns())
+        validity, curves = self.watch.judged(window), self.watch.timeline().curves(window)
+        latencies = tuple(_latency(one, timings[one.name]) for one in contenders)
+        best = _best(contenders, latencies)
+        scenes = tuple(self._scenes([one for one in own if one in best.values()]))
+        painters = {model: one.run for model, one in best.items() if one.backend != NULL}
+        looks, style = looking.looks(painters, entries.strangers), looking.photos.style
+        unread = _no_energy(scenes, self.watch.timeline())
+        return Report(
+            tool=f"stylepress {__version__}",
+            created=options.created,
+            scenario=Scenario(
+                height=options.size[0],
+                width=options.size[1],
+                threads=entries.options.all_threads,
+                rounds=options.plan.rounds,
+                turn_s=options.plan.turn_s,
+                warm_up=options.plan.warm_up,
+                photos=tuple(photo.fact for photo in entries.photos),
+                style=None if style is None else style.fact,
+            ),
+            machine=machine,
+            models=tuple({one.model.name: one.model for one in contenders if one.model}.values()),
+            latencies=latencies,
+            speedups=speedups(latencies),
+            **looks,
+            validity=validity,
+            curves=curves,
+            scenes=scenes,
+            footprints=footprints,
+            skipped=(*entries.skipped, *self.skipped, *unread, *looking.skipped),
+        )
+
+    def _footprints(self, own: Sequence[Contender]) -> Iterator[Footprint]:
+        options = self.options
+        if not options.starts:
+            self.skipped.append(Skipped(what="start and memory", why="no start was asked for"))
+        for one in own if options.starts else ():
+            with self._noted(f"start and memory of {one.name}"):
+                yield measure_footprint(
+                    one,
+                    self.entries.options,
+                    rounds=options.starts,
+                    watch=self.watch,
+                    environ=options.environ,
+                    progress=self.entries.progress,
+                )
+
+    def _scenes(self, own: Sequence[Contender]) -> Iterator[Outcome]:
+        """Play every scenario with each, in an engine of its own where it needs other lanes."""
+        lanes, options, progress = self.entries.options.lanes, self.options, self.entries.progress
+        for one, setting in ((one, setting) for one in own for setting in options.settings):
+            frames = cycle([photo.frame for photo in self.entries.photos])
+            engine: AbstractContextManager[Run] = nullcontext(one.run)
+            progress.start(f"{one.name}: {setting}", None)
+            with self._noted(f"{setting} of {one.name}"):
+                if setting.lanes != lanes and one.bundle is not None:
+                    wider = replace(self.entries.options, lanes=setting.lanes)
+                    engine = opened(one.bundle, one.backend, wider)
+                with engine as run:
+                    found = play(
+                        run,
+                        frames.__next__,
+                        setting,
+                        length=options.length,
+                        rule=options.rule,
+                        watch=self.watch,
+                    )
+                progress.advance()
+                yield found.model_copy(update={"system": one.name})
+            progress.finish()
+
+    @contextmanager
+    def _noted(self, what: str) -> Iterator[None]:
+        """Go on where something cannot be measured, and keep why."""
+        try:
+            yield
+        except (BackendError, VerificationError) as error:
+            self.skipped.append(Skipped(what=what, why=str(error)))
 
 
 def _best(contenders: Sequence[Contender], latencies: Sequence[Latency]) -> dict[Model, Contender]:
@@ -239,7 +281,7 @@ def _best(contenders: Sequence[Contender], latencies: Sequence[Latency]) -> dict
     return best
 
 
-def _no_energy(scenes: Sequence[Scene], timeline: Timeline) -> Iterator[Skipped]:
+def _no_energy(scenes: Sequence[Outcome], timeline: Timeline) -> Iterator[Skipped]:
     if not readable(timeline):
         yield Skipped(what="energy", why=why_unread(timeline))
     elif not scenes:

@@ -57,11 +57,9 @@ class Check(Part):
 
     @property
     def name(self) -> str:
-        """Subject and metric in one line."""
         return f"{self.subject} · {self.metric}"
 
     def written(self, value: float | None) -> str:
-        """Write one of its values with the unit; a dash for None."""
         return "-" if value is None else f"{value:.4g} {self.unit}".strip()
 
     @property

@@ -92,7 +92,9 @@ def judged_again(stored: Comparison, limits: Limits) -> Comparison:
             again, repeated = None, one.confirmation
             if repeated is not None and repeated.values:
                 again = judge({key: _pairs(repeated, pairs[key].rule.delta)}, ALPHA)[key]
-            checks.append(confirmed(found[key], again) if stored.settings.confirm else found[key])
+            checks.append(
+                confirmed(found[key], again) if stored.settings.plan.confirm else found[key]
+            )
         elif not one.key or one.key.startswith("drift_") or one.key == "golden_levels":
             checks.append(one)
         elif one.kind == "paired":
@@ -108,7 +110,6 @@ def judged_again(stored: Comparison, limits: Limits) -> Comparison:
 
 
 def _pairs(one: Check, delta: float) -> Paired:
-    """Return the pairs of a stored figure, to be judged by another limit."""
     base, new = zip(*one.values, strict=True)
     return Paired(base, new, Rule(delta, min(one.floor or 0.0, delta / 2)))
 

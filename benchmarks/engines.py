@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,35 +12,39 @@ from numpy.typing import NDArray
 from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.gate import figure
 from stylepress.benchmarks.part import Skipped
-from stylepress.benchmarks.timing.systems import NULL, opened
+from stylepress.benchmarks.timing.systems import NULL, Pixels, Run, opened
 from stylepress.errors import ArtifactError, BackendError, RecipeError
 from stylepress.runtime.backends import EngineOptions, missing, usual
 from stylepress.runtime.bundle import Bundle, read_bundle
 
-Pixels = NDArray[np.uint8]
-Run = Callable[[Pixels], Pixels]
-"""A model: (1, H, W, 3) uint8 to the same shape."""
-
 
 def common_backends(
-    bundles: Sequence[Bundle], wanted: Sequence[str] | None, options: EngineOptions
+    bundles: Sequence[Bundle],
+    wanted: Sequence[str] | None,
+    options: EngineOptions,
+    *,
+    most: int | None = None,
 ) -> tuple[tuple[str, ...], tuple[Skipped, ...]]:
     """Return the backends in which all bundles can be opened, and why not in the others.
+
+    The first ``most`` of them where that is told; those after them are not tried.
 
     Raises:
         BackendError: there is none.
     """
-    absent = missing()
-    names = wanted or usual()
-    why = {name: absent.get(name) or _refusal(bundles, name, options) for name in names}
-    able = tuple(name for name in names if not why[name])
-    skipped = tuple(Skipped(what=name, why=reason) for name, reason in why.items() if reason)
+    absent, able, skipped = missing(), list[str](), list[Skipped]()
+    for name in wanted or usual():
+        why = absent.get(name) or _refusal(bundles, name, options)
+        skipped += [Skipped(what=name, why=why)] if why else []
+        able += [] if why else [name]
+        if len(able) == most:
+            break
     if not able:
         raise BackendError(
             f"Both bundles run in no backend here: {'; '.join(one.why for one in skipped)} "
             f"See `stylepress doctor`."
         )
-    return able, skipped
+    return tuple(able), tuple(skipped)
 
 
 def _refusal(bundles: Sequence[Bundle], backend: str, options: EngineOptions) -> str:

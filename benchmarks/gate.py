@@ -113,7 +113,6 @@ class Limits(Section):
 
     @property
     def gated(self) -> tuple[str, ...]:
-        """The figures that have a limit."""
         return tuple(key for key in FIGURES if getattr(self, key) is not None)
 
     def held(self, check: Check) -> Check:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.machine.record import Machine
 from stylepress.benchmarks.machine.timeline import Curves
 from stylepress.benchmarks.machine.watch import Validity
@@ -17,14 +18,14 @@ from stylepress.benchmarks.quality.study import Drift
 from stylepress.benchmarks.timing.footprint import Footprint
 from stylepress.benchmarks.timing.interval import Ratio, paired_ratio
 from stylepress.benchmarks.timing.latency import Timing
-from stylepress.benchmarks.timing.outcome import Quantile, quantile_ms
-from stylepress.benchmarks.timing.scene import Scene
+from stylepress.benchmarks.timing.outcome import Outcome, Quantile, quantile_ms
 
-SCHEMA_VERSION: Literal[4] = 4
-"""4: a study of drift is a list of checks; no split, no ladder of damages."""
+SCHEMA_VERSION: Literal[5] = 5
+"""5: figures of pictures and motion are checks; a scene is an outcome, a footprint has no process tree,
+a machine only what is compared by."""
 FLUCTUATION = 0.25
 """Spread (IQR) of the rounds over their median, above which a time is called unstable."""
-FOREIGN_LOAD = 0.25
+BUSY_LOAD = 0.25
 """Load average a core before measuring, above which the machine is called busy."""
 
 Role = Literal["teacher", "student", "bundle"]
@@ -87,8 +88,7 @@ class Latency(Part):
 
     @property
     def timing(self) -> Timing:
-        """The samples as the harness gave them."""
-        return Timing(self.name, self.rounds_ms, self.rounds_at_s)
+        return Timing(self.rounds_ms, self.rounds_at_s)
 
     def at(self, share: float) -> Quantile:
         """Return a quantile of all calls, or why there is none."""
@@ -107,76 +107,6 @@ class Speedup(Part):
     rounds: int
 
 
-class Quality(Part):
-    """Quality of one model on one photo.
-
-    ``psnr_db`` and ``ssim`` are against the picture of ``reference``; None when there is none, and
-    ``psnr_db`` is None too when ``identical``. ``style_distance`` needs a style picture.
-    """
-
-    model: str
-    photo: str
-    reference: str | None
-    style_distance: float | None
-    content_distance: float
-    grid_energy: float
-    psnr_db: float | None
-    ssim: float | None
-    identical: bool = False
-
-
-FIDELITY = (
-    "Fidelity: distance to the original over the photo's distance to it, in features of a "
-    "published network; 0 is a copy, 1 as far as the photo. Students are trained with VGG by "
-    "default, so EfficientNet judges them."
-)
-
-
-class Look(Part):
-    """How like an ``original``'s pictures those of a model are, mean over photos.
-
-    ``psnr_db`` is None where all are equal, ``cast_levels`` by how many of 255 levels the mean
-    colour is off, ``saturation_percent`` by how much more colourful they are. ``fidelity`` is by
-    network the distance of their features, 0 for a copy and 1 for what is as far as the photo.
-    """
-
-    model: str
-    original: str
-    role: Role
-    psnr_db: float | None
-    ssim: float
-    cast_levels: float
-    saturation_percent: float
-    fidelity: Mapping[str, float] = Field(default_factory=dict)
-
-
-class Consistency(Part):
-    """How steadily one model draws a few frames whose motion is known or estimated.
-
-    ``clip`` is the video they are of, None for a camera that moves over the first photo; ``flow``
-    says what the motion is known by, ``exact`` or the name of an estimator. ``visible`` is the mean
-    share of pixels that two neighbouring ``frames`` both show, the others do not count; ``cuts`` is
-    how many of the frames begin another scene. None is told of the camera by older reports.
-
-    ``warp_error`` is the mean squared change along the motion, ``input_warp_error`` that of the
-    frames put in. ``noise_gain`` is how many times a camera's noise on a still scene comes out; no
-    clip has it. Against the frames of ``reference``, if any, ``flicker`` is the mean difference of
-    the change from frame to frame, in levels.
-    """
-
-    model: str
-    warp_error: float
-    input_warp_error: float
-    noise_gain: float | None = None
-    reference: str | None = None
-    flicker: float | None = None
-    clip: FileFact | None = None
-    flow: str = "exact"
-    frames: int | None = None
-    visible: float | None = None
-    cuts: int = 0
-
-
 @dataclass(frozen=True, slots=True)
 class Shown:
     """One picture for the page: JPEG bytes and its size."""
@@ -193,14 +123,16 @@ class Report(Part):
     """Everything one run of ``stylepress bench`` found out.
 
     ``drifts`` says what each bundle lost against its original; ``suffered`` shows by the bundle's
-    name where its pictures are farthest from it. ``consistencies`` are of a camera over the first
-    photo, one a model, ``clips`` of the user's videos.
+    name where its pictures are farthest from it. ``looks`` are figures of each model's pictures, mean
+    over the photos, alone and ``against`` those of each model that it may be a copy of.
+    ``steadiness`` is how little they change along a known motion: a camera over the first photo, and
+    the user's videos.
 
     ``validity`` says whether the turns of ``latencies`` count, None where nobody watched, and
     ``curves`` what the machine did during them; a scene of ``scenes`` has its own.
     """
 
-    schema_version: Literal[4] = SCHEMA_VERSION
+    schema_version: Literal[5] = SCHEMA_VERSION
     tool: str
     created: str
     scenario: Scenario
@@ -208,25 +140,21 @@ class Report(Part):
     models: tuple[Model, ...]
     latencies: tuple[Latency, ...]
     speedups: tuple[Speedup, ...]
-    qualities: tuple[Quality, ...]
-    looks: tuple[Look, ...] = ()
-    consistencies: tuple[Consistency, ...] = ()
-    clips: tuple[Consistency, ...] = ()
+    looks: tuple[Check, ...] = ()
+    steadiness: tuple[Check, ...] = ()
     drifts: tuple[Drift, ...] = ()
     validity: Validity | None = None
     curves: Curves | None = None
-    scenes: tuple[Scene, ...] = ()
+    scenes: tuple[Outcome, ...] = ()
     footprints: tuple[Footprint, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     gallery: tuple[Shown, ...] = Field(default=(), exclude=True)
     suffered: Mapping[str, tuple[Shown, ...]] = Field(default_factory=dict, exclude=True)
 
     def model(self, name: str) -> Model:
-        """Return the model of that name."""
         return next(model for model in self.models if model.name == name)
 
     def of_role(self, role: Role) -> tuple[Model, ...]:
-        """Return the models that play a role."""
         return tuple(model for model in self.models if model.role == role)
 
     def best(self, model: str) -> Latency | None:
@@ -235,12 +163,11 @@ class Report(Part):
         return min(own, key=lambda latency: latency.median_ms, default=None)
 
     def doubts(self) -> tuple[str, ...]:
-        """Return what speaks against trusting the times."""
         return tuple(self._doubts())
 
     def _doubts(self) -> Iterator[str]:
         load, cores = self.machine.load_average, self.machine.cores
-        if load is not None and cores and load / cores > FOREIGN_LOAD:
+        if load is not None and cores and load / cores > BUSY_LOAD:
             yield f"the machine was busy before: load average {load:.1f} on {cores} cores"
         yield from self.validity.reasons if self.validity else ()
         for latency in self.latencies:
@@ -284,11 +211,9 @@ def _speedup(fast: Latency, slow: Latency) -> Speedup:
     )
 
 
-def mean_of(qualities: Sequence[Quality], model: str, measure: str) -> float | None:
-    """Mean of one measure of a model over photos; None where no photo has it."""
-    values = [getattr(one, measure) for one in qualities if one.model == model]
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+def against(model: str, original: str) -> str:
+    """Name what is measured of one model's pictures beside another's."""
+    return f"{model} against {original}"
 
 
 def report_schema() -> dict[str, Any]:

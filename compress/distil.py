@@ -1,4 +1,4 @@
-"""Distil a norm-free student from any image-to-image teacher."""
+"""Distil a student from any image-to-image teacher."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import stylepress
 from stylepress.artifact import Artifact
 from stylepress.compress.pool import pool_of
 from stylepress.compress.taps import Taps
-from stylepress.compress.terms import TERMS, Comparison, Term, weighted
+from stylepress.compress.terms import PIXEL_TERMS, TERMS, Comparison, Term, weighted
 from stylepress.ports import Port
 from stylepress.steps import DistilStep, recorded
 from stylepress.train.photos import Photos
@@ -63,9 +63,9 @@ def distil_student(
 ) -> tuple[FoldedStudent, TrainingSummary]:
     """Train a student of ``size`` and fold it; return it on the CPU.
 
-    A teacher with instance norms picks colours by what the whole picture holds, which a student
-    without norms cannot see: the style and content terms must let it choose its own. ``extra``
-    terms are added to the usual ones. A ``start`` goes on learning, its norms standing still.
+    The first steps compare pixels alone (``pixel_share``): they cost a fraction of those that look
+    at features, and the large shapes are learned from them as well. ``extra`` terms are added to
+    the usual ones. A ``start`` goes on learning, its batch norms standing still.
 
     Batch normalisation switches to its population statistics for the last part of the run, as
     RepSR found necessary (arXiv 2205.05671), so that folding changes nothing.
@@ -130,7 +130,7 @@ def learn(
             name,
             module,
             adam(module, step.learning_rate),
-            warm_linear(step.steps),
+            warm_linear(step.steps, hold=pixel_steps(step)),
             channels_last=lesson.channels_last and module is student,
         )
         for name, module in modules.items()
@@ -147,6 +147,11 @@ def learn(
             preview=lambda: preview(student),
         )
         return fit(training, step, session, title=lesson.title)
+
+
+def pixel_steps(step: DistilStep) -> int:
+    """Return how many steps at the beginning compare pixels alone."""
+    return int(step.steps * (step.pixel_share or 0.0))
 
 
 def save_student(
@@ -186,6 +191,8 @@ def _terms(
 ) -> Callable[[Iteration], dict[str, Tensor]]:
     """Return what weighs one batch: the student's pictures against the teacher's."""
 
+    begin = pixel_steps(step)
+
     def weighed(now: Iteration) -> dict[str, Tensor]:
         pairs = now.batch[0].float() / 255
         content, target = pairs[:, :3].contiguous(), pairs[:, 3:].contiguous()
@@ -210,7 +217,7 @@ def _terms(
             guesses=guesses,
             features=features,
         )
-        return weighted(terms, step, comparison)
+        return weighted(terms if now.number >= begin else PIXEL_TERMS, step, comparison)
 
     return weighed
 

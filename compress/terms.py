@@ -92,6 +92,12 @@ def frame_distance(output: Tensor, target: Tensor) -> Tensor:
     return total / 3
 
 
+def edge_distance(output: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute difference of the differences between neighbours, across plus down."""
+    apart = output - target
+    return apart.diff(dim=-1).abs().mean() + apart.diff(dim=-2).abs().mean()
+
+
 def unsteadiness(output: Tensor, twin: Tensor, shift: tuple[int, int]) -> Tensor:
     """Mean absolute difference of ``twin`` to ``output`` moved by ``shift`` (down, right) pixels.
 
@@ -135,13 +141,15 @@ def _same_size(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     return F.adaptive_avg_pool2d(first, size), F.adaptive_avg_pool2d(second, size)
 
 
+NOISE = Term("noise", lambda step, _: step.noise_weight, steadiness)
+FRAME = Term(
+    "frame",
+    lambda step, _: step.frame_weight or 0.0,
+    lambda c: frame_distance(c.output, c.target),
+)
 TERMS: tuple[Term, ...] = (
-    Term("noise", lambda step, _: step.noise_weight, steadiness),
-    Term(
-        "frame",
-        lambda step, _: step.frame_weight or 0.0,
-        lambda c: frame_distance(c.output, c.target),
-    ),
+    NOISE,
+    FRAME,
     Term(
         "content",
         lambda step, _: step.content_weight or 0.0,
@@ -174,3 +182,10 @@ TERMS: tuple[Term, ...] = (
     ),
 )
 """What every distillation weighs; a step's extra terms come behind them."""
+
+PIXEL_TERMS: tuple[Term, ...] = (
+    NOISE,
+    Term("frame", lambda step, _: step.frame_weight or 1.0, FRAME.distance),
+    Term("edges", lambda step, _: step.edge_weight, lambda c: edge_distance(c.output, c.target)),
+)
+"""What the first steps weigh, when a step compares pixels alone."""

@@ -263,21 +263,12 @@ def _length(min_time: float | None) -> Length:
 
 def _settings(context: typer.Context) -> tuple[Setting, ...]:
     """Return the scenarios to play."""
-    from stylepress.benchmarks.timing.scene import Wish, setting_named
+    from stylepress.benchmarks.timing.scenarios import setting_of
     from stylepress.runtime.machine import usable_cores
 
     values = context.params
-    wish = Wish(
-        cores=values["threads"] or usable_cores(),
-        fps=values["fps"],
-        queue=values["queue"],
-        drop=values["drop"],
-        deadline_ms=values["deadline"],
-        rate_hz=values["rate"],
-        seed=values["seed"],
-        lanes=values["lanes"],
-    )
-    return tuple(setting_named(name, wish) for name in values["scenario"] or ())
+    cores = values["threads"] or usable_cores()
+    return tuple(setting_of(name, values, cores=cores) for name in values["scenario"] or ())
 
 
 def _write(
@@ -338,7 +329,7 @@ def _selftest(
 
     Writes ``floor.json`` into ``out``, the working folder when None; `compare --floor` takes it.
     """
-    from stylepress.benchmarks.machine.watch import Limits, Watch
+    from stylepress.benchmarks.machine.watch import Watch
     from stylepress.benchmarks.part import json_text, write_text
     from stylepress.benchmarks.verdict.floor import selftest as measure
     from stylepress.benchmarks.verdict.session import PairPlan
@@ -347,8 +338,10 @@ def _selftest(
     # As long as the runs of a comparison, unless somebody asks for others.
     plan = PairPlan(pairs=pairs, min_s=min_time, warm_s=min_time, rest_s=min(0.2, min_time))
     options = DuelOptions(**common, plan=plan, photos=photos)
-    limits = Limits(foreign_load=options.foreign_load)
-    with terminal(quiet=quiet) as screen, Watch(limits=limits) as watch:
+    with (
+        terminal(quiet=quiet) as screen,
+        Watch(foreign_load=options.foreign_load) as watch,
+    ):
         floor = measure(bundles, options=options, progress=screen, watch=watch)
     path = write_text((out or Path()) / "floor.json", json_text(floor))
     screen.show(floor.summary().rstrip())

@@ -258,14 +258,13 @@ def _named(new: Path | None) -> Path:
 
 
 def _bundles(base: Path, new: Path, options: DuelOptions, screen: Progress) -> Comparison:
-    from stylepress.benchmarks.machine.watch import Limits as WatchLimits
     from stylepress.benchmarks.machine.watch import Watch
     from stylepress.benchmarks.verdict.duel import duel, lone
 
     if not base.exists():
         return lone(new, why=NO_BASE.format(base), options=options, progress=screen)
-    with Watch(limits=WatchLimits(foreign_load=options.foreign_load)) as watch:
-        return duel(base, new, options=options, progress=screen, watch=watch)
+    watch = Watch(foreign_load=options.foreign_load)
+    return duel(base, new, options=options, progress=screen, watch=watch)
 
 
 def _names(labels: str) -> tuple[str, str]:
@@ -281,7 +280,8 @@ def _names(labels: str) -> tuple[str, str]:
 
 
 def _options(values: dict[str, Any], limits: Limits, screen: Progress) -> DuelOptions:
-    from stylepress.benchmarks.quality.judges import drift_judge
+    from stylepress.benchmarks.quality.features.extractor import open_extractor
+    from stylepress.benchmarks.quality.judges import DriftJudge
     from stylepress.benchmarks.quality.networks import network_judges
     from stylepress.benchmarks.verdict.floor import read_floor
     from stylepress.benchmarks.verdict.session import PairPlan
@@ -292,13 +292,8 @@ def _options(values: dict[str, Any], limits: Limits, screen: Progress) -> DuelOp
     min_s, drift = values["min_time"], values["drift"]
     judge = None
     if drift:
-        judge = drift_judge(
-            values["extractor"],
-            limits=limits,
-            env=os.environ,
-            home=home(),
-            progress=screen,
-        )
+        extractor = open_extractor(values["extractor"], env=os.environ, home=home())
+        judge = DriftJudge(extractor, limits, screen)
     return DuelOptions(
         size=measured_size(values["size"], profile),
         threads=values["threads"],

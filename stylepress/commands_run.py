@@ -132,6 +132,13 @@ def install(
     dla: Annotated[
         int | None, typer.Option(metavar="CORE", min=0, help="NVDLA core that the plan is for.")
     ] = None,
+    weights: Annotated[
+        Literal["fixed", "replaceable", "left-out"] | None,
+        typer.Option(
+            help="Weights of the plan: fixed in it (default), replaceable later, or left out and "
+            "filled from the bundle when the plan is loaded."
+        ),
+    ] = None,
     record: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write what came of it as JSON.")
     ] = None,
@@ -155,8 +162,10 @@ def install(
     from stylepress.runtime.install import install as made_ready
     from stylepress.runtime.nvidia.device import PlanOptions, plan_here, power_mode
 
-    if plan is None and (mode or dla is not None):
-        raise RecipeError("`--mode` and `--dla` are of a plan.", "Add `--plan tensorrt`.")
+    if plan is None and (mode or weights or dla is not None):
+        raise RecipeError(
+            "`--mode`, `--dla` and `--weights` are of a plan.", "Add `--plan tensorrt`."
+        )
     opened, cache = read_bundle(bundle), Cache(user_cache())
     height_width = frame_size(size) if size else USUAL_SIZE
     with terminal(quiet=quiet) as screen:
@@ -170,7 +179,13 @@ def install(
         )
         values = ready.record()
         if plan is not None:
-            wanted = PlanOptions(plan, height_width, dla_core=dla, mode=mode or power_mode())
+            wanted = PlanOptions(
+                plan,
+                height_width,
+                dla_core=dla,
+                mode=mode or power_mode(),
+                weights="left out" if weights == "left-out" else weights or "fixed",
+            )
             built = plan_here(opened, wanted, cache=cache, progress=screen)
             values["plan"] = {"folder": str(built.folder), **built.manifest.record()}
     if record is not None:

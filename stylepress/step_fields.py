@@ -97,6 +97,7 @@ class Size(Section):
     stride: Literal[2, 4] = 4
     deep_width: int = Field(default=0, ge=0, le=1024, description="channels at an eighth; 0: none")
     deep_blocks: int = Field(default=0, ge=0, le=64, description="layers there")
+    norms: bool = Field(default=False, description="instance norms where a level begins and ends")
 
 
 class Trained(Section):

@@ -128,6 +128,13 @@ class DistilStep(StylingStep):
     start: Path | None = Field(
         default=None, description="folder of a student of the same preset to go on from"
     )
+    pixel_share: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="first share of the steps, in which pictures are compared in pixels alone: such "
+        "a step costs a fraction of the others; default 0.5 for vgg without `start`, else 0",
+    )
     margin_px: int | None = Field(
         default=None,
         ge=0,
@@ -152,6 +159,9 @@ class DistilStep(StylingStep):
     )
     content_weight: Weight | None = Field(
         default=None, description="content distance to the photo; default 0 for vgg, 0.15 for swd"
+    )
+    edge_weight: Weight = Field(
+        default=1.0, description="distance of the differences of neighbours, in those first steps"
     )
     grid_weight: Weight = Field(
         default=30.0, description="distance of what is locked to a 4-pixel grid"

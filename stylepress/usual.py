@@ -15,8 +15,20 @@ USUAL: Mapping[str, Mapping[str, Mapping[str, float]]] = {
     "train": {"vgg": {"content_weight": 0.15}, "swd": {"content_weight": 0.1}},
     "library": {"vgg": {"content_weight": 0.15}, "swd": {"content_weight": 0.1}},
     "distil": {
-        "vgg": {"margin_px": 48, "frame_weight": 1, "style_weight": 0, "content_weight": 0},
-        "swd": {"margin_px": 0, "frame_weight": 1, "style_weight": 1, "content_weight": 0.15},
+        "vgg": {
+            "pixel_share": 0.5,
+            "margin_px": 48,
+            "frame_weight": 1,
+            "style_weight": 0,
+            "content_weight": 0,
+        },
+        "swd": {
+            "pixel_share": 0,
+            "margin_px": 0,
+            "frame_weight": 1,
+            "style_weight": 1,
+            "content_weight": 0.15,
+        },
     },
 }
 """What the keys mean that were left open, by step and loss."""
@@ -33,4 +45,6 @@ def with_loss(step: StepT, loss: Literal["vgg", "swd"]) -> StepT:
     if isinstance(step, DistilStep) and "margin_px" in filled:
         room = (step.crop_px - LEAST_COMPARED_PX) // 8 * 4  # on both sides, in fours
         filled["margin_px"] = min(filled["margin_px"], room)
+    if isinstance(step, DistilStep) and step.start is not None and "pixel_share" in filled:
+        filled["pixel_share"] = 0  # what goes on learning has the large shapes already
     return cast("StepT", step.model_copy(update={"loss": loss, **filled}))

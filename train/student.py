@@ -1,10 +1,11 @@
-"""The norm-free student: strided stem, rep-block trunk, two-step decoder, folded to plain convs.
+"""The student: strided stem, rep-block trunk, two-step decoder, folded to plain convolutions.
 
 While it trains, a trunk layer has three branches and batch normalisation (RepVGG, Ding et al.
 2021, arXiv 2101.03697), and what upsamples is a resize-convolution, which cannot print a grid
 (Odena et al. 2016, distill.pub/2016/deconv-checkerboard). ``fold`` turns both into plain 3x3
-convolutions and pixel shuffles: the same function, without a norm and without a full-size
-intermediate picture.
+convolutions and pixel shuffles: the same function, without a batch norm and without a full-size
+intermediate picture. Instance norms stay where a size asks for them: four, where levels begin and
+end, which cost nothing measurable beside the convolutions.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ class StudentSize:
     ``half`` channels at half size, ``width`` at a quarter (at half size when ``stride`` is 2),
     ``blocks`` rep-blocks there. With ``deep_width`` half of the blocks stand before and half
     behind a level at an eighth of the size, ``deep_blocks`` deep, with a skip over it: it costs a
-    quarter per layer and sees four times the area.
+    quarter per layer and sees four times the area. ``norms`` puts an instance norm where a level
+    begins and ends: a teacher that has them chooses its colours by what the whole picture holds,
+    and a student without any cannot know that.
     """
 
     width: int
@@ -41,6 +44,7 @@ class StudentSize:
     stride: Literal[2, 4] = 4
     deep_width: int = 0
     deep_blocks: int = 0
+    norms: bool = False
 
     def __post_init__(self) -> None:
         counts = (self.blocks, self.deep_width, self.deep_blocks)
@@ -54,8 +58,8 @@ class StudentSize:
 PRESETS: dict[Preset, StudentSize] = {
     "nano": StudentSize(width=16, blocks=6, half=16),
     "small": StudentSize(width=32, blocks=6, half=16),
-    "base": StudentSize(width=32, blocks=2, half=16, deep_width=64, deep_blocks=6),
-    "wide": StudentSize(width=32, blocks=2, half=16, deep_width=128, deep_blocks=6),
+    "base": StudentSize(width=32, blocks=2, half=16, deep_width=64, deep_blocks=6, norms=True),
+    "wide": StudentSize(width=32, blocks=2, half=16, deep_width=128, deep_blocks=6, norms=True),
     "texture": StudentSize(width=16, blocks=6, half=16, stride=2),
 }
 DILATIONS = (1, 2, 2, 1)
@@ -87,17 +91,22 @@ class Student(nn.Module):
         """Take one convolution for each rep-block where ``plain``: then each has its own width."""
         super().__init__()
         self.size = size
+        first = _activation(size, size.width)
         if size.stride == 4:
-            stem = [conv(3, size.half, 2), nn.ReLU(), conv(size.half, size.width, 2), nn.ReLU()]
+            stem = [conv(3, size.half, 2), nn.ReLU(), conv(size.half, size.width, 2), first]
             decoder = [Upscale(size.width, size.half), nn.ReLU(), Upscale(size.half, 3)]
         else:
-            stem = [conv(3, size.width, 2), nn.ReLU()]
+            stem = [conv(3, size.width, 2), first]
             decoder = [Upscale(size.width, 3)]
         self.stem = nn.Sequential(*stem)
         self.trunk = Trunk(
             size,
             block=_plain_block if plain else RepBlock,
-            up=lambda: Upscale(size.deep_width, size.width),
+            up=lambda: (
+                nn.Sequential(*_norm(size, size.deep_width), Upscale(size.deep_width, size.width))
+                if size.norms
+                else Upscale(size.deep_width, size.width)
+            ),
         )
         self.decoder = nn.Sequential(*decoder)
 
@@ -124,11 +133,12 @@ class Trunk(nn.Module):
         ahead = size.blocks // 2 if size.deep_width else size.blocks
         self.before = nn.Sequential(*_blocks(block, size.width, ahead))
         self.skip = nn.Identity() if not size.deep_width else conv_point(size.width)
+        self.norm = nn.Sequential(*_norm(size, size.width) if size.deep_width else ())
         self.deep: nn.Sequential | None = None
         if size.deep_width:
             self.deep = nn.Sequential(
                 conv(size.width, size.deep_width, 2),
-                nn.ReLU(),
+                _activation(size, size.deep_width),
                 *_blocks(block, size.deep_width, size.deep_blocks),
                 up(),
             )
@@ -138,9 +148,17 @@ class Trunk(nn.Module):
         x = self.before(x)
         if self.deep is not None:
             deep = self.deep(x)[..., : x.shape[-2], : x.shape[-1]]
-            x = torch.relu(self.skip(x) + deep)
+            x = torch.relu(self.norm(self.skip(x) + deep))
         result: Tensor = self.after(x)
         return result
+
+
+def _activation(size: StudentSize, channels: int) -> nn.Module:
+    return nn.Sequential(*_norm(size, channels), nn.ReLU()) if size.norms else nn.ReLU()
+
+
+def _norm(size: StudentSize, channels: int) -> list[nn.Module]:
+    return [nn.InstanceNorm2d(channels, affine=True)] if size.norms else []
 
 
 def _blocks(block: Callable[[int, int], nn.Module], width: int, count: int) -> list[nn.Module]:
@@ -223,17 +241,20 @@ class FoldedStudent(nn.Module):
     def __init__(self, size: StudentSize) -> None:
         super().__init__()
         self.size = size
+        first = _activation(size, size.width)
         if size.stride == 4:
-            stem = [conv(3, size.half, 2), nn.ReLU(), conv(size.half, size.width, 2), nn.ReLU()]
+            stem = [conv(3, size.half, 2), nn.ReLU(), conv(size.half, size.width, 2), first]
             decoder = [*_shuffled(size.width, size.half), nn.ReLU(), *_shuffled(size.half, 3)]
         else:
-            stem = [conv(3, size.width, 2), nn.ReLU()]
+            stem = [conv(3, size.width, 2), first]
             decoder = _shuffled(size.width, 3)
         self.stem = nn.Sequential(*stem)
         self.trunk = Trunk(
             size,
             block=_plain_block,
-            up=lambda: nn.Sequential(*_shuffled(size.deep_width, size.width)),
+            up=lambda: nn.Sequential(
+                *_norm(size, size.deep_width), *_shuffled(size.deep_width, size.width)
+            ),
         )
         self.decoder = nn.Sequential(*decoder)
 
@@ -275,6 +296,7 @@ def fold(student: Student) -> FoldedStudent:
     plain = [layer for layer in folded.modules() if isinstance(layer, nn.Conv2d)]
     for layer, (weight, bias) in zip(plain, kernels, strict=True):
         _copy_kernel(layer, weight, bias)
+    _copy_norms(student, folded)
     return folded
 
 
@@ -300,6 +322,7 @@ def unfold(folded: FoldedStudent, *, plain: bool = False) -> Student:
             _copy_kernel(layer.conv, _unphased(weight), bias[::4])
         else:
             _copy_kernel(layer, weight, bias)
+    _copy_norms(folded, student)
     return student
 
 
@@ -309,6 +332,17 @@ def _copy_kernel(layer: nn.Conv2d, weight: Tensor, bias: Tensor) -> None:
     layer.weight.copy_(weight)
     if layer.bias is not None:
         layer.bias.copy_(bias)
+
+
+def _copy_norms(source: nn.Module, target: nn.Module) -> None:
+    sources, targets = (
+        [layer for layer in net.modules() if isinstance(layer, nn.InstanceNorm2d)]
+        for net in (source, target)
+    )
+    for norm, copied in zip(sources, targets, strict=True):
+        copied.num_features = norm.num_features
+        copied.weight = nn.Parameter(norm.weight.detach().clone())
+        copied.bias = nn.Parameter(norm.bias.detach().clone())
 
 
 def _folding(module: nn.Module) -> Iterator[RepBlock | Upscale | nn.Conv2d]:

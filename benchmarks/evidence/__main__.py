@@ -7,14 +7,13 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from time import perf_counter_ns
+from typing import NamedTuple
 
 from stylepress.benchmarks.evidence import (
     devices,
-    engines,
     judged,
     pictures,
     power,
@@ -38,14 +37,13 @@ from stylepress.benchmarks.evidence.row import (
 from stylepress.benchmarks.evidence.setting import Setting, shipped
 from stylepress.benchmarks.machine.record import record_machine
 from stylepress.benchmarks.machine.timeline import Window
-from stylepress.benchmarks.machine.watch import Limits, Watch
+from stylepress.benchmarks.machine.watch import Watch
 from stylepress.errors import StylepressError
 from stylepress.options import home, terminal
 from stylepress.terminal import Terminal
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """Rows of a table that are measured at one go, and what is promised of them.
 
     ``timed`` rows count only when nobody else used the machine meanwhile.
@@ -54,7 +52,7 @@ class Part:
     table: str
     name: str
     measure: Callable[[Setting], Iterable[Row]]
-    limits: Mapping[str, Limit] = field(default_factory=dict)
+    limits: Mapping[str, Limit]
     timed: bool = True
 
 
@@ -94,23 +92,15 @@ PARTS: tuple[Part, ...] = (
         program.OPTIMISE: most(300, "s"),
         program.OPTIMISED: most(0.05),
     }),
-    Part("speed", "speed", speed.rows),
-    Part("judged", "judged", judged.rows, timed=False),
-    Part("power", "power", power.rows, timed=False),
-    Part("engines", "engines", engines.rows, {
-        engines.FASTER: least(1.2, "x"),
-        engines.NEAR: least(35, "dB"),
-        engines.BEYOND: most(3, "%"),
-        engines.PRICE: most(8, "%"),
-        engines.SHARE: least(40, "%"),
-    }, timed=False),
-    Part("devices", "devices", devices.lowered_rows, {devices.LOWERED: least(32, "dB")}, timed=False),
-    Part("rtx", "rtx", devices.compiled_rows, {devices.INT8: least(90, "%")}, timed=False),
+    Part("speed", "speed", speed.rows, {}),
+    Part("judged", "judged", judged.rows, {}, timed=False),
+    Part("power", "power", power.rows, {}, timed=False),
+    Part("devices", "devices", devices.rows, {devices.LOWERED: least(32, "dB")}, timed=False),
 )  # fmt: skip
 """Everything that is measured, by table."""
 QUOTED = ("figures", "optimise", "speed", "judged", "power")
-"""The tables that documents quote: what is measured when none is named. `make figures` measures the
-first, which takes minutes; optimising one picture takes as long again."""
+"""The tables that are measured when none is named. `make figures` measures the first, which takes
+minutes; optimising one picture takes as long again."""
 PERIOD_S = 0.5
 """Minutes are watched, so more seldom than the seconds of a run."""
 
@@ -122,14 +112,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     when nothing can be measured.
     """
     options, screen = _options(arguments), terminal()
-    checkout: Path = options.checkout
+    results = options.checkout / RESULTS
     wrong: list[str] = []
     try:
         with screen:
             if not options.documents:
                 wrong += _measure(options, screen)
             if options.documents or options.write:
-                for path in rewrite(checkout, read_tables(checkout / RESULTS)):
+                for path in rewrite(options.checkout, read_tables(results)):
                     screen.say(f"Wrote {path}")
     except StylepressError as error:
         screen.error(str(error))
@@ -141,11 +131,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _measure(options: argparse.Namespace, screen: Terminal) -> Iterator[str]:
     """Measure tables; yield what of them is short or disturbed."""
-    machine, recipes = record_machine(os.environ), options.checkout / "recipes"
-    load, cores = machine.load_average, machine.cores or 1
-    if load is not None and load > Limits().foreign_load * cores:
-        screen.warn(f"This machine is busy (load average {load:.1f}): times come out too long.")
+    recipes, results = options.checkout / "recipes", options.checkout / RESULTS
     day = datetime.now(timezone.utc).date().isoformat()
+    origin = Provenance.of(record_machine(os.environ), options.checkout, day=day)
     with (
         tempfile.TemporaryDirectory(prefix="stylepress-evidence-") as work,
         Watch(period_s=PERIOD_S) as watch,
@@ -154,21 +142,19 @@ def _measure(options: argparse.Namespace, screen: Terminal) -> Iterator[str]:
             shipped(recipes), recipes, Path(work), screen, environ=os.environ, home=home()
         )
         for name in options.tables or QUOTED:
-            rows, spoiled = list[Row](), False
-            for part in PARTS:
-                if part.table != name or (options.only and part.name not in options.only):
-                    continue
-                measured_rows, why = measured(part, setting, watch)
-                rows += measured_rows
-                screen.show("\n".join(row.line() for row in measured_rows))
-                if why:
-                    screen.warn(f"{part.name} was disturbed: {why}. Measure it again.")
-                    yield f"{part.name} ({why})"
-                    spoiled = True
+            rows, wrong = list[Row](), list[str]()
+            for part in (part for part in PARTS if part.table == name):
+                part_rows, why = measured(part, setting, watch)
+                rows += part_rows
+                screen.show("\n".join(row.line() for row in part_rows))
+                wrong += [f"{part.name}, disturbed: {why}"] if why else []
+            yield from wrong
             yield from (", ".join(filter(None, row.key)) for row in rows if row.verdict == "short")
-            if options.write and rows and not spoiled and not options.only:
-                origin = Provenance.of(machine, options.checkout, day=day)
-                _write(Table(name, tuple(rows), origin), setting, options.checkout)
+            if options.write and rows and not wrong:
+                results.mkdir(parents=True, exist_ok=True)
+                screen.say(f"Wrote {write_table(Table(name, tuple(rows), origin), results)}")
+                if name == "figures":
+                    pictures.draw_poster(setting, options.checkout / "docs" / "styles.jpg")
 
 
 def measured(part: Part, setting: Setting, watch: Watch) -> tuple[list[Row], str]:
@@ -184,14 +170,6 @@ def measured(part: Part, setting: Setting, watch: Watch) -> tuple[list[Row], str
     return rows, "; ".join(reasons)
 
 
-def _write(table: Table, setting: Setting, checkout: Path) -> None:
-    (checkout / RESULTS).mkdir(parents=True, exist_ok=True)
-    setting.progress.say(f"Wrote {write_table(table, checkout / RESULTS)}")
-    if table.name == "figures":
-        poster = pictures.draw_poster(setting, checkout / "docs" / "styles.jpg")
-        setting.progress.say(f"Wrote {poster}")
-
-
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     tables = list(dict.fromkeys(part.table for part in PARTS))
     parser = argparse.ArgumentParser(
@@ -203,7 +181,6 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help=f"some of {', '.join(tables)}; {', '.join(QUOTED)} when none is named",
     )  # fmt: skip
     parser.add_argument("--checkout", type=Path, default=Path(), metavar="DIR")
-    parser.add_argument("--only", nargs="+", metavar="PART", help="some parts of a table")
     parser.add_argument("--write", action="store_true", help="write the tables and documents")
     parser.add_argument(
         "--documents", action="store_true", help="measure nothing, rewrite the documents"

@@ -1,7 +1,8 @@
-"""Films to try with: a camera over still photos, with a chord as sound."""
+"""``python -m stylepress.benchmarks.evidence.clip PHOTOS CLIP``: a camera over photos, with a chord."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from stylepress.benchmarks.quality.motion.camera import Frame, camera, render
 from stylepress.errors import FrameError
+from stylepress.picture import PHOTO_SUFFIXES
 from stylepress.replace import replacing_file
 
 SAMPLE_HZ, PIECE = 48_000, 1024
@@ -79,3 +81,8 @@ def _chord(seconds: float) -> NDArray[np.float32]:
     tones = [np.sin(2 * np.pi * pitch_hz * time) for pitch_hz in (110, 220, 277.18, 329.63)]
     wave = 0.12 * sum(tones) * (1 + 0.5 * np.sin(2 * np.pi * 0.3 * time))
     return np.stack([wave, wave]).astype(np.float32)
+
+
+if __name__ == "__main__":
+    folder, film = map(Path, sys.argv[1:3])
+    make_clip([p for p in sorted(folder.iterdir()) if p.suffix.lower() in PHOTO_SUFFIXES], film)

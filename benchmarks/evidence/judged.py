@@ -9,21 +9,14 @@ from typing import Any
 import numpy as np
 
 from stylepress.benchmarks.evidence.row import Row
-from stylepress.benchmarks.evidence.setting import Setting, Shipped, wxh
+from stylepress.benchmarks.evidence.setting import Setting, wxh
 from stylepress.benchmarks.quality.features.extractor import HandcraftedExtractor
 from stylepress.benchmarks.quality.pixels import LUMA
-from stylepress.benchmarks.quality.study import Drift, Pair, drift_study, jpeg
+from stylepress.benchmarks.quality.study import Pair, drift_study, jpeg
 from stylepress.picture import Pixels
 from stylepress.runtime.bundle import read_bundle
 
 INT8, DIRECT = "INT8", "direct P over benign"
-SHOWN: Mapping[str, tuple[str, str]] = {
-    "drift_psnr_mean_db": ("PSNR, mean", "dB"),
-    "drift_psnr_worst_db": ("PSNR, worst picture", "dB"),
-    "drift_cast_levels": ("cast of a whole picture, mean", "levels"),
-    "drift_place_levels": ("cast of a place of 64 pixels, worst", "levels"),
-}
-"""Of INT8, beside the distance: the checks that name a picture, by their keys."""
 Damage = Callable[[Pixels], Pixels]
 """Takes and gives a picture, (H, W, 3) uint8."""
 
@@ -40,12 +33,6 @@ def noisy(picture: Pixels, spread: float) -> Pixels:
     return levels(picture + noise)
 
 
-def coarse(picture: Pixels, bits: int) -> Pixels:
-    """Leave so many bits a channel."""
-    step = 255 / (2**bits - 1)
-    return levels(np.rint(picture / step) * step)
-
-
 def faded(picture: Pixels, kept: float) -> Pixels:
     """Leave a share of the chroma of (..., H, W, 3) uint8, all of the luma."""
     luma = (picture @ np.array(LUMA, np.float32))[..., None]
@@ -59,25 +46,26 @@ def raised(picture: Pixels, by: int, where: tuple[Any, ...]) -> Pixels:
     return levels(changed)
 
 
-def middle(picture: Pixels, side: int) -> tuple[slice, ...]:
-    """Return where the square of ``side`` pixels in the middle is."""
-    corner = ((extent - side) // 2 for extent in picture.shape[:2])
-    return tuple(slice(begin, begin + side) for begin in corner)
+def rounded(picture: Pixels, bits: int) -> Pixels:
+    """Leave so many bits a channel."""
+    step = 255 / (2**bits - 1)
+    return levels(np.rint(picture / step) * step)
 
 
-RED, CELLS = (..., 0), (slice(None, None, 4), slice(None, None, 4))
+RED, SQUARE = (..., 0), (slice(224, 288), slice(224, 288))
+CELLS = (slice(None, None, 4), slice(None, None, 4))
 DEFECTS: Mapping[str, Damage] = {
     "noise of 1 level": lambda p: noisy(p, 1),
     "noise of 2 levels": lambda p: noisy(p, 2),
     "JPEG 90": lambda p: jpeg(p, 90),
     "JPEG 70": lambda p: jpeg(p, 70),
-    "6 bits a channel": lambda p: coarse(p, 6),
-    "5 bits a channel": lambda p: coarse(p, 5),
+    "6 bits a channel": lambda p: rounded(p, 6),
+    "5 bits a channel": lambda p: rounded(p, 5),
     "red 3 levels up": lambda p: raised(p, 3, RED),
     "red 5 levels up": lambda p: raised(p, 5, RED),
     "95 % of the colour": lambda p: faded(p, 0.95),
     "70 % of the colour": lambda p: faded(p, 0.7),
-    "a square of 64 pixels 24 levels up": lambda p: raised(p, 24, middle(p, 64)),
+    "a square of 64 pixels 24 levels up": lambda p: raised(p, 24, SQUARE),
     "a grid of 4 pixels, 4 levels": lambda p: raised(p, 4, CELLS),
 }
 """From what nobody sees to what anybody sees, done to the float student's own pictures."""
@@ -100,25 +88,15 @@ def rows(setting: Setting, *, defects: Mapping[str, Damage] = DEFECTS) -> Iterat
         changed = {INT8: drawn}
         changed |= {name: list(map(damage, floats)) for name, damage in defects.items()}
         for name, pictures in changed.items():
-            pairs = [
-                Pair(str(number), *two)
-                for number, two in enumerate(zip(floats, pictures, strict=True))
-            ]
+            pairs = [Pair("", *two) for two in zip(floats, pictures, strict=True)]
             study = drift_study(
                 ("float", "changed"), pairs, references,
                 extractor=HandcraftedExtractor(), progress=setting.progress,
             )  # fmt: skip
-            yield from _judged(style, name, study)
-
-
-def _judged(style: Shipped, change: str, drift: Drift) -> Iterator[Row]:
-    checks = {check.key: check for check in drift.checks}
-    figures = {"drift_benign_times": (DIRECT, "x"), **(SHOWN if change == INT8 else {})}
-    failed = "; ".join(check.metric for check in drift.checks if check.verdict == "FAIL")
-    for key, (figure, unit) in figures.items():
-        check, direct = checks[key], figure == DIRECT
-        yield Row(
-            figure, float("nan") if check.new is None else check.new, unit, style.name, change, "",
-            wxh(drift.size), low=check.low, high=check.high, digest=style.bundle.digest,
-            verdict=(drift.verdict or "") if direct else "", note=failed if direct else "",
-        )  # fmt: skip
+            direct = next(one for one in study.checks if one.key == "drift_benign_times")
+            failed = "; ".join(one.metric for one in study.checks if one.verdict == "FAIL")
+            yield Row(
+                DIRECT, float("nan") if direct.new is None else direct.new, "x", style.name, name,
+                size=wxh(study.size), low=direct.low, high=direct.high,
+                digest=style.bundle.digest, verdict=study.verdict or "", note=failed,
+            )  # fmt: skip

@@ -15,6 +15,7 @@ from stylepress.benchmarks.evidence.row import Row
 from stylepress.benchmarks.evidence.setting import Setting
 from stylepress.benchmarks.verdict.rule import DELTA, Key, Paired, Rule, decide
 from stylepress.benchmarks.verdict.runs import LookName, orders
+from stylepress.benchmarks.verdict.session import PairPlan
 
 TRIALS, KEY = 400, ("trial", "p50")
 VERDICTS: tuple[Verdict, ...] = ("FAIL", "PASS", "INCONCLUSIVE")
@@ -32,9 +33,9 @@ class Settings:
 
     @property
     def words(self) -> str:
-        """The options, as they are written; defaults are left out."""
-        words = [f"--pairs {self.pairs}", f"--delta {100 * self.delta:g}"]
-        return " ".join([*words, *([] if self.extend else ["--no-extend"])])
+        """The options, as documents write them."""
+        extend = "" if self.extend else " --no-extend"
+        return f"`--pairs {self.pairs} --delta {100 * self.delta:g}{extend}`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def verdicts(noise: Noise, settings: Settings, slower: float, trials: int) -> li
             base, new = zip(*both, strict=True)
             return {key: Paired(base, tuple(n * (1 + slower) for n in new), rule) for key in keys}
 
-        ended = decide(figures, [KEY], pairs=settings.pairs, extend=settings.extend)
+        ended = decide(figures, [KEY], plan=PairPlan(pairs=settings.pairs, extend=settings.extend))
         ends.append(ended[KEY].verdict)
     return ends
 

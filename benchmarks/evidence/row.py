@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from stylepress import __version__
 from stylepress.benchmarks.machine.record import Machine, commit
@@ -17,25 +17,18 @@ from stylepress.replace import replacing_file
 
 DIGITS = 5
 """Significant digits that are kept: more than any of these figures has."""
-LIMIT_BYTES = 4 << 20
 RESULTS = "benchmarks/results"
 APART = (RESULTS, "*.md")
 """The tables themselves, and the documents they are written into, do not count as changes."""
 PACKAGES = ("onnxruntime", "openvino", "torch")
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """What is promised of a figure: at least or at most ``bar``, equal is kept."""
+class Limit(NamedTuple):
+    """What is promised of a figure: at least (``≥``) or at most (``≤``) ``bar``; equal keeps it."""
 
     side: Literal["≥", "≤"]
     bar: float
     unit: str
-
-    def kept(self, value: float) -> bool:
-        """Say whether a value keeps it; what is no number does not."""
-        good = value >= self.bar if self.side == "≥" else value <= self.bar
-        return math.isfinite(value) and good
 
 
 def least(bar: float, unit: str = "") -> Limit:
@@ -96,8 +89,9 @@ def promised(row: Row, limit: Limit | None) -> Row:
     """
     if limit is None:
         return row
+    kept = row.value >= limit.bar if limit.side == "≥" else row.value <= limit.bar
     promise = f"{limit.side} {written(limit.bar, limit.unit)}"
-    verdict = "ok" if limit.kept(row.value) else "short"
+    verdict = "ok" if kept and math.isfinite(row.value) else "short"
     return replace(row, unit=limit.unit, promise=promise, verdict=verdict)
 
 
@@ -177,12 +171,6 @@ class Table:
         if twice:
             raise InputError(f"Two results are named {twice}.", "Name each differently.")
 
-    def like(self, figure: str, **wanted: str) -> Iterator[Row]:
-        """Yield the rows of a figure whose named columns are as wanted."""
-        for row in self.rows:
-            if row.figure == figure and all(getattr(row, k) == v for k, v in wanted.items()):
-                yield row
-
 
 COLUMNS = [field.name for field in fields(Row)]
 ORIGIN = [field.name for field in fields(Provenance)]
@@ -194,30 +182,24 @@ def write_table(table: Table, folder: Path) -> Path:
     Raises:
         OutputError: the folder cannot be written to.
     """
-    rows = [asdict(row) | asdict(table.origin) for row in table.rows]
-    return write_csv(folder / f"{table.name}.csv", rows)
-
-
-def write_csv(path: Path, rows: list[dict[str, Any]]) -> Path:
-    """Write values by column, numbers with the digits that mean something; return the file."""
     text = io.StringIO()
-    sheet = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    sheet = csv.DictWriter(text, [*COLUMNS, *ORIGIN], lineterminator="\n")
     sheet.writeheader()
-    sheet.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
-    with replacing_file(path) as beside:
+    for row in table.rows:
+        line = asdict(row) | asdict(table.origin)
+        sheet.writerow({name: _cell(value) for name, value in line.items()})
+    with replacing_file(folder / f"{table.name}.csv") as beside:
         beside.write_text(text.getvalue(), encoding="utf-8")
-    return path
+    return folder / f"{table.name}.csv"
 
 
 def read_table(path: Path) -> Table:
     """Read one table.
 
     Raises:
-        ArtifactError: missing, too large, or not such a table.
+        ArtifactError: missing, or not such a table.
     """
     try:
-        if path.stat().st_size > LIMIT_BYTES:
-            raise ValueError(f"larger than {LIMIT_BYTES >> 20} MiB")
         lines = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")), strict=True))
         origins = {Provenance(**{name: line[name] for name in ORIGIN}) for line in lines}
         if len(origins) != 1:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from importlib.metadata import version
+from dataclasses import replace
 from itertools import cycle
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import torch
 
 from stylepress.artifact import Artifact
 from stylepress.benchmarks.evidence.row import Row
 from stylepress.benchmarks.evidence.setting import TITLES, Setting, Size, usual_backend, wxh
-from stylepress.benchmarks.timing.baselines import Teacher, framed
-from stylepress.benchmarks.timing.latency import Plan, System, Timing, measure, speedup
+from stylepress.benchmarks.timing.baselines import Baselines, framed
+from stylepress.benchmarks.timing.interval import paired_ratio
+from stylepress.benchmarks.timing.latency import Plan, Timing, measure
 from stylepress.benchmarks.timing.systems import Run, precision
 from stylepress.compress.distil import save_student
 from stylepress.export.stage import frame_graph_of
@@ -47,8 +47,7 @@ COMPARED = {
 """The forms of the teacher that the student is held against."""
 
 
-@dataclass(frozen=True, slots=True)
-class Runner:
+class Runner(NamedTuple):
     """A model by what it is, its artifact, the engine that runs it, and how."""
 
     subject: str
@@ -56,12 +55,6 @@ class Runner:
     engine: str
     precision: str
     run: Run
-    version: str = ""
-
-    @property
-    def name(self) -> str:
-        """What no other runner of a measurement is called."""
-        return f"{self.subject} · {self.engine} · {self.precision}"
 
 
 def figures(setting: Setting, *, plan: Plan = FIGURES_PLAN) -> Iterator[Row]:
@@ -81,18 +74,15 @@ def figures(setting: Setting, *, plan: Plan = FIGURES_PLAN) -> Iterator[Row]:
             mine = _ours("student", student, setting, setting.size, stack, [usual_backend()])
             curve = _presets(setting, stack) if style is setting.style else []
             timed = _timed(setting, [*teachers, *mine, *curve], setting.size, plan)
-        took = {runner.name: timing for runner, timing in timed}
-        fast = next(runner for runner, _ in timed if runner.subject == "student")
+        slow = {(runner.engine, runner.precision): took for runner, took in timed[: len(teachers)]}
         of = "" if len(alike) == 1 else style.name
-        for figure, form in COMPARED.items():
-            for slow in (
-                runner for runner in teachers if (runner.engine, runner.precision) == form
-            ):
-                yield _gain(figure, fast, took[fast.name], took[slow.name], subject=of)
-        for runner in curve:
-            yield _gain(
-                CURVE, runner, took[runner.name], took[teachers[0].name], subject=runner.subject
-            )
+        for runner, took in timed[len(teachers) :]:
+            if runner.subject != "student":
+                yield _gain(CURVE, runner, took, slow[EAGER, "fp32"], subject=runner.subject)
+                continue
+            for figure, form in COMPARED.items():
+                if form in slow:
+                    yield _gain(figure, runner, took, slow[form], subject=of)
 
 
 def rows(setting: Setting, *, plans: Mapping[Size, Plan] = PLANS) -> Iterator[Row]:
@@ -104,7 +94,7 @@ def rows(setting: Setting, *, plans: Mapping[Size, Plan] = PLANS) -> Iterator[Ro
                 *_teacher(setting, style.teacher, size, stack),
                 _eager(setting, style.student, "student"),
             ]
-            student = Teacher(
+            student = Baselines(
                 style.student.folder, setting.work,
                 frames=setting.frames("train", size), progress=setting.progress,
             )  # fmt: skip
@@ -115,25 +105,23 @@ def rows(setting: Setting, *, plans: Mapping[Size, Plan] = PLANS) -> Iterator[Ro
             timed = _timed(setting, runners, size, plan)
         slow = timed[0][1]
         for runner, took in timed:
+            gain = paired_ratio(took.round_medians_ms, slow.round_medians_ms)
             row = Row(
-                LATENCY, took.median_ms, "ms", runner.subject, runner.engine, runner.precision, wxh(size),
-                digest=runner.artifact.digest, note=runner.version,
+                GAIN, gain.value, "x", runner.subject, runner.engine, runner.precision, wxh(size),
+                low=gain.low, high=gain.high, digest=runner.artifact.digest,
             )  # fmt: skip
             yield row
-            gain = speedup(took, slow)
-            yield replace(
-                row, figure=GAIN, value=gain.value, unit="x", low=gain.low, high=gain.high
-            )
+            yield replace(row, figure=LATENCY, value=took.median_ms, unit="ms", low=None, high=None)
 
 
 def _gain(figure: str, runner: Runner, fast: Timing, slow: Timing, *, subject: str) -> Row:
-    ratio = speedup(fast, slow)
+    ratio = paired_ratio(fast.round_medians_ms, slow.round_medians_ms)
     note = f"{fast.median_ms:.2f} ms in {runner.engine}, {slow.median_ms:.1f} ms"
     if ratio.low is not None and ratio.high is not None:
         note += f", 95 % in {ratio.low:.1f} to {ratio.high:.1f}"
-    size = runner.artifact.numbers
     if figure == CURVE:
-        note += f"; {size.get('params', 0) / 1e3:.0f} k weights, untrained"
+        params = runner.artifact.numbers.get("params", 0)
+        note += f"; {params / 1e3:.0f} k weights, untrained"
     return Row(
         figure, ratio.value, "x", subject, low=ratio.low, high=ratio.high,
         digest=runner.artifact.digest, note=note,
@@ -144,9 +132,9 @@ def _timed(
     setting: Setting, runners: Sequence[Runner], size: Size, plan: Plan
 ) -> list[tuple[Runner, Timing]]:
     turns = cycle(setting.frames("heldout", size))
-    systems = [System(runner.name, runner.run) for runner in runners]
+    systems = {" · ".join((*one[2:4], one.subject)): one.run for one in runners}
     timings = measure(systems, lambda: next(turns), plan=plan, progress=setting.progress)
-    return list(zip(runners, timings, strict=True))
+    return list(zip(runners, timings.values(), strict=True))
 
 
 def _teacher(
@@ -155,14 +143,14 @@ def _teacher(
     """Yield a teacher in PyTorch, and in our backends as float and as INT8."""
     yield _eager(setting, checkpoint, "teacher")
     frames, progress = setting.frames("train", size), setting.progress
-    forms = Teacher(checkpoint.folder, setting.work, frames=frames, progress=progress)
+    forms = Baselines(checkpoint.folder, setting.work, frames=frames, progress=progress)
     for bundle in (forms.float_bundle, read_bundle(forms.quantized().folder)):
         yield from _ours("teacher", bundle, setting, size, stack)
 
 
 def _eager(setting: Setting, checkpoint: Artifact, subject: str) -> Runner:
     run = setting.network(checkpoint)
-    return Runner(subject, checkpoint, EAGER, "fp32", run, f"torch {version('torch')}")
+    return Runner(subject, checkpoint, EAGER, "fp32", run)
 
 
 def _compiled(setting: Setting, checkpoint: Artifact, subject: str, size: Size) -> Iterator[Runner]:
@@ -177,7 +165,7 @@ def _compiled(setting: Setting, checkpoint: Artifact, subject: str, size: Size) 
     except RuntimeError as error:
         setting.progress.warn(f"{subject} in {COMPILED} is left out. {str(error)[:200]}")
         return
-    yield Runner(subject, checkpoint, COMPILED, "fp32", run, f"torch {version('torch')}")
+    yield Runner(subject, checkpoint, COMPILED, "fp32", run)
 
 
 def _presets(setting: Setting, stack: ExitStack) -> list[Runner]:
@@ -191,7 +179,7 @@ def _presets(setting: Setting, stack: ExitStack) -> list[Runner]:
             fold(Student(PRESETS[name]).eval()), setting.work / f"student-{name}",
             name=name, step=step, parent=setting.style.teacher.digest, numbers={},
         )  # fmt: skip
-        forms = Teacher(
+        forms = Baselines(
             checkpoint.folder, setting.work,
             frames=setting.frames("train"), progress=setting.progress,
         )  # fmt: skip
@@ -207,5 +195,4 @@ def _ours(
     """Open a bundle in our backends, where they are installed."""
     for backend in (name for name in backends if name not in missing()):
         run = setting.engine(bundle, size, stack, backend=backend)
-        kind, tool = precision(bundle.artifact), f"{backend} {version(backend)}"
-        yield Runner(subject, bundle.artifact, TITLES[backend], kind, run, tool)
+        yield Runner(subject, bundle.artifact, TITLES[backend], precision(bundle.artifact), run)

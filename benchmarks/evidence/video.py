@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from stylepress.benchmarks.evidence.clip import make_clip
@@ -24,39 +23,17 @@ GROWTH = f"... with {LONGER} times the length, over that"
 # What `stylepress run` needs at most is asked of the process itself, at its end: what the system
 # tells a parent of its child includes the parent's own memory at the moment of the fork.
 WORKER = """
-import sys
+import json, resource, sys
 from stylepress.cli import run
 code = run(sys.argv[1:])
 try:
     lines = open("/proc/self/status").read().splitlines()
-    peak = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+    peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 except OSError:
-    import resource
-    unit = 1 if sys.platform == "darwin" else 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-sys.stdout.flush()
-print("peak_bytes", peak, file=sys.stderr)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps({"peak_mb": peak * 1024 / 1e6}), file=sys.stderr)
 sys.exit(code)
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Played:
-    """What one ``stylepress run`` on a clip took; ``busy`` is processor over wall x cores."""
-
-    fps: float
-    busy: float
-    seconds: float
-    frames: int
-    peak_mb: float
-
-    @property
-    def note(self) -> str:
-        """How much it was, and the processor time of a frame, which others hardly change."""
-        frame_ms = 1e3 * self.busy * usable_cores() * self.seconds / self.frames
-        return (
-            f"{self.frames} frames in {self.seconds:.1f} s, {frame_ms:.0f} ms of processor a frame"
-        )
 
 
 def figures(setting: Setting, *, seconds: float = SECONDS) -> Iterator[Row]:
@@ -74,19 +51,20 @@ def figures(setting: Setting, *, seconds: float = SECONDS) -> Iterator[Row]:
         play(bundle.folder, clips[name], setting)
         for name in ("square", "square", "short", "short", "long")
     )
-    peak = f"{first.peak_mb:.0f} MB in the first run, which compiles, then {again.peak_mb:.0f} MB"
+    peaks = [one["peak_mb"] for one in (first, again, long)]
+    said = "{:.0f} MB in the first run, which compiles, then {:.0f} MB; {:.0f} MB of the long clip"
     for figure, value, note in (
-        (f"{RATE}, {wxh(HD)}", long.fps, long.note),
-        (f"{RATE}, {wxh(SQUARE)}", square.fps, square.note),
-        (BUSY, 100 * long.busy, wxh(HD)),
-        (MEMORY, max(first.peak_mb, again.peak_mb), peak),
-        (GROWTH, long.peak_mb / again.peak_mb, f"{long.peak_mb:.0f} MB, {long.frames} frames"),
+        (f"{RATE}, {wxh(HD)}", long["fps"], _note(long)),
+        (f"{RATE}, {wxh(SQUARE)}", square["fps"], _note(square)),
+        (BUSY, 100 * long["busy"], wxh(HD)),
+        (MEMORY, max(peaks[:2]), said.format(*peaks)),
+        (GROWTH, peaks[2] / peaks[1], ""),
     ):
         yield Row(figure, value, digest=bundle.digest, note=note)
 
 
-def play(bundle: Path, clip: Path, setting: Setting) -> Played:
-    """Run ``stylepress run`` on a clip in a process of its own.
+def play(bundle: Path, clip: Path, setting: Setting) -> Mapping[str, float]:
+    """Run ``stylepress run`` on a clip in a process of its own; return what it tells, and its peak.
 
     Raises:
         VerificationError: the command failed; its last words are told.
@@ -94,24 +72,20 @@ def play(bundle: Path, clip: Path, setting: Setting) -> Played:
     target, cache = setting.work / f"{clip.stem}.out.mp4", setting.work / "cache"
     arguments = ["run", str(bundle), str(clip), str(target), "--json", "--quiet", "--overwrite"]
     done = subprocess.run(
-        [sys.executable, "-c", WORKER, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
+        [sys.executable, "-c", WORKER, *arguments], capture_output=True, text=True, check=False,
         env={**setting.environ, "STYLEPRESS_CACHE": str(cache)},
-    )
+    )  # fmt: skip
     if done.returncode:
         raise VerificationError(
             f"`stylepress run` on {clip.name} ended with {done.returncode}: "
             f"{done.stderr.strip()[-300:]}.",
             "Run it by hand to see more.",
         )
-    facts = json.loads(done.stdout)
-    (peak,) = (line for line in done.stderr.splitlines() if line.startswith("peak_bytes"))
-    return Played(
-        fps=float(facts["fps"]),
-        busy=float(facts["busy"]),
-        seconds=float(facts["seconds"]),
-        frames=int(facts["written"]),
-        peak_mb=int(peak.split()[1]) / 1e6,
-    )
+    return {**json.loads(done.stdout), **json.loads(done.stderr.splitlines()[-1])}
+
+
+def _note(run: Mapping[str, float]) -> str:
+    """Say how much it was, and the processor time of a frame, which others hardly change."""
+    frames, seconds = run["written"], run["seconds"]
+    frame_ms = 1e3 * run["busy"] * usable_cores() * seconds / frames
+    return f"{frames:.0f} frames in {seconds:.1f} s, {frame_ms:.0f} ms of processor a frame"

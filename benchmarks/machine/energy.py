@@ -5,7 +5,7 @@ An on-board sensor is no wall meter: it sees its rails, and neither the power su
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from stylepress.benchmarks.machine.power import INA3221, RAPL, total_rails
@@ -13,7 +13,6 @@ from stylepress.benchmarks.machine.timeline import Timeline, Window
 from stylepress.benchmarks.part import Part
 
 Source = Literal["nvml counter", "nvml power", "ina3221", "rapl"]
-When = Literal["before", "after"]
 SENSORS: Mapping[Source, str] = {
     "nvml counter": "nvml",
     "nvml power": "nvml",
@@ -22,12 +21,11 @@ SENSORS: Mapping[Source, str] = {
 }
 """Under which name the sampler says why a source is missing."""
 COUNTERS: Sequence[Source] = ("nvml counter", "rapl")
-LEAST_S = 5.0
+LEAST_S, LONG_S = 5.0, 6.0
+"""Windows that are shorter are not believed; one of the latter holds enough updates of a counter that
+is renewed ten times a second."""
 LEAST_UPDATES = 50
 """A counter renewed every 0.1 s reads 0 in a short window, and is off by a step in any."""
-LONGEST_S = 30.0
-"""A counter that would need longer is not waited for."""
-MARGIN = 1.2
 LEAST_HZ = 10.0 * 0.9
 """Reads a second of a power sensor; a tenth less than asked for, as reads are never on time."""
 
@@ -35,26 +33,22 @@ LEAST_HZ = 10.0 * 0.9
 class Energy(Part):
     """What one source counted in a window, in joules; None with the reason in ``why``.
 
-    ``rails`` are what was summed. ``updates`` are different values seen of a counter, or reads of a
-    power sensor, which are integrated by trapezoids. ``idle_w`` is the mean power while nothing
-    ran, the lower of before and after (``idle_when``), as a GPU keeps its clocks high for a while;
+    ``rails`` are what was summed; power is integrated by trapezoids. ``idle_w`` is the mean power
+    while nothing ran, the lower of before and after, as a GPU keeps its clocks high for a while;
     ``net_j`` is gross without it, None where idle is unknown.
     """
 
     source: Source
     rails: tuple[str, ...] = ()
     window_s: float
-    updates: int = 0
     frames: int
     gross_j: float | None = None
     idle_w: float | None = None
-    idle_when: When | None = None
     net_j: float | None = None
     why: str | None = None
 
     @property
     def mean_w(self) -> float | None:
-        """Mean power in the window."""
         return None if self.gross_j is None else self.gross_j / self.window_s
 
     def per_frame(self) -> tuple[float | None, float | None]:
@@ -67,25 +61,7 @@ class Energy(Part):
 
 
 def readable(timeline: Timeline) -> bool:
-    """Say whether there is a sensor of energy or power at all."""
-    return any(next(_names(source, timeline), None) is not None for source in SENSORS)
-
-
-def enough_s(timeline: Timeline, rest: Sequence[Window]) -> float:
-    """Return how long a run must be for its energy to be believed, from how it is read at rest.
-
-    A counter of which ten new values a second are seen needs more than five seconds for fifty. One
-    that would need more than ``LONGEST_S`` is not waited for; 0 where there is no sensor.
-    """
-    if not readable(timeline):
-        return 0.0
-    watched, needed = sum(one.seconds for one in rest), [LEAST_S]
-    sensors = (sensor for source in COUNTERS for _, sensor in _names(source, timeline))
-    for sensor in sensors:
-        seen = sum(_updates(timeline, sensor, one, distinct=True) for one in rest)
-        if seen:
-            needed.append(LEAST_UPDATES * watched / seen)
-    return max(MARGIN * one for one in needed if MARGIN * one <= LONGEST_S)
+    return any(_sensors(source, timeline) for source in SENSORS)
 
 
 def why_unread(timeline: Timeline) -> str:
@@ -109,65 +85,51 @@ def energies(
 def _counted(
     source: Source, timeline: Timeline, window: Window, frames: int, idle: Sequence[Window]
 ) -> Energy:
-    named = dict(_names(source, timeline))
-    bare = Energy(source=source, rails=tuple(named), window_s=window.seconds, frames=frames)
-    if not named:
-        why = timeline.missing.get(SENSORS[source], "the sensor gives no such value")
-        return bare.model_copy(update={"why": why})
-    counts, sensors = source in COUNTERS, named.values()
-    updates = min(_updates(timeline, sensor, window, distinct=counts) for sensor in sensors)
+    sensors = _sensors(source, timeline)
+    bare = Energy(source=source, rails=tuple(sensors), window_s=window.seconds, frames=frames)
 
     def joules(when: Window) -> float | None:
         near = timeline.within(when)
-        take = near.growth if counts else near.integral
-        known = [take(sensor, when) for sensor in sensors]
+        take = near.growth if source in COUNTERS else near.integral
+        known = [take(sensor, when) for sensor in sensors.values()]
         return None if None in known else sum(value or 0.0 for value in known)
 
-    gross = joules(window)
-    doubt = _too_short(window, updates, counts=counts)
-    if gross is None or doubt is not None:
+    why = timeline.missing.get(SENSORS[source], "the sensor gives no such value")
+    if sensors:
+        series = [timeline.series(sensor, window) for sensor in sensors.values()]
+        why = _doubt(series, window, counts=source in COUNTERS)
+    gross = None if why else joules(window)
+    if gross is None:
         unread = "the sensor was not read both before and after the window"
-        return bare.model_copy(update={"updates": updates, "why": doubt or unread})
-    found: dict[str, float | str | None] = {"updates": updates, "gross_j": gross}
-    quiet = [
-        (drawn / one.seconds, "before" if one.end_ns <= window.begin_ns else "after")
-        for one in idle
-        if (drawn := joules(one)) is not None and one.seconds
-    ]
-    if quiet:
-        idle_w, when = min(quiet)
-        net = gross - idle_w * window.seconds
-        found |= {"idle_w": idle_w, "idle_when": when, "net_j": net}
-    return bare.model_copy(update=found)
+        return bare.model_copy(update={"why": why or unread})
+    quiet = [drawn / one.seconds for one in idle if (drawn := joules(one)) is not None]
+    idle_w = min(quiet, default=None)
+    net = None if idle_w is None else gross - idle_w * window.seconds
+    return bare.model_copy(update={"gross_j": gross, "idle_w": idle_w, "net_j": net})
 
 
-def _names(source: Source, timeline: Timeline) -> Iterator[tuple[str, str]]:
-    """Yield (rail, sensor) of what is summed."""
-    if source == "ina3221":
-        rails = {
-            name.removeprefix(INA3221).removesuffix("_w"): name for name in timeline.names(INA3221)
-        }
-        yield from ((rail, rails[rail]) for rail in total_rails(rails))
-    elif source == "rapl":
-        for name in timeline.names(RAPL):
-            yield name.removeprefix(RAPL).removesuffix("_j"), name
-    else:
-        ending = ".energy_j" if source == "nvml counter" else ".power_w"
-        for name in timeline.names("gpu"):
-            if name.endswith(ending):
-                yield name.removesuffix(ending), name
+def _sensors(source: Source, timeline: Timeline) -> dict[str, str]:
+    """Return the sensors of what is summed, by rail."""
+    before, after = {
+        "nvml counter": ("gpu", ".energy_j"),
+        "nvml power": ("gpu", ".power_w"),
+        "ina3221": (INA3221, "_w"),
+        "rapl": (RAPL, "_j"),
+    }[source]
+    names = [name for name in timeline.names(before) if name.endswith(after)]
+    shown = "" if before == "gpu" else before
+    rails = {name.removeprefix(shown).removesuffix(after): name for name in names}
+    return {rail: rails[rail] for rail in total_rails(rails)} if source == "ina3221" else rails
 
 
-def _updates(timeline: Timeline, sensor: str, window: Window, *, distinct: bool) -> int:
-    values = [value for _, value in timeline.series(sensor, window)]
-    return len(set(values)) if distinct else len(values)
-
-
-def _too_short(window: Window, updates: int, *, counts: bool) -> str | None:
+def _doubt(series: Sequence[Sequence[tuple[int, float]]], window: Window, *, counts: bool) -> str:
+    """Say why sensors are not believed in a window; nothing where they are."""
     if window.seconds < LEAST_S:
         return f"the window of {window.seconds:.1f} s is shorter than {LEAST_S:g} s"
-    if counts and updates < LEAST_UPDATES:
-        return f"the counter was renewed {updates} times in the window, it needs {LEAST_UPDATES}"
-    if not counts and updates < LEAST_HZ * window.seconds:
-        return f"the sensor was read {updates / window.seconds:.1f} times a second, it needs 10"
-    return None
+    if counts:
+        updates = min(len({value for _, value in points}) for points in series)
+        few = f"the counter was renewed {updates} times in the window, it needs {LEAST_UPDATES}"
+        return few if updates < LEAST_UPDATES else ""
+    rate_hz = min(map(len, series)) / window.seconds
+    slow = f"the sensor was read {rate_hz:.1f} times a second, it needs 10"
+    return slow if rate_hz < LEAST_HZ else ""

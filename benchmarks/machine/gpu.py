@@ -16,8 +16,7 @@ SLOWED: Mapping[str, int] = {
     "power brake": 0x80,
 }
 """Clock event bits (nvml.h) that make a measurement worthless; 0x4 below only speaks of a limit."""
-POWER_CAPPED, IDLE = 0x4, 0x1
-LOCK_UNTOLD = "NVML does not tell what nvidia-smi -lgc locks"
+POWER_CAPPED = 0x4
 MEBIBYTE = 1 << 20
 
 
@@ -49,8 +48,8 @@ class Gpus:
         """Return ``gpuN.…`` values of every GPU, now; ``ours`` are the processes that count as own.
 
         ``clock_events`` is a sum of bits, ``energy_j`` counts since the driver was loaded,
-        ``power_w`` is the driver's own average. ``foreign_processes`` compute, those that only draw
-        are ``drawing_processes``; ``foreign_load`` is the share of the GPU that both used, 0..1.
+        ``power_w`` is the driver's own average. ``foreign_processes`` compute; ``foreign_load`` is the
+        share of the GPU that they and those that draw used, 0..1.
         """
         own = frozenset(ours)
         return {
@@ -59,11 +58,6 @@ class Gpus:
             for name, value in self._now(index, own).items()
             if value is not None
         }
-
-    def locks(self) -> dict[str, float]:
-        """Return ``lock.gpuN.sm_mhz`` of each GPU whose applications were given a clock."""
-        found = {f"lock.gpu{n}.sm_mhz": self._locked(one) for n, one in enumerate(self._handles)}
-        return {name: float(clock) for name, clock in found.items() if clock is not None}
 
     def _facts(self, handle: Any) -> dict[str, Any]:
         nvml, ask = self._nvml, self._ask
@@ -75,11 +69,6 @@ class Gpus:
         limit = ask("DeviceGetEnforcedPowerLimit", handle)
         mig, ecc = (ask(f"DeviceGet{name}Mode", handle) for name in ("Mig", "Ecc"))
         persistence = ask("DeviceGetPersistenceMode", handle)
-        clocks = {
-            f"{kind}_{name}_mhz": ask(f"DeviceGet{function}", handle, clock)
-            for kind, function in (("most", "MaxClockInfo"), ("set", "ApplicationsClock"))
-            for name, clock in (("sm", nvml.NVML_CLOCK_SM), ("memory", nvml.NVML_CLOCK_MEM))
-        }
         return {
             "name": _text(ask("DeviceGetName", handle)),
             "uuid_sha256": uuid and hashlib.sha256(str(_text(uuid)).encode()).hexdigest()[:16],
@@ -92,9 +81,8 @@ class Gpus:
             "ecc": ecc and bool(ecc[0]),
             "power_limit_w": limit and limit / 1000,
             "temperature_c": ask("DeviceGetTemperature", handle, nvml.NVML_TEMPERATURE_GPU),
-            **clocks,
-            "locked_sm_mhz": self._locked(handle),
-            "fan_percent": ask("DeviceGetFanSpeed", handle),
+            "most_sm_mhz": ask("DeviceGetMaxClockInfo", handle, nvml.NVML_CLOCK_SM),
+            "set_sm_mhz": ask("DeviceGetApplicationsClock", handle, nvml.NVML_CLOCK_SM),
         }
 
     def _now(self, index: int, ours: frozenset[int]) -> Mapping[str, float | None]:
@@ -107,9 +95,8 @@ class Gpus:
         events = ask("CurrentClocksEventReasons")
         if events is None:  # its name before driver 535
             events = ask("CurrentClocksThrottleReasons")
-        running, drawing = map(ask, ("ComputeRunningProcesses", "GraphicsRunningProcesses"))
+        running = ask("ComputeRunningProcesses")
         own = [one for one in running or () if one.pid in ours]
-        known = ours | {one.pid for one in running or ()}
         held = [one.usedGpuMemory for one in own if one.usedGpuMemory is not None]
         return {
             "clock_events": events,
@@ -121,18 +108,8 @@ class Gpus:
             "own_memory_bytes": sum(held) if held else None,
             "own_processes": None if running is None else len(own),
             "foreign_processes": None if running is None else len(running) - len(own),
-            "drawing_processes": None
-            if drawing is None
-            else len({one.pid for one in drawing} - known),
             "foreign_load": self._used_by_others(index, ours),
         }
-
-    def _locked(self, handle: Any) -> int | None:
-        """Return the clock that somebody gave to applications, None where it is the usual one."""
-        clock = self._nvml.NVML_CLOCK_SM
-        usual = self._ask("DeviceGetDefaultApplicationsClock", handle, clock)
-        chosen: int | None = self._ask("DeviceGetApplicationsClock", handle, clock)
-        return None if usual is None or chosen == usual else chosen
 
     def _used_by_others(self, index: int, ours: frozenset[int]) -> float | None:
         """Return what others used since the last call; None at first, and where it is not told.
@@ -177,8 +154,7 @@ def nvml_probe(ours: Callable[[], Sequence[int]]) -> Probe:
         LookupError: the package, the driver or a GPU is missing.
     """
     gpus = open_gpus()
-    locks = gpus.locks()
-    return lambda: {**gpus.read(ours()), **locks}
+    return lambda: gpus.read(ours())
 
 
 def slowed_by(events: int) -> tuple[str, ...]:

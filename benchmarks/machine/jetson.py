@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
 from stylepress.benchmarks.machine.files import Tree
 from stylepress.targets.detect import MODE, RELEASE
 
-Ask = Callable[[Sequence[str]], str]
-"""Run a command and return what it printed; OSError or ValueError when it does not."""
-SAID = re.compile(r"NV Power Mode:\s*(\S+)\s+(\d+)")
 GPU_NAMES = ("gpu", "ga10b", "gv11b", "gp10b", "gm20b", "gb10b")
 """What NVIDIA's integrated GPUs are called below /sys/class/devfreq."""
 FIELD = re.compile(r"^(Package|Status|Version): (.*)$", re.MULTILINE)
@@ -26,11 +21,11 @@ LIBRARIES: Mapping[str, re.Pattern[str]] = {
 """The Debian packages that hold each: JetPack 5 has libnvinfer8, JetPack 6 libnvinfer10."""
 
 
-def read_board(tree: Tree, *, ask: Ask | None = None) -> dict[str, Any]:
+def read_board(tree: Tree) -> dict[str, Any]:
     """Return the facts of a Jetson, by the names of the machine record.
 
     The number of a power mode means another mode on another module and JetPack, so the name is
-    read beside it: from nvpmodel's own files, or from the command where they are not there.
+    read beside it from nvpmodel's own files.
 
     Raises:
         LookupError: this is no Jetson.
@@ -46,7 +41,9 @@ def read_board(tree: Tree, *, ask: Ask | None = None) -> dict[str, Any]:
     release = RELEASE.search(tegra)
     if release is None and "jetson" not in model.lower():
         raise LookupError("this is no Jetson")
-    number, name = _power_mode(tree, ask or told)
+    status = _or_nothing(tree, "var/lib/nvpmodel/status").partition("pmode:")[2]
+    number = int(status) if status.isdigit() else None
+    modes = {int(one): name for one, name in MODE.findall(_or_nothing(tree, "etc/nvpmodel.conf"))}
     chips = (one.partition(",")[2] for one in compatible.split("\0") if "nvidia,tegra" in one)
     return {
         "model": model or None,
@@ -54,7 +51,7 @@ def read_board(tree: Tree, *, ask: Ask | None = None) -> dict[str, Any]:
         "l4t": None if release is None else f"{release[1]}.{release[2]}",
         "jetpack": debian_packages(tree).get("nvidia-jetpack"),
         "power_mode": number,
-        "power_mode_name": name,
+        "power_mode_name": None if number is None else modes.get(number),
         "clocks_locked": clocks_locked(tree),
         "gpu_mhz": next(
             ((1e-6 * least, 1e-6 * most) for least, most, _ in _clocks(tree, gpu=True)), None
@@ -78,18 +75,12 @@ def gpu_folders(tree: Tree) -> list[str]:
 
 
 def system_libraries(tree: Tree) -> dict[str, str]:
-    """Return the versions of CUDA, cuDNN and TensorRT that the system holds, each with its place.
-
-    CUDA is the toolkit that /usr/local/cuda points to, or the packages where it does not tell.
-    """
+    """Return the versions of CUDA, cuDNN and TensorRT that the system holds, each with its package."""
     packages, found = debian_packages(tree), dict[str, str]()
     for library, name in LIBRARIES.items():
         held = [f"{packages[one]} ({one})" for one in sorted(packages) if name.fullmatch(one)]
         if held:
             found[library] = ", ".join(held)
-    with suppress(OSError, LookupError, TypeError, ValueError):
-        toolkit = json.loads(tree.text("usr/local/cuda/version.json"))
-        found["cuda"] = f"{toolkit['cuda']['version']} (/usr/local/cuda)"
     return found
 
 
@@ -104,20 +95,6 @@ def debian_packages(tree: Tree) -> dict[str, str]:
     return found
 
 
-def told(command: Sequence[str]) -> str:
-    """Run a command for at most five seconds.
-
-    Raises:
-        OSError: there is no such command.
-        ValueError: it failed, or did not end.
-    """
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=5)
-    except subprocess.SubprocessError as error:
-        raise ValueError(f"{command[0]} failed") from error
-    return done.stdout
-
-
 def _clocks(tree: Tree, *, gpu: bool) -> Iterator[tuple[float, float, float]]:
     """Yield least, most and current clock of each GPU, or of each group of processors."""
     folders = gpu_folders(tree) if gpu else tree.names("sys/devices/system/cpu/cpufreq/policy*")
@@ -128,19 +105,6 @@ def _clocks(tree: Tree, *, gpu: bool) -> Iterator[tuple[float, float, float]]:
                 tree.number(f"{folder}/{name.format(end)}") for end in ("min", "max", "cur")
             )
             yield least, most, now
-
-
-def _power_mode(tree: Tree, ask: Ask) -> tuple[int | None, str | None]:
-    status = _or_nothing(tree, "var/lib/nvpmodel/status").partition("pmode:")[2]
-    number = int(status) if status.isdigit() else None
-    modes = {int(one): name for one, name in MODE.findall(_or_nothing(tree, "etc/nvpmodel.conf"))}
-    if number in modes:
-        return number, modes[number]
-    with suppress(OSError, ValueError):
-        said = SAID.search(ask(["nvpmodel", "-q"]))
-        if said is not None:
-            return int(said[2]), said[1]
-    return number, None
 
 
 def _or_nothing(tree: Tree, name: str) -> str:

@@ -25,21 +25,17 @@ def linux_facts(tree: Tree) -> Mapping[str, Callable[[], Any]]:
 
     A reader raises OSError, LookupError or ValueError where its fact is not told.
     """
-    text, field = tree.text, tree.field
+    field = tree.field
     return {
         "cpu": lambda: _cpu(tree),
         "flags": lambda: tuple(flag for flag in FLAGS if flag in _flags(tree)),
         "virtual": lambda: "hypervisor" in _flags(tree),
         "distribution": lambda: field("etc/os-release", "PRETTY_NAME"),
-        "smt": lambda: text(f"{CPUS}/smt/active") == "1",
         "cpuset": lambda: field("proc/self/status", "Cpus_allowed_list"),
         "governor": lambda: _governor(tree),
         "turbo": lambda: _turbo(tree),
         "quota_cores": lambda: _quota_cores(tree),
         "memory_limit_gib": lambda: _memory_limit_gib(tree),
-        "cpu_pressure": lambda: _pressure(tree),
-        "boot_id": lambda: text("proc/sys/kernel/random/boot_id"),
-        "mitigations": lambda: _mitigations(tree),
     }
 
 
@@ -63,7 +59,6 @@ def _governor(tree: Tree) -> str:
 
 
 def _turbo(tree: Tree) -> bool:
-    """Say whether cores may run above their nominal clock."""
     with suppress(OSError):
         return tree.text(f"{CPUS}/intel_pstate/no_turbo") == "0"
     return tree.text(f"{CPUS}/cpufreq/boost") == "1"
@@ -88,18 +83,3 @@ def _memory_limit_gib(tree: Tree) -> float:
     if not granted:
         raise LookupError("no control group limits the memory")
     return round(min(granted) / GIBIBYTE, 1)
-
-
-def _pressure(tree: Tree) -> float:
-    """Return the share of the last ten seconds in which some task waited, 0..1."""
-    some = tree.text("proc/pressure/cpu").splitlines()[0]
-    return float(some.partition("avg10=")[2].split()[0]) / 100
-
-
-def _mitigations(tree: Tree) -> str:
-    """Name the processor's faults that the kernel works around: it costs time."""
-    files = tree.names(f"{CPUS}/vulnerabilities/*")
-    if not files:
-        raise LookupError(f"/{CPUS}/vulnerabilities is empty")
-    found = [n.rpartition("/")[2] for n in files if tree.text(n).startswith("Mitigation")]
-    return ",".join(sorted(found)) or "none"

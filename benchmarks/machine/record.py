@@ -11,12 +11,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 import stylepress
 from stylepress.benchmarks.machine.files import Tree, reason
-from stylepress.benchmarks.machine.gpu import LOCK_UNTOLD, Gpus, open_gpus
-from stylepress.benchmarks.machine.jetson import Ask, read_board, system_libraries
+from stylepress.benchmarks.machine.gpu import Gpus, open_gpus
+from stylepress.benchmarks.machine.jetson import read_board, system_libraries
 from stylepress.benchmarks.machine.linux import linux_facts
 from stylepress.benchmarks.machine.system import system_facts
 from stylepress.benchmarks.part import Part
@@ -24,12 +22,10 @@ from stylepress.runtime.machine import usable_cores
 
 ADVISORY = frozenset(
     {
-        *("load_average", "memory_free_gib", "cpu_pressure", "uptime_s", "boot_id", "mitigations"),
-        *("temperatures_c", "fans", "commit", "missing"),
+        *("load_average", "memory_free_gib", "temperatures_c", "commit", "missing"),
     }
 )
 """Recorded, but two reports may differ in them."""
-GPU_ADVISORY = frozenset({"temperature_c", "fan_percent"})
 PACKAGES: Mapping[str, tuple[str, ...]] = {
     "numpy": ("numpy",),
     "onnxruntime": ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino"),
@@ -55,9 +51,7 @@ THREAD_VARIABLES = (
 class Gpu(Part):
     """One NVIDIA GPU and how it is set; None where it does not say.
 
-    ``set_…`` are the clocks that applications are given, ``most_…`` the highest there are.
-    ``locked_sm_mhz`` is the former where somebody set it (``nvidia-smi -ac``); a lock set with
-    ``nvidia-smi -lgc`` is told by no driver.
+    ``set_sm_mhz`` is the clock that applications are given, ``most_sm_mhz`` the highest there is.
     """
 
     name: str | None
@@ -71,12 +65,8 @@ class Gpu(Part):
     ecc: bool | None
     power_limit_w: float | None
     most_sm_mhz: int | None
-    most_memory_mhz: int | None
     set_sm_mhz: int | None
-    set_memory_mhz: int | None
     temperature_c: float | None
-    locked_sm_mhz: int | None = None
-    fan_percent: int | None = None
 
 
 class Board(Part):
@@ -97,9 +87,7 @@ class Machine(Part):
 
     ``cores`` are those this process may run on, named in ``cpuset``, and ``quota_cores`` what its
     control group allows it of them. ``clocks_mhz`` are the least and most that each group of cores
-    is allowed. ``packages`` are those of Python, or what the system holds with its place.
-    ``cpu_pressure`` is the share of ten seconds in which some task waited for a core, ``fans`` how
-    fast each turns, a minute. ``commit`` is that of the checkout that measured, with a ``+`` when
+    is allowed. ``packages`` are those of Python, or what the system holds with its place. ``commit`` is that of the checkout that measured, with a ``+`` when
     its files were changed. ``missing`` maps the name of a field to why it is None.
     """
 
@@ -108,40 +96,33 @@ class Machine(Part):
     flags: tuple[str, ...] | None
     logical_cores: int | None
     cores: int | None
-    cpuset: str | None = None
+    cpuset: str | None
     threads_per_core: int | None
-    smt: bool | None = None
     quota_cores: float | None
     governor: str | None
-    clocks_mhz: tuple[tuple[float, float], ...] | None = None
+    clocks_mhz: tuple[tuple[float, float], ...] | None
     turbo: bool | None
     memory_gib: float | None
-    memory_limit_gib: float | None = None
-    virtual: bool | None = None
-    gpus: tuple[Gpu, ...] | None = None
-    board: Board | None = None
+    memory_limit_gib: float | None
+    virtual: bool | None
+    gpus: tuple[Gpu, ...] | None
+    board: Board | None
     system: str
-    distribution: str | None = None
-    libc: str | None = None
+    distribution: str | None
     kernel: str
     python: str
     packages: dict[str, str | None]
     thread_variables: dict[str, str]
     load_average: float | None
     memory_free_gib: float | None
-    cpu_pressure: float | None = None
-    uptime_s: float | None = None
-    boot_id: str | None = None
-    mitigations: str | None = None
-    temperatures_c: dict[str, float] | None = None
-    fans: dict[str, float] | None = None
-    commit: str | None = None
+    temperatures_c: dict[str, float] | None
+    commit: str | None
     missing: dict[str, str]
 
     def gating(self) -> dict[str, object]:
         """Return what must be equal before times may be compared, one value a name."""
         gpus = {
-            str(number): gpu.model_dump(mode="json", exclude=set(GPU_ADVISORY))
+            str(number): gpu.model_dump(mode="json", exclude={"temperature_c"})
             for number, gpu in enumerate(self.gpus or ())
         }
         kept = self.model_dump(mode="json", exclude={*ADVISORY, "gpus"})
@@ -156,17 +137,15 @@ def differing(
     """Return the gating fields that differ, each with its two values: then nothing is compared.
 
     What one could not read and the other could differs, and so does a thread variable that only one
-    set. What an older record did not ask for yet is unknown, and keeps nothing apart. ``vary``
-    names fields that are meant to differ, e.g. ``packages.openvino``; the name of a group stands
-    for all in it, e.g. ``packages``.
+    set. ``vary`` names fields that are meant to differ, e.g. ``packages.openvino``; the name of a
+    group stands for all in it, e.g. ``packages``.
     """
     first, second = one.gating(), other.gating()
-    free = {*vary, *_unasked(one), *_unasked(other)}
     return {
         name: (first.get(name), second.get(name))
         for name in sorted({*first, *second})
         if first.get(name) != second.get(name)
-        and not any(name == each or name.startswith(f"{each}.") for each in free)
+        and not any(name == each or name.startswith(f"{each}.") for each in vary)
     }
 
 
@@ -174,13 +153,11 @@ def record_machine(
     environment: Mapping[str, str],
     *,
     root: Path = Path("/"),
-    ask: Ask | None = None,
     gpus: Callable[[], Gpus] | None = None,
 ) -> Machine:
     """Read what this machine is.
 
-    ``root`` is where ``proc`` and ``sys`` are found, ``ask`` runs a command of the system, and
-    ``gpus`` opens the GPUs; tests give their own.
+    ``root`` is where ``proc`` and ``sys`` are found, ``gpus`` opens the GPUs; tests give their own.
     """
     tree = Tree(root)
     libraries = system_libraries(tree)
@@ -188,8 +165,7 @@ def record_machine(
         **linux_facts(tree),
         **system_facts(),
         "gpus": lambda: tuple(Gpu(**one) for one in (gpus or open_gpus)().facts()),
-        "board": lambda: Board(**read_board(tree, ask=ask)),
-        "libc": _libc,
+        "board": lambda: Board(**read_board(tree)),
         "commit": own_commit,
     }
     missing: dict[str, str] = {}
@@ -202,8 +178,6 @@ def record_machine(
             return None
 
     found = {name: known(name) for name in readers}
-    if any(gpu.locked_sm_mhz is None for gpu in found["gpus"] or ()):
-        missing["gpus.locked_sm_mhz"] = LOCK_UNTOLD
     return Machine(
         architecture=platform.machine(),
         logical_cores=os.cpu_count(),
@@ -256,19 +230,6 @@ def commit(checkout: Path, *, apart: Sequence[str] = ()) -> str:
     return f"{head}+" if head and changed else head
 
 
-def _unasked(machine: Machine) -> set[str]:
-    """Return the fields that a record was written without: those that came later."""
-    parts: dict[str, BaseModel] = {f"gpus.{n}.": gpu for n, gpu in enumerate(machine.gpus or ())}
-    if machine.board is not None:
-        parts["board."] = machine.board
-    found = {f"packages.{name}" for name in PACKAGES if name not in machine.packages}
-    for before, part in {"": machine, **parts}.items():
-        found |= {
-            f"{before}{name}" for name in type(part).model_fields.keys() - part.model_fields_set
-        }
-    return found
-
-
 def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, object]:
     flat: dict[str, object] = {}
     for name, value in values.items():
@@ -277,13 +238,6 @@ def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, object]:
         else:
             flat[f"{before}{name}"] = value
     return flat
-
-
-def _libc() -> str:
-    name, version = platform.libc_ver()
-    if not name:
-        raise LookupError("Python does not tell its C library")
-    return f"{name} {version}"
 
 
 def _version(distributions: tuple[str, ...]) -> str | None:

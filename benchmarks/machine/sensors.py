@@ -45,7 +45,6 @@ class Sensors:
         self.probes[name] = probe
 
     def read(self) -> dict[str, float]:
-        """Read every probe; what fails now is left out."""
         values: dict[str, float] = {}
         for probe in self.probes.values():
             with suppress(OSError, LookupError, ValueError, Error):
@@ -64,7 +63,6 @@ def find_sensors(tree: Tree, pid: int, *, apart: int = -1) -> Sensors:
         "processor": lambda: processor_probe,
         "process tree": lambda: ours.read,
         "memory": lambda: memory_probe,
-        "pressure": lambda: pressure_probe(tree),
         "processor clock": lambda: slowly(clock_probe),
         "processor throttling": lambda: throttle_probe(tree),
         "temperature": lambda: slowly(temperature_probe),
@@ -90,16 +88,6 @@ def slowly(probe: Probe) -> Probe:
         if count % SLOWLY == 0:
             last = dict(probe())
         return last
-
-    return read
-
-
-def pressure_probe(tree: Tree) -> Probe:
-    """Return ``pressure.cpu_s``: how long some task waited for a processor, since boot."""
-
-    def read() -> Mapping[str, float]:
-        some = tree.text("proc/pressure/cpu").splitlines()[0]
-        return {"pressure.cpu_s": int(some.rpartition("total=")[2]) / 1e6}
 
     return read
 
@@ -143,14 +131,7 @@ def alarm_probe(tree: Tree) -> Probe:
 
 
 def devfreq_probe(tree: Tree) -> Probe:
-    """Return ``clock.gpu_mhz`` of a GPU that is part of the board.
-
-    Where its least and most were the same at first, ``lock.clock.gpu_mhz`` is that.
-    """
+    """Return ``clock.gpu_mhz`` of a GPU that is part of the board."""
     for folder in gpu_folders(tree):
-        clock = numbers(tree, {"clock.gpu_mhz": f"{folder}/cur_freq"}, scale=1e-6)
-        ends = numbers(tree, {end: f"{folder}/{end}_freq" for end in ("min", "max")}, scale=1e-6)()
-        if "min" not in ends or ends["min"] != ends.get("max"):
-            return clock
-        return lambda: {**clock(), "lock.clock.gpu_mhz": ends["min"]}
+        return numbers(tree, {"clock.gpu_mhz": f"{folder}/cur_freq"}, scale=1e-6)
     raise LookupError("this system has no integrated GPU with a clock in /sys/class/devfreq")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -27,9 +26,7 @@ def system_facts() -> Mapping[str, Callable[[], Any]]:
         "memory_gib": lambda: round(memory().total / GIBIBYTE, 1),
         "memory_free_gib": lambda: round(memory().available / GIBIBYTE, 1),
         "load_average": lambda: round(psutil.getloadavg()[0], 2),
-        "uptime_s": lambda: round(time.time() - psutil.boot_time()),
         "temperatures_c": temperatures_c,
-        "fans": _fans,
     }
 
 
@@ -46,18 +43,6 @@ def temperatures_c() -> dict[str, float]:
             found[name if name not in found else f"{chip} {name}"] = round(one.current, 1)
     if not found:
         raise LookupError("this system tells no temperature")
-    return found
-
-
-def _fans() -> dict[str, float]:
-    fans: dict[str, Any] = getattr(psutil, "sensors_fans", dict)()
-    found = {
-        f"{chip} {fan.label}".strip(): float(fan.current)
-        for chip, own in fans.items()
-        for fan in own
-    }
-    if not found:
-        raise LookupError("this system tells the speed of no fan")
     return found
 
 
@@ -109,7 +94,6 @@ def clock_probe() -> Mapping[str, float]:
 
 
 def temperature_probe() -> Mapping[str, float]:
-    """Return ``temperature.NAME_c`` of every sensor."""
     return {f"temperature.{name}_c": value for name, value in temperatures_c().items()}
 
 

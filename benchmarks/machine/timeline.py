@@ -28,7 +28,6 @@ class Window:
 
     @property
     def seconds(self) -> float:
-        """How long that was."""
         return (self.end_ns - self.begin_ns) / 1e9
 
 
@@ -43,7 +42,6 @@ class Timeline:
     missing: Mapping[str, str] = field(default_factory=dict)
 
     def names(self, before: str = "") -> list[str]:
-        """Return the sensors whose name begins so."""
         found = {name for _, values in self.samples for name in values}
         return sorted(name for name in found if name.startswith(before))
 
@@ -54,11 +52,9 @@ class Timeline:
         return Timeline(self.samples[max(0, first - 1) : last + 1], self.missing)
 
     def count(self, window: Window) -> int:
-        """Return how many samples lie inside a window."""
         return sum(window.begin_ns <= at <= window.end_ns for at, _ in self.samples)
 
     def series(self, name: str, window: Window | None = None) -> list[Point]:
-        """Return the values of one sensor, inside a window where one is given."""
         return [
             (at, values[name])
             for at, values in self.samples
@@ -82,7 +78,6 @@ class Timeline:
         return None if first is None or last is None else last - first
 
     def peak(self, name: str, window: Window) -> float | None:
-        """Return the highest value inside a window."""
         return max((value for _, value in self.series(name, window)), default=None)
 
     def integral(self, name: str, window: Window) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from stylepress.benchmarks.machine.gpu import IDLE, POWER_CAPPED, slowed_by
+from stylepress.benchmarks.machine.gpu import POWER_CAPPED, slowed_by
 from stylepress.benchmarks.machine.sampler import READY
 from stylepress.benchmarks.machine.timeline import Follower, Timeline, Window
 from stylepress.benchmarks.part import Part
@@ -30,34 +31,16 @@ Kind = Literal[
     "swapped in",
     "foreign load",
     "foreign GPU process",
-    "clock unlocked",
     "heating",
 ]
-FULL_MINUTE_S = 60
-LOCK = "lock."
-"""Before the name of a clock's sensor: what that clock is locked at."""
-
-
-class Limits(Part):
-    """What the machine may do while something is measured.
-
-    ``foreign_load`` is the share of all cores that others used, the host included, judged in
-    windows of ``least_load_s`` on, as the system counts in ticks of 10 ms, and of a GPU, the mean;
-    ``slope_c`` the rise of a temperature in a minute, judged only after the first ``settle_s`` of a
-    run, in which every chip gets warm, over ``least_slope_s`` at least, and when it rose by
-    ``least_rise_c`` at all, which is more than a sensor's own steps. It spoils a run only where a
-    clock fell meanwhile by the share ``clock_fall``, or where no clock can be read. ``lock_off`` is
-    by which share a GPU's clock that is locked may lie beside its lock.
-    """
-
-    foreign_load: float = 0.05
-    least_load_s: float = 1.0
-    slope_c: float = 1.0
-    least_rise_c: float = 1.0
-    settle_s: float = 20.0
-    least_slope_s: float = 10.0
-    clock_fall: float = 0.02
-    lock_off: float = 0.02
+FOREIGN_LOAD, LEAST_LOAD_S = 0.05, 1.0
+"""What others may use of all cores, the host included, or of a GPU on the mean: a share. Of the
+processor it is judged in windows so long, as the system counts in ticks of 10 ms."""
+SETTLE_S, LEAST_SLOPE_S = 20.0, 10.0
+"""Heat is judged after the first seconds of a run, in which every chip gets warm, over so many."""
+SLOPE_C, LEAST_RISE_C, CLOCK_FALL = 1.0, 1.0, 0.02
+"""How much a temperature may rise in a minute, and at all, which is more than a sensor's own steps. More
+spoils a run only where a clock fell meanwhile by this share, or where no clock can be read."""
 
 
 class Event(Part):
@@ -75,12 +58,10 @@ class Validity(Part):
     events: tuple[Event, ...]
     samples: int
     foreign_load: float | None = None
-    cpu_pressure: float | None = None
     missing: dict[str, str] = Field(default_factory=dict)
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why the run does not count."""
         return tuple(event.what for event in self.events if event.invalidates)
 
 
@@ -93,15 +74,12 @@ class Watch:
         period_s: float = 0.1,
         root: Path = Path("/"),
         pid: int | None = None,
-        limits: Limits | None = None,
+        foreign_load: float = FOREIGN_LOAD,
     ) -> None:
         """Watch the whole machine, and ``pid`` (this process) and its children as our own."""
         self.period_s, self.root, self.pid = period_s, root, pid or os.getpid()
-        self.limits = limits or Limits()
-        self._folder = tempfile.TemporaryDirectory(prefix="stylepress-watch-")
-        self._process: subprocess.Popen[str] | None = None
+        self.foreign_load = foreign_load
         self._begin_ns = 0
-        self._follower = Follower(self.file)
 
     def begin(self) -> None:
         """A run begins."""
@@ -114,15 +92,9 @@ class Watch:
     def judged(self, window: Window) -> Validity:
         """Say whether what ran in a window that is over counts."""
         self.settle()
-        return judge(self.timeline(), window, limits=self.limits)
-
-    @property
-    def file(self) -> Path:
-        """What the sampler writes into."""
-        return Path(self._folder.name) / "samples.jsonl"
+        return judge(self.timeline(), window, foreign_load=self.foreign_load)
 
     def timeline(self) -> Timeline:
-        """Return all samples until now."""
         return self._follower.timeline()
 
     def settle(self) -> None:
@@ -136,10 +108,12 @@ class Watch:
             time.sleep(self.period_s / 4)
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "stylepress.benchmarks.machine.sampler"]
-        options = {"pid": self.pid, "out": self.file, "period": self.period_s, "root": self.root}
-        for name, value in options.items():
-            command += [f"--{name}", str(value)]
+        self._folder = tempfile.TemporaryDirectory(prefix="stylepress-watch-")
+        file = Path(self._folder.name) / "samples.jsonl"
+        self._follower = Follower(file)
+        options = {"pid": self.pid, "out": str(file), "period_s": self.period_s}
+        asked = json.dumps({**options, "root": str(self.root)})
+        command = [sys.executable, "-m", "stylepress.benchmarks.machine.sampler", asked]
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -153,42 +127,38 @@ class Watch:
             self._folder.cleanup()
             raise VerificationError(
                 f"The sampler of the machine's sensors did not start: {said.strip()[-300:]}.",
-                "Run `python -m stylepress.benchmarks.machine.sampler --help` to see more.",
+                f"Run `{' '.join(command[1:3])} '{asked}'` with this Python to see more.",
             )
         return self
 
     def __exit__(self, *raised: object) -> None:
-        if self._process is not None:
-            self._process.communicate()  # closes its standard input, which ends it
+        self._process.communicate()  # closes its standard input, which ends it
         self._folder.cleanup()
 
 
-def judge(timeline: Timeline, window: Window, *, limits: Limits | None = None) -> Validity:
+def judge(timeline: Timeline, window: Window, *, foreign_load: float = FOREIGN_LOAD) -> Validity:
     """Say whether what ran in a window counts.
 
     A sensor that is missing is named; it neither condemns a run nor vouches for it.
     """
-    limits, timeline = limits or Limits(), timeline.within(window)
+    timeline = timeline.within(window)
     unread = {} if timeline.count(window) else {"sampler": "it read nothing meanwhile"}
     events = (
         *_slowed(timeline, window),
-        *_gpu_events(timeline, window, limits),
-        *_unlocked(timeline, window, limits),
-        *_foreign(timeline, window, limits),
-        *_heating(timeline, window, limits),
+        *_gpu_events(timeline, window, foreign_load),
+        *_foreign(timeline, window, foreign_load),
+        *_heating(timeline, window),
     )
-    waited = timeline.growth("pressure.cpu_s", window)
     return Validity(
         ok=not any(event.invalidates for event in events),
         events=events,
         samples=len(timeline.series("cpu.busy_s", window)),
-        foreign_load=foreign_load(timeline, window),
-        cpu_pressure=None if waited is None or not window.seconds else waited / window.seconds,
+        foreign_load=load_of_others(timeline, window),
         missing={**timeline.missing, **unread},
     )
 
 
-def foreign_load(timeline: Timeline, window: Window) -> float | None:
+def load_of_others(timeline: Timeline, window: Window) -> float | None:
     """Return the share of all cores that neither we nor nobody used, 0..1, stolen time included."""
     busy, own, steal = (
         timeline.growth(name, window) for name in ("cpu.busy_s", "cpu.own_s", "cpu.steal_s")
@@ -217,7 +187,7 @@ def _slowed(timeline: Timeline, window: Window) -> Iterator[Event]:
             yield Event(kind="throttled", what=f"{name} was counted {times:g} times")
 
 
-def _gpu_events(timeline: Timeline, window: Window, limits: Limits) -> Iterator[Event]:
+def _gpu_events(timeline: Timeline, window: Window, allowed: float) -> Iterator[Event]:
     for name in timeline.names("gpu"):
         gpu, _, sensor = name.partition(".")
         values = [value for _, value in timeline.series(name, window)] or [0.0]
@@ -234,56 +204,34 @@ def _gpu_events(timeline: Timeline, window: Window, limits: Limits) -> Iterator[
         elif sensor == "foreign_processes" and most > 0:
             told = f"{gpu} ran {most:g} processes that are not ours"
             yield Event(kind="foreign GPU process", what=told, invalidates=known)
-        elif sensor == "drawing_processes" and most > 0:
-            # A desktop always draws: what it uses of the GPU decides, where that is told.
-            told = f"{gpu} drew for {most:g} processes that are not ours"
-            yield Event(kind="foreign GPU process", what=told, invalidates=False)
-        elif sensor == "foreign_load" and mean > limits.foreign_load:
-            told = f"others used {mean:.0%} of {gpu}, more than {limits.foreign_load:.0%}"
+        elif sensor == "foreign_load" and mean > allowed:
+            told = f"others used {mean:.0%} of {gpu}, more than {allowed:.0%}"
             yield Event(kind="foreign GPU process", what=told, invalidates=known)
 
 
-def _unlocked(timeline: Timeline, window: Window, limits: Limits) -> Iterator[Event]:
-    """Find the read that is farthest beside a lock; applications' clocks hold only at work."""
-    for name in timeline.names(LOCK):
-        sensor = name.removeprefix(LOCK)
-        events = f"{sensor.partition('.')[0]}.clock_events"
-        beside = [
-            (abs(values[sensor] / values[name] - 1), values[sensor], values[name])
-            for at, values in timeline.samples
-            if window.begin_ns <= at <= window.end_ns
-            and {sensor, name} <= values.keys()
-            and not int(values.get(events, 0)) & IDLE
-        ]
-        off, clock, lock = max(beside, default=(0.0, 0.0, 0.0))
-        if off > limits.lock_off:
-            what = f"{sensor.removesuffix('_mhz')} was {clock:g} MHz, though locked at {lock:g}"
-            yield Event(kind="clock unlocked", what=what)
-
-
-def _foreign(timeline: Timeline, window: Window, limits: Limits) -> Iterator[Event]:
-    load = foreign_load(timeline, window) if window.seconds >= limits.least_load_s else None
-    if load is not None and load > limits.foreign_load:
-        what = f"others used {load:.0%} of the processor, more than {limits.foreign_load:.0%}"
+def _foreign(timeline: Timeline, window: Window, allowed: float) -> Iterator[Event]:
+    load = load_of_others(timeline, window) if window.seconds >= LEAST_LOAD_S else None
+    if load is not None and load > allowed:
+        what = f"others used {load:.0%} of the processor, more than {allowed:.0%}"
         yield Event(kind="foreign load", what=what)
 
 
-def _heating(timeline: Timeline, window: Window, limits: Limits) -> Iterator[Event]:
+def _heating(timeline: Timeline, window: Window) -> Iterator[Event]:
     """Tell what still gets hotter once a run has settled, and whether that slowed anything down."""
-    settled = Window(window.begin_ns + round(1e9 * limits.settle_s), window.end_ns)
-    if settled.seconds < limits.least_slope_s:
+    settled = Window(window.begin_ns + round(1e9 * SETTLE_S), window.end_ns)
+    if settled.seconds < LEAST_SLOPE_S:
         return
     fell = _clock_fall(timeline, settled)
     for name in timeline.names():
         if not (name.startswith("temperature.") or name.endswith(".temperature_c")):
             continue
         slope = _slope(timeline.series(name, settled))
-        if slope > limits.slope_c / FULL_MINUTE_S and slope * settled.seconds > limits.least_rise_c:
+        if 60 * slope > SLOPE_C and slope * settled.seconds > LEAST_RISE_C:
             what = name.removeprefix("temperature.").removesuffix("_c")
             what += f" rose by {60 * slope:.1f} °C a minute"
             if fell is not None:
                 what += f", and a clock fell by {fell:.0%}" if fell > 0 else ", and no clock fell"
-            slowed = fell is None or fell > limits.clock_fall
+            slowed = fell is None or fell > CLOCK_FALL
             yield Event(kind="heating", what=what, invalidates=slowed)
 
 
@@ -291,7 +239,7 @@ def _clock_fall(timeline: Timeline, window: Window) -> float | None:
     """Return by which share a clock was lower in the last third than in the first; None: no clock."""
     falls = []
     for name in timeline.names():
-        if name.startswith("clock.") or (name.endswith(".sm_mhz") and not name.startswith(LOCK)):
+        if name.startswith("clock.") or name.endswith(".sm_mhz"):
             values = [value for _, value in timeline.series(name, window)]
             third = max(1, len(values) // 3)
             if values and sum(values[:third]) > 0:
@@ -300,7 +248,6 @@ def _clock_fall(timeline: Timeline, window: Window) -> float | None:
 
 
 def _slope(points: list[tuple[int, float]]) -> float:
-    """Fit a line by least squares; return its slope in a second."""
     if len(points) < 2:
         return 0.0
     times, values = np.array(points, np.float64).T

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -56,18 +55,15 @@ def paired_checks(
     for key, (measure, mean) in PAIRED.items():
         known = [(one[measure], name) for one, name in zip(scores, names, strict=True)
                  if measure in one]  # fmt: skip
-        limit, sign = limits.limit(key), -1 if FIGURES[key].bound == "at least" else 1
-        if not known or limit is None:
+        if not known or limits.limit(key) is None:
             continue
-        value, name = max(known, key=lambda one: sign * one[0])
-        one, note = Interval(value, value, value), name
+        value, note = (min if FIGURES[key].bound == "at least" else max)(known)
+        one = Interval(value)
         if mean:
-            values = np.array([value for value, _ in known])
-            one = mean_interval(values).within(*RANGES[measure])
-            note = "" if one.low is not None else OPEN
-        verdict = _held(_turned(one) if sign < 0 else one, sign * limit, surely=sign * limit)
-        one = one if mean else Interval(value)
-        yield _made(key, one, verdict=verdict, limit=limit, note=note)
+            one = mean_interval(np.array([value for value, _ in known])).within(*RANGES[measure])
+            note = OPEN if one.low is None else ""
+        check = limits.held(_made(key, one, note=note))
+        yield check.model_copy(update={"verdict": "INCONCLUSIVE"}) if note == OPEN else check
 
 
 def _held(one: Interval, limit: float, *, surely: float) -> Verdict:
@@ -77,12 +73,6 @@ def _held(one: Interval, limit: float, *, surely: float) -> Verdict:
     if one.value > limit and one.low > surely:
         return "FAIL"
     return "PASS" if one.high <= limit else "INCONCLUSIVE"
-
-
-def _turned(one: Interval) -> Interval:
-    if one.low is None or one.high is None:
-        return replace(one, value=-one.value)
-    return Interval(-one.value, -one.high, -one.low)
 
 
 def _drift(found: Distances, share_percent: float | None) -> Check:
@@ -97,7 +87,7 @@ def _drift(found: Distances, share_percent: float | None) -> Check:
     # What moves by no more than this is a benign change, or arithmetic.
     floor = max(abs(found.benign_drift or 0.0), found.rounding)
     limit = max(wanted, floor)
-    sides = [_held(one, limit, surely=floor) for one in (drift, _turned(drift))]
+    sides = [_held(one, limit, surely=floor) for one in (drift, -drift)]
     verdict: Verdict = "FAIL" if "FAIL" in sides else "INCONCLUSIVE"
     if sides == ["PASS", "PASS"]:
         verdict = "PASS"
@@ -156,15 +146,8 @@ def _made(
     limit: float | None = None,
     note: str = "",
 ) -> Check:
-    value = value or Interval(math.nan)
+    new, low, high = (value.value, value.low, value.high) if value else (None, None, None)
     return figure(
-        key,
-        SUBJECT,
-        kind="pictures",
-        new=None if math.isnan(value.value) else value.value,
-        low=value.low,
-        high=value.high,
-        limit=limit,
-        verdict=verdict,
+        key, SUBJECT, kind="pictures", new=new, low=low, high=high, limit=limit, verdict=verdict,
         note=note,
-    )
+    )  # fmt: skip

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -13,18 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.quality.judges import Drawn
-from stylepress.benchmarks.quality.paired import colour_shifts
+from stylepress.benchmarks.quality.paired import CAP_DB, pair_scores, saturation_percent
 from stylepress.benchmarks.quality.photos import Photo, unit
 from stylepress.benchmarks.quality.pixels import (
-    colourfulness,
     content_distance,
     grid_energy,
     psnr_db,
-    ssim,
     style_distance,
 )
-from stylepress.benchmarks.report import Column, Look, Model, Quality, Shown
+from stylepress.benchmarks.report import Column, Model, Role, Shown, against
 from stylepress.benchmarks.verdict.comparison import Pictured
 from stylepress.progress import Progress
 
@@ -36,6 +35,15 @@ Pixels = NDArray[np.uint8]
 AMPLIFIED = 8
 MOST_SIDE = 640
 QUALITY = 88
+SATURATION = "saturation, change"
+LIKE = (
+    ("psnr_db", "psnr", "dB", False),
+    ("ssim", "ssim", "", False),
+    ("cast_levels", "colour cast", "levels", True),
+)
+"""Scores of two pictures: what they are called, their unit, whether more is worse."""
+ROLES: tuple[Role, ...] = ("teacher", "student", "bundle")
+"""A model may be a copy of those before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +57,9 @@ class Drawing:
 
 def original_of(model: Model, among: Iterable[Model]) -> Model | None:
     """Return the model that another should equal: the float student, or else the teacher."""
-    order = {"bundle": ("student", "teacher"), "student": ("teacher",), "teacher": ()}
-    others = list(among)
-    for role in order[model.role]:
-        for other in others:
-            if other.role == role:
-                return other
-    return None
+    others = {other.role: other for other in reversed(list(among))}
+    before = ROLES[: ROLES.index(model.role)]
+    return next((others[role] for role in reversed(before) if role in others), None)
 
 
 def draw(
@@ -77,32 +81,56 @@ def draw(
     return drawn
 
 
-def qualities(
-    drawn: Sequence[Drawing], style: Pixels | None, *, progress: Progress
-) -> Iterator[Quality]:
-    """Judge every picture; ``style`` is the style picture, (H, W, 3) uint8."""
-    target = None if style is None else unit(style[np.newaxis])
-    progress.start("Judging pictures", sum(len(each.made) for each in drawn))
-    for each in drawn:
-        content = unit(each.content)
-        for model, frame in each.made.items():
-            reference = original_of(model, each.made)
-            other = None if reference is None else unit(each.made[reference])
-            picture = unit(frame)
-            level = math.inf if other is None else psnr_db(picture, other)
-            yield Quality(
-                model=model.name,
-                photo=each.photo,
-                reference=None if reference is None else reference.name,
-                style_distance=None if target is None else style_distance(picture, target),
-                content_distance=content_distance(picture, content),
-                grid_energy=grid_energy(picture),
-                psnr_db=level if math.isfinite(level) else None,
-                ssim=None if other is None else ssim(picture, other),
-                identical=other is not None and math.isinf(level),
-            )
-            progress.advance(note=model.name)
+def looks(
+    drawn: Sequence[Drawing], style: Pixels | None, judges: Sequence[Judge], *, progress: Progress
+) -> Iterator[Check]:
+    """Measure every model's pictures, means over the photos: alone, and against its originals'.
+
+    ``style`` is the style picture, (H, W, 3) uint8; ``judges`` tell how far a copy is from its
+    original, over published networks.
+    """
+    models = list(drawn[0].made) if drawn else []
+    progress.start("Judging pictures", len(models))
+    for model in models:
+        yield from _alone(drawn, model, style)
+        for other in models:
+            if ROLES.index(other.role) < ROLES.index(model.role):
+                yield from _against(drawn, model, other, judges)
+        progress.advance(note=model.name)
     progress.finish()
+
+
+def _alone(drawn: Sequence[Drawing], model: Model, style: Pixels | None) -> Iterator[Check]:
+    pictures = [unit(one.made[model]) for one in drawn]
+    contents = [unit(one.content) for one in drawn]
+    measures = {
+        "content distance": map(content_distance, pictures, contents),
+        "grid energy": map(grid_energy, pictures),
+    }
+    if style is not None:
+        target = repeat(unit(style[np.newaxis]))
+        measures = {"style distance": map(style_distance, pictures, target), **measures}
+    for metric, values in measures.items():
+        yield Check(subject=model.name, metric=metric, new=fmean(values))
+
+
+def _against(
+    drawn: Sequence[Drawing], model: Model, other: Model, judges: Sequence[Judge]
+) -> Iterator[Check]:
+    subject = against(model.name, other.name)
+    pairs = [(one.made[other], one.made[model]) for one in drawn]
+    scores = [pair_scores(theirs[0], mine[0]) for theirs, mine in pairs]
+    for measure, metric, unit_, worse in LIKE:
+        value = fmean(one[measure] for one in scores)
+        equal = measure == "psnr_db" and value == CAP_DB
+        yield Check(
+            subject=subject, metric=metric, unit=unit_, larger_is_worse=worse,
+            new=None if equal else value, note="equal" if equal else "",
+        )  # fmt: skip
+    yield Check(subject=subject, metric=SATURATION, unit="%", new=saturation_percent(pairs))
+    for judge in judges:
+        far = (judge.fidelity(one.content, one.made[other], one.made[model]) for one in drawn)
+        yield Check(subject=subject, metric=f"fidelity by {judge.label}", new=fmean(far))
 
 
 def gallery(drawings: Sequence[Drawing]) -> tuple[Shown, ...]:
@@ -143,42 +171,6 @@ def _pictured(
     )
 
 
-def looks(drawings: Sequence[Drawing], judges: Sequence[Judge] = ()) -> Iterator[Look]:
-    """Say how like those of the teacher, and of the student in float, each bundle's pictures are.
-
-    ``judges`` tell how far a copy is from its original, over published networks.
-    """
-    models = list(drawings[0].made) if drawings else []
-    for model in models:
-        for other in models:
-            if model.role == "bundle" and other.role != "bundle":
-                yield _look(drawings, model, other, judges)
-
-
-def _look(drawn: Sequence[Drawing], model: Model, other: Model, judges: Sequence[Judge]) -> Look:
-    pairs = [(one.made[model], one.made[other]) for one in drawn]
-    levels = [psnr_db(unit(mine), unit(theirs)) for mine, theirs in pairs]
-    finite = [level for level in levels if math.isfinite(level)]
-    own, before = (fmean(map(colourfulness, frames)) for frames in zip(*pairs, strict=True))
-    return Look(
-        model=model.name,
-        original=other.name,
-        role=other.role,
-        psnr_db=fmean(finite) if finite else None,
-        ssim=fmean(ssim(unit(mine), unit(theirs)) for mine, theirs in pairs),
-        cast_levels=fmean(
-            colour_shifts(mine[0], theirs[0])["cast_levels"] for mine, theirs in pairs
-        ),
-        saturation_percent=100 * (own - before) / max(before, 1.0),
-        fidelity={
-            judge.label: fmean(
-                judge.fidelity(one.content, one.made[other], one.made[model]) for one in drawn
-            )
-            for judge in judges
-        },
-    )
-
-
 def difference(one: Pixels, two: Pixels) -> Pixels:
     """Return 8 times the absolute difference, of two uint8 arrays of one shape."""
     gap = np.abs(one.astype(np.int16) - two)
@@ -210,7 +202,7 @@ def shown(photo: str, column: Column, title: str, frame: Pixels) -> Shown:
 
 def _row(drawing: Drawing) -> Iterator[Shown]:
     yield shown(drawing.photo, "content", "photo", drawing.content[0])
-    for role in ("teacher", "student", "bundle"):
+    for role in ROLES:
         for model, frame in drawing.made.items():
             if model.role == role:
                 yield shown(drawing.photo, role, model.name, frame[0])

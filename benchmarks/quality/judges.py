@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 
 import numpy as np
@@ -14,16 +13,15 @@ from numpy.typing import NDArray
 from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.gate import Limits, figure
 from stylepress.benchmarks.part import Skipped
-from stylepress.benchmarks.quality.features.extractor import Extractor, open_extractor
-from stylepress.benchmarks.quality.paired import CAP_DB, colour_shifts
-from stylepress.benchmarks.quality.patches import patch_distance, projections
+from stylepress.benchmarks.quality.features.extractor import Extractor
+from stylepress.benchmarks.quality.paired import CAP_DB, colour_shifts, saturation_percent
 from stylepress.benchmarks.quality.photos import unit
 from stylepress.benchmarks.quality.pixels import (
     TILE,
     WINDOW_SIDE,
-    colourfulness,
     content_distance,
     grid_energy,
+    patch_distance,
     psnr_db,
     ssim,
     style_distance,
@@ -34,8 +32,8 @@ from stylepress.progress import Progress
 Pixels = NDArray[np.uint8]
 
 SUBJECT = "pictures"
-DULL = 8.0
-"""Levels of colourfulness below which a change is a share of these: a grey style has none."""
+TAKEN, DIRECTIONS = 256, 64
+"""Patches a level and picture of a set, and directions that they are projected on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +84,18 @@ def colour(drawn: Drawn) -> Iterator[Check]:
     casts = [colour_shifts(one[0], two[0])["cast_levels"] for one, two in drawn.arms]
     note = f"mean of {len(casts)} photos"
     yield figure("cast_levels", SUBJECT, kind="pictures", new=fmean(casts), note=note)
-    base, new = (fmean(map(colourfulness, frames)) for frames in (drawn.base, drawn.new))
-    change = 100 * (new - base) / max(base, DULL)
+    change = saturation_percent(drawn.arms)
     yield figure("saturation_percent", SUBJECT, kind="pictures", new=change, note=note)
 
 
 def style(drawn: Drawn) -> Iterator[Check]:
     """How far the patches moved from base's, and the distance to the style picture if it is there."""
     photos, base, new = (
-        projections([frame[0] for frame in frames])
-        for frames in (drawn.photos, drawn.base, drawn.new)
+        [unit(frame) for frame in frames] for frames in (drawn.photos, drawn.base, drawn.new)
     )
-    way, gone = patch_distance(base, photos), patch_distance(base, new)
+    way, gone = (
+        patch_distance(base, some, patches=TAKEN, directions=DIRECTIONS) for some in (photos, new)
+    )
     moved = 0.0 if not gone else 100 * gone / way if way else math.inf
     note = "of the way from base's pictures to the photos"
     yield figure("style_shift_percent", SUBJECT, kind="pictures", new=min(moved, 1e4), note=note)
@@ -191,19 +189,3 @@ class DriftJudge:
             sets = one.key in ("", "drift_percent", "drift_benign_times")
             note = "; ".join(part for part in (one.note, of if sets else "") if part)
             yield one.model_copy(update={"note": note})
-
-
-def drift_judge(
-    extractor: Path | None,
-    *,
-    limits: Limits,
-    env: Mapping[str, str],
-    home: Path,
-    progress: Progress,
-) -> DriftJudge:
-    """Return the judge over the network that the user names; over features in code without any.
-
-    Raises:
-        ArtifactError, CheckpointError, BackendError, RecipeError: a file is not what it must be.
-    """
-    return DriftJudge(open_extractor(extractor, env=env, home=home), limits, progress)

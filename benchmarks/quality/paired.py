@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stylepress.benchmarks.quality.pixels import WINDOW_SIDE, psnr_db, scaled, ssim
+from stylepress.benchmarks.quality.pixels import WINDOW_SIDE, colourfulness, psnr_db, scaled, ssim
 from stylepress.errors import FrameError
 
 Pixels = NDArray[np.uint8]
@@ -23,6 +24,8 @@ RANGES: Mapping[str, tuple[float, float]] = {
 }
 """What a measure cannot leave, and the bounds of its mean neither."""
 PLACE_SIDE, PLACE_STEP = 64, 8
+DULL = 8.0
+"""Levels of colourfulness below which a change is a share of these: a grey style has none."""
 
 
 def pair_scores(one: Pixels, two: Pixels) -> dict[str, float]:
@@ -64,3 +67,9 @@ def colour_shifts(one: Pixels, two: Pixels) -> dict[str, float]:
     places = sums[across:, across:] - sums[:-across, across:]
     places -= sums[across:, :-across] - sums[:-across, :-across]
     return {**found, "place_levels": float(np.abs(places).max()) / PLACE_SIDE**2}
+
+
+def saturation_percent(pairs: Iterable[tuple[Pixels, Pixels]]) -> float:
+    """Return by how much more colourful the second pictures are than the first, in the mean."""
+    one, two = (fmean(map(colourfulness, pictures)) for pictures in zip(*pairs, strict=True))
+    return 100 * (two - one) / max(one, DULL)

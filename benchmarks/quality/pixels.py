@@ -7,6 +7,7 @@ nothing is random: the same pictures give the same numbers on every machine.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -77,26 +78,41 @@ def colourfulness(pixels: NDArray[np.uint8]) -> float:
 def style_distance(output: Picture, style: Picture, *, seed: int = 0) -> float:
     """How far the patches of ``output`` are from those of ``style``, in units of the range.
 
-    Multi-scale patch sliced-Wasserstein distance (after Elnekave & Weiss 2022, arXiv 2103.15545):
-    five average-pool levels, at most 8192 patches of 7x7x3 a level, 256 fixed unit projections,
-    mean |sorted - sorted| matched by quantile, level l weighted 1 + l / 4, summed. The sizes may
-    differ. 0 when equal, symmetric.
+    The sizes may differ. 0 when equal, symmetric.
     """
-    _check(output)
-    _check(style)
-    one, two = np.asarray(output, np.float32), np.asarray(style, np.float32)
+    return patch_distance([output], [style], seed=seed)
+
+
+def patch_distance(
+    one: Sequence[Picture],
+    two: Sequence[Picture],
+    *,
+    patches: int = PATCHES,
+    directions: int = PROJECTIONS,
+    seed: int = 0,
+) -> float:
+    """How far the patches of two sets of pictures are from each other.
+
+    Multi-scale patch sliced-Wasserstein distance (after Elnekave & Weiss 2022, arXiv 2103.15545):
+    five average-pool levels, at most so many ``patches`` of 7x7x3 a level and picture, fixed unit
+    ``directions``, mean |sorted - sorted| matched by quantile, level l weighted 1 + l / 4, summed.
+    Picture i gives the patches at the same places in every set, so that two sets made from the same
+    inputs differ by what was done to them, not by where was looked.
+    """
+    for picture in (*one, *two):
+        _check(picture)
+    sets = [[np.asarray(picture, np.float32) for picture in pictures] for pictures in (one, two)]
     total = 0.0
     for level in range(LEVELS):
         if level:
-            one, two = halved(one), halved(two)
-        if min(*one.shape[:2], *two.shape[:2]) < PATCH:
+            sets = [[halved(image) for image in images] for images in sets]
+        if min(side for images in sets for image in images for side in image.shape[:2]) < PATCH:
             break
-        directions = np.random.default_rng((seed, level)).normal(size=(PATCH**2 * 3, PROJECTIONS))
-        directions = (directions / np.linalg.norm(directions, axis=0)).astype(np.float32)
-        mine = _projected(one, directions, seed=(seed, level, 1))
-        theirs = _projected(two, directions, seed=(seed, level, 1))
+        ways = np.random.default_rng((seed, level)).normal(size=(PATCH**2 * 3, directions))
+        ways = (ways / np.linalg.norm(ways, axis=0)).astype(np.float32)
+        mine, theirs = (_projected(images, ways, patches, seed=(seed, level)) for images in sets)
         count = max(len(mine), len(theirs))
-        gap = np.abs(as_many(mine, count) - as_many(theirs, count))
+        gap = np.abs(_as_many(mine, count) - _as_many(theirs, count))
         total += (1 + level / 4) * float(gap.mean(dtype=np.float64))
     return total
 
@@ -215,20 +231,27 @@ def _gaussian(image: Plane) -> Plane:
 
 
 def _projected(
-    image: NDArray[np.float32], directions: NDArray[np.float32], *, seed: tuple[int, ...]
+    images: Sequence[NDArray[np.float32]],
+    ways: NDArray[np.float32],
+    most: int,
+    *,
+    seed: tuple[int, int],
 ) -> NDArray[np.float32]:
-    """Sorted projections of patches at fixed random places: (patches, 256)."""
-    rows, columns = image.shape[0] - PATCH + 1, image.shape[1] - PATCH + 1
-    places = np.arange(rows * columns)
-    if len(places) > PATCHES:
-        places = np.random.default_rng(seed).choice(len(places), PATCHES, replace=False)
-    windows = sliding_window_view(image, (PATCH, PATCH), axis=(0, 1))
-    patches = windows[places // columns, places % columns].reshape(len(places), -1)
-    ordered: NDArray[np.float32] = np.sort(patches @ directions, axis=0)
-    return ordered
+    """Sorted projections of at most so many patches a picture, at fixed random places."""
+    taken = []
+    for number, image in enumerate(images, 1):
+        rows, columns = image.shape[0] - PATCH + 1, image.shape[1] - PATCH + 1
+        places = np.arange(rows * columns)
+        if len(places) > most:
+            draw = np.random.default_rng((*seed, number))
+            places = draw.choice(len(places), most, replace=False)
+        windows = sliding_window_view(image, (PATCH, PATCH), axis=(0, 1))
+        taken.append(windows[places // columns, places % columns].reshape(len(places), -1))
+    projected: NDArray[np.float32] = np.sort(np.concatenate(taken) @ ways, axis=0)
+    return projected
 
 
-def as_many(ordered: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+def _as_many(ordered: NDArray[np.float32], count: int) -> NDArray[np.float32]:
     """Resample sorted columns to ``count`` rows along their quantiles."""
     if len(ordered) == count:
         return ordered

@@ -28,6 +28,11 @@ class Interval:
     low: float | None = None
     high: float | None = None
 
+    def __neg__(self) -> Interval:
+        """Turn it round: what was too much is too little."""
+        low, high = (None if end is None else -end for end in (self.high, self.low))
+        return Interval(-self.value, low, high)
+
     def within(self, least: float, most: float) -> Interval:
         """Cut the bounds of a figure that cannot leave a range."""
         if self.low is None or self.high is None:

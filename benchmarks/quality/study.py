@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Sized
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,8 +70,7 @@ class Drift(Part):
         return f"{squares} of {len(self.names)} pictures of {width}x{height}"
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(NamedTuple):
     """What both models made of one picture; (H, W, 3) uint8 each."""
 
     name: str
@@ -115,23 +114,39 @@ def drift_study(
     Raises:
         FrameError: too few pictures or references, or models whose pictures differ in size.
     """
-    drawn = _Drawn(extractor)
+    names, scores = list[str](), list[dict[str, float]]()
+    size: tuple[int, int] | None = None
+    side, numbers = 0, list[int]()
+    arms: tuple[list[Rows], list[Rows], list[Rows]] = [], [], []
     progress.start("Comparing pictures", len(pairs) if isinstance(pairs, Sized) else None)
-    for pair in pairs:
-        drawn.add(pair)
+    for number, pair in enumerate(pairs):
+        size = size or (pair.original.shape[0], pair.original.shape[1])
+        side = square_of(extractor, size)
+        names.append(pair.name)
+        scores.append(pair_scores(*pair[1:]))
+        for rows, picture in zip(arms, (*pair[1:], benign(pair.original)), strict=True):
+            rows.append(extractor.describe(list(squares(picture, side))))
+        numbers += [number] * len(arms[0][-1])
         progress.advance()
     progress.finish()
-    names, scores = tuple(drawn.names), drawn.scores
-    found = distances(drawn.features(references))
+    world = [extractor.describe(list(squares(picture, side))) for picture in references]
+    others = sum(map(len, world))
+    if len(numbers) < LEAST or 0 < others < LEAST:
+        raise FrameError(
+            f"{len(numbers)} squares against {others} of reference are too few for a study.",
+            f"Give {LEAST} of each at least, better five a dimension.",
+        )
+    reference = np.concatenate(world) if world else None
+    found = distances(Features(reference, *map(np.concatenate, arms), np.array(numbers)))
     checks = (*distance_checks(found, limits), *paired_checks(scores, limits, names))
     if not judged:
         checks = tuple(one.model_copy(update={"verdict": None, "limit": None}) for one in checks)
     return Drift(
         original=models[0],
         compressed=models[1],
-        names=names,
-        size=drawn.size,
-        square=drawn.side,
+        names=tuple(names),
+        size=size or (0, 0),
+        square=side,
         count=found.count,
         references=found.references,
         extractor=extractor.fact,
@@ -140,48 +155,6 @@ def drift_study(
         checks=checks,
         psnr_db=tuple(one["psnr_db"] for one in scores),
     )
-
-
-class _Drawn:
-    """What is kept of pictures that pass: scores, and a row of features for each square."""
-
-    def __init__(self, extractor: Extractor) -> None:
-        self.extractor = extractor
-        self.names, self.scores = list[str](), list[dict[str, float]]()
-        self.size, self.side = (0, 0), 0
-        self._arms: tuple[list[Rows], ...] = [], [], []
-
-    def add(self, pair: Pair) -> None:
-        """Score a pair, and describe it and what the benign change makes of the original."""
-        one, two = pair.original, pair.compressed
-        if not self.names:
-            self.size = one.shape[0], one.shape[1]
-            self.side = square_of(self.extractor, self.size)
-        self.names.append(pair.name)
-        self.scores.append(pair_scores(one, two))
-        for rows, picture in zip(self._arms, (one, two, benign(one)), strict=True):
-            rows.append(self._described(picture))
-
-    def features(self, references: Iterable[Pixels]) -> Features:
-        """Return all rows beside those of references.
-
-        Raises:
-            FrameError: too few of either.
-        """
-        world = [self._described(picture) for picture in references]
-        counts, others = [len(rows) for rows in self._arms[0]], sum(map(len, world))
-        if sum(counts) < LEAST or 0 < others < LEAST:
-            raise FrameError(
-                f"{sum(counts)} squares against {others} of reference are too few for a study.",
-                f"Give {LEAST} of each at least, better five a dimension.",
-            )
-        numbers = np.repeat(np.arange(len(counts)), counts)
-        reference = np.concatenate(world) if world else None
-        original, compressed, changed = map(np.concatenate, self._arms)
-        return Features(reference, original, compressed, changed, numbers)
-
-    def _described(self, picture: Pixels) -> Rows:
-        return self.extractor.describe(list(squares(picture, self.side)))
 
 
 def squares(picture: Pixels, side: int) -> Iterator[Pixels]:

@@ -11,16 +11,12 @@ from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.quality.bundles import DriftOptions, other_photos, studies
 from stylepress.benchmarks.quality.features.extractor import Extractor, open_extractor
-from stylepress.benchmarks.quality.gallery import Drawing, draw, gallery, looks, qualities
-from stylepress.benchmarks.quality.motion.steadiness import (
-    Painters,
-    clip_consistencies,
-    consistencies,
-)
+from stylepress.benchmarks.quality.gallery import Drawing, draw, gallery, looks
+from stylepress.benchmarks.quality.motion.steadiness import Painters, on_camera, on_clip
 from stylepress.benchmarks.quality.networks import found_judges
 from stylepress.benchmarks.quality.photos import Photo, Style
 from stylepress.benchmarks.quality.study import Drift, shortage
-from stylepress.benchmarks.report import Consistency, Shown
+from stylepress.benchmarks.report import Shown
 from stylepress.benchmarks.timing.systems import NULL
 from stylepress.errors import FrameError, RecipeError
 from stylepress.progress import Progress
@@ -111,10 +107,8 @@ class PictureTrials:
         drifts = list(self._studied(every, painters, strangers))
         pixels = None if style is None else style.pixels
         return {
-            "qualities": tuple(qualities(drawn, pixels, progress=self.progress)),
-            "looks": tuple(looks(drawn, judges)),
-            "consistencies": tuple(self._consistencies(painters)),
-            "clips": tuple(self._clips(painters)),
+            "looks": tuple(looks(drawn, pixels, judges, progress=self.progress)),
+            "steadiness": (*self._camera(painters), *self._clips(painters)),
             "drifts": tuple(drift for drift, _ in drifts),
             "gallery": gallery(drawn[: self.options.shown]),
             "suffered": {drift.compressed: worst for drift, worst in drifts},
@@ -155,22 +149,21 @@ class PictureTrials:
             raise FrameError(f"{few}.", "Give more photos, or larger frames with `--size`.")
         return extractor
 
-    def _consistencies(self, painters: Painters) -> Iterator[Consistency]:
+    def _camera(self, painters: Painters) -> Iterator[Check]:
         count, path = self.options.clip_frames, self.photos.measured[0].path
         if count < 2 or path is None:
             small = "the golden pictures are too small. Give photos with `--photos DIR`"
             self._skip("consistency of video", "no frames were asked for" if path else small)
         else:
-            yield from consistencies(
-                path, self.options.size, count, painters, progress=self.progress
-            )
+            size = self.options.size
+            yield from on_camera(path, size, count, painters, progress=self.progress)
 
-    def _clips(self, painters: Painters) -> Iterator[Consistency]:
+    def _clips(self, painters: Painters) -> Iterator[Check]:
         for footage in self.photos.footages:
             if isinstance(footage, Skipped):
                 self.skipped.append(footage)
                 continue
-            found = clip_consistencies(footage, painters, progress=self.progress)
+            found = on_clip(footage, painters, progress=self.progress)
             if isinstance(found, str):
                 self._skip(f"motion of {footage.fact.name}", found)
             else:

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
 
-from stylepress.benchmarks.check import Check
+from stylepress.benchmarks.check import Check, signed
 from stylepress.benchmarks.quality.study import Drift
-from stylepress.benchmarks.report import Consistency, Report, mean_of
+from stylepress.benchmarks.report import Report, against
 from stylepress.benchmarks.show.words import NONE, Table, amount
 from stylepress.benchmarks.timing.footprint import Footprint
-from stylepress.benchmarks.timing.outcome import Quantile
-from stylepress.benchmarks.timing.scene import Scene
+from stylepress.benchmarks.timing.outcome import Outcome, Quantile
 from stylepress.benchmarks.verdict.comparison import Comparison
 
-QUALITIES: Mapping[str, tuple[str, str, bool]] = {
-    "style_distance": ("style distance", "", True),
-    "content_distance": ("content distance", "", True),
-    "grid_energy": ("grid energy", "", True),
-    "psnr_db": ("psnr", "dB", False),
-    "ssim": ("ssim", "", False),
-}
-"""Measures of pictures: what they are called, their unit, whether more is worse."""
 ELSEWHERE = ("drift_psnr", "drift_ssim", "golden")
 """Figures of a study that a report's pictures have too, or that are none of it."""
 SETS = ("", "drift_percent", "drift_benign_times")
@@ -41,11 +32,10 @@ def figures(report: Report) -> Iterator[Check]:
     for model in report.of_role("bundle"):
         yield _figure(model.name, "weights", model.weights_bytes / MEGABYTE, "MB")
         yield _figure(model.name, "all files", model.size_bytes / MEGABYTE, "MB")
-        yield from qualities(report, model.name)
+    yield from report.looks
     for drift in report.drifts:
         yield from _drift(drift)
-    for moved in (*report.consistencies, *report.clips):
-        yield from _motion(moved)
+    yield from report.steadiness
     for footprint in report.footprints:
         yield from start_and_memory(footprint)
     for scene in report.scenes:
@@ -58,7 +48,7 @@ def gated(document: Report | Comparison) -> tuple[Check, ...]:
     if isinstance(document, Comparison):
         return document.gated
     return tuple(
-        check.model_copy(update={"subject": f"{drift.compressed} against {drift.original}"})
+        check.model_copy(update={"subject": against(drift.compressed, drift.original)})
         for drift in document.drifts
         for check in drift.checks
         if check.verdict is not None
@@ -77,60 +67,62 @@ def pivot(title: str, checks: Iterable[Check], *, first: str) -> Table:
     return Table(title, [first, *metrics], rows if metrics else [])
 
 
-def qualities(report: Report, model: str) -> Iterator[Check]:
-    """Yield the mean over all photos of each measure of a model's pictures."""
-    own = [quality for quality in report.qualities if quality.model == model]
-    for measure, (title, unit, worse) in QUALITIES.items():
-        value = mean_of(report.qualities, model, measure)
-        note = (
-            "equal"
-            if measure == "psnr_db" and own and all(quality.identical for quality in own)
-            else ""
-        )
-        if own:
-            yield _figure(model, title, value, unit, larger_is_worse=worse, note=note)
+def checks_table(title: str, checks: Sequence[Check], *, value: str = "new") -> Table:
+    """Lay out checks a row each: what matters comes first, as a phone shows four columns."""
+    several = len({check.subject for check in checks}) > 1
+    rows = [
+        [
+            check.name if several else check.metric,
+            signed(check.verdict) if check.verdict else NONE,
+            check.change or NONE,
+            check.written(check.new),
+            check.limit_text or NONE,
+            check.written(check.base),
+            check.interval or NONE,
+            check.remark or NONE,
+        ]
+        for check in checks
+    ]
+    heads = ["figure", "verdict", "worse by", value, "limit", "base", "95 % interval", "remark"]
+    return Table(title, heads, rows).filled
 
 
 def start_and_memory(footprint: Footprint) -> Iterator[Check]:
     """Yield how long a start takes, and what a process holds."""
-    start, memory = footprint.start, footprint.memory
-    if start.begins:
-        warm = [begin.engine_ms for begin in start.begins if begin.temperature == "warm"]
-        yield _figure(footprint.system, "cold start", start.median_ms("cold"), "ms")
-        yield _figure(footprint.system, "warm start", start.median_ms("warm"), "ms")
-        yield _figure(footprint.system, "warm opening", median(warm) if warm else None, "ms")
+    warm = [begin.engine_ms for begin in footprint.begins if begin.temperature == "warm"]
+    yield _figure(footprint.system, "cold start", footprint.median_ms("cold"), "ms")
+    yield _figure(footprint.system, "warm start", footprint.median_ms("warm"), "ms")
+    yield _figure(footprint.system, "warm opening", median(warm), "ms")
     for metric, size in (
-        ("memory, steady", memory.steady_main_bytes),
-        ("memory, load", memory.load_main_bytes),
-        ("memory, process tree", memory.steady_tree_bytes),
-        ("GPU memory", memory.gpu_bytes),
-        ("unified memory", memory.unified_bytes),
-        ("compiled", start.cache_bytes or None),
+        ("memory, steady", footprint.steady_bytes),
+        ("memory, load", footprint.load_bytes),
+        ("GPU memory", footprint.gpu_bytes),
+        ("unified memory", footprint.unified_bytes),
+        ("compiled", footprint.cache_bytes or None),
     ):
         yield _figure(footprint.system, metric, None if size is None else size / MEGABYTE, "MB")
 
 
-def scenario(scene: Scene) -> Iterator[Check]:
+def scenario(scene: Outcome) -> Iterator[Check]:
     """Yield what a scenario found, or why not.
 
     Throughput is of the scenario that measures it: frames a second of one stream are its latency.
     """
-    outcome, video = scene.outcome, scene.outcome.video
-    for quantile in outcome.latency:
+    video = scene.video
+    for quantile in scene.latency:
         yield _quantile(scene.title, f"latency p{100 * quantile.share:g}", quantile)
-    if outcome.throughput_hz is not None:
-        name = "throughput" if outcome.measures == "throughput" else "shown"
-        yield _figure(scene.title, name, outcome.throughput_hz, "Hz", larger_is_worse=False)
+    if scene.throughput_hz is not None:
+        name = "throughput" if scene.measures == "throughput" else "shown"
+        yield _figure(scene.title, name, scene.throughput_hz, "Hz", larger_is_worse=False)
     if video is not None and video.offered:
-        yield _figure(scene.title, "frames missed", 100 * video.miss_share, "%")
-        yield _figure(scene.title, "frames dropped", 100 * video.drop_share, "%")
+        yield _figure(scene.title, "frames missed", 100 * video.missed / video.offered, "%")
+        yield _figure(scene.title, "frames dropped", 100 * video.dropped / video.offered, "%")
         yield _figure(scene.title, "jitter", video.jitter_ms, "ms")
         if video.dropped:
-            shown = next(quantile for quantile in video.age if quantile.share == 0.9)
-            yield _quantile(scene.title, "p90 of those shown", shown)
+            yield _quantile(scene.title, "p90 of those shown", video.shown_p90)
 
 
-def energy(scene: Scene) -> Iterator[Check]:
+def energy(scene: Outcome) -> Iterator[Check]:
     """Yield the energy of a frame, by the source that told it."""
     for reading in scene.energies:
         for kind, joules in zip(("gross", "net"), reading.per_frame(), strict=True):
@@ -152,7 +144,7 @@ def _quantile(subject: str, metric: str, quantile: Quantile) -> Check:
 
 
 def _drift(drift: Drift) -> Iterator[Check]:
-    subject = f"{drift.compressed} against {drift.original}"
+    subject = against(drift.compressed, drift.original)
     fact = drift.extractor
     over = f"{fact.name} {fact.sha256[:12]} ({fact.layer}, {fact.preprocessing}), {drift.sample}"
     for check in drift.checks:
@@ -164,15 +156,3 @@ def _drift(drift: Drift) -> Iterator[Check]:
             metric, ends = f"{metric}, size", {}
             of = f"{over}, {drift.references} of references"
         yield _figure(subject, metric, abs(check.new), check.unit, of=of, **ends)
-
-
-def _motion(moved: Consistency) -> Iterator[Check]:
-    clip = "" if moved.clip is None else f", {moved.clip.name}"
-    source = "" if moved.clip is None else f" of {moved.clip.sha256[:12]}"
-    over = f"{moved.frames} frames{source}, {moved.flow} flow"
-    for metric, value, unit in (
-        ("warping error", moved.warp_error, ""),
-        ("flicker", moved.flicker, "levels"),
-        ("noise gain", moved.noise_gain, "x"),
-    ):
-        yield _figure(moved.model, f"{metric}{clip}", value, unit, of=over)

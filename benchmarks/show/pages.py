@@ -12,7 +12,7 @@ from stylepress.benchmarks.check import Check, Verdict, signed
 from stylepress.benchmarks.quality.gallery import original_of
 from stylepress.benchmarks.report import Report, Shown
 from stylepress.benchmarks.show import tables
-from stylepress.benchmarks.show.figures import gated
+from stylepress.benchmarks.show.figures import checks_table, gated
 from stylepress.benchmarks.show.words import (
     Table,
     amount,
@@ -152,14 +152,14 @@ def differing(comparison: Comparison) -> list[list[str]]:
 
 def judged(comparison: Comparison) -> Table:
     """Lay out what the verdict rests on."""
-    return _figures("What the verdict rests on", comparison.gated)
+    return checks_table("What the verdict rests on", comparison.gated)
 
 
 def shown(comparison: Comparison) -> Table:
     """Lay out what was measured and not judged."""
     title = "Both reports" if comparison.mode == "trend" else "Measured, not judged"
     rest = [check for check in comparison.checks if check.verdict is None and check.new is not None]
-    return _figures(title, rest)
+    return checks_table(title, rest)
 
 
 def sparks(comparison: Comparison) -> Iterator[tuple[str, str, str]]:
@@ -194,26 +194,6 @@ def differences(comparison: Comparison) -> Iterator[tuple[str, Numbered]]:
         level = "equal" if math.isinf(picture.psnr_db) else f"PSNR {picture.psnr_db:.1f} dB"
         yield f"{picture.photo}: {level}", list(enumerate(picture.shown, first))
         first += len(picture.shown)
-
-
-def _figures(title: str, checks: Sequence[Check]) -> Table:
-    """Lay out figures: what matters comes first, as a phone shows four columns."""
-    gate = any(check.verdict for check in checks)
-    rows = [
-        [
-            check.name,
-            *([signed(check.verdict or "")] if gate else []),
-            check.change or "-",
-            check.written(check.new),
-            *([check.limit_text or "-"] if gate else []),
-            check.written(check.base),
-            check.remark,
-        ]
-        for check in checks
-    ]
-    verdict, limit = (["verdict"], ["limit"]) if gate else ([], [])
-    heads = ["figure", *verdict, "worse by", "new", *limit, "base", "remark"]
-    return Table(title, heads, rows)
 
 
 def runs(comparison: Comparison) -> Table:

@@ -14,7 +14,7 @@ from stylepress.benchmarks.check import signed
 from stylepress.benchmarks.gate import meanings
 from stylepress.benchmarks.quality.checks import BENIGN
 from stylepress.benchmarks.quality.gallery import AMPLIFIED
-from stylepress.benchmarks.report import FIDELITY, Report
+from stylepress.benchmarks.report import Report
 from stylepress.benchmarks.show import pages, plots, tables, words
 from stylepress.benchmarks.show.words import Table
 from stylepress.benchmarks.timing.systems import CONVENTION
@@ -97,7 +97,6 @@ def _environment() -> Environment:
         "amount": words.amount,
         "benign": BENIGN,
         "convention": CONVENTION,
-        "fidelity": FIDELITY,
     }
     return environment
 

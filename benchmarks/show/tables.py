@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from stylepress.benchmarks.check import Check, signed
+from collections.abc import Iterator, Mapping
+
+from stylepress.benchmarks.check import signed
+from stylepress.benchmarks.quality.gallery import SATURATION
+from stylepress.benchmarks.quality.motion.steadiness import PUT_IN, WARPING
 from stylepress.benchmarks.quality.study import Drift
-from stylepress.benchmarks.report import Consistency, Latency, Look, Report, mean_of
+from stylepress.benchmarks.report import Latency, Model, Report, against
 from stylepress.benchmarks.show.figures import (
+    checks_table,
     energy,
     pivot,
-    qualities,
     scenario,
     start_and_memory,
 )
@@ -31,14 +35,12 @@ def headline(report: Report) -> str:
     model, latency = min(known, key=lambda pair: pair[1].median_ms)
     scenario = report.scenario
     speed = f"{amount(latency.median_ms, 'ms')} a frame at {scenario.width}x{scenario.height}"
-    looks = [shown for shown in report.looks if shown.model == model.name]
-    looks = [shown for shown in looks if shown.role == "teacher"] or looks
     verdicts = [shown.verdict for shown in report.drifts if shown.compressed == model.name]
     look = ""
-    if looks:
-        shown = looks[0]
-        look = "equal to" if shown.psnr_db is None else f"{shown.psnr_db:.1f} dB from"
-        look = f"pictures {look} {shown.original}'s, "
+    for other, found in _likeness(report, model):
+        level = found["psnr"]
+        near = "equal to" if level is None else f"{level:.1f} dB from"
+        look = look or f"pictures {near} {other.name}'s, "
     if "FAIL" in verdicts:
         look = f"its pictures FAIL against {report.drifts[0].original}; {look}"
     return f"{model.name}: {look}{speed}"
@@ -47,43 +49,41 @@ def headline(report: Report) -> str:
 def looks(report: Report) -> list[str]:
     """Say how like its originals each bundle's pictures are."""
     nothing = "No original was given (`--teacher`, `--student`), so nothing tells what changed."
-    return [_look(report, look) for look in report.looks] or [nothing]
+    said = [
+        _look(report, model, other, found)
+        for model in report.of_role("bundle")
+        for other, found in _likeness(report, model)
+    ]
+    return said or [nothing]
 
 
-def quality(report: Report) -> Table:
-    """Lay out the measures of pictures."""
-    title = f"Quality, mean of {len(report.scenario.photos)} photos"
-    figures = [check for model in report.models for check in qualities(report, model.name)]
-    return pivot(title, figures, first="model")
+def _likeness(report: Report, model: Model) -> Iterator[tuple[Model, dict[str, float | None]]]:
+    """Yield each original that a model is held against, and how like its pictures are, by figure."""
+    for other in (*report.of_role("teacher"), *report.of_role("student")):
+        subject = against(model.name, other.name)
+        found = {one.metric: one.new for one in report.looks if one.subject == subject}
+        if found:
+            yield other, found
 
 
-def references(report: Report) -> list[tuple[str, str]]:
-    """Return which model's pictures each model's are held against."""
-    return list(
-        {
-            quality.model: quality.reference for quality in report.qualities if quality.reference
-        }.items()
-    )
-
-
-def _look(report: Report, look: Look) -> str:
-    if look.psnr_db is None:
-        return f"{look.model} draws exactly what {look.original} draws."
-    change = look.saturation_percent
+def _look(report: Report, model: Model, other: Model, found: Mapping[str, float | None]) -> str:
+    level, change = found["psnr"], found[SATURATION] or 0.0
+    if level is None:
+        return f"{model.name} draws exactly what {other.name} draws."
     more = f"{abs(change):.0f} % {'more' if change > 0 else 'less'} colourful"
     parts = [
-        f"PSNR {look.psnr_db:.1f} dB, SSIM {look.ssim:.2f}",
-        f"mean colour off by {look.cast_levels:.1f} of 255 levels",
+        f"PSNR {level:.1f} dB, SSIM {found['ssim']:.2f}",
+        f"mean colour off by {found['colour cast']:.1f} of 255 levels",
         more if abs(change) >= 1 else "as colourful",
     ]
-    mine, theirs = (
-        mean_of(report.qualities, name, "style_distance") for name in (look.model, look.original)
-    )
+    style = {one.subject: one.new for one in report.looks if one.metric == "style distance"}
+    mine, theirs = style.get(model.name), style.get(other.name)
     if mine is not None and theirs:
         parts.append(f"{amount(mine / theirs, 'x')} as far from the style picture")
-    parts += [f"fidelity {value:.2f} by {name}" for name, value in look.fidelity.items()]
-    sentence = f"{look.model} against {look.original}: {', '.join(parts)}."
-    if look.role == "teacher" and look.psnr_db < 25:
+    parts += [f"{name[:8]} {value:.2f}{name[8:]}" for name, value in found.items()
+              if name.startswith("fidelity")]  # fmt: skip
+    sentence = f"{against(model.name, other.name)}: {', '.join(parts)}."
+    if other.role == "teacher" and level < 25:
         sentence += (
             " A student draws strokes of its own, so its picture is another look: judge by eye "
             "whether it is what you approved."
@@ -91,31 +91,31 @@ def _look(report: Report, look: Look) -> str:
     return sentence
 
 
+def quality(report: Report) -> Table:
+    """Lay out the measures of pictures."""
+    title = f"Quality, mean of {len(report.scenario.photos)} photos"
+    return pivot(title, report.looks, first="model")
+
+
 def steadiness(report: Report) -> list[str]:
-    """Say how much more each bundle flickers than its originals."""
-    camera = {consistency.model: consistency for consistency in report.consistencies}
+    """Say how much more each bundle flickers than its originals, or than the frames themselves."""
+    errors = {
+        one.subject: one.new for one in report.steadiness if one.metric == WARPING and one.new
+    }
+    floors = {one.subject: one.new for one in report.steadiness if one.metric == PUT_IN and one.new}
+    originals = {
+        one.name: f"those of {one.name}"
+        for one in report.models
+        if one.role != "bundle" and one.name in errors
+    }
     sentences = []
-    for model in report.of_role("bundle"):
-        own = camera.get(model.name)
-        if own is None:
-            continue
-        others = [
-            consistency
-            for consistency in report.models
-            if consistency.role != "bundle" and consistency.name in camera
-        ]
-        for other in others:
-            ratio = own.warp_error / max(camera[other.name].warp_error, 1e-12)
-            word = f"{amount(ratio, 'x')} as much as" if not 0.9 <= ratio <= 1.1 else "as little as"
+    for model in (one.name for one in report.of_role("bundle") if one.name in errors):
+        for other, words in (originals or {model: "the frames themselves"}).items():
+            ratio = errors[model] / (errors[other] if originals else floors.get(model, 1e-12))
+            much = "as little as" if 0.9 <= ratio <= 1.1 else f"{amount(ratio, 'x')} as much as"
             sentences.append(
-                f"Along a moving camera the pictures of {model.name} change {word} those of "
-                f"{other.name}{': it flickers more' if ratio > 1.5 else ''}."
-            )
-        if not others:
-            ratio = own.warp_error / max(own.input_warp_error, 1e-12)
-            sentences.append(
-                f"Along a moving camera the pictures of {model.name} change {amount(ratio, 'x')} as much "
-                f"as the frames themselves."
+                f"Along a moving camera the pictures of {model} change {much} {words}"
+                f"{': it flickers more' if originals and ratio > 1.5 else ''}."
             )
     return sentences
 
@@ -185,7 +185,7 @@ def scenes(report: Report, measures: str) -> Table:
         if scene.doubts
         else figure
         for scene in report.scenes
-        if scene.outcome.measures == measures
+        if scene.measures == measures
         for figure in scenario(scene)
     ]
     return pivot(SCENARIOS[measures], figures, first="system")
@@ -214,9 +214,7 @@ def starts(report: Report) -> Table:
 def absent_memory(report: Report) -> str:
     """Say which memory could not be measured, and why."""
     absent = {
-        what: why
-        for footprint in report.footprints
-        for what, why in footprint.memory.missing.items()
+        what: why for footprint in report.footprints for what, why in footprint.missing.items()
     }
     if report.machine.board is None:
         absent.pop("unified", None)  # no footprint expects it
@@ -230,40 +228,11 @@ def verdict_word(drift: Drift) -> str:
 
 def study(drift: Drift) -> Table:
     """Lay out every figure of a study, with the verdict over all of them."""
-    return Table(
-        f"What compression lost, {drift.compressed} against {drift.original}: "
-        f"{verdict_word(drift)}",
-        ["figure", "verdict", "value", "limit", "95 % interval", "remark"],
-        [_check(check) for check in drift.checks],
-    )
+    who = against(drift.compressed, drift.original)
+    title = f"What compression lost, {who}: {verdict_word(drift)}"
+    return checks_table(title, drift.checks, value="value")
 
 
 def motion(report: Report) -> Table:
-    """Lay out how steadily each model draws, and against which other."""
-    heads = ["model", "clip", "E_warp", "put in", "against", "flicker", "noise gain"]
-    rows = [_motion(consistency) for consistency in (*report.consistencies, *report.clips)]
-    return Table("In motion", heads, rows).filled
-
-
-def _check(check: Check) -> list[str]:
-    """Write one check: figure, verdict, value, limit, interval, remark."""
-    return [
-        check.metric,
-        signed(check.verdict) if check.verdict else "not judged",
-        NONE if check.new is None else f"{check.new:.3g} {check.unit}".strip(),
-        check.limit_text or NONE,
-        check.interval or NONE,
-        check.note,
-    ]
-
-
-def _motion(consistency: Consistency) -> list[str]:
-    return [
-        consistency.model,
-        "camera" if consistency.clip is None else consistency.clip.name,
-        f"{consistency.warp_error:.2e}",
-        f"{consistency.input_warp_error:.2e}",
-        consistency.reference or NONE,
-        NONE if consistency.flicker is None else f"{consistency.flicker:.3g}",
-        NONE if consistency.noise_gain is None else f"{consistency.noise_gain:.2f}",
-    ]
+    """Lay out how steadily each model draws, on camera and on each clip."""
+    return pivot("In motion", report.steadiness, first="model")

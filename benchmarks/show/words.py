@@ -13,8 +13,8 @@ NONE = "-"
 UNITS = {"mhz": "MHz", "gib": "GiB", "mib": "MiB", "w": "W", "s": "s", "c": "°C", "percent": "%"}
 """How a field's name ends, and what it is in."""
 APART = {
-    *("missing", "gpus", "board", "packages", "thread_variables", "uptime_s", "boot_id"),
-    *("mitigations", "temperatures_c", "memory_free_gib", "cpu_pressure", "logical_cores"),
+    *("missing", "gpus", "board", "packages", "thread_variables"),
+    *("temperatures_c", "memory_free_gib", "logical_cores"),
 }
 """Fields of a machine that are written elsewhere, or that tell a reader nothing."""
 
@@ -89,9 +89,8 @@ def machine_facts(machine: Machine) -> Iterator[tuple[str, str]]:
 
 def meanwhile(validity: Validity) -> str:
     """Say what was seen of the machine while the turns were measured."""
-    load, waited = validity.foreign_load, validity.cpu_pressure
+    load = validity.foreign_load
     sightings = [] if load is None else [f"others used {load:.0%} of the processor"]
-    sightings += [] if waited is None else [f"some task waited for a core {waited:.0%} of the time"]
     sightings += [event.what for event in validity.events if event.kind != "foreign load"]
     return "; ".join(sightings) or "nothing was seen"
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from stylepress.artifact import Artifact
-from stylepress.benchmarks.report import Model
-from stylepress.benchmarks.timing.systems import Contender, Field, Pixels, Run, bundle_model
+from stylepress.benchmarks.timing.systems import Contender, Pixels, Run, bundle_model
 from stylepress.export.bundle import write_bundle
 from stylepress.export.frame_graph import FrameGraph
 from stylepress.export.int8.bundle import quantize_bundle
@@ -22,12 +22,15 @@ from stylepress.steps import ExportStep, LoadStep, QuantizeStep
 from stylepress.train.stage import load
 from stylepress.work import Work
 
+if TYPE_CHECKING:
+    from stylepress.benchmarks.entries import Entries
+
 CALIBRATION = 6
 """Photos for the teacher's INT8: it is a baseline for speed, and InstanceNorm adapts to each."""
 CHECKED_AT = ((256, 256),)
 
 
-class Teacher:
+class Baselines:
     """A teacher's checkpoint, and its frame graph as float and as INT8 bundles below ``work``.
 
     ``source`` is a checkpoint artifact, or a weights file of a known family.
@@ -42,45 +45,41 @@ class Teacher:
             folder = work / "teacher"
             asked = Work(plain_name(source.stem), folder, folder, progress=progress)
             self.checkpoint = load(None, LoadStep(checkpoint=source), folder, asked)
-        self.name = self.checkpoint.name
         self.frames, self.work, self.progress = frames, work, progress
         self.float_bundle = read_bundle(
             float_bundle(self.checkpoint, work, frames[0], progress=progress).folder
         )
 
-    def models(self, size: tuple[int, int]) -> tuple[Model, Model]:
-        """Describe the float teacher and its INT8 form; sizes and digest are the checkpoint's."""
-        bundle = bundle_model(self.float_bundle, "teacher", size, f"{self.name} teacher fp32")
-        plain = bundle.model_copy(
-            update={
-                "digest": self.checkpoint.digest,
-                "parent": self.checkpoint.parent,
-                "size_bytes": self.checkpoint.size_bytes,
-                "weights_bytes": self.checkpoint.files["weights.safetensors"].size_bytes,
-            }
-        )
-        int8 = read_bundle(self.quantized().folder)
-        return plain, bundle_model(int8, "teacher", size, f"{self.name} teacher int8")
-
-    def enter(self, field: Field, size: tuple[int, int]) -> None:
+    def enter(self, entries: Entries) -> None:
         """Add the three baselines: torch eager, float in ONNX Runtime, INT8 in OpenVINO.
 
-        Where a backend is missing, the others stand in for it.
+        Where a backend is missing, the others stand in for it. Sizes and digest are the checkpoint's.
         """
-        plain, int8 = self.models(size)
-        threads = field.options.all_threads
+        own, size = self.checkpoint, entries.size
+        plain = bundle_model(self.float_bundle, "teacher", size, f"{own.name} teacher fp32")
+        plain = plain.model_copy(
+            update={
+                "digest": own.digest,
+                "parent": own.parent,
+                "size_bytes": own.size_bytes,
+                "weights_bytes": own.files["weights.safetensors"].size_bytes,
+            }
+        )
+        small = read_bundle(self.quantized().folder)
+        int8 = bundle_model(small, "teacher", size, f"{own.name} teacher int8")
+        threads = entries.options.all_threads
         facts: dict[str, str | int] = {
             "backend": "torch eager",
             "version": torch.__version__,
             "precision": "f32",
             "threads": threads,
         }
-        run = eager(frame_graph_of(self.checkpoint), threads)
-        field.add(Contender(plain, "torch eager", run, facts, baseline=True))
-        ort = [name for name in field.backends if name == "onnxruntime"]
-        field.enter(plain, self.float_bundle, ort, baseline=True)
-        openvino = [name for name in field.backends if name == "openvino"]
-        field.enter(int8, read_bundle(self.quantized().folder), openvino or ort, baseline=True)
+        run = eager(frame_graph_of(own), threads)
+        entries.contenders.append(Contender(plain, "torch eager", run, facts, baseline=True))
+        ort = [name for name in entries.backends if name == "onnxruntime"]
+        entries.enter(plain, self.float_bundle, ort, baseline=True)
+        openvino = [name for name in entries.backends if name == "openvino"]
+        entries.enter(int8, small, openvino or ort, baseline=True)
 
     def quantized(self) -> Artifact:
         """Return the INT8 bundle, made at the first call."""

@@ -13,8 +13,6 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
-
 from stylepress.benchmarks.machine.timeline import Timeline, Window
 from stylepress.benchmarks.machine.watch import Validity, Watch
 from stylepress.benchmarks.part import Part
@@ -35,7 +33,7 @@ class Begin(Part):
     """One start, in milliseconds from the process being asked for.
 
     ``process`` is Python itself, ``package`` the backend's import, ``engine`` opening it, ``frame``
-    its first frame. Their sum is ``total_ms``.
+    its first frame.
     """
 
     temperature: Temperature
@@ -46,57 +44,37 @@ class Begin(Part):
 
     @property
     def total_ms(self) -> float:
-        """From nothing to the first frame."""
         return self.process_ms + self.package_ms + self.engine_ms + self.frame_ms
 
 
-class Start(Part):
-    """Every start of one engine.
+class Footprint(Part):
+    """What one bundle takes in one backend: every start of its engine, and its memory.
 
-    A ``cold`` one has an empty cache of compiled engines, and the bundle's files were dropped from
+    A ``cold`` start has an empty cache of compiled engines, and the bundle's files were dropped from
     the system's memory where it lets us (``dropped``). A ``warm`` one follows it with that cache,
     of ``cache_bytes``. The backend's own libraries are in memory for both, as after any first use.
-    """
 
-    backend: str
-    begins: tuple[Begin, ...]
-    dropped: bool
-    cache_bytes: int
-
-    def median_ms(self, temperature: Temperature) -> float:
-        """Return the median of the totals of one kind."""
-        return median(one.total_ms for one in self.begins if one.temperature == temperature)
-
-
-class Memory(Part):
-    """Bytes at the highest point; None with the reason in ``missing``.
-
-    ``main`` is the engine's own process, as the kernel kept its peak (VmHWM). ``tree`` is it and
-    its children, the sum of what each has resident, sampled: shared pages count once for each.
-    ``gpu`` is by how much what the driver says of our processes rose, or where it does not tell them
-    apart, the GPU's memory in use; ``unified`` by how much the memory that was available fell, on
-    boards whose GPU shares it. ``load`` ends with the first frame done, ``steady`` is what follows.
-    """
-
-    load_main_bytes: int | None
-    steady_main_bytes: int | None
-    load_tree_bytes: int | None
-    steady_tree_bytes: int | None
-    gpu_bytes: int | None
-    unified_bytes: int | None
-    missing: dict[str, str] = Field(default_factory=dict)
-
-
-class Footprint(Part):
-    """What one bundle takes in one backend: its start, cold and warm, and its memory.
-
-    The latter is of the last warm process. ``validity`` says whether its times count.
+    Bytes are those at the highest point of the last warm process, None with the reason in
+    ``missing``: what it had resident until its first frame (``load``) and after it (``steady``), as
+    the kernel kept its peak (VmHWM); by how much what the driver says of our processes rose, or
+    where it does not tell them apart, the GPU's memory in use (``gpu``); by how much the memory that
+    was available fell, on boards whose GPU shares it (``unified``).
     """
 
     system: str
-    start: Start
-    memory: Memory
+    begins: tuple[Begin, ...]
+    dropped: bool
+    cache_bytes: int
+    load_bytes: int | None
+    steady_bytes: int | None
+    gpu_bytes: int | None
+    unified_bytes: int | None
+    missing: dict[str, str]
     validity: Validity | None = None
+
+    def median_ms(self, temperature: Temperature) -> float:
+        """Return the median of the totals of one kind of start."""
+        return median(one.total_ms for one in self.begins if one.temperature == temperature)
 
 
 def measure_footprint(
@@ -138,20 +116,26 @@ def measure_footprint(
     progress.finish()
     before_ns, last = starts[-1]
     validity = watch.judged(Window(starts[0][0], last.ended))
+    timeline, whole = watch.timeline(), Window(before_ns, last.ended)
+    memory = {
+        "load": (last.load_bytes, "this system keeps no peak of a process's memory"),
+        "steady": (last.steady_bytes, "this system does not let a peak begin anew"),
+        "gpu": (
+            gpu_bytes(timeline.within(whole)),
+            timeline.missing.get("nvml", "the driver does not tell memory in use"),
+        ),
+        "unified": (
+            unified_bytes(timeline, whole),
+            "this system has no GPU that shares the memory",
+        ),
+    }
     return Footprint(
         system=system.name,
-        start=Start(
-            backend=system.backend,
-            begins=tuple(_begin(*one, TEMPERATURES[n % 2]) for n, one in enumerate(starts)),
-            dropped=dropped,
-            cache_bytes=cache_bytes,
-        ),
-        memory=memory_of(
-            watch.timeline(),
-            load=Window(before_ns, last.first),
-            steady=Window(last.first, last.ended),
-            peaks=(last.load_bytes, last.steady_bytes),
-        ),
+        begins=tuple(_begin(*one, TEMPERATURES[n % 2]) for n, one in enumerate(starts)),
+        dropped=dropped,
+        cache_bytes=cache_bytes,
+        **{f"{name}_bytes": size for name, (size, _) in memory.items()},
+        missing={name: why for name, (size, why) in memory.items() if size is None},
         validity=validity,
     )
 
@@ -166,65 +150,7 @@ def drop_files(folder: Path) -> bool:
     return True
 
 
-def memory_of(
-    timeline: Timeline,
-    *,
-    load: Window,
-    steady: Window,
-    peaks: tuple[int | None, int | None] = (None, None),
-) -> Memory:
-    """Put together what the sampler saw and the ``peaks`` that a process read of itself.
-
-    The engine has a process of its own below the one that is watched, which is none of its tree.
-    ``load`` begins before that process does: what is in use there counts as not its own.
-    """
-    whole = Window(load.begin_ns, steady.end_ns)
-    trees = [_tree(timeline, window) for window in (load, steady)]
-    gpu, unified = _gpu(timeline.within(whole)), _unified(timeline, whole)
-    reasons = {
-        "tree": (None in trees, timeline.missing.get("process tree", "no sample fell into it")),
-        "main": (None in peaks, "the process could not read or reset its VmHWM"),
-        "gpu": (
-            gpu is None,
-            timeline.missing.get("nvml", "the driver does not tell memory in use"),
-        ),
-        "unified": (
-            "clock.gpu_mhz" not in timeline.names("clock."),
-            "this system has no GPU that shares the memory",
-        ),
-    }
-    return Memory(
-        load_main_bytes=peaks[0],
-        steady_main_bytes=peaks[1],
-        load_tree_bytes=trees[0],
-        steady_tree_bytes=trees[1],
-        gpu_bytes=gpu,
-        unified_bytes=unified,
-        missing={name: why for name, (absent, why) in reasons.items() if absent},
-    )
-
-
-def _begin(before_ns: int, made: Answer, temperature: Temperature) -> Begin:
-    marks = (before_ns, made.began, made.imported, made.opened, made.first)
-    process, package, engine, frame = ((b - a) / 1e6 for a, b in pairwise(marks))
-    return Begin(
-        temperature=temperature,
-        process_ms=process,
-        package_ms=package,
-        engine_ms=engine,
-        frame_ms=frame,
-    )
-
-
-def _tree(timeline: Timeline, window: Window) -> int | None:
-    """Return the most that the tree had resident at once, without the process that is watched."""
-    whole = dict(timeline.series("memory.tree_bytes", window))
-    first = dict(timeline.series("memory.main_bytes", window))
-    both = whole.keys() & first.keys()
-    return max((round(whole[at] - first[at]) for at in both), default=None)
-
-
-def _gpu(near: Timeline) -> int | None:
+def gpu_bytes(near: Timeline) -> int | None:
     """Sum over GPUs by how much our processes' memory rose, or else what is in use.
 
     Engines that the process above holds open are there before, and are not this one's.
@@ -239,9 +165,22 @@ def _gpu(near: Timeline) -> int | None:
     return round(sum(rises)) if rises else None
 
 
-def _unified(timeline: Timeline, window: Window) -> int | None:
+def unified_bytes(timeline: Timeline, window: Window) -> int | None:
+    """Return by how much the memory that was available fell, where a GPU shares it."""
     available = [value for _, value in timeline.series("memory.available_bytes", window)]
     if not available or "clock.gpu_mhz" not in timeline.names("clock."):
         return None
     before = timeline.at("memory.available_bytes", window.begin_ns)
     return round((available[0] if before is None else before) - min(available))
+
+
+def _begin(before_ns: int, answer: Answer, temperature: Temperature) -> Begin:
+    marks = (before_ns, answer.began, answer.imported, answer.opened, answer.first)
+    process, package, engine, frame = ((b - a) / 1e6 for a, b in pairwise(marks))
+    return Begin(
+        temperature=temperature,
+        process_ms=process,
+        package_ms=package,
+        engine_ms=engine,
+        frame_ms=frame,
+    )

@@ -6,23 +6,15 @@ sample. What it costs by itself is measured with the null backend, as one more s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
-from stylepress.benchmarks.timing.interval import Ratio, paired_ratio
 from stylepress.benchmarks.timing.loop import Clock, WallClock, closed_loop
 from stylepress.benchmarks.verdict.percentile import upper_percentile
 from stylepress.errors import RecipeError
 from stylepress.progress import Progress
-
-
-class System(NamedTuple):
-    """One thing to measure: a name, and how to run it on a sample."""
-
-    name: str
-    run: Callable[[Any], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +47,6 @@ class Timing:
     ``rounds_at_s`` is when each turn began, in seconds from the beginning, warming up included.
     """
 
-    name: str
     rounds_ms: tuple[tuple[float, ...], ...]
     rounds_at_s: tuple[float, ...] = ()
 
@@ -66,12 +57,10 @@ class Timing:
 
     @property
     def median_ms(self) -> float:
-        """The median of the round medians."""
         return median(self.round_medians_ms)
 
     @property
     def calls(self) -> int:
-        """How many calls were timed."""
         return sum(map(len, self.rounds_ms))
 
     def percentile_ms(self, share: float) -> float | None:
@@ -83,48 +72,39 @@ class Timing:
 
 
 def measure(
-    systems: Sequence[System],
+    systems: Mapping[str, Callable[[Any], object]],
     next_sample: Callable[[], Any],
     *,
     plan: Plan,
     progress: Progress,
     clock: Clock | None = None,
-) -> tuple[Timing, ...]:
-    """Time all systems in turns, the order reversed from round to round (ABC, CBA, ABC, ...).
+) -> dict[str, Timing]:
+    """Time how each system runs samples, in turns, the order reversed from round to round (ABC, CBA, ABC, ...).
 
     A turn begins with an untimed call, which wakes sleeping threads and fills the caches that the
     system before has emptied; a system that needs longer than a turn for one call is spared it.
     """
     clock = clock or WallClock()
     start = clock.now_ns()
-    rounds: dict[str, list[tuple[float, ...]]] = {system.name: [] for system in systems}
-    begun: dict[str, list[float]] = {system.name: [] for system in systems}
-    if len(rounds) != len(systems):
-        names = ", ".join(system.name for system in systems)
-        raise RecipeError(f"Two systems have one name among {names}.", "Name each differently.")
+    rounds: dict[str, list[tuple[float, ...]]] = {name: [] for name in systems}
+    begun: dict[str, list[float]] = {name: [] for name in systems}
 
-    def turn(system: System, turn_s: float, most: int) -> tuple[int, ...]:
-        calls = closed_loop(system.run, next_sample, least_s=turn_s, most_count=most, clock=clock)
-        return calls.taken_ns
+    def turn(name: str, turn_s: float, most: int) -> tuple[int, ...]:
+        run = systems[name]
+        return closed_loop(run, next_sample, least_s=turn_s, most_count=most, clock=clock).taken_ns
 
     least_ns = {
-        system.name: min([turn(system, 0, 1)[0] for _ in range(plan.warm_up)] or [0])
-        for system in systems
+        name: min([turn(name, 0, 1)[0] for _ in range(plan.warm_up)] or [0]) for name in systems
     }
     progress.start(f"Measuring {len(systems)} systems in turns", plan.rounds * len(systems))
     for number in range(plan.rounds):
-        for system in systems if number % 2 == 0 else reversed(systems):
-            if least_ns[system.name] < 1e9 * plan.turn_s:
-                system.run(next_sample())
-            begun[system.name].append((clock.now_ns() - start) / 1e9)
-            taken = turn(system, plan.turn_s, plan.most_calls)
-            least_ns[system.name] = min(taken)
-            rounds[system.name].append(tuple(call / 1e6 for call in taken))
-            progress.advance(note=system.name)
+        for name in systems if number % 2 == 0 else reversed(list(systems)):
+            if least_ns[name] < 1e9 * plan.turn_s:
+                systems[name](next_sample())
+            begun[name].append((clock.now_ns() - start) / 1e9)
+            taken = turn(name, plan.turn_s, plan.most_calls)
+            least_ns[name] = min(taken)
+            rounds[name].append(tuple(call / 1e6 for call in taken))
+            progress.advance(note=name)
     progress.finish()
-    return tuple(Timing(name, tuple(own), tuple(begun[name])) for name, own in rounds.items())
-
-
-def speedup(fast: Timing, slow: Timing) -> Ratio:
-    """How many times as long ``slow`` takes, paired by round; both were measured in the same ones."""
-    return paired_ratio(fast.round_medians_ms, slow.round_medians_ms)
+    return {name: Timing(tuple(own), tuple(begun[name])) for name, own in rounds.items()}

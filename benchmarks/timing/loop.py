@@ -52,7 +52,6 @@ class Calls:
 
     @property
     def taken_ns(self) -> tuple[int, ...]:
-        """How long each took."""
         return tuple(done - began for began, done in zip(self.began, self.done, strict=True))
 
 
@@ -104,12 +103,10 @@ class WarmRule:
 
 @dataclass(frozen=True, slots=True)
 class WarmUp:
-    """What warming up took: ``first_ms`` is the first call of all, ``windows_ms`` the medians."""
+    """What warming up took, and whether the system settled."""
 
     calls: int = 0
     seconds: float = 0.0
-    first_ms: float | None = None
-    windows_ms: tuple[float, ...] = ()
     stable: bool = True
 
 
@@ -124,7 +121,7 @@ def warm_up(
     from statistics import median  # not at the top: it is 3 ms of an engine's start
 
     start = clock.now_ns()
-    calls, first_ms, medians = 0, None, list[float]()
+    calls, medians = 0, list[float]()
     while True:
         left_s = rule.most_s - (clock.now_ns() - start) / 1e9
         window = closed_loop(
@@ -136,14 +133,13 @@ def warm_up(
             clock=clock,
         )
         taken = window.taken_ns
-        first_ms = taken[0] / 1e6 if first_ms is None else first_ms
         calls += len(taken)
         medians.append(median(taken) / 1e6)
         seconds = (window.done[-1] - start) / 1e9
         enough = seconds >= rule.min_s and calls >= rule.min_count
         agreed = enough and agree(medians, rule.within)
         if agreed or seconds >= rule.most_s:
-            return WarmUp(calls, seconds, first_ms, tuple(medians), agreed)
+            return WarmUp(calls, seconds, agreed)
 
 
 def agree(medians: list[float], within: float) -> bool:

@@ -8,41 +8,107 @@ beside the system, and a clock that tests set can drive the whole.
 from __future__ import annotations
 
 import math
+import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from random import Random
 from threading import Lock
-from typing import Any
+from typing import Any, get_args
 
-from stylepress.benchmarks.timing.loop import (
-    Clock,
-    WallClock,
-    WarmRule,
-    WarmUp,
-    closed_loop,
-    warm_up,
-)
-from stylepress.benchmarks.timing.outcome import (
-    Drop,
-    FixedRate,
-    Length,
-    Offline,
-    Outcome,
-    Rest,
-    Samples,
-    Setting,
-    SingleStream,
-    outcome,
-)
+from stylepress.benchmarks.machine.energy import LEAST_S, LONG_S, energies, readable
+from stylepress.benchmarks.machine.timeline import Window
+from stylepress.benchmarks.machine.watch import Watch
+from stylepress.benchmarks.timing.loop import Clock, WallClock, WarmRule, WarmUp, warm_up
+from stylepress.benchmarks.timing.outcome import Drop, Length, Outcome, Samples, Setting, outcome
 from stylepress.errors import RecipeError
 
+SCENARIOS = ("single-stream", "fixed-rate", "server", "offline")
 MOST_ARRIVALS = 1_000_000
 WARM_CALLS = 3
 """How often each of several lanes is run beside the others, before anything is measured."""
+IDLE_S = 2.0
+"""How long nothing runs before and after, where energy can be read: what the machine draws idle."""
 Run = Callable[[Any], object]
 Next = Callable[[], Any]
+
+
+def setting_of(name: str, asked: Mapping[str, Any], *, cores: int) -> Setting:
+    """Return the setting of a scenario, from the options of the command by their names.
+
+    A camera's deadline is the next frame; lanes are one, and one a core for ``offline``.
+
+    Raises:
+        RecipeError: no such scenario or way to drop, a server without a rate, or a number that
+            cannot be kept.
+    """
+    drops: tuple[str, ...] = get_args(Drop)
+    if name not in SCENARIOS:
+        raise RecipeError(f"There is no scenario {name!r}.", f"Name one of {', '.join(SCENARIOS)}.")
+    if name == "server" and asked["rate"] is None:
+        raise RecipeError("Nobody said how many requests a server gets.", "Give e.g. `--rate 20`.")
+    if asked["drop"] not in drops:
+        raise RecipeError(
+            f"Nobody can drop {asked['drop']!r} of a full queue.",
+            f"Name one of {', '.join(drops)}.",
+        )
+    for option in ("fps", "rate", "lanes", "queue", "deadline"):
+        value = asked[option]
+        if value is not None and not 0 < value < 1e6:
+            raise RecipeError(f"--{option} {value:g} cannot be kept.", "Give more than 0.")
+    lanes = asked["lanes"] or (cores if name == "offline" else 1)
+    if name == "fixed-rate":
+        return camera(
+            asked["fps"],
+            queue=asked["queue"],
+            drop=asked["drop"],
+            deadline_ms=asked["deadline"] or 1000 / asked["fps"],
+            lanes=lanes,
+        )
+    if name == "server":
+        return Setting(name="server", rate_hz=asked["rate"], seed=asked["seed"], lanes=lanes)
+    if name == "offline":
+        return Setting(name="offline", lanes=lanes)
+    return Setting(name="single stream")
+
+
+def camera(fps: float, **others: Any) -> Setting:
+    """Return the setting of a camera whose deadline is the next frame.
+
+    >>> camera(25).deadline_ms
+    40.0
+    """
+    return Setting(name="fixed rate", rate_hz=fps, **{"deadline_ms": 1000 / fps, **others})
+
+
+def play(
+    run: Run, next_sample: Next, setting: Setting, *, length: Length, rule: WarmRule, watch: Watch
+) -> Outcome:
+    """Run a scenario once under a watch that has been started.
+
+    Warming up is not in what is judged, nor in the energy. Where energy can be read, nothing runs
+    for a while before and after: what is drawn in the quieter of the two is idle. A run that was
+    asked to be long enough for it lasts until a counter has been renewed often enough.
+    """
+    rests = readable(watch.timeline())
+    if rests and length.min_s >= LEAST_S:
+        length = length.model_copy(update={"min_s": max(length.min_s, LONG_S)})
+    idle = list(_rest(rests))
+    found = run_scenario(run, next_sample, setting, length=length, rule=rule)
+    start_ns, done = found.samples.start_ns, found.samples.done
+    window = Window(start_ns, start_ns + max(done, default=0))
+    idle += _rest(rests)
+    validity = watch.judged(window)
+    used = energies(watch.timeline(), window, frames=len(done), idle=idle)
+    doubts = (*found.doubts, *validity.reasons)
+    return found.model_copy(update={"validity": validity, "energies": used, "doubts": doubts})
+
+
+def _rest(rests: bool) -> Iterator[Window]:
+    if rests:
+        began = time.perf_counter_ns()
+        time.sleep(IDLE_S)
+        yield Window(began, time.perf_counter_ns())
 
 
 def run_scenario(
@@ -64,26 +130,20 @@ def run_scenario(
     throughput alone.
     """
     length, clock = length or Length(), clock or WallClock()
-    warmed = warm_lanes(run, next_sample, lanes=lanes_of(setting), rule=rule, clock=clock)
-    if isinstance(setting, SingleStream | Offline):
-        samples = _closed(run, next_sample, setting, length, clock)
-        return outcome(setting, samples, length=length, warm_up=warmed)
-    if isinstance(setting, FixedRate):
-        arrivals = steady_ns(setting.fps, min_s=length.min_s, min_count=length.min_count)
-        queue = Queue(arrivals, room=setting.queue, drop=setting.drop)
+    warmed = warm_lanes(run, next_sample, lanes=setting.lanes, rule=rule, clock=clock)
+    rate_hz, bounds = setting.rate_hz or 0.0, (length.min_s, length.min_count)
+    queue: Queue | Stock
+    if setting.name == "fixed rate":
+        arrivals = steady_ns(rate_hz, min_s=bounds[0], min_count=bounds[1])
+        queue = Queue(arrivals, room=None if setting.drop == "none" else setting.queue,
+                      drop=setting.drop)  # fmt: skip
+    elif setting.name == "server":
+        queue = Queue(poisson_ns(rate_hz, seed=setting.seed, min_s=bounds[0], min_count=bounds[1]))
     else:
-        min_s, count = length.min_s, length.min_count
-        rate_hz, seed = setting.rate_hz, setting.seed
-        queue = Queue(poisson_ns(rate_hz, seed=seed, min_s=min_s, min_count=count))
-    samples = drain(queue, run, next_sample, lanes=setting.lanes, most_s=length.most_s, clock=clock)
-    return outcome(
-        setting, samples, length=length, warm_up=warmed, rest=queue.rest, dropped=queue.dropped
-    )
-
-
-def lanes_of(setting: Setting) -> int:
-    """Return how many samples a scenario runs at once."""
-    return 1 if isinstance(setting, SingleStream) else setting.lanes
+        queue = Stock(least_ns=round(1e9 * bounds[0]), least_count=bounds[1])
+    most_ns = round(1e9 * length.most_s)
+    samples = drain(queue, run, next_sample, lanes=setting.lanes, most_ns=most_ns, clock=clock)
+    return outcome(setting, samples, length=length, warm_up=warmed)
 
 
 def poisson_ns(rate_hz: float, *, seed: int, min_s: float, min_count: int) -> tuple[int, ...]:
@@ -127,6 +187,26 @@ def _check(rate_hz: float, min_s: float, min_count: int) -> None:
         )
 
 
+class Stock:
+    """Samples that are there whenever a lane is free, until the run is as long as it shall be."""
+
+    dropped: Sequence[int] = ()
+    waiting = due_later = 0
+
+    def __init__(self, *, least_ns: int, least_count: int) -> None:
+        self._least_ns, self._left = least_ns, least_count
+
+    def take(self, now_ns: int, *, until_ns: float) -> int | None:
+        """Return when the next sample is due, which is now; None at the end."""
+        if now_ns >= until_ns or (self._left <= 0 and now_ns >= self._least_ns):
+            return None
+        self._left -= 1
+        return now_ns
+
+    def give_up(self) -> None:
+        self._left, self._least_ns = 0, 0
+
+
 class Queue:
     """Samples that are due at ``arrivals`` and wait until a lane takes them.
 
@@ -135,15 +215,14 @@ class Queue:
     """
 
     def __init__(self, arrivals: Sequence[int], *, room: int | None = None, drop: Drop = "none"):
-        self.arrivals, self.drop = arrivals, drop
-        self.room = None if drop == "none" else room
+        self.arrivals, self.room, self.drop = arrivals, room, drop
         self.dropped: list[int] = []
-        self.rest = Rest()
+        self.waiting = self.due_later = 0
         self._waiting: deque[int] = deque()
         self._next = 0
 
-    def take(self, now_ns: int, *, until_ns: int) -> int | None:
-        """Return the number of the sample a lane that is free now runs next; None at the end.
+    def take(self, now_ns: int, *, until_ns: float) -> int | None:
+        """Return when the sample was or is due that a lane that is free now runs next; None at the end.
 
         When none waits, it is the next to come. None is taken at ``until_ns``, or to begin then.
         """
@@ -151,18 +230,17 @@ class Queue:
         if now_ns >= until_ns:
             self.give_up()
         if self._waiting:
-            return self._waiting.popleft()
+            return self.arrivals[self._waiting.popleft()]
         if self._next < len(self.arrivals) and self.arrivals[self._next] >= until_ns:
             self.give_up()
         if self._next == len(self.arrivals):
             return None
         self._next += 1
-        return self._next - 1
+        return self.arrivals[self._next - 1]
 
     def give_up(self) -> None:
-        """Let no more be taken; ``rest`` tells how many waited, and how many were due later."""
-        later = len(self.arrivals) - self._next
-        self.rest = Rest(self.rest.waiting + len(self._waiting), self.rest.due_later + later)
+        self.waiting += len(self._waiting)
+        self.due_later += len(self.arrivals) - self._next
         self._waiting.clear()
         self._next = len(self.arrivals)
 
@@ -180,74 +258,43 @@ class Queue:
 
 
 def drain(
-    queue: Queue, run: Run, next_sample: Next, *, lanes: int, most_s: float, clock: Clock
+    queue: Queue | Stock, run: Run, next_sample: Next, *, lanes: int, most_ns: int, clock: Clock
 ) -> Samples:
-    """Let lanes run a queue until it is empty or ``most_s`` is over.
-
-    Return the samples in the order of arrival; ``queue.rest`` are those that were not run.
-    """
-    taken: list[tuple[int, int, int, int, int]] = []
-    lock, start, most = Lock(), clock.now_ns(), round(1e9 * most_s)
+    """Let lanes run what a queue holds until it is empty or ``most_ns`` is over."""
+    taken: list[tuple[int, int, int, int]] = []
+    lock, start = Lock(), clock.now_ns()
 
     def lane() -> None:
         while True:
             free = clock.now_ns() - start  # waiting for another lane's sample is our doing
             with lock:
-                number = queue.take(clock.now_ns() - start, until_ns=most)
-                if number is None:
+                due = queue.take(clock.now_ns() - start, until_ns=most_ns)
+                if due is None:
                     return
                 sample = next_sample()
-            due = queue.arrivals[number]
             clock.sleep_until_ns(start + due)
             began = clock.now_ns() - start
             run(sample)
             done = clock.now_ns() - start
-            taken.append((number, due, began, done, began - max(due, free)))
+            taken.append((due, began, done, began - max(due, free)))
 
     def stop() -> None:
         with lock:
             queue.give_up()
 
     run_lanes(lane, lanes, stop=stop)
-    columns: list[tuple[int, ...]] = list(zip(*sorted(taken), strict=True)) or [()] * 5
-    _, due, began, done, late = columns
-    return Samples(start_ns=start, scheduled=due, began=began, done=done, late=late)
-
-
-def _closed(run: Run, next_sample: Next, setting: Setting, length: Length, clock: Clock) -> Samples:
-    """Run closed loops, one in each lane, until all have done their share."""
-    lock, lanes, start = Lock(), lanes_of(setting), clock.now_ns()
-    spans: list[tuple[int, int]] = []
-    failed: list[bool] = []
-
-    def sample() -> Any:
-        with lock:
-            if failed:
-                raise _StoppedError
-            return next_sample()
-
-    def lane() -> None:
-        with suppress(_StoppedError):
-            calls = closed_loop(
-                run,
-                sample if lanes > 1 else next_sample,
-                least_s=length.min_s,
-                least_count=math.ceil(length.min_count / lanes),
-                most_s=length.most_s,
-                most_count=math.ceil(length.most_count / lanes),
-                clock=clock,
-            )
-            spans.extend(zip(calls.began, calls.done, strict=True))
-
-    run_lanes(lane, lanes, stop=lambda: failed.append(True))
-    spans.sort()
-    began, done = (tuple(span[end] - start for span in spans) for end in (0, 1))
-    due = began if isinstance(setting, SingleStream) else (0,) * len(spans)
-    return Samples(start_ns=start, scheduled=due, began=began, done=done)
-
-
-class _StoppedError(Exception):
-    """Another lane failed."""
+    columns: list[tuple[int, ...]] = list(zip(*sorted(taken), strict=True)) or [()] * 4
+    due, began, done, late = columns
+    return Samples(
+        start_ns=start,
+        scheduled=due,
+        began=began,
+        done=done,
+        late=late if isinstance(queue, Queue) else (),
+        dropped=tuple(sorted(queue.dropped)),
+        waiting=queue.waiting,
+        due_later=queue.due_later,
+    )
 
 
 def warm_lanes(
@@ -292,12 +339,3 @@ def run_lanes(lane: Callable[[], None], lanes: int, *, stop: Callable[[], None])
     with ThreadPoolExecutor(lanes, thread_name_prefix="scenario") as pool:
         for future in [pool.submit(guarded) for _ in range(lanes)]:
             future.result()
-
-
-def camera(fps: float, **others: Any) -> FixedRate:
-    """Return the setting of a camera whose deadline is the next frame.
-
-    >>> camera(25).deadline_ms
-    40.0
-    """
-    return FixedRate(fps=fps, **{"deadline_ms": 1000 / fps, **others})

@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stylepress.artifact import Artifact
-from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.report import Model, Role
-from stylepress.errors import BackendError, FrameError
 from stylepress.progress import Progress
-from stylepress.runtime.backends import (
-    EngineOptions,
-    missing,
-    open_engine,
-    usual,
-)
+from stylepress.runtime.backends import EngineOptions, open_engine
 from stylepress.runtime.bundle import Bundle, read_bundle
 from stylepress.runtime.machine import usable_cores
 from stylepress.runtime.model import Model as Drawing
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 Pixels = NDArray[np.uint8]
 Run = Callable[[Pixels], Pixels]
+"""A model: (1, H, W, 3) uint8 to the same shape."""
 
 NULL = "null"
 COUNTED_AT = 512 * 512
@@ -43,10 +32,7 @@ CONVENTION = (
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """One model in one backend. ``run`` maps (1, H, W, 3) uint8 to the same shape.
-
-    ``bundle`` is at hand where it can be opened again, in another way.
-    """
+    """One model in one backend; ``bundle`` is at hand where it can be opened again."""
 
     model: Model | None
     backend: str
@@ -57,54 +43,7 @@ class Contender:
 
     @property
     def name(self) -> str:
-        """What the report calls it."""
         return f"{self.model.name} · {self.backend}" if self.model else f"harness · {self.backend}"
-
-
-class Field:
-    """The contenders of one measurement; a context manager that closes their engines."""
-
-    def __init__(self, options: EngineOptions, backends: Sequence[str] | None = None) -> None:
-        self.options = options
-        self.contenders: list[Contender] = []
-        self.skipped: list[Skipped] = []
-        self._stack = ExitStack()
-        absent = missing()
-        wanted = backends or usual()
-        self.skipped += [Skipped(what=name, why=absent[name]) for name in wanted if name in absent]
-        self.backends = tuple(name for name in wanted if name not in absent)
-        if not self.backends:
-            raise BackendError(
-                f"No backend that was asked for runs here. {' '.join(absent[name] for name in wanted)}"
-            )
-
-    def enter(
-        self, model: Model, bundle: Bundle, backends: Sequence[str], *, baseline: bool
-    ) -> None:
-        """Open a bundle in each backend; one that cannot load it is noted."""
-        for backend in backends:
-            try:
-                run = self._stack.enter_context(opened(bundle, backend, self.options))
-            except (BackendError, FrameError) as error:
-                self.skipped.append(Skipped(what=f"{model.name} · {backend}", why=str(error)))
-                continue
-            facts = dict(run.engine.describe())
-            self.contenders.append(Contender(model, backend, run, facts, baseline, bundle))
-
-    def enter_null(self, bundle: Bundle) -> None:
-        """Open the backend that copies the frame: what it takes is what the harness costs."""
-        run = self._stack.enter_context(opened(bundle, NULL, self.options))
-        self.contenders.append(Contender(None, NULL, run, dict(run.engine.describe())))
-
-    def add(self, contender: Contender) -> None:
-        """Add one that was made elsewhere."""
-        self.contenders.append(contender)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self._stack.close()
 
 
 def opened(bundle: Bundle, backend: str, options: EngineOptions) -> Drawing:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
 
 WORKER = "stylepress.benchmarks.timing.worker"
 REFUSED = 2
-UNTOLD = {
-    "peak_rss_bytes": "this system keeps no peak of a process's memory",
-    "waited_share": "this system does not tell how long threads wait for a core",
-}
 CLEAR_PEAK = "5"
 """What makes Linux forget a process's peak when it is written to its ``clear_refs``."""
 
@@ -63,26 +59,18 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one run took: every call in nanoseconds, load and first call apart from them.
+    """What one run took: every call in nanoseconds; what a system does not tell is None.
 
-    ``load_ns`` is from the bundle on disk to an engine, checks included. ``stable`` says whether
-    the warm-up settled before its cap. ``waited_share`` is the share of the measured time that a
-    thread of the engine, the mean of all, could have run and waited for a core. ``missing`` says
-    why a field is None. Of the machine's monotonic clock, ns: when the process ``began``, the
-    backend was ``imported``, the engine ``opened``, the ``first`` frame done, the last ``ended``.
-    ``load_bytes`` is the highest resident memory until the first frame was done, ``steady_bytes``
-    after that, ``peak_rss_bytes`` of both.
+    ``stable`` says whether the warm-up settled before its cap. Of the
+    machine's monotonic clock, ns: when the process ``began``, the backend was ``imported``,
+    the engine ``opened`` from the bundle on disk, checks included, the ``first`` frame done, the
+    last ``ended``. ``load_bytes`` is the highest resident memory until the first frame was done,
+    ``steady_bytes`` after that.
     """
 
     samples_ns: tuple[int, ...]
-    load_ns: int
-    first_call_ns: int
-    warm_calls: int
     stable: bool
-    peak_rss_bytes: int | None
-    waited_share: float | None
     engine: dict[str, str | int]
-    missing: dict[str, str] = field(default_factory=dict)
     began: int = 0
     imported: int = 0
     opened: int = 0
@@ -90,6 +78,18 @@ class Answer:
     ended: int = 0
     load_bytes: int | None = None
     steady_bytes: int | None = None
+
+    @property
+    def peak_rss_bytes(self) -> int | None:
+        return self.load_bytes and max(self.load_bytes, self.steady_bytes or 0)
+
+    @property
+    def load_ns(self) -> int:
+        return self.opened - self.imported
+
+    @property
+    def first_call_ns(self) -> int:
+        return self.first - self.opened
 
 
 class RunError(VerificationError):
@@ -180,36 +180,24 @@ def run_request(request: Request, *, began: int = 0) -> Answer:
             rule = WarmRule(request.warm_s, request.warm_count, window_s, most_s=request.warm_cap_s)
             warmed = warm_up(call, _nothing, rule=rule, clock=clock)
         gc.collect()
-        waited = _waited_ns()
         calls = closed_loop(
             call, _nothing, least_s=request.min_s, least_count=request.min_count, clock=clock
         )
-        ended, waited_then = time.perf_counter_ns(), _waited_ns()
+        ended = time.perf_counter_ns()
         facts = dict(engine.describe())
     finally:
         engine.close()
-    later, share = peak_bytes(), None
-    if waited is not None and waited_then is not None:
-        span = (calls.done[-1] - calls.began[0]) * options.all_threads
-        share = max(0, waited_then - waited) / span
-    why = {"peak_rss_bytes": load, "waited_share": share}
     return Answer(
         samples_ns=calls.taken_ns,
-        load_ns=opened - imported,
-        first_call_ns=first - opened,
-        warm_calls=warmed.calls,
         stable=warmed.stable,
-        peak_rss_bytes=load and max(load, later or 0),
-        waited_share=share,
         engine=facts,
-        missing={name: UNTOLD[name] for name, value in why.items() if value is None},
         began=began,
         imported=imported,
         opened=opened,
         first=first,
         ended=ended,
         load_bytes=load,
-        steady_bytes=later if forgotten else None,
+        steady_bytes=peak_bytes() if forgotten else None,
     )
 
 
@@ -280,16 +268,6 @@ def _call(engine: Engine, frames: Any) -> Callable[[object], None]:
 
 def _nothing() -> None:
     return None
-
-
-def _waited_ns() -> int | None:
-    """Sum how long all threads of this process have been ready to run and were not; or None."""
-    try:
-        tasks = Path("/proc/self/task").glob("*/schedstat")
-        files = [path.read_text(encoding="ascii") for path in tasks]
-        return sum(int(text.split()[1]) for text in files) if files else None
-    except (OSError, IndexError, ValueError):
-        return None
 
 
 def _end_with_parent() -> None:

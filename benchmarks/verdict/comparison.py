@@ -18,10 +18,11 @@ from stylepress.benchmarks.part import FileFact, Part, Skipped, read_json, schem
 from stylepress.benchmarks.report import Shown
 from stylepress.benchmarks.timing.systems import precision
 from stylepress.benchmarks.verdict.runs import Run
+from stylepress.benchmarks.verdict.session import PairPlan
 from stylepress.runtime.bundle import Bundle
 
-SCHEMA_VERSION: Literal[3] = 3
-"""3: what was measured a second time is a figure as any other; two reports are never judged."""
+SCHEMA_VERSION: Literal[4] = 4
+"""4: the plan of the pairs is a part of the settings, a machine only what is compared by."""
 Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE", "NOT COMPARABLE", "TREND", "NO BASELINE"]
 Mode = Literal["fresh processes", "trend", "not measured"]
 EXIT_CODES: Mapping[Outcome, int] = {
@@ -56,20 +57,12 @@ class Settings(Part):
     width: int
     threads: int
     backends: tuple[str, ...]
+    plan: PairPlan
     looks: tuple[tuple[int, float], ...]
-    confirm: bool
     limits: dict[str, float | None]
     floor_source: Literal["assumed", "measured"] = "assumed"
-    seed: int = 0
-    min_s: float
-    min_count: int
-    warm_s: float
-    warm_count: int
-    rest_s: float = 0
     foreign_load: float | None = None
     photos: tuple[FileFact, ...] = ()
-    style: FileFact | None = None
-    references: tuple[FileFact, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +86,7 @@ class Comparison(Part):
     a verdict does not say anything about.
     """
 
-    schema_version: Literal[3] = SCHEMA_VERSION
+    schema_version: Literal[4] = SCHEMA_VERSION
     document: Literal["comparison"] = "comparison"
     tool: str
     created: str
@@ -122,7 +115,6 @@ class Comparison(Part):
         return record
 
     def record(self) -> dict[str, Any]:
-        """Return it as JSON values, with its exit code."""
         return {**self.model_dump(mode="json"), "exit_code": self.exit_code}
 
     @property
@@ -142,7 +134,6 @@ class Comparison(Part):
 
     @property
     def gated(self) -> tuple[Check, ...]:
-        """The figures that the verdict rests on, the worst first."""
         order = ("FAIL", "INCONCLUSIVE", "PASS")
         judged = [one for one in self.checks if one.verdict is not None]
         return tuple(sorted(judged, key=lambda one: order.index(one.verdict or "PASS")))
@@ -161,23 +152,18 @@ class Comparison(Part):
         return f"{names[0]} {base.digest[:8]}", f"{names[1]} {new.digest[:8]}"
 
     def engine_lines(self) -> Iterator[tuple[str, str]]:
-        """Yield each engine's title and facts."""
         for title, facts in self.engines.items():
             yield title, ", ".join(f"{name} {value}" for name, value in facts.items())
 
     def doubts(self) -> tuple[str, ...]:
-        """Return what speaks against trusting the times of the runs."""
         settings, runs = self.settings, self.runs
         if settings is None or not runs:
             return ()
-        limit = settings.foreign_load
-        waited = sum((run.waited_share or 0) > limit for run in runs) if limit is not None else 0
         counts = {
             "were discarded": sum(bool(run.invalid) for run in runs),
             "were not settled when their warm-up ended": sum(not run.stable for run in runs)
-            if settings.warm_s > 0
+            if settings.plan.warm_s > 0
             else 0,
-            f"waited for a core for more than {100 * (limit or 0):g} % of the time": waited,
         }
         found = [f"{count} of {len(runs)} runs {what}" for what, count in counts.items() if count]
         if settings.floor_source == "assumed":
@@ -195,18 +181,17 @@ class Comparison(Part):
         if settings is None or self.mode == "not measured":
             return "Nothing had to be timed for this verdict."
         steps = " then ".join(f"{pairs} (alpha {alpha:.2g})" for pairs, alpha in settings.looks)
-        again = ", and again when measured a second time" if settings.confirm else ""
+        again = ", and again when measured a second time" if settings.plan.confirm else ""
         return (
             f"{settings.width}x{settings.height}, "
             f"{settings.threads} {'thread' if settings.threads == 1 else 'threads'}, pairs of "
-            f"interleaved fresh processes (order seed {settings.seed}): {steps}. A time fails when it "
+            f"interleaved fresh processes (order seed {settings.plan.seed}): {steps}. A time fails when it "
             f"is worse by more than its limit and not by chance{again}; floor "
             f"{settings.floor_source}. Base and new are medians; worse by is of the pairs."
         )
 
 
 def side_of(bundles: Sequence[Bundle], label: str = "") -> Side:
-    """Describe one arm."""
     known = [bundle.artifact for bundle in bundles]
     return Side(
         name=" + ".join(dict.fromkeys(one.name for one in known)),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -12,7 +13,7 @@ from stylepress import __version__
 from stylepress.benchmarks.check import Check, reasons_of, together
 from stylepress.benchmarks.engines import bundle_pairs, common_backends, golden_check
 from stylepress.benchmarks.gate import figure
-from stylepress.benchmarks.machine.record import Machine, record_machine
+from stylepress.benchmarks.machine.record import record_machine
 from stylepress.benchmarks.machine.timeline import Curves, Window
 from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.quality.bundles import other_photos
@@ -20,9 +21,9 @@ from stylepress.benchmarks.quality.gallery import album
 from stylepress.benchmarks.quality.judges import BLIND, JUDGES, Drawn, judged
 from stylepress.benchmarks.quality.photos import Photo, Style, read_style
 from stylepress.benchmarks.timing.systems import check_threads, opened
-from stylepress.benchmarks.verdict.comparison import Comparison, Mode, side_of, sizes
-from stylepress.benchmarks.verdict.rule import Key, Paired, Rule, decide
-from stylepress.benchmarks.verdict.runs import WHY_NOT, LookName, Run, pairs_of, subject_of, tail
+from stylepress.benchmarks.verdict.comparison import Comparison, Settings, side_of, sizes
+from stylepress.benchmarks.verdict.rule import Key, Paired, Rule, decide, looks
+from stylepress.benchmarks.verdict.runs import WHY_NOT, LookName, pairs_of, subject_of
 from stylepress.benchmarks.verdict.session import QUIETER, Arms, Ask, Session, Watch
 from stylepress.benchmarks.verdict.terms import DuelOptions, forecast, frames_file, rules_of
 from stylepress.progress import Progress
@@ -39,7 +40,7 @@ NO_DRIFT = Skipped(
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Two bundles of one name, and the photos that both draw."""
+    """Two bundles of one name, and the photos that both draw; none where both are equal."""
 
     name: str
     base: Bundle
@@ -49,13 +50,30 @@ class Match:
 
     @property
     def same(self) -> bool:
-        """Whether both are the same to the last byte."""
         return self.base.artifact.digest == self.new.artifact.digest
 
-    @property
-    def subjects(self) -> dict[str, str]:
-        """What is measured of them, and its backend."""
-        return {subject_of(self.name, backend): backend for backend in self.backends}
+    def golden(self, options: DuelOptions) -> Iterator[Check]:
+        """Hold the new one against its own golden pairs, in each backend."""
+        for backend in self.backends:
+            subject = subject_of(self.name, backend)
+            yield golden_check(self.new, backend, threads=options.threads, subject=subject)
+
+    def drawn(self, backend: str, options: DuelOptions, style: Style | None, others: Sequence[Photo],
+              ) -> Drawn:  # fmt: skip
+        """Let both draw the photos, and base the ``others`` too."""
+        drawings = []
+        for arm, more in ((self.base, others), (self.new, [])):
+            with opened(arm, backend, options.engine) as run:
+                drawings.append([run(photo.frame) for photo in (*self.photos, *more)])
+        count = len(self.photos)
+        return Drawn(
+            names=tuple(photo.fact.name for photo in self.photos),
+            photos=tuple(photo.frame for photo in self.photos),
+            base=tuple(drawings[0][:count]),
+            new=tuple(drawings[1]),
+            style=None if style is None else style.pixels,
+            references=tuple(drawings[0][count:]),
+        )
 
 
 def duel(
@@ -69,10 +87,10 @@ def duel(
 ) -> Comparison:
     """Compare two bundles, or those of one name in two folders.
 
-    The new one's golden pairs come first, then pictures, then interleaved runs in fresh processes;
-    what has failed is not measured further, unless the plan is ``complete``. What is equal to the
-    last byte passes at once. A backend in which others spoil pairs for longer than the plan is
-    patient stays open.
+    The new one's golden pairs come first, then pictures, then interleaved runs in fresh processes
+    under the ``watch``, which is started for them; what has failed is not measured further, unless
+    the plan is ``complete``. What is equal to the last byte passes once its golden pairs hold in one
+    backend. A backend in which others spoil pairs for longer than the plan is patient stays open.
 
     Raises:
         ArtifactError, BackendError, FrameError: a bundle cannot be loaded, or runs nowhere here.
@@ -81,7 +99,15 @@ def duel(
     """
     check_threads(options.engine, progress)
     pairs = bundle_pairs(base, new)
-    return _Duel(pairs, options, progress, watch=watch, ask=ask).comparison()
+    session = Session(
+        options.plan,
+        threads=options.threads,
+        environ=options.environ,
+        progress=progress,
+        watch=watch,
+        ask=ask,
+    )
+    return _Duel(options, progress, session).comparison(pairs)
 
 
 def lone(new: Path, *, why: str, options: DuelOptions, progress: Progress) -> Comparison:
@@ -92,7 +118,7 @@ def lone(new: Path, *, why: str, options: DuelOptions, progress: Progress) -> Co
     """
     bundle = read_bundle(new)
     backends, skipped = common_backends([bundle], options.backends, options.engine)
-    checks = tuple(_golden(bundle, "", backends, options))
+    checks = tuple(Match("", bundle, bundle, backends, ()).golden(options))
     failed = any(one.verdict == "FAIL" for one in checks)
     return Comparison(
         tool=f"stylepress {__version__}",
@@ -112,214 +138,155 @@ def lone(new: Path, *, why: str, options: DuelOptions, progress: Progress) -> Co
 class _Duel:
     """A comparison under way."""
 
-    pairs: Mapping[str, tuple[Bundle, Bundle]]
     options: DuelOptions
     progress: Progress
-    watch: Watch | None = None
-    ask: Ask | None = None
+    session: Session
     skipped: list[Skipped] = field(default_factory=list)
-    sessions: list[Session] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    curves: Curves | None = None
 
-    def comparison(self) -> Comparison:
-        machine = record_machine(self.options.environ)
-        matches = [self._match(name, *both) for name, both in self.pairs.items()]
-        checks = [
-            check
-            for match in matches
-            for check in _golden(match.new, match.name, match.backends, self.options)
-        ]
-        failed = any(one.verdict == "FAIL" for one in checks)
-        old, made = zip(*self.pairs.values(), strict=True)
-        sides = side_of(old, self.options.labels[0]), side_of(made, self.options.labels[1])
-        checks += sizes(*sides, self.options.limits)
+    def comparison(self, pairs: Mapping[str, tuple[Bundle, Bundle]]) -> Comparison:
+        options, session = self.options, self.session
+        machine = record_machine(options.environ)
+        matches = [self._match(name, *both) for name, both in pairs.items()]
         different = [match for match in matches if not match.same]
+        rules = rules_of(self._subjects(different), options, machine) if different else {}
+        checks = [check for match in matches for check in match.golden(options)]
+        refused = any(one.verdict == "FAIL" for one in checks)
+        old, now = zip(*pairs.values(), strict=True)
+        sides = side_of(old, options.labels[0]), side_of(now, options.labels[1])
+        checks += sizes(*sides, options.limits)
         checks += [_equal(match) for match in matches if match.same]
         drawn: dict[str, Drawn] = {}
-        unjudged = [BLIND] if self.options.judges else [BLIND, NO_DRIFT]
-        mode: Mode = "not measured"
-        if failed:
+        unjudged = [BLIND] if options.judges else [BLIND, NO_DRIFT]
+        if refused:
             unjudged = [Skipped(what="pictures, times and memory", why=REFUSED)]
         elif different:
-            style = None if self.options.style is None else read_style(self.options.style)
-            drawn = self._drawn(different, style)
-            checks += judged(drawn, (*JUDGES, *self.options.judges), self.options.limits)
-            failed = any(one.verdict == "FAIL" for one in checks)
-            if failed and not self.options.plan.complete:
+            drawn = self._drawn(different)
+            checks += judged(drawn, (*JUDGES, *options.judges), options.limits)
+            if any(one.verdict == "FAIL" for one in checks) and not options.plan.complete:
                 unjudged.append(NOT_TIMED)
             else:
-                mode = "fresh processes"
-                checks = [*self._times(different, machine), *checks]
+                checks = [*self._times(different, rules), *checks]
         unjudged += self._left_open(checks)
-        photos = different[0].photos if different else ()
-        counted = sum(len(match.backends) for match in different) * len(self.options.gated)
+        lost = [f"{subject} was given up: {why}" for subject, why in session.given_up.items()]
         return Comparison(
             tool=f"stylepress {__version__}",
-            created=self.options.created,
-            mode=mode,
+            created=options.created,
+            mode="fresh processes" if session.runs else "not measured",
             base=sides[0],
             new=sides[1],
             verdict=together(checks),
-            reasons=(*reasons_of(checks), *self._given_up()),
-            settings=self.options.settings(
-                tuple(dict.fromkeys(b for match in matches for b in match.backends)),
-                photos,
-                figures=counted,
-                watched=self.watch is not None,
-            ),
+            reasons=(*reasons_of(checks), *lost, *([QUIETER] if lost else [])),
+            settings=self._settings(matches, different),
             machine=machine,
             checks=tuple(checks),
-            runs=tuple(self._runs()),
-            curves=self._curves(),
-            engines=dict(self._engines()),
+            runs=tuple(session.runs),
+            curves=self.curves,
+            engines=self._engines(),
             unjudged=tuple(dict.fromkeys(unjudged)),
             skipped=tuple(dict.fromkeys(self.skipped)),
-            gallery=album(drawn, most=self.options.shown),
+            gallery=album(drawn, most=options.shown),
         )
 
     def _match(self, name: str, base: Bundle, new: Bundle) -> Match:
         options = self.options
-        both = [new] if base.artifact.digest == new.artifact.digest else [base, new]
-        backends, skipped = common_backends(both, options.backends, options.engine)
+        if base.artifact.digest == new.artifact.digest:
+            backends, skipped = common_backends([new], options.backends, options.engine, most=1)
+            return Match(name, base, new, backends, ())
+        backends, skipped = common_backends([base, new], options.backends, options.engine)
         self.skipped += skipped
-        photos = () if len(both) == 1 else options.photos_of(base, self.progress)
-        return Match(name, base, new, backends, photos)
+        return Match(name, base, new, backends, options.photos_of(base, self.progress))
 
-    def _drawn(self, matches: Sequence[Match], style: Style | None) -> dict[str, Drawn]:
+    def _subjects(self, matches: Sequence[Match]) -> dict[str, str]:
+        return {
+            subject_of(one.name, backend): backend for one in matches for backend in one.backends
+        }
+
+    def _drawn(self, matches: Sequence[Match]) -> dict[str, Drawn]:
         """Let both arms draw the photos in each backend: one may break what the other keeps."""
         options, found = self.options, dict[str, Drawn]()
+        style = None if options.style is None else read_style(options.style)
         for match in matches:
-            references = other_photos(options.references, match.photos, progress=self.progress)
-            steps = 2 * len(match.photos) + len(references)
-            self.progress.start(f"Drawing {match.name}".strip(), steps * len(match.backends))
-            for subject, backend in match.subjects.items():
-                drawings, began = [], perf_counter()
-                for arm, more in ((match.base, references), (match.new, [])):
-                    with opened(arm, backend, options.engine) as run:
-                        frames = [photo.frame for photo in (*match.photos, *more)]
-                        drawings.append(tuple(map(run, frames)))
-                    self.progress.advance(len(frames), note=f"{arm.artifact.name} in {backend}")
+            others = other_photos(options.references, match.photos, progress=self.progress)
+            self.progress.start(f"Drawing {match.name}".strip(), len(match.backends))
+            for backend in match.backends:
+                subject, began = subject_of(match.name, backend), perf_counter()
+                found[subject] = match.drawn(backend, options, style, others)
                 self.seconds[subject] = perf_counter() - began
-                count = len(match.photos)
-                found[subject] = Drawn(
-                    names=tuple(photo.fact.name for photo in match.photos),
-                    photos=tuple(photo.frame for photo in match.photos),
-                    base=drawings[0][:count],
-                    new=drawings[1],
-                    style=None if style is None else style.pixels,
-                    references=drawings[0][count:],
-                )
+                self.progress.advance(note=subject)
             self.progress.finish()
         return found
 
-    def _times(self, matches: Sequence[Match], machine: Machine) -> list[Check]:
-        """Measure and decide; where the machine lets nobody measure, nothing is decided."""
-        options, plan = self.options, self.options.plan
-        every = {name: backend for match in matches for name, backend in match.subjects.items()}
-        # The fastest first: what users choose, and where the least time shows what is obvious.
-        subjects = {name: every[name] for name in sorted(every, key=self.seconds.__getitem__)}
-        rules = rules_of(subjects, options, machine)
-        self.progress.say(forecast(plan, len(subjects)))
-        with tempfile.TemporaryDirectory(prefix="stylepress-pairs-") as work:
-            own = {
-                subject: session
-                for number, match in enumerate(matches)
-                for session in [self._session(match, Path(work), number)]
-                for subject in match.subjects
-            }
+    def _times(self, matches: Sequence[Match], rules: Mapping[Key, Rule]) -> Iterator[Check]:
+        """Measure and decide, and yield every figure of the runs.
+
+        What nobody could take is open where it is gated.
+        """
+        options, session, plan = self.options, self.session, self.options.plan
+        arms: dict[str, Arms] = {}
+        with (
+            tempfile.TemporaryDirectory(prefix="stylepress-pairs-") as work,
+            session.watch or nullcontext(),
+        ):
+            for number, one in enumerate(matches):
+                frames = frames_file(one.photos, Path(work), f"frames-{number}")
+                folders = one.base.artifact.folder, one.new.artifact.folder
+                for backend in one.backends:
+                    own = Arms(*folders, backend, frames, one.name)
+                    arms[own.subject] = own
+            # The fastest first: what users choose, and where the least time shows what is obvious.
+            keys = sorted(rules, key=lambda key: self.seconds[key[0]])
+            self.progress.say(forecast(plan, len(arms)))
 
             def source(part: LookName, keys: Sequence[Key], pairs: int) -> dict[Key, Paired]:
                 figures = {}
                 for subject in dict.fromkeys(subject for subject, _ in keys):
-                    runs = own[subject].measure(part, [subjects[subject]], pairs)
+                    runs = session.measure(part, [arms[subject]], pairs)
                     for key in (key for key in keys if key[0] == subject):
                         values = pairs_of(runs, *key)
                         if values is not None:
                             figures[key] = Paired(*values, rules[key], key[1] in options.gated)
                 return figures
 
-            decided = decide(
-                source,
-                list(rules),
-                pairs=plan.pairs,
-                figures=len(subjects) * len(options.gated),
-                extend=plan.extend,
-                confirm=plan.confirm,
-                complete=plan.complete,
-            )
-        lost = {name for name, backend in subjects.items() if backend in own[name].given_up}
-        return list(self._timed(rules, decided, lost))
-
-    def _session(self, match: Match, work: Path, number: int) -> Session:
-        """Open the session of one pair of bundles."""
-        frames = frames_file(match.photos, work, f"frames-{number}")
-        base, new = match.base.artifact.folder, match.new.artifact.folder
-        session = Session(
-            Arms({"base": base, "new": new}, frames, self.options.threads, name=match.name),
-            self.options.plan,
-            environ=self.options.environ,
-            progress=self.progress,
-            watch=self.watch,
-            ask=self.ask,
-        )
-        self.sessions.append(session)
-        return session
-
-    def _timed(
-        self, rules: Mapping[Key, Rule], decided: Mapping[Key, Check], lost: Collection[str]
-    ) -> Iterator[Check]:
-        """Yield every figure of the runs; what nobody could take is open where it is gated."""
-        runs = list(self._runs())
-        ran = {run.subject for run in runs}
-        for subject, key in rules:
+            decided = decide(source, keys, plan=plan, figures=len(arms) * len(options.gated))
+            if session.watch is not None:
+                window = Window(session.began_ns, session.ended_ns)
+                curves = session.watch.timeline().curves(window)
+                self.curves = curves if curves.at_s else None
+        ran = {run.subject for run in session.runs}
+        for subject, key in keys:
             why = WHY_NOT.get(key, "not measured") if subject in ran else EARLIER
-            why = DISTURBED if subject in lost else why
-            open_ = key in self.options.gated and why != EARLIER
+            why = DISTURBED if subject in session.given_up else why
+            open_ = key in options.gated and why != EARLIER
             verdict = "INCONCLUSIVE" if open_ else None
             yield decided.get((subject, key)) or figure(
                 key, subject, kind="paired", verdict=verdict, note=why
             )
-        yield from (
-            tail(runs, one) for one in dict.fromkeys(name for name, _ in rules) if one in ran
+
+    def _settings(self, matches: Sequence[Match], different: Sequence[Match]) -> Settings:
+        options, plan = self.options, self.options.plan
+        figures = len(self._subjects(different)) * len(options.gated)
+        return Settings(
+            height=options.size[0],
+            width=options.size[1],
+            threads=options.engine.all_threads,
+            backends=tuple(dict.fromkeys(b for match in matches for b in match.backends)),
+            plan=plan,
+            looks=looks(plan.pairs, figures=max(1, figures), extend=plan.extend),
+            limits=options.limits.model_dump(),
+            floor_source="assumed" if options.floor is None else "measured",
+            foreign_load=None if self.session.watch is None else options.foreign_load,
+            photos=tuple(photo.fact for match in different[:1] for photo in match.photos),
         )
 
-    def _runs(self) -> Iterator[Run]:
-        """All runs, on the clock of the first session."""
-        for session in self.sessions:
-            late_s = (session.began_ns - self.sessions[0].began_ns) / 1e9
-            for run in session.runs:
-                moved = {
-                    "began_s": (run.began_s or 0) + late_s,
-                    "ended_s": (run.ended_s or 0) + late_s,
-                }
-                yield run.model_copy(update=moved) if late_s else run
-
-    def _curves(self) -> Curves | None:
-        if not self.sessions or self.watch is None:
-            return None
-        window = Window(self.sessions[0].began_ns, max(one.ended_ns for one in self.sessions))
-        curves = self.watch.timeline().curves(window)
-        return curves if curves.at_s else None
-
-    def _engines(self) -> Iterator[tuple[str, dict[str, str | int]]]:
+    def _engines(self) -> dict[str, dict[str, str | int]]:
         """Tell of each engine, of both arms where these differ."""
-        for session in self.sessions:
-            old, new = session.engines["base"], session.engines["new"]
-            for backend, engine in old.items():
-                title = subject_of(session.arms.name, backend)
-                if new.get(backend, engine) == engine:
-                    yield title, engine
-                else:
-                    yield f"{title}, base", engine
-                    yield f"{title}, new", new[backend]
-
-    def _given_up(self) -> Iterator[str]:
-        """Say which backends were given up and why, and then what helps."""
-        for session in self.sessions:
-            for backend, why in session.given_up.items():
-                yield f"{subject_of(session.arms.name, backend)} was given up: {why}"
-        if any(session.given_up for session in self.sessions):
-            yield QUIETER
+        told: dict[str, dict[str, str | int]] = {}
+        for (subject, arm), engine in self.session.engines.items():
+            other = self.session.engines.get((subject, "new" if arm == "base" else "base"), engine)
+            told[subject if other == engine else f"{subject}, {arm}"] = engine
+        return told
 
     def _left_open(self, checks: Sequence[Check]) -> Iterator[Skipped]:
         """Yield what has a limit and no verdict, the figures of one reason together."""
@@ -329,14 +296,6 @@ class _Duel:
             if limit and one.new is None and one.verdict is None:
                 found.setdefault(one.note, {})[one.metric] = None
         yield from (Skipped(what=", ".join(names), why=why) for why, names in found.items())
-
-
-def _golden(
-    bundle: Bundle, name: str, backends: Sequence[str], options: DuelOptions
-) -> Iterator[Check]:
-    for backend in backends:
-        subject = subject_of(name, backend)
-        yield golden_check(bundle, backend, threads=options.threads, subject=subject)
 
 
 def _equal(match: Match) -> Check:

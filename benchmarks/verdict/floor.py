@@ -21,13 +21,13 @@ from stylepress.benchmarks.verdict.runs import MEASURES, Run, pairs_of
 from stylepress.benchmarks.verdict.session import QUIETER, Arms, Ask, Session, Watch
 from stylepress.errors import RecipeError, VerificationError
 from stylepress.progress import Progress
-from stylepress.runtime.bundle import Bundle, read_bundle
+from stylepress.runtime.bundle import read_bundle
 
 if TYPE_CHECKING:
     from stylepress.benchmarks.verdict.terms import DuelOptions
 
-SCHEMA_VERSION: Literal[2] = 2
-"""2: what two builds surely differ by, apart from what chance does to so many pairs."""
+SCHEMA_VERSION: Literal[3] = 3
+"""3: a machine is only what is compared by."""
 LENGTHS = ("min_s", "min_count", "warm_s")
 USUAL_PAIRS = 10
 
@@ -71,7 +71,7 @@ class Floor(Part):
     hundreds of thousands, and their figures are in ``entries``.
     """
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     document: Literal["floor"] = "floor"
     tool: str
     created: str
@@ -95,7 +95,6 @@ class Floor(Part):
         return max(known, default=None)
 
     def summary(self) -> str:
-        """Return it as Markdown."""
         lines = [
             "| equal arms | figure | pairs | ratio [95 %] | floor | spread of a pair |",
             "|---|---|--:|---|--:|--:|",
@@ -160,6 +159,8 @@ def selftest(
         RecipeError: there is no bundle, or fewer than six pairs.
         SpoiledError: nothing could be measured.
     """
+    from stylepress.benchmarks.verdict.terms import frames_file
+
     plan, least = options.plan, least_pairs(1, ALPHA)
     if not bundles:
         raise RecipeError("There is no bundle to measure.", "Name the folder that `build` wrote.")
@@ -177,14 +178,24 @@ def selftest(
         # The null system is measured once.
         backends = names if number else tuple(dict.fromkeys((NULL, *names)))
         with tempfile.TemporaryDirectory(prefix="stylepress-equal-") as work:
-            arms = _equal_arms(bundle, Path(work), options, progress)
-            environ = options.environ
-            session = Session(arms, plan, environ=environ, progress=progress, watch=watch, ask=ask)
-            made = session.measure("first", backends, plan.pairs)
+            session = Session(
+                plan,
+                threads=options.threads,
+                environ=options.environ,
+                progress=progress,
+                watch=watch,
+                ask=ask,
+            )
+            folder = bundle.artifact.folder
+            copy = Path(work) / folder.resolve().name
+            shutil.copytree(folder, copy)
+            frames = frames_file(options.photos_of(bundle, progress), Path(work))
+            arms = [Arms(folder, copy, backend, frames) for backend in backends]
+            counted = session.measure("first", arms, plan.pairs)
         for name in backends:
             # Nothing of the bundle is measured where there is no engine.
             model = "harness" if name == NULL else bundle.artifact.name
-            entries += entries_of(made, model, name)
+            entries += entries_of(counted, model, name)
             if name in session.given_up:
                 skipped[Skipped(what=f"{model} · {name}", why=session.given_up[name])] = None
         runs += [
@@ -207,17 +218,6 @@ def selftest(
         runs=tuple(runs),
         skipped=tuple(skipped),
     )
-
-
-def _equal_arms(bundle: Bundle, work: Path, options: DuelOptions, progress: Progress) -> Arms:
-    """Return a bundle and a copy of it, below ``work``."""
-    from stylepress.benchmarks.verdict.terms import frames_file
-
-    folder = bundle.artifact.folder
-    copy = work / folder.resolve().name
-    shutil.copytree(folder, copy)
-    frames = frames_file(options.photos_of(bundle, progress), work)
-    return Arms({"base": folder, "new": copy}, frames, options.threads)
 
 
 def check_floor(floor: Floor, machine: Machine, settings: Mapping[str, float]) -> None:

@@ -12,6 +12,7 @@ from stylepress.benchmarks.check import Check, Verdict
 from stylepress.benchmarks.gate import FIGURES
 from stylepress.benchmarks.timing.interval import larger_p, paired_ratio
 from stylepress.benchmarks.verdict.runs import LookName
+from stylepress.benchmarks.verdict.session import PairPlan
 from stylepress.errors import RecipeError
 
 Key = tuple[str, str]
@@ -75,16 +76,14 @@ class Look(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """One figure of both arms, pair by pair; one that is not ``gated`` is only shown."""
+    """One figure of both arms, pair by pair, of which more is worse; not ``gated``: only shown."""
 
     base: tuple[float, ...]
     new: tuple[float, ...]
     rule: Rule
     gated: bool = True
-    larger_is_worse: bool = True
 
     def joined(self, more: Paired) -> Paired:
-        """Return these pairs and more of them."""
         return replace(self, base=self.base + more.base, new=self.new + more.new)
 
 
@@ -204,13 +203,10 @@ def decide(
     source: Source,
     keys: Sequence[Key],
     *,
-    pairs: int,
+    plan: PairPlan,
     figures: int = 0,
-    extend: bool = True,
-    confirm: bool = True,
-    complete: bool = False,
 ) -> dict[Key, Check]:
-    """Look at ``pairs`` pairs of one subject after the other, at twice as many where that is open.
+    """Look at the plan's pairs of one subject after the other, at twice as many where that is open.
 
     ``figures`` are gated, of all subjects (0: all ``keys``). Once a subject obviously fails the
     comparison has failed: nothing more is measured, unless it shall be ``complete``. What passed at
@@ -219,12 +215,12 @@ def decide(
     stays open. So does what was to be measured further, or again, and could not be.
     """
     among = figures or len(keys)
-    planned = looks(pairs, figures=among, extend=extend)
+    pairs, planned = plan.pairs, looks(plan.pairs, figures=among, extend=plan.extend)
     look, taken, found = planned[0], dict[Key, Paired](), dict[Key, Check]()
     for subject in dict.fromkeys(subject for subject, _ in keys):
         taken |= source("first", [key for key in keys if key[0] == subject], pairs)
         found = judge(taken, look.alpha, among=among)
-        if not complete and any(map(obvious, found.values())):
+        if not plan.complete and any(map(obvious, found.values())):
             return {key: _settled(one) for key, one in found.items()}
     verdicts = {one.verdict for one in found.values()}
     if len(planned) == 2 and "FAIL" not in verdicts and "INCONCLUSIVE" in verdicts:
@@ -237,7 +233,7 @@ def decide(
         found |= {key: again[key] for key in more}
         stuck = [key for key in asked if key not in more]
         found |= {key: found[key].model_copy(update={"note": STUCK}) for key in stuck}
-    if not confirm:
+    if not plan.confirm:
         return found
     failed = [key for key, one in found.items() if one.verdict == "FAIL" and not obvious(one)]
     fresh = judge(source("confirmation", failed, look.pairs), ALPHA) if failed else {}
@@ -259,10 +255,7 @@ def _worse(one: Check) -> float:
 
 def _measured(key: Key, figure: Paired, alpha: float) -> Check:
     """Write down what pairs say of a figure; nothing is judged yet."""
-    better, worse = figure.base, figure.new
-    if not figure.larger_is_worse:
-        better, worse = worse, better
-    ratio = paired_ratio(better, worse, confidence=1 - alpha)
+    ratio = paired_ratio(figure.base, figure.new, confidence=1 - alpha)
     known = FIGURES.get(key[1])
     return Check(
         subject=key[0],
@@ -273,13 +266,12 @@ def _measured(key: Key, figure: Paired, alpha: float) -> Check:
         kind="paired",
         base=median(figure.base),
         new=median(figure.new),
-        larger_is_worse=figure.larger_is_worse,
         worse=ratio.value,
         low=ratio.low,
         high=ratio.high,
         confidence=ratio.confidence,
         pairs=ratio.count,
-        p=larger_p(better, worse, above=1 + figure.rule.floor),
+        p=larger_p(figure.base, figure.new, above=1 + figure.rule.floor),
         floor=figure.rule.floor,
         values=tuple(zip(figure.base, figure.new, strict=True)),
     )

@@ -7,9 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import Literal
 
-from pydantic import Field
-
-from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.part import Part
 from stylepress.benchmarks.verdict.percentile import least_samples, upper_percentile
 
@@ -23,9 +20,8 @@ class Run(Part):
     """One fresh process: every timed call, and what surrounded them.
 
     ``place`` is its number in the whole measurement, from 0; ``began_s`` and ``ended_s`` are when
-    its process began and ended, in seconds from the first run's beginning. ``waited_share`` is the
-    share of the measured time that a thread, the mean of all, waited for a core. ``invalid`` holds
-    why the run does not count; it is kept all the same. ``missing`` says why a field is None.
+    its process began and ended, in seconds from the first run's beginning. ``invalid`` holds
+    why the run does not count; it is kept all the same.
     """
 
     part: LookName
@@ -39,16 +35,12 @@ class Run(Part):
     samples_ns: tuple[int, ...]
     load_ns: int
     first_call_ns: int
-    warm_calls: int
     stable: bool
     peak_rss_bytes: int | None
-    waited_share: float | None = None
-    missing: dict[str, str] = Field(default_factory=dict)
     invalid: tuple[str, ...] = ()
 
     @property
     def subject(self) -> str:
-        """What its figures are of."""
         return subject_of(self.bundle, self.backend)
 
 
@@ -75,7 +67,6 @@ def orders(pairs: int, *, seed: int, part: str = "first") -> tuple[tuple[Arm, Ar
 
 
 def p50_ms(run: Run) -> float:
-    """Median of all calls, milliseconds."""
     return median(run.samples_ns) / 1e6
 
 
@@ -120,25 +111,3 @@ def pairs_of(runs: Sequence[Run], subject: str, key: str) -> Pairs | None:
         base.append(one)
         new.append(two)
     return (tuple(base), tuple(new)) if both else None
-
-
-def tail(runs: Sequence[Run], subject: str) -> Check:
-    """Pool as many calls of each arm for a p99, which a single run cannot give; shown, not judged."""
-    every = [
-        [ns for run in runs for ns in run.samples_ns
-         if (run.subject, run.arm) == (subject, arm) and not run.invalid]
-        for arm in ("base", "new")
-    ]  # fmt: skip
-    count = min(map(len, every))
-    known = [upper_percentile(calls[:count], 0.99) for calls in every]
-    base, new = (None if value is None else value / 1e6 for value in known)
-    few = f"needs {least_samples(0.99)} calls an arm"
-    return Check(
-        subject=subject,
-        metric="latency p99, pooled",
-        unit="ms",
-        base=base,
-        new=new,
-        worse=new / base if base is not None and new is not None else None,
-        note=few if new is None else "upper estimate, 99 % confidence",
-    )

@@ -7,12 +7,16 @@ import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter_ns
-from typing import Protocol
+from typing import Any, Protocol
+
+from pydantic import model_validator
 
 from stylepress.benchmarks.machine.timeline import Timeline
+from stylepress.benchmarks.part import Part
 from stylepress.benchmarks.timing.worker import Answer, Request, fresh
 from stylepress.benchmarks.verdict.runs import Arm, LookName, Run, orders, p50_ms, subject_of
 from stylepress.errors import RecipeError
@@ -26,8 +30,7 @@ QUIETER = (
     "Wait until the machine is quiet and cool, or let others use more of it with `--foreign-load`."
 )
 NUMBERS = re.compile(r"[\d.]+")
-TAKEN = ("samples_ns", "load_ns", "first_call_ns", "warm_calls", "stable", "peak_rss_bytes",
-         "waited_share", "missing")  # fmt: skip
+TAKEN = ("samples_ns", "load_ns", "first_call_ns", "stable", "peak_rss_bytes")
 """What an answer and a run have by the same names."""
 CAP = 2
 """Times ``warm_s`` after which a warm-up that does not settle ends."""
@@ -38,14 +41,15 @@ TITLES: Mapping[LookName, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class PairPlan:
+class PairPlan(Part):
     """How many pairs, and how long each run of them lasts; ``seed`` draws the order.
 
     A run warms up for at least ``warm_s`` and ``warm_count`` calls and measures at least ``min_s``
-    and ``min_count`` calls; between two runs the machine rests ``rest_s``. What others spoil is
-    measured later; ``patience_s`` is how long they are waited for, all together. ``complete``
-    measures on where the comparison has failed already.
+    and ``min_count`` calls; between two runs the machine rests ``rest_s``. What is open after
+    ``pairs`` is measured as long again where the plan may ``extend``, and a failure that is not
+    obvious once more where it shall ``confirm``. What others spoil is measured later;
+    ``patience_s`` is how long they are waited for, all together. ``complete`` measures on where the
+    comparison has failed already.
     """
 
     pairs: int = 10
@@ -60,7 +64,8 @@ class PairPlan:
     patience_s: float = 600.0
     complete: bool = False
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _measures(self) -> PairPlan:
         if self.pairs < 1 or self.min_count < 1 or self.warm_count < 0:
             raise RecipeError(
                 f"{self.pairs} pairs of {self.min_count} calls after {self.warm_count} measure "
@@ -73,9 +78,10 @@ class PairPlan:
                 f"Times of {', '.join(f'{one:g}' for one in times)} s cannot be waited for.",
                 "Give 0 or more.",
             )
+        return self
 
 
-class Watch(Protocol):
+class Watch(AbstractContextManager[Any], Protocol):
     """Something that sees what spoils a run, throttling, foreign load, swapping; and keeps it."""
 
     def begin(self) -> None:
@@ -90,15 +96,20 @@ class Watch(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Arms:
-    """What the processes of both arms are asked: by arm, the bundle's folder.
+    """What both arms run: the folders of their bundles in one backend, on the same frames.
 
     ``name`` tells the bundle from others of the same comparison.
     """
 
-    bundles: Mapping[Arm, Path]
+    base: Path
+    new: Path
+    backend: str
     frames: Path
-    threads: int | None
     name: str = ""
+
+    @property
+    def subject(self) -> str:
+        return subject_of(self.name, self.backend)
 
 
 Ask = Callable[[Request, Mapping[str, str]], Answer]
@@ -106,35 +117,35 @@ Ask = Callable[[Request, Mapping[str, str]], Answer]
 
 
 class Session:
-    """The runs of one pair of bundles, in the order they were made; ``runs`` keeps them all.
+    """The runs of a comparison, in the order they were made; ``runs`` keeps them all.
 
-    ``engines`` are what each arm told of its engines, by backend. ``given_up`` holds the backends in
+    ``engines`` are what each arm of a subject told of its engine. ``given_up`` holds the subjects of
     which others spoiled pairs for longer than anybody waits, and why.
     """
 
     def __init__(
         self,
-        arms: Arms,
         plan: PairPlan,
         *,
+        threads: int | None,
         environ: Mapping[str, str],
         progress: Progress,
         watch: Watch | None = None,
         ask: Ask | None = None,
     ) -> None:
-        self.arms, self.plan, self.environ, self.progress = arms, plan, environ, progress
+        self.plan, self.threads, self.environ, self.progress = plan, threads, environ, progress
         self.watch, self.ask = watch, ask or fresh
         self.runs: list[Run] = []
-        self.engines: dict[Arm, dict[str, dict[str, str | int]]] = {"base": {}, "new": {}}
+        self.engines: dict[tuple[str, Arm], dict[str, str | int]] = {}
         self.given_up: dict[str, str] = {}
-        self.began_ns, self.ended_ns = perf_counter_ns(), 0
+        self.began_ns = self.ended_ns = 0
         self._left_s = plan.patience_s
         self._made = 0
 
-    def measure(self, part: LookName, backends: Sequence[str], pairs: int) -> list[Run]:
-        """Run ``pairs`` pairs in each backend; return those that count.
+    def measure(self, part: LookName, asked: Sequence[Arms], pairs: int) -> list[Run]:
+        """Run ``pairs`` pairs of each; return those that count.
 
-        Two neighbouring pairs of one backend (ABBA or BAAB) run without a pause for another. A pair
+        Two neighbouring pairs of one engine (ABBA or BAAB) run without a pause for another. A pair
         that was spoiled is put off until the others are measured, after waiting a while.
 
         Raises:
@@ -143,29 +154,31 @@ class Session:
         began = len(self.runs)
         order = orders(pairs, seed=self.plan.seed, part=part)
         waiting = deque(
-            (pair, backend)
+            (pair, arms)
             for couple in range(0, pairs, 2)
-            for backend in backends
+            for arms in asked
             for pair in range(couple, min(couple + 2, pairs))
-            if backend not in self.given_up
+            if arms.subject not in self.given_up
         )
-        where = f" in {', '.join(subject_of(self.arms.name, name) for name in backends)}"
-        self.progress.start(f"{TITLES[part]}{where}: {pairs} pairs", 2 * len(waiting))
+        where = ", ".join(arms.subject for arms in asked)
+        self.progress.start(f"{TITLES[part]} in {where}: {pairs} pairs", 2 * len(waiting))
         tries: Counter[tuple[int, str]] = Counter()
         in_a_row = 0
         while waiting:
-            pair, backend = waiting.popleft()
-            why = self._pair(part, pair, order[pair], backend)
+            pair, arms = waiting.popleft()
+            why = self._pair(part, pair, order[pair], arms)
             if not why:
                 in_a_row = 0
                 continue
-            tries[pair, backend] += 1
+            tries[pair, arms.subject] += 1
             in_a_row += 1
-            if self._left_s <= 0 and tries[pair, backend] >= TRIES:
-                self._give_up(backend, why, tries[pair, backend])
-                waiting = deque(one for one in waiting if one[1] != backend)
+            if self._left_s <= 0 and tries[pair, arms.subject] >= TRIES:
+                why = f"one pair was spoiled {tries[pair, arms.subject]} times ({why})"
+                self.given_up[arms.subject] = why
+                self.progress.warn(f"{arms.subject} is given up: {why}. {QUIETER}")
+                waiting = deque(one for one in waiting if one[1] != arms)
                 continue
-            waiting.append((pair, backend))
+            waiting.append((pair, arms))
             self.progress.warn(f"A pair is put off: {why}.")
             self._wait(in_a_row)
         self.progress.finish()
@@ -177,14 +190,9 @@ class Session:
             time.sleep(pause_s)
             self._left_s -= pause_s
 
-    def _give_up(self, backend: str, why: str, count: int) -> None:
-        told = f"one pair was spoiled {count} times ({why})"
-        self.given_up[backend] = told
-        self.progress.warn(f"{backend} is given up: {told}. {QUIETER}")
-
-    def _pair(self, part: LookName, pair: int, order: Sequence[Arm], backend: str) -> str:
+    def _pair(self, part: LookName, pair: int, order: Sequence[Arm], arms: Arms) -> str:
         """Run both arms once; return why the pair does not count, nothing where it does."""
-        both = [self._run(part, pair, arm, backend) for arm in order]
+        both = [self._run(part, pair, arm, arms) for arm in order]
         # What both halves met is told once, though they met it in other numbers.
         spoiled = {NUMBERS.sub("", reason): reason for run in both for reason in run.invalid}
         why = tuple(sorted(spoiled.values()))
@@ -197,41 +205,40 @@ class Session:
             self.progress.advance(len(both), note=times)
         return "; ".join(why)
 
-    def _run(self, part: LookName, pair: int, arm: Arm, backend: str) -> Run:
-        if self._made and self.plan.rest_s:
-            time.sleep(self.plan.rest_s)
-        self._made += 1
-        if self.watch:
-            self.watch.begin()
-        began_ns = perf_counter_ns()
-        answer = self._answer(arm, backend)
-        self.ended_ns = perf_counter_ns()
-        spoiled = tuple(self.watch.end()) if self.watch else ()
-        self.engines[arm].setdefault(backend, answer.engine)
-        return Run(
-            part=part,
-            pair=pair,
-            place=self._made - 1,
-            backend=backend,
-            arm=arm,
-            bundle=self.arms.name,
-            began_s=(began_ns - self.began_ns) / 1e9,
-            ended_s=(self.ended_ns - self.began_ns) / 1e9,
-            invalid=spoiled,
-            **{name: getattr(answer, name) for name in TAKEN},
-        )
-
-    def _answer(self, arm: Arm, backend: str) -> Answer:
+    def _run(self, part: LookName, pair: int, arm: Arm, arms: Arms) -> Run:
         plan = self.plan
+        if not self._made:
+            self.began_ns = perf_counter_ns()
+        elif plan.rest_s:
+            time.sleep(plan.rest_s)
+        self._made += 1
         request = Request(
-            bundle=str(self.arms.bundles[arm]),
-            backend=backend,
-            frames=str(self.arms.frames),
-            threads=self.arms.threads,
+            bundle=str(arms.base if arm == "base" else arms.new),
+            backend=arms.backend,
+            frames=str(arms.frames),
+            threads=self.threads,
             warm_s=plan.warm_s,
             warm_count=plan.warm_count,
             warm_cap_s=CAP * plan.warm_s,
             min_s=plan.min_s,
             min_count=plan.min_count,
         )
-        return self.ask(request, self.environ)
+        if self.watch:
+            self.watch.begin()
+        began_ns = perf_counter_ns()
+        answer = self.ask(request, self.environ)
+        self.ended_ns = perf_counter_ns()
+        spoiled = tuple(self.watch.end()) if self.watch else ()
+        self.engines.setdefault((arms.subject, arm), answer.engine)
+        return Run(
+            part=part,
+            pair=pair,
+            place=self._made - 1,
+            backend=arms.backend,
+            arm=arm,
+            bundle=arms.name,
+            began_s=(began_ns - self.began_ns) / 1e9,
+            ended_s=(self.ended_ns - self.began_ns) / 1e9,
+            invalid=spoiled,
+            **{name: getattr(answer, name) for name in TAKEN},
+        )

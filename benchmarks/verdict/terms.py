@@ -10,10 +10,9 @@ import numpy as np
 
 from stylepress.benchmarks.gate import FIGURES, USUAL, Limits
 from stylepress.benchmarks.machine.record import Machine
-from stylepress.benchmarks.machine.watch import Limits as WatchLimits
+from stylepress.benchmarks.machine.watch import FOREIGN_LOAD
 from stylepress.benchmarks.quality.judges import PictureJudge
 from stylepress.benchmarks.quality.photos import Photo, golden_photos, read_photos
-from stylepress.benchmarks.verdict.comparison import Settings
 from stylepress.benchmarks.verdict.floor import LENGTHS, Floor, check_floor
 from stylepress.benchmarks.verdict.rule import DELTA, Key, Rule, check_power, looks
 from stylepress.benchmarks.verdict.runs import MEASURES
@@ -46,7 +45,7 @@ class DuelOptions:
     plan: PairPlan = field(default_factory=PairPlan)
     limits: Limits = USUAL
     floor: Floor | None = None
-    foreign_load: float = WatchLimits().foreign_load
+    foreign_load: float = FOREIGN_LOAD
     photos: Path | None = None
     most_photos: int = 6
     shown: int = 3
@@ -59,12 +58,10 @@ class DuelOptions:
 
     @property
     def engine(self) -> EngineOptions:
-        """How the engines of both arms use the machine."""
         return EngineOptions(threads=self.threads, size=self.size)
 
     @property
     def gated(self) -> tuple[str, ...]:
-        """The figures of runs that have a limit."""
         return tuple(key for key in self.limits.gated if key in MEASURES)
 
     def photos_of(self, bundle: Bundle, progress: Progress) -> list[Photo]:
@@ -72,25 +69,6 @@ class DuelOptions:
         if self.photos is None:
             return golden_photos(bundle, self.size, limit=self.most_photos)
         return read_photos(self.photos, self.size, limit=self.most_photos, progress=progress)
-
-    def settings(
-        self, backends: tuple[str, ...], photos: Sequence[Photo], *, figures: int, watched: bool
-    ) -> Settings:
-        """Write down how it is measured and judged; ``figures`` are gated over all pairs."""
-        plan = self.plan
-        lengths = ("seed", "min_s", "min_count", "warm_s", "warm_count", "rest_s", "confirm")
-        return Settings(
-            height=self.size[0],
-            width=self.size[1],
-            threads=self.engine.all_threads,
-            backends=backends,
-            looks=looks(plan.pairs, figures=max(1, figures), extend=plan.extend),
-            limits=self.limits.model_dump(),
-            floor_source="assumed" if self.floor is None else "measured",
-            foreign_load=self.foreign_load if watched else None,
-            photos=tuple(photo.fact for photo in photos),
-            **{name: getattr(plan, name) for name in lengths},
-        )
 
 
 def frames_file(photos: Sequence[Photo], work: Path, name: str = "frames") -> Path:

@@ -14,10 +14,11 @@ from PIL import Image
 from stylepress.benchmarks.bench import BenchOptions, bench
 from stylepress.benchmarks.quality.photos import Photo, read_photos
 from stylepress.benchmarks.report import Report
-from stylepress.benchmarks.timing.baselines import Teacher
+from stylepress.benchmarks.timing.baselines import Baselines
 from stylepress.benchmarks.timing.latency import Plan
 from stylepress.benchmarks.timing.loop import WarmRule
-from stylepress.benchmarks.timing.outcome import FixedRate, Length
+from stylepress.benchmarks.timing.outcome import Length
+from stylepress.benchmarks.timing.scenarios import camera
 from stylepress.ports import Port
 from stylepress.progress import Silent
 from stylepress.train.transformer import LEAST_SIDE, TransformerNet
@@ -25,7 +26,7 @@ from stylepress.train.weights.checkpoint import save_checkpoint
 
 SIZE = (96, 128)
 PLAN = Plan(rounds=6, turn_s=0.01, most_calls=4, warm_up=1)
-CAMERA = FixedRate(fps=20, deadline_ms=50)
+CAMERA = camera(20)
 
 
 @pytest.fixture(scope="session")
@@ -71,7 +72,7 @@ def style(
         name="dots",
     )
     frames = [photo.frame for photo in photos]
-    made = Teacher(folder / "teacher", folder, frames=frames, progress=Silent())
+    made = Baselines(folder / "teacher", folder, frames=frames, progress=Silent())
     noise = np.random.default_rng(9).integers(0, 256, (64, 64, 3), np.uint8)
     Image.fromarray(noise).save(folder / "dots.png")
     return {

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -26,6 +26,9 @@ from stylepress.benchmarks.verdict.terms import DuelOptions
 from stylepress.progress import Silent
 from stylepress.runtime.backends import EngineOptions
 from stylepress.runtime.bundle import read_bundle
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 TINY = PairPlan(pairs=8, min_s=0, min_count=5, warm_s=0, warm_count=1, rest_s=0, patience_s=0)
 ENVIRON = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -50,9 +53,15 @@ class Machine:
         self.asked.append(request.backend)
         ms = self.times(Path(request.bundle), number)
         return Answer(
-            samples_ns=(round(1e6 * ms),) * 5, load_ns=10**6, first_call_ns=10**6, warm_calls=1,
-            stable=True, peak_rss_bytes=10**8, waited_share=0.0, engine={"backend": request.backend},
+            samples_ns=(round(1e6 * ms),) * 5, opened=10**6, first=2 * 10**6, load_bytes=10**8,
+            stable=True, engine={"backend": request.backend},
         )  # fmt: skip
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        """Nothing to do."""
 
     def begin(self) -> None:
         """Nothing to do."""
@@ -196,6 +205,6 @@ def run(pair: int, arm: str, ms: Sequence[float], invalid: Sequence[str] = ()) -
         {
             "part": "first", "pair": pair, "place": 0, "backend": "onnxruntime", "arm": arm,
             "samples_ns": [round(1e6 * one) for one in ms], "load_ns": 1, "first_call_ns": 1,
-            "warm_calls": 0, "stable": True, "peak_rss_bytes": None, "invalid": invalid,
+            "stable": True, "peak_rss_bytes": None, "invalid": invalid,
         }
     )  # fmt: skip

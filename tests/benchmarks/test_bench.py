@@ -12,10 +12,10 @@ from stylepress.benchmarks.bench import BenchOptions, bench
 from stylepress.benchmarks.quality.bundles import DriftOptions
 from stylepress.benchmarks.quality.photos import read_photos
 from stylepress.benchmarks.quality.trials import Photos, PictureTrials
-from stylepress.benchmarks.report import Report, mean_of, read_report
+from stylepress.benchmarks.report import Report, against, read_report
 from stylepress.benchmarks.show.files import write_forms
 from stylepress.benchmarks.show.render import markdown
-from stylepress.benchmarks.timing.outcome import Offline, Server, SingleStream
+from stylepress.benchmarks.timing.outcome import Setting
 from stylepress.benchmarks.timing.systems import named
 from stylepress.errors import BackendError, FrameError, RecipeError
 from stylepress.progress import Silent
@@ -51,15 +51,18 @@ def test_every_bundle_is_compared_with_every_baseline(report: Report) -> None:
 
 def test_the_float_student_equals_the_teacher_it_was_exported_from(report: Report) -> None:
     """The conftest's student is the teacher's own export: one level of rounding at most."""
-    psnr = mean_of(report.qualities, "dots fp32", "psnr_db")
+    subject = against("dots fp32", "dots teacher fp32")
+    (psnr,) = (one.new for one in report.looks if (one.subject, one.metric) == (subject, "psnr"))
     assert psnr is None or psnr > 48
 
 
 def test_int8_is_judged_against_the_float_student(report: Report) -> None:
-    own = [one for one in report.qualities if one.model == "dots int8"]
-    assert {one.reference for one in own} == {"dots fp32"}
-    assert all(one.psnr_db is not None and 10 < one.psnr_db < 48 for one in own)
-    assert all(one.style_distance is not None for one in own)
+    subject = against("dots int8", "dots fp32")
+    found = {one.metric: one.new for one in report.looks if one.subject == subject}
+    assert 10 < (found["psnr"] or 0) < 48
+    assert {"ssim", "colour cast", "saturation, change"} <= set(found)
+    alone = {one.metric for one in report.looks if one.subject == "dots int8"}
+    assert alone == {"style distance", "content distance", "grid energy"}
 
 
 def test_the_size_of_the_teacher_is_that_of_its_checkpoint(
@@ -70,24 +73,25 @@ def test_the_size_of_the_teacher_is_that_of_its_checkpoint(
 
 
 def test_consistency_of_a_stylized_clip_is_above_the_floor_of_the_clip(report: Report) -> None:
-    assert {one.model for one in report.consistencies} >= {"dots fp32", "dots int8"}
-    assert all(one.input_warp_error < 1e-2 for one in report.consistencies)
+    assert {one.subject for one in report.steadiness} >= {"dots fp32", "dots int8"}
+    floors = [one.new for one in report.steadiness if one.metric == "warping error put in"]
+    assert all(floor is not None and floor < 1e-2 for floor in floors)
 
 
 def test_every_bundle_is_started_in_every_backend_and_its_memory_is_told(report: Report) -> None:
     own = {one.name for one in report.latencies if one.model == "dots int8"}
     assert {one.system for one in report.footprints} == own
     for one in report.footprints:
-        assert [begin.temperature for begin in one.start.begins] == ["cold", "warm"]
-        assert one.memory.load_main_bytes or one.memory.missing["main"]
-        assert one.memory.gpu_bytes or one.memory.missing["gpu"]
+        assert [begin.temperature for begin in one.begins] == ["cold", "warm"]
+        assert one.load_bytes or one.missing["load"]
+        assert one.gpu_bytes or one.missing["gpu"]
 
 
 def test_a_process_of_its_own_holds_no_more_than_a_backend_and_a_small_network(
     report: Report,
 ) -> None:
     for one in report.footprints:
-        grown = one.memory.steady_tree_bytes
+        grown = one.steady_bytes
         assert grown is None or grown < 600 << 20  # torch alone, which is in this process, is more
 
 
@@ -95,9 +99,9 @@ def test_scenarios_are_played_in_the_fastest_backend_of_each_bundle(report: Repo
     best = report.best("dots int8")
     (scene,) = report.scenes
     assert best is not None
-    assert (scene.system, scene.outcome.setting.name) == (best.name, "fixed rate")
-    assert scene.outcome.video is not None
-    assert scene.outcome.video.offered == 8
+    assert (scene.system, scene.setting.name) == (best.name, "fixed rate")
+    assert scene.video is not None
+    assert scene.video.offered == 8
     assert all(one.gross_j is not None or one.why for one in scene.energies)
 
 
@@ -158,8 +162,8 @@ def test_a_folder_without_photos_is_refused(
         )
 
 
-def test_what_only_copies_frames_draws_no_pictures_and_plays_every_scenario(
-    style: Mapping[str, Path], options: BenchOptions
+def test_what_only_copies_frames_plays_every_scenario_and_what_cannot_be_measured_is_told(
+    style: Mapping[str, Path], options: BenchOptions, tmp_path: Path
 ) -> None:
     made = bench(
         [style["bundle"]],
@@ -170,15 +174,21 @@ def test_what_only_copies_frames_draws_no_pictures_and_plays_every_scenario(
         options=replace(
             options,
             clip_frames=0,
-            starts=0,
+            environ={"PYTHONHOME": str(tmp_path)},  # a process dies of it
             backends=("null",),
-            settings=(SingleStream(), Server(rate_hz=500), Offline(lanes=2)),
+            settings=(
+                Setting(name="single stream"),
+                Setting(name="server", rate_hz=500),
+                Setting(name="offline", lanes=2),
+            ),
         ),
         progress=Silent(),
     )
-    assert made.qualities == ()
+    assert made.looks == ()
     assert [scene.system for scene in made.scenes] == ["dots int8 · null"] * 3
-    assert "pictures" in {one.what for one in made.skipped}
+    why = {one.what: one.why for one in made.skipped}
+    assert "pictures" in why
+    assert "ended with 1" in why["start and memory of dots int8 · null"]
     for title in ("Service time", "Response time", "Throughput"):
         assert f"## {title}" in markdown(made)
 

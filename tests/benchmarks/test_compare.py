@@ -31,17 +31,17 @@ def measured(report: Report, *times: tuple[str, float], rounds: int = 10) -> Rep
     def bundle(name: str) -> Model:
         return known.model_copy(update={"name": name, "digest": f"digest of {name}"})
 
-    qualities = tuple(
-        one.model_copy(update={"model": name})
-        for one in report.qualities
-        if one.model == known.name
+    looks = tuple(
+        one.model_copy(update={"subject": name})
+        for one in report.looks
+        if one.subject == known.name
         for name, _ in times
     )
     return report.model_copy(
         update={
             "models": tuple(bundle(name) for name, _ in times),
             "latencies": tuple(latency(name, ms, rounds) for name, ms in times),
-            "qualities": qualities, "drifts": (), "consistencies": (), "clips": (), "scenes": (),
+            "looks": looks, "drifts": (), "steadiness": (), "scenes": (),
             "footprints": (), "validity": None,
             "scenario": report.scenario.model_copy(update={"rounds": rounds}),
         }

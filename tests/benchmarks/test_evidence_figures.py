@@ -16,13 +16,11 @@ from stylepress.benchmarks.evidence.pictures import GAP_PX, TILE_PX, draw_poster
 from stylepress.benchmarks.evidence.setting import Setting, shipped
 from stylepress.benchmarks.timing.latency import Plan
 from stylepress.errors import ArtifactError, FrameError
-from stylepress.export.rtx import PlanProof
 from stylepress.progress import Silent
 from stylepress.steps import DistilStep
 from stylepress.targets.target import load_target
 
 PLAN = Plan(rounds=2, turn_s=0.01, most_calls=2, warm_up=1)
-PROOF = PlanProof(b"a __mye12 b", "8.9", "1.7", (), 10, 5, {}, {}, ())
 
 
 @pytest.fixture(scope="module")
@@ -141,16 +139,16 @@ def test_int8_and_known_defects_are_judged(setting: Setting) -> None:
         "red 60 levels up": lambda picture: judged.raised(picture, 60, judged.RED),
     }
     rows = list(judged.rows(setting, defects=defects))
-    verdicts = {row.engine: row for row in rows if row.figure == judged.DIRECT}
+    verdicts = {row.engine: row for row in rows}
     assert list(verdicts) == [judged.INT8, *defects]
     assert verdicts["red 60 levels up"].verdict == "FAIL"
     assert "colour cast, mean" in verdicts["red 60 levels up"].note
     assert verdicts["nothing"].verdict == "PASS"
-    assert len(rows) == 3 + len(judged.SHOWN)
+    assert len(rows) == 3
 
 
 def test_a_defect_changes_a_picture_and_keeps_its_shape() -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
+    picture = np.random.default_rng(0).integers(0, 256, (320, 320, 3), np.uint8)
     for damage in judged.DEFECTS.values():
         made = damage(picture)
         assert (made.shape, made.dtype.name) == (picture.shape, "uint8")
@@ -161,19 +159,7 @@ def test_models_are_lowered_to_a_profile_in_the_precision_that_it_runs_best(
     setting: Setting,
 ) -> None:
     targets = [load_target("cpu"), load_target("h100")]
-    rows = {
-        (row.subject, row.engine): row for row in devices.lowered_rows(setting, targets=targets)
-    }
+    rows = {(row.subject, row.engine): row for row in devices.rows(setting, targets=targets)}
     assert rows["dots teacher", "cpu"].precision == "fp32"
     assert rows["dots teacher", "h100"].precision == "fp16"
     assert all(row.value > 32 for row in rows.values() if row.precision != "int8")
-
-
-def test_plans_differ_by_names_by_bytes_or_by_memory() -> None:
-    from dataclasses import replace
-
-    assert devices.alike(PROOF, PROOF) == "same bytes"
-    other = replace(PROOF, plan=b"a __mye7 b")
-    assert devices.alike(PROOF, other) == "same but for names of temporaries"
-    assert devices.alike(PROOF, replace(PROOF, plan=b"c __mye12 b")) == "same kernels"
-    assert devices.alike(PROOF, replace(PROOF, plan=b"c", activation_bytes=11)) == "differ"

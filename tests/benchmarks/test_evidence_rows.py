@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from stylepress.benchmarks.evidence import __main__ as program
 from stylepress.benchmarks.evidence import judged, speed
 from stylepress.benchmarks.evidence.__main__ import PARTS, Part, main
-from stylepress.benchmarks.evidence.documents import DOCUMENTS, figures_table, part, rewrite
+from stylepress.benchmarks.evidence.documents import PLACES, figures_table, part, rewrite
 from stylepress.benchmarks.evidence.row import (
     RESULTS,
     Provenance,
@@ -84,7 +84,7 @@ def test_rows_of_two_measurements_or_one_name_are_no_table(tmp_path: Path) -> No
 def test_figures_of_styles_have_a_column_each_and_what_is_short_is_bold() -> None:
     rows = (Row("start", 0.1, "s"), Row("fidelity", 0.5, "", "a"), Row("fidelity", 0.9, "", "b"))
     held = (rows[0], *(promised(row, most(0.6)) for row in rows[1:]))
-    text = figures_table(Table("figures", held, HERE))
+    text = figures_table(held)
     assert "| start | told | 0.10 s |" in text
     assert "| figure | promised | a | b |" in text
     assert "| fidelity | ≤ 0.60 | 0.50 | **0.90**, short |" in text
@@ -92,14 +92,14 @@ def test_figures_of_styles_have_a_column_each_and_what_is_short_is_bold() -> Non
 
 def test_every_table_of_a_document_is_measured_by_a_part_and_made_of_its_rows() -> None:
     tables = {one.table for one in PARTS}
-    assert {name for names in DOCUMENTS.values() for name in names} <= tables
+    assert set(PLACES) <= tables
     took = Row(speed.LATENCY, 5, "ms", "student", "OpenVINO", "int8", "9x9")
     gain = replace(took, figure=speed.GAIN, value=100, unit="x", low=90.0, high=110.0)
-    text = part("speed", Table("speed", (took, gain), HERE))
+    text = part(Table("speed", (gain, took), HERE))
     assert "| student | OpenVINO | int8 | 100x (90.0 to 110), 5.00 ms |" in text
     assert text.endswith(HERE.line())
     direct = Row(judged.DIRECT, 0.1, "x", "glass", judged.INT8, verdict="PASS")
-    assert "| INT8 | 0.10x, PASS |" in part("judged", Table("judged", (direct,), HERE))
+    assert "| INT8 | 0.10x, PASS |" in part(Table("judged", (direct,), HERE))
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def run(
         def measure(setting: Setting) -> Iterator[Row]:
             yield from rows
 
-        parts = (Part("optimise", "optimise", measure, {"speed": least(80, "x")}),)
+        parts = (Part("optimise", "it", measure, {"speed": least(80, "x")}),)
         monkeypatch.setattr(program, "PARTS", parts)
         judgement = Validity(ok=not events, events=events, samples=1)
         monkeypatch.setattr(Watch, "judged", lambda *_: judgement)
@@ -153,7 +153,7 @@ def test_a_table_that_others_disturb_is_told_and_left_as_it_is(
     checkout: Path, run: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run([Row("speed", 90)], (BUSY,)) == 1
-    assert "disturbed: others used 40 %" in capsys.readouterr().err
+    assert "it, disturbed: others used 40 %" in capsys.readouterr().err
     assert read_table(checkout / RESULTS / "optimise.csv").rows == (Row("kept", 1),)
 
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from stylepress.artifact import Artifact
 from stylepress.benchmarks.bench import BenchOptions, bench
-from stylepress.benchmarks.entries import Entries, check_originals, other_teacher, stranger
+from stylepress.benchmarks.entries import Entries, check_originals, stranger
 from stylepress.benchmarks.report import Role
-from stylepress.benchmarks.timing.systems import Contender, Field, opened
+from stylepress.benchmarks.timing.systems import Contender, opened
 from stylepress.errors import RecipeError
 from stylepress.progress import Silent
 from stylepress.runtime.backends import EngineOptions
@@ -74,14 +74,6 @@ def test_a_student_that_draws_others_is_not(style: Mapping[str, Path]) -> None:
     assert "dots fp32 is not the model it was made from" in found.note
 
 
-def test_a_student_names_its_teacher_or_the_file_that_one_was_in(style: Mapping[str, Path]) -> None:
-    teacher = Artifact.load(style["teacher"])
-    student = of_parent(teacher, teacher.digest)
-    assert not other_teacher(student, teacher)
-    assert not other_teacher(of_parent(teacher, None), teacher)
-    assert other_teacher(of_parent(teacher, "another"), teacher)
-
-
 def test_what_cannot_be_an_original_is_refused(style: Mapping[str, Path]) -> None:
     with pytest.raises(RecipeError, match=r"is INT8 itself.*float bundle"):
         check_originals(style["bundle"], None)
@@ -111,7 +103,7 @@ def test_a_student_may_be_a_checkpoint_and_a_bundle_that_was_made_from_another_i
     )
     (student,) = report.of_role("student")
     assert (student.precision, student.parent) == ("fp32", Artifact.load(style["teacher"]).digest)
-    assert {one.reference for one in report.qualities if one.psnr_db} == {student.name}
+    assert {one.subject.partition(" against ")[2] for one in report.looks} == {"", student.name}
     (told,) = progress.told
     assert told.startswith("dots fp32 is not the model that dots int8 was made from")
     first = {drift.compressed: drift.checks[0].key for drift in report.drifts}
@@ -130,10 +122,10 @@ def test_a_student_may_be_a_checkpoint_and_a_bundle_that_was_made_from_another_i
 def test_a_gate_needs_an_original_that_judges(
     roles: tuple[Role, Role], family: str, backend: str, told: str | None, tmp_path: Path
 ) -> None:
-    with Field(EngineOptions(threads=1), (backend,)) as systems:
+    engine = EngineOptions(threads=1, size=(64, 64))
+    with Entries(engine, (backend,), work=tmp_path, photos=(), progress=Silent()) as entries:
         for role, kind in zip(roles, (family, "student"), strict=True):
             one = model(role, role).model_copy(update={"family": kind})
-            systems.add(Contender(one, backend, inverted, {}))
-        entries = Entries(systems, (64, 64), work=tmp_path, photos=(), progress=Silent())
+            entries.contenders.append(Contender(one, backend, inverted, {}))
         with pytest.raises(RecipeError, match=told) if told else nullcontext():
             entries.check_judged()

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from stylepress.benchmarks.machine.watch import Event, Validity
 from stylepress.benchmarks.part import json_text, write_text
-from stylepress.benchmarks.report import Report, mean_of, read_report, report_schema
+from stylepress.benchmarks.report import Report, read_report, report_schema
 from stylepress.benchmarks.show.render import markdown as summary
 from stylepress.benchmarks.show.render import page
 from stylepress.errors import ArtifactError
@@ -38,7 +38,7 @@ def test_the_schema_is_draft_2020_12_and_names_every_part_that_is_written(
     assert schema["$schema"].endswith("2020-12/schema")
     keys = set(json.loads(written.read_text(encoding="utf-8")))
     assert keys == set(schema["properties"]) - {"gallery"}
-    assert schema["properties"]["schema_version"]["const"] == 4
+    assert schema["properties"]["schema_version"]["const"] == 5
 
 
 def test_what_is_written_obeys_its_schema(written: Path) -> None:
@@ -98,10 +98,6 @@ def test_nothing_in_a_report_can_be_changed(report: Report) -> None:
         report.tool = "another"
 
 
-def test_a_mean_over_no_value_is_none(report: Report) -> None:
-    assert mean_of(report.qualities, "dots teacher fp32", "psnr_db") is None
-
-
 def test_a_busy_machine_and_unsteady_rounds_are_doubted(report: Report) -> None:
     calm = report.machine.model_copy(update={"load_average": 0.0, "cores": 2})
     busy = report.machine.model_copy(update={"load_average": 3.0, "cores": 2})
@@ -128,7 +124,7 @@ def test_what_the_machine_did_meanwhile_is_doubted_and_only_that_which_spoils(
         Event(kind="power capped", what="gpu0 met its limit", invalidates=False),
     )
     spoiled = Validity(ok=False, events=events, samples=9)
-    scene = report.scenes[0].model_copy(update={"validity": spoiled})
+    scene = report.scenes[0].model_copy(update={"doubts": spoiled.reasons})
     found = report.model_copy(update={"validity": spoiled, "scenes": (scene,)}).doubts()
     assert "heat slowed the processor down 3 times" in found
     assert any(each.startswith(f"{scene.title} does not count: ") for each in found)

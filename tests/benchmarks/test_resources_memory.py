@@ -17,10 +17,10 @@ from stylepress.benchmarks.machine.timeline import Timeline, Window
 from stylepress.benchmarks.machine.watch import Validity, Watch
 from stylepress.benchmarks.timing.footprint import (
     Footprint,
-    Memory,
     drop_files,
+    gpu_bytes,
     measure_footprint,
-    memory_of,
+    unified_bytes,
 )
 from stylepress.benchmarks.timing.systems import Contender, bundle_model
 from stylepress.benchmarks.timing.worker import Answer, Request, fresh
@@ -46,7 +46,6 @@ engine.describe()
 """
 SECOND = 1_000_000_000
 SIZE = (96, 128)
-LOAD, STEADY = Window(SECOND, 3 * SECOND), Window(3 * SECOND + 1, 6 * SECOND)
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +56,6 @@ def bundle(style: Mapping[str, Path]) -> Artifact:
 def timeline(**sensors: list[float]) -> Timeline:
     count = len(next(iter(sensors.values())))
     named = {
-        "memory.tree_bytes": "tree",
-        "memory.main_bytes": "main",
         "memory.available_bytes": "available",
         "gpu0.memory_bytes": "gpu",
         "gpu0.own_memory_bytes": "own",
@@ -72,55 +69,22 @@ def timeline(**sensors: list[float]) -> Timeline:
     )
 
 
-def test_the_peak_of_loading_is_not_the_peak_of_running() -> None:
-    tree, main = [1.0, 2, 90, 50, 40, 45, 44], [0.0] * 7
-    found = memory_of(timeline(tree=tree, main=main), load=LOAD, steady=STEADY)
-    assert (found.load_tree_bytes, found.steady_tree_bytes) == (90, 45)
-
-
-def test_the_process_that_asked_is_none_of_the_tree() -> None:
-    tree, main = [70.0, 70, 160, 120, 130, 115, 70], [70.0, 70, 70, 70, 90, 70, 70]
-    found = memory_of(timeline(tree=tree, main=main), load=LOAD, steady=STEADY)
-    assert (found.load_tree_bytes, found.steady_tree_bytes) == (90, 45)
-
-
 def test_gpu_memory_is_our_own_or_else_the_rise_of_what_is_in_use() -> None:
-    tree, used = [0.0] * 7, [100.0, 100, 300, 400, 350, 350, 100]
-    own = [0.0, 0, 150, 250, 250, 250, 0]
-    told = memory_of(timeline(tree=tree, gpu=used, own=own), load=LOAD, steady=STEADY)
-    risen = memory_of(timeline(tree=tree, gpu=used), load=LOAD, steady=STEADY)
-    assert (told.gpu_bytes, risen.gpu_bytes) == (250, 300)
+    used, own = [100.0, 300, 400, 350, 100], [0.0, 150, 250, 250, 0]
+    assert gpu_bytes(timeline(gpu=used, own=own)) == 250
+    assert gpu_bytes(timeline(gpu=used)) == 300
 
 
 def test_gpu_memory_of_engines_that_were_open_before_is_not_this_ones() -> None:
-    used, own = [500.0, 500, 700, 800, 750, 750, 500], [400.0, 400, 550, 650, 650, 650, 400]
-    found = memory_of(timeline(gpu=used, own=own), load=LOAD, steady=STEADY)
-    assert found.gpu_bytes == 250
+    used, own = [500.0, 700, 800, 750, 500], [400.0, 550, 650, 650, 400]
+    assert gpu_bytes(timeline(gpu=used, own=own)) == 250
 
 
 def test_unified_memory_is_what_became_unavailable_on_a_board_that_has_it() -> None:
-    available = [1000.0, 990, 700, 600, 650, 640, 900]
-    tree, clock = [0.0] * 7, [1020.0] * 7
-    board = memory_of(
-        timeline(tree=tree, available=available, clock=clock), load=LOAD, steady=STEADY
-    )
-    assert board.unified_bytes == 390
-    desktop = memory_of(timeline(tree=tree, available=available), load=LOAD, steady=STEADY)
-    assert desktop.unified_bytes is None
-    assert "no GPU that shares" in desktop.missing["unified"]
-
-
-def test_what_was_not_measured_is_none_with_the_reason() -> None:
-    bare = Timeline((), {"process tree": "/proc: gone", "nvml": "no driver"})
-    found = memory_of(bare, load=LOAD, steady=STEADY, peaks=(5, None))
-    assert (found.load_main_bytes, found.steady_main_bytes, found.load_tree_bytes) == (
-        5,
-        None,
-        None,
-    )
-    assert (found.missing["tree"], found.missing["gpu"]) == ("/proc: gone", "no driver")
-    assert "VmHWM" in found.missing["main"]
-    assert Memory.model_validate_json(found.model_dump_json()) == found
+    available, whole = [1000.0, 990, 700, 600, 650, 640, 900], Window(SECOND, 6 * SECOND)
+    board = timeline(available=available, clock=[1020.0] * 7)
+    assert unified_bytes(board, whole) == 390
+    assert unified_bytes(timeline(available=available), whole) is None
 
 
 CHECKOUT = Path(__file__).parents[2]
@@ -160,7 +124,7 @@ def test_an_engine_in_a_fresh_process_tells_its_times_and_its_memory(bundle: Art
     marks = [told.began, told.imported, told.opened, told.first, told.ended]
     assert marks == sorted(marks)
     assert (len(told.samples_ns), told.engine["backend"]) == (2, "onnxruntime")
-    assert (told.warm_calls, told.stable) == (0, True)
+    assert told.stable
     if told.load_bytes is not None:
         assert told.load_bytes > 20 << 20  # Python, numpy and the backend at least
         assert told.peak_rss_bytes == max(told.load_bytes, told.steady_bytes or 0)
@@ -189,28 +153,19 @@ def canned(began_ns: int) -> Answer:
     """An engine that took a second until its first frame, and then ran for one more."""
     first = began_ns + SECOND
     return Answer(
-        samples_ns=(1,), load_ns=1, first_call_ns=1, warm_calls=0, stable=True, engine={},
-        peak_rss_bytes=90, waited_share=None, began=began_ns + 1, imported=began_ns + 2,
+        samples_ns=(1,), stable=True, engine={}, began=began_ns + 1, imported=began_ns + 2,
         opened=began_ns + 3, first=first, ended=first + SECOND, load_bytes=90, steady_bytes=40,
     )  # fmt: skip
 
 
 class StubWatch(Watch):
-    """Sees 90 bytes in the second in which the last process loads, 40 after that."""
+    """Sees no sensor at all."""
 
     def judged(self, window: Window) -> Validity:
-        self.whole = window
         return Validity(ok=True, events=(), samples=0)
 
     def timeline(self) -> Timeline:
-        ends = self.whole.end_ns
-        seen = {-SECOND - SECOND // 2: 90.0, -SECOND // 2: 40.0}
-        return Timeline(
-            tuple(
-                (ends + at, {"memory.tree_bytes": value + 7, "memory.main_bytes": 7.0})
-                for at, value in seen.items()
-            )
-        )
+        return Timeline((), {"nvml": "no driver"})
 
 
 def taken(bundle: Artifact, backend: str, watch: Watch, environ: Mapping[str, str]) -> Footprint:
@@ -220,7 +175,7 @@ def taken(bundle: Artifact, backend: str, watch: Watch, environ: Mapping[str, st
     return measure_footprint(one, asked, rounds=2, watch=watch, environ=environ, progress=Silent())
 
 
-def test_a_footprint_tells_load_and_steady_memory_of_the_last_start_apart(
+def test_a_footprint_tells_memory_of_the_last_start_and_why_there_is_none(
     bundle: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caches: list[str] = []
@@ -235,19 +190,20 @@ def test_a_footprint_tells_load_and_steady_memory_of_the_last_start_apart(
     monkeypatch.setattr("stylepress.benchmarks.timing.footprint.fresh", answered)
     with StubWatch() as watch:
         made = taken(bundle, "null", watch, {})
-    memory, start = made.memory, made.start
-    assert (memory.load_tree_bytes, memory.steady_tree_bytes) == (90, 40)
-    assert (memory.load_main_bytes, memory.steady_main_bytes) == (90, 40)
+    assert (made.load_bytes, made.steady_bytes) == (90, 40)
+    assert (made.gpu_bytes, made.missing["gpu"]) == (None, "no driver")
+    assert "no GPU that shares" in made.missing["unified"]
+    assert Footprint.model_validate_json(made.model_dump_json()) == made
     assert caches[0] == caches[1] != caches[2] == caches[3]
-    assert start.cache_bytes == 5
-    assert [one.temperature for one in start.begins] == ["cold", "warm"] * 2
+    assert made.cache_bytes == 5
+    assert [one.temperature for one in made.begins] == ["cold", "warm"] * 2
 
 
 def test_a_real_engine_is_started_cold_and_warm(bundle: Artifact) -> None:
     with Watch() as watch:
         made = taken(bundle, "null", watch, os.environ)
-    assert all(one.total_ms > one.process_ms > 0 for one in made.start.begins)
-    assert made.start.median_ms("cold") > 0
+    assert all(one.total_ms > one.process_ms > 0 for one in made.begins)
+    assert made.median_ms("cold") > 0
 
 
 def test_an_engine_that_cannot_be_opened_is_the_users_to_know(tmp_path: Path) -> None:

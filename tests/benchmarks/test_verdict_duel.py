@@ -6,7 +6,6 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,7 +14,6 @@ from stylepress.benchmarks.gate import USUAL
 from stylepress.benchmarks.verdict.comparison import Comparison
 from stylepress.benchmarks.verdict.duel import duel, lone
 from stylepress.benchmarks.verdict.runs import pairs_of
-from stylepress.benchmarks.verdict.session import PairPlan
 from stylepress.errors import ArtifactError, RecipeError
 from stylepress.progress import Silent
 from tests.benchmarks.duels import TINY, Heard, Machine, altered, compared, options, run, slower
@@ -87,8 +85,9 @@ def test_equal_bundles_pass_at_once_and_only_their_golden_pairs_are_run(
     style: Mapping[str, Path],
 ) -> None:
     machine = Machine()
-    found = compared(style, style["bundle"], machine)
+    found = compared(style, style["bundle"], machine, backends=("onnxruntime", "null"))
     assert (found.verdict, found.mode, machine.asked) == ("PASS", "not measured", [])
+    assert [one.subject for one in found.checks if one.key == "golden_levels"] == ["onnxruntime"]
     assert {one.metric for one in found.gated} >= {"golden pictures", "bytes that differ"}
 
 
@@ -126,15 +125,11 @@ def test_an_obvious_slowdown_fails_at_the_first_look_of_eight_pairs(
 def test_complete_measures_what_would_not_change_the_verdict(
     style: Mapping[str, Path], versions: Mapping[str, Path]
 ) -> None:
-    plan = PairPlan(**{**_fields(TINY), "complete": True})
+    plan = TINY.model_copy(update={"complete": True})
     machine = Machine()
     found = compared(style, versions["red"], machine, plan=plan)
     assert found.verdict == "FAIL"
     assert len(machine.asked) == 16
-
-
-def _fields(plan: PairPlan) -> dict[str, Any]:
-    return {name: getattr(plan, name) for name in plan.__slots__}
 
 
 @pytest.fixture
@@ -148,7 +143,7 @@ def instant(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def test_a_burst_of_load_puts_pairs_off_and_changes_no_verdict(
     style: Mapping[str, Path], versions: Mapping[str, Path], instant: list[float]
 ) -> None:
-    patient = PairPlan(**{**_fields(TINY), "patience_s": 600})
+    patient = TINY.model_copy(update={"patience_s": 600})
     for factor, verdict in ((1.0, "PASS"), (1.39, "FAIL")):
         machine = Machine(
             times=slower(versions["same"].name, factor), spoils=lambda _, number: number < 6
@@ -163,7 +158,7 @@ def test_a_burst_of_load_puts_pairs_off_and_changes_no_verdict(
 def test_what_was_never_measured_is_no_pass_however_an_open_verdict_exits(
     style: Mapping[str, Path], versions: Mapping[str, Path], instant: list[float]
 ) -> None:
-    patient = PairPlan(**{**_fields(TINY), "patience_s": 60})
+    patient = TINY.model_copy(update={"patience_s": 60})
     machine = Machine(spoils=lambda backend, _: backend == "null")
     found = compared(style, versions["same"], machine, plan=patient, limits=LOOSE, backends=BOTH)
     assert found.verdict == "INCONCLUSIVE"

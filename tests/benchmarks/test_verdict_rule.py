@@ -27,6 +27,7 @@ from stylepress.benchmarks.verdict.rule import (
     looks,
 )
 from stylepress.benchmarks.verdict.runs import LookName, orders
+from stylepress.benchmarks.verdict.session import PairPlan
 from stylepress.errors import RecipeError
 
 KEY: Key = ("engine", "p50")
@@ -54,14 +55,6 @@ def test_a_figure_fails_passes_or_stays_open(factor: float, noise: float, verdic
     found = judge({KEY: pairs(factor, noise, 10)}, 0.05)[KEY]
     assert found.verdict == verdict
     assert (found.needed is not None) == (verdict == "INCONCLUSIVE")
-
-
-def test_throughput_is_worse_when_it_falls() -> None:
-    one = pairs(0.9, 0.005, 10)
-    falling = Paired(one.base, one.new, one.rule, larger_is_worse=False)
-    found = judge({KEY: falling}, 0.05)[KEY]
-    assert found.verdict == "FAIL"
-    assert found.worse == pytest.approx(1 / 0.9, rel=0.01)
 
 
 def test_what_is_not_gated_has_no_verdict_and_does_not_weaken_the_others() -> None:
@@ -176,10 +169,10 @@ def test_the_fewest_pairs_that_are_suggested_can_fail_at_their_first_look(figure
 def test_what_is_obvious_needs_no_second_time_and_stops_the_rest() -> None:
     slow, calm = ("one", "p50"), ("two", "p50")
     source = Subjects({"first": {slow: pairs(1.39, 0.02, 10), calm: pairs(1, 0.005, 10)}})
-    made = decide(source, [slow, calm], pairs=10)
+    made = decide(source, [slow, calm], plan=PairPlan(pairs=10))
     assert source.asked == [("first", [slow])]
     assert (made[slow].verdict, made[slow].note) == ("FAIL", "obvious")
-    whole = decide(source, [slow, calm], pairs=10, complete=True)
+    whole = decide(source, [slow, calm], plan=PairPlan(pairs=10, complete=True))
     assert (whole[slow].verdict, whole[calm].verdict) == ("FAIL", "PASS")
 
 
@@ -196,13 +189,13 @@ class Script:
 
 def test_a_clear_pass_measures_nothing_more() -> None:
     script = Script(first=pairs(1, 0.005, 10))
-    assert decide(script, [KEY], pairs=10)[KEY].verdict == "PASS"
+    assert decide(script, [KEY], plan=PairPlan(pairs=10))[KEY].verdict == "PASS"
     assert script.asked == [("first", 10)]
 
 
 def test_an_open_look_is_extended_once_and_judged_on_all_pairs() -> None:
     script = Script(first=pairs(1, 0.05, 10), extension=pairs(1, 0.001, 10, seed=1))
-    made = decide(script, [KEY], pairs=10)[KEY]
+    made = decide(script, [KEY], plan=PairPlan(pairs=10))[KEY]
     assert script.asked == [("first", 10), ("extension", 10)]
     assert (made.pairs, made.verdict) == (20, "PASS")
     assert made.confidence == pytest.approx(0.96)
@@ -224,7 +217,7 @@ def test_only_subjects_with_something_open_are_extended_and_a_pass_keeps_its_pai
     first = {calm: pairs(1, 0.005, 10), loud: pairs(1, 0.05, 10), memory: pairs(1, 0.005, 10)}
     more = {loud: pairs(1, 0.001, 10, seed=1)}
     source = Subjects({"first": first, "extension": more})
-    made = decide(source, [calm, loud, memory], pairs=10)
+    made = decide(source, [calm, loud, memory], plan=PairPlan(pairs=10))
     assert source.asked == [("first", [calm]), ("first", [loud, memory]), ("extension", [loud])]
     assert {one.verdict for one in made.values()} == {"PASS"}
     assert [made[key].pairs for key in (calm, loud, memory)] == [10, 20, 10]
@@ -235,7 +228,7 @@ def test_nothing_is_extended_once_something_failed() -> None:
     bad, loud = ("one", "p50"), ("two", "p50")
     first = {bad: pairs(1.08, 0.005, 10), loud: pairs(1, 0.05, 10)}
     source = Subjects({"first": first, "confirmation": {bad: pairs(1.08, 0.005, 10, seed=1)}})
-    made = decide(source, [bad, loud], pairs=10)
+    made = decide(source, [bad, loud], plan=PairPlan(pairs=10))
     assert [part for part, _ in source.asked] == ["first", "first", "confirmation"]
     assert (made[bad].verdict, made[loud].verdict) == ("FAIL", "INCONCLUSIVE")
 
@@ -267,14 +260,14 @@ def test_a_failure_is_measured_again_alone() -> None:
     good, bad = ("one", "p50"), ("two", "p50")
     first = {good: pairs(1, 0.005, 10), bad: pairs(1.08, 0.005, 10)}
     source = Subjects({"first": first, "confirmation": {bad: pairs(1.08, 0.005, 10, seed=1)}})
-    made = decide(source, [good, bad], pairs=10)
+    made = decide(source, [good, bad], plan=PairPlan(pairs=10))
     assert source.asked[2:] == [("confirmation", [bad])]
     assert (made[good].verdict, made[bad].verdict) == ("PASS", "FAIL")
 
 
 def test_without_confirmation_a_failure_counts_at_once() -> None:
     script = Script(first=pairs(1.08, 0.005, 10))
-    assert decide(script, [KEY], pairs=10, confirm=False)[KEY].verdict == "FAIL"
+    assert decide(script, [KEY], plan=PairPlan(pairs=10, confirm=False))[KEY].verdict == "FAIL"
     assert script.asked == [("first", 10)]
 
 
@@ -290,7 +283,7 @@ def test_a_worse_figure_within_the_floor_stays_open_however_large_the_estimate()
 @pytest.mark.parametrize(("again", "verdict"), [(1.08, "FAIL"), (1.0, "INCONCLUSIVE")])
 def test_a_failure_must_be_found_twice(again: float, verdict: str) -> None:
     script = Script(first=pairs(1.08, 0.005, 10), confirmation=pairs(again, 0.005, 10, seed=1))
-    made = decide(script, [KEY], pairs=10)[KEY]
+    made = decide(script, [KEY], plan=PairPlan(pairs=10))[KEY]
     assert made.verdict == verdict
     assert script.asked == [("first", 10), ("confirmation", 10)]
 
@@ -329,7 +322,7 @@ def test_what_cannot_be_measured_is_left_out() -> None:
     def source(part: LookName, keys: Sequence[Key], pairs: int) -> dict[Key, Paired]:
         return {}
 
-    assert decide(source, [KEY], pairs=10) == {}
+    assert decide(source, [KEY], plan=PairPlan(pairs=10)) == {}
 
 
 @pytest.mark.parametrize(

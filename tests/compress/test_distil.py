@@ -28,6 +28,7 @@ from stylepress.train.student import IMAGE, StudentSize
 from stylepress.train.trainer.plan import Session
 from stylepress.train.trainer.state import STATE
 from stylepress.train.weights.checkpoint import load_network
+from stylepress.usual import with_loss
 
 UNIT = Port(
     name="image", shape=("batch", 3, "height", "width"), dtype="float32", low=-1.0, high=1.0
@@ -159,6 +160,26 @@ def test_a_term_more_is_one_function(tmp_path: Path, photos: Photos) -> None:
         Teacher(Negative(), UNIT), photos, SIZE, a_step(4), session, extra=extra
     )
     assert {"frame", "style", "content", "grid", "noise", "range", "darkness"} == set(summary.terms)
+
+
+def test_the_first_steps_look_at_pixels_alone(tmp_path: Path, photos: Photos) -> None:
+    compared: list[Comparison] = []
+
+    def noticed(comparison: Comparison) -> Tensor:
+        compared.append(comparison)
+        return comparison.output.mean()
+
+    term = Term("noticed", lambda _step, _styled: 1.0, noticed)
+    step = a_step(5, pixel_share=0.6)
+    distil_student(Teacher(Negative(), UNIT), photos, SIZE, step, Session(tmp_path), extra=[term])
+    assert len(compared) == 2
+
+
+def test_a_student_that_goes_on_learning_has_no_first_steps() -> None:
+    begun = DistilStep(start=Path("student"))
+    assert with_loss(begun, "vgg").pixel_share == 0
+    assert with_loss(DistilStep(), "vgg").pixel_share == 0.5
+    assert with_loss(begun.model_copy(update={"pixel_share": 0.2}), "vgg").pixel_share == 0.2
 
 
 def test_the_feature_distance_of_a_batch_is_the_mean_of_its_pictures() -> None:

@@ -79,10 +79,13 @@ def test_any_picture_comes_out_rounded_up_to_the_stride(
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_a_folded_student_holds_nothing_but_convolutions_relu_and_shuffles(preset: Preset) -> None:
-    leaves = [part for part in FoldedStudent(PRESETS[preset]).modules() if not any(part.children())]
+def test_folding_leaves_convolutions_relu_shuffles_and_the_norms_of_levels(preset: Preset) -> None:
+    size = PRESETS[preset]
+    leaves = [part for part in FoldedStudent(size).modules() if not any(part.children())]
     kinds = {type(leaf) for leaf in leaves} - {nn.Sequential, nn.Identity}
-    assert kinds == {nn.Conv2d, nn.ReLU, nn.PixelShuffle}
+    assert kinds - {nn.InstanceNorm2d} == {nn.Conv2d, nn.ReLU, nn.PixelShuffle}
+    norms = sum(isinstance(leaf, nn.InstanceNorm2d) for leaf in leaves)
+    assert norms == (4 if size.norms else 0)  # stem, into the deep level, out of it, the sum
 
 
 def test_upscaling_cannot_print_a_grid_on_a_flat_picture() -> None:

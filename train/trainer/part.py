@@ -30,10 +30,14 @@ def constant(_number: int) -> float:
     return 1.0
 
 
-def warm_linear(steps: int) -> Schedule:
-    """Return the schedule that warms up over 2 % of the steps and falls linearly to zero."""
+def warm_linear(steps: int, hold: int = 0) -> Schedule:
+    """Return the schedule that warms up over 2 % of the steps and falls linearly to zero.
+
+    It stays at 1 until step ``hold``.
+    """
     warm = max(1, steps // 50)
-    return lambda number: min((number + 1) / warm, (steps - number) / max(1, steps - warm))
+    top = max(warm, hold)
+    return lambda number: min((number + 1) / warm, (steps - number) / max(1, steps - top), 1.0)
 
 
 @dataclass

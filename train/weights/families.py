@@ -71,6 +71,7 @@ def _measure_student(state: State) -> Config:
         stride=4 if four else 2,
         deep_width=width("trunk.deep.0.weight"),
         deep_blocks=max(0, count("trunk.deep", 2) - 1),
+        norms=f"stem.{3 if four else 1}.0.weight" in state,
     )
     return asdict(size)
 
@@ -91,6 +92,7 @@ STUDENT = Family(
         "stride": (2, 4),
         "deep_width": range(1025),
         "deep_blocks": range(65),
+        "norms": (False, True),
     },
     usual=asdict(PRESETS["base"]),
     build=_student,

@@ -8,10 +8,8 @@ pixel (i, j) lies at (i + 0.5, j + 0.5). The motion from frame t to frame u is t
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -62,18 +60,9 @@ def camera(photo: Path, size: tuple[int, int], count: int) -> tuple[Image.Image,
 
 def render(still: Image.Image, matrices: Matrix, size: tuple[int, int]) -> Iterator[Frame]:
     """Yield the (H, W, 3) uint8 frame that each (2, 3) matrix sees, bilinear."""
-
-    def one(matrix: Matrix) -> Frame:
+    for matrix in matrices:
         affine, place = Image.Transform.AFFINE, tuple(matrix.ravel())
-        return np.asarray(still.transform(size[::-1], affine, place, Image.Resampling.BILINEAR))
-
-    workers = min(4, os.cpu_count() or 1)
-    with ThreadPoolExecutor(workers) as pool:
-        waiting = iter(matrices)
-        ahead = [pool.submit(one, matrix) for matrix in islice(waiting, 2 * workers)]
-        while ahead:
-            yield ahead.pop(0).result()
-            ahead += [pool.submit(one, matrix) for matrix in islice(waiting, 1)]
+        yield np.asarray(still.transform(size[::-1], affine, place, Image.Resampling.BILINEAR))
 
 
 def warp_error(frames: Sequence[Frame], affines: Matrix) -> float:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.quality.gallery import original_of
 from stylepress.benchmarks.quality.motion.camera import camera, render, warp_error
 from stylepress.benchmarks.quality.motion.course import Pixels, follow, open_flow
-from stylepress.benchmarks.report import Consistency, Model
+from stylepress.benchmarks.report import Model
 from stylepress.progress import Progress
 
 if TYPE_CHECKING:
@@ -25,36 +26,31 @@ Film = Sequence[Pixels]
 LOOP = 300
 """Frames of a camera's whole way: neighbours lie as far apart as in ten seconds of video."""
 STILL_FRAMES, NOISE_LEVELS = 8, 4.0
+WARPING, PUT_IN, FLICKER = "warping error", "warping error put in", "flicker"
 
 
-def consistencies(
+def on_camera(
     photo: Path, size: tuple[int, int], count: int, painters: Painters, *, progress: Progress
-) -> Iterator[Consistency]:
+) -> Iterator[Check]:
     """Let every model draw ``count`` frames of a camera over a photo, whose motion is known.
 
-    And a still scene with a camera's noise. A bundle is also held against its original.
+    And a still scene with a camera's noise. A model is also held against its original.
     """
     still, matrices = camera(photo, size, LOOP)
     matrices = matrices[:count]
     views = [np.array(view) for view in render(still, matrices, size)]
     stills = noisy_stills(views[0])
     films = _films("a moving camera", painters, [*views, *stills], progress=progress)
-    floor = warp_error(views, matrices)
+    floor, of = warp_error(views, matrices), f"{count} frames of a camera, its motion exactly known"
     drawn = {model: film[:count] for model, film in films.items()}
     for model, film in films.items():
-        yield Consistency(
-            model=model.name,
-            warp_error=warp_error(film[:count], matrices),
-            input_warp_error=floor,
-            noise_gain=noise_gain(film[count:], stills),
-            **_against_original(model, drawn),
-            frames=len(views),
-        )
+        error = warp_error(film[:count], matrices)
+        yield from _figures(model.name, error, floor, _flicker(model, drawn), of=of)
+        gain = noise_gain(film[count:], stills)
+        yield Check(subject=model.name, metric="noise gain", unit="x", new=gain, of=of)
 
 
-def clip_consistencies(
-    footage: Footage, painters: Painters, *, progress: Progress
-) -> list[Consistency] | str:
+def on_clip(footage: Footage, painters: Painters, *, progress: Progress) -> list[Check] | str:
     """Let every model draw a user's clip, and follow it along the clip's own flow.
 
     Return why there is nothing to tell where no flow can be estimated, or none of it is believed.
@@ -63,25 +59,25 @@ def clip_consistencies(
     if isinstance(flow, str):
         return flow
     title, estimate = flow
-    films = _films(footage.fact.name, painters, footage.frames, progress=progress)
-    progress.say(f"Estimating how {footage.fact.name} moves.")
+    fact, count = footage.fact, len(footage.frames)
+    films = _films(fact.name, painters, footage.frames, progress=progress)
+    progress.say(f"Estimating how {fact.name} moves.")
     followed = follow(footage.frames, list(films.values()), estimate)
     if followed is None:
         return "no two neighbours of its frames show the same scene; give one with longer scenes"
+    cuts = f", {len(followed.cuts)} of them after a cut" if followed.cuts else ""
+    of = (
+        f"{fact.name} ({fact.sha256[:12]}): {count} frames{cuts}; flow estimated by {title}; of each "
+        f"frame {followed.visible:.0%} can be seen in the one before"
+    )
     return [
-        Consistency(
-            model=model.name,
-            warp_error=error,
-            input_warp_error=followed.source_error,
-            **_against_original(model, films, cuts=followed.cuts),
-            clip=footage.fact,
-            flow=title,
-            frames=len(footage.frames),
-            visible=followed.visible,
-            cuts=len(followed.cuts),
-        )
+        check
         for model, error in zip(films, followed.warp_errors, strict=True)
-    ]
+        for check in _figures(
+            f"{model.name}, {fact.name}", error, followed.source_error,
+            _flicker(model, films, cuts=followed.cuts), of=of,
+        )
+    ]  # fmt: skip
 
 
 def noisy_stills(still: Pixels, *, seed: int = 0) -> list[Pixels]:
@@ -132,11 +128,21 @@ def _films(
     return films
 
 
-def _against_original(
+def _flicker(
     model: Model, films: Mapping[Model, Film], *, cuts: Collection[int] = ()
-) -> dict[str, Any]:
-    reference = original_of(model, films)
-    if reference is None:
-        return {}
-    gap = flicker(films[reference], films[model], cuts=cuts)
-    return {"reference": reference.name, "flicker": gap}
+) -> tuple[float | None, str]:
+    """Return a model's flicker beside its original, and the name of that."""
+    original = original_of(model, films)
+    if original is None:
+        return None, ""
+    return flicker(films[original], films[model], cuts=cuts), f"against {original.name}"
+
+
+def _figures(
+    subject: str, error: float, floor: float, flickers: tuple[float | None, str], *, of: str
+) -> Iterator[Check]:
+    yield Check(subject=subject, metric=WARPING, new=error, of=of)
+    yield Check(subject=subject, metric=PUT_IN, new=floor, of=of)
+    level, note = flickers
+    if level is not None:
+        yield Check(subject=subject, metric=FLICKER, unit="levels", new=level, note=note, of=of)
