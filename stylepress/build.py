@@ -188,11 +188,11 @@ def resolved(source: Path, options: BuildOptions) -> Recipe:
     precision = options.precision or ("int8" if options.photos else "fp32")
     if options.photos is None and (precision == "int8" or not options.as_is):
         what = "to calibrate INT8 with" if options.as_is else "to distil and calibrate with"
-        less = "leave `--precision int8` out" if options.as_is else "use `--as-is`"
+        how = "without `--precision int8`" if options.as_is else "with `--as-is`"
         raise RecipeError(
             f"{source} is a checkpoint, and no photos were named {what}.",
-            f"Add `--photos DIR` (a dozen varied photos are enough to begin), or {less} for a float "
-            f"bundle of the network as it is.",
+            f"Add `--photos DIR` (a dozen varied photos are enough to begin), or make a float "
+            f"bundle of the network as it is {how}.",
         )
     low, high = options.image or (None, None)
     load = {
