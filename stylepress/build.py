@@ -214,7 +214,7 @@ def resolved(source: Path, options: BuildOptions) -> Recipe:
     return Document("the options on the command line", values).parse(Recipe)
 
 
-def _shared(options: BuildOptions) -> dict[str, str]:
+def _shared(options: BuildOptions) -> dict[str, Any]:
     """Return the keys of a recipe that the command line gives, as they stand in a file."""
     values = {
         "photos": options.photos and str(options.photos.absolute()),
@@ -226,7 +226,7 @@ def _shared(options: BuildOptions) -> dict[str, str]:
 
 def _adapted(recipe: Recipe, options: BuildOptions) -> Recipe:
     """Return the recipe with what the command line says instead."""
-    values: dict[str, Any] = dict(_shared(options))
+    values = _shared(options)
     steps = list(recipe.steps)
     if options.as_is:
         steps = [step for step in steps if not isinstance(step, DistilStep)]
