@@ -188,10 +188,11 @@ def resolved(source: Path, options: BuildOptions) -> Recipe:
     precision = options.precision or ("int8" if options.photos else "fp32")
     if options.photos is None and (precision == "int8" or not options.as_is):
         what = "to calibrate INT8 with" if options.as_is else "to distil and calibrate with"
+        how = "without `--precision int8`" if options.as_is else "with `--as-is`"
         raise RecipeError(
             f"{source} is a checkpoint, and no photos were named {what}.",
-            "Add `--photos DIR` (a dozen varied photos are enough to begin), or make a float "
-            "bundle of the network as it is with `--as-is`.",
+            f"Add `--photos DIR` (a dozen varied photos are enough to begin), or make a float "
+            f"bundle of the network as it is {how}.",
         )
     low, high = options.image or (None, None)
     load = {
@@ -213,7 +214,7 @@ def resolved(source: Path, options: BuildOptions) -> Recipe:
     return Document("the options on the command line", values).parse(Recipe)
 
 
-def _shared(options: BuildOptions) -> dict[str, str]:
+def _shared(options: BuildOptions) -> dict[str, Any]:
     """Return the keys of a recipe that the command line gives, as they stand in a file."""
     values = {
         "photos": options.photos and str(options.photos.absolute()),
@@ -225,7 +226,7 @@ def _shared(options: BuildOptions) -> dict[str, str]:
 
 def _adapted(recipe: Recipe, options: BuildOptions) -> Recipe:
     """Return the recipe with what the command line says instead."""
-    values: dict[str, Any] = dict(_shared(options))
+    values = _shared(options)
     steps = list(recipe.steps)
     if options.as_is:
         steps = [step for step in steps if not isinstance(step, DistilStep)]

@@ -152,7 +152,8 @@ def _told(error: BaseException, screen: Terminal) -> int:
     if isinstance(error, _usage_error()):
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "stylepress"
-        screen.error(f"{error.format_message().rstrip('.')}.", f"Try `{command} --help`.")
+        wrong = error.format_message().rstrip(".")
+        screen.error(wrong if wrong.endswith("?") else f"{wrong}.", f"Try `{command} --help`.")
         return USAGE
     if isinstance(error, ModuleNotFoundError) and (mend := _missing_module(error)):
         screen.error(mend)

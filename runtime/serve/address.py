@@ -18,7 +18,6 @@ INPUT_SCHEMES = {
     "https": "mjpeg", "v4l2": "v4l2", "csi": "csi", "browser": "browser",
 }  # fmt: skip
 OUTPUT_SCHEMES = {"file": "file", "rtsp": "rtsp", "rtsps": "rtsp", "v4l2": "v4l2", "null": "null"}
-LIVE = frozenset(("rtsp", "mjpeg", "v4l2", "csi"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +36,6 @@ class Address:
     user: str = ""
     password: str = field(default="", repr=False)
     options: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def is_live(self) -> bool:
-        """Whether an end of its data means that it is lost, and not that it is over."""
-        return self.kind in LIVE
 
     @property
     def shown(self) -> str:

@@ -163,7 +163,7 @@ def test_options_change_the_steps_of_a_recipe(
     [
         (["build", "candy.pth"], "Add `--photos DIR`"),
         (["build", "candy.pth"], "with `--as-is`"),
-        (["export", "candy.pth", "--precision", "int8"], "Add `--photos DIR`"),
+        (["export", "candy.pth", "--precision", "int8"], "it is without `--precision int8`."),
         (["export", "nothing.pth"], "Name a recipe (.yaml), a checkpoint"),
         (["build", "wrong.yaml"], "Change the order of the steps"),
         (["export", "candy.pth", "--range", "1,0"], "Give `low` (black) and the larger `high`"),

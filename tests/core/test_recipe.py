@@ -47,6 +47,8 @@ def test_what_the_short_form_says_stands_in_its_steps(load: Any) -> None:
     recipe = load(
         """
         name: glass
+        seed: 7
+        device: cuda:1
         photos: photos
         style: glass.png
         teacher: {train: {steps: 3}}
@@ -56,6 +58,7 @@ def test_what_the_short_form_says_stands_in_its_steps(load: Any) -> None:
         """
     )
     train, distil, export, quantize = recipe.steps
+    assert (recipe.seed, recipe.device) == (7, "cuda:1")
     assert (train.steps, distil.preset, distil.steps) == (3, "nano", 4)
     assert export.verify_sizes == quantize.verify_sizes == ((64, 64),)
     assert quantize.calibration == "mse"
