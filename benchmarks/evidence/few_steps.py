@@ -27,7 +27,8 @@ from stylepress.train.models.stage import train_model
 from stylepress.train.photos import Photos
 from stylepress.train.weights.checkpoint import load_network
 
-SIDE, COUNT = 16, 1024
+SIDE: Literal[16] = 16
+COUNT = 1024
 MANY, FEW = 32, 4
 SCENE_PX = 64
 TRAINED_ON, HELD_OUT = 400, 200

@@ -113,10 +113,12 @@ def _sampled(step: SampleStep, nets: tuple[nn.Module, nn.Module]) -> Learned:
             noise, ones = torch.randn(DRAWN, step.noise, generator=draw), torch.ones(DRAWN)
             more: dict[str, tuple[Tensor, ...]] = {"cgan": (labels,), "dcgan": ()}
             inputs = (noise, *more.get(step.model, (noise, 0 * ones, ones)))
-        drawn = torch.cat([net(*rows) for rows in zip(*(i.split(48) for i in inputs), strict=True)])
+        drawn = torch.cat(
+            [net(*rows) for rows in zip(*(torch.split(one, 48) for one in inputs), strict=True)]
+        )
         # Pictures of a class are compared with those of that class.
         groups = [
-            sliced(drawn[labels == label], real[labels == label]) for label in labels.unique()
+            sliced(drawn[labels == label], real[labels == label]) for label in torch.unique(labels)
         ]
         return sum(groups) / len(groups)
 

@@ -137,7 +137,8 @@ def drift_study(
             f"Give {LEAST} of each at least, better five a dimension.",
         )
     reference = np.concatenate(world) if world else None
-    found = distances(Features(reference, *map(np.concatenate, arms), np.array(numbers)))
+    original, compressed, changed = (np.concatenate(rows) for rows in arms)
+    found = distances(Features(reference, original, compressed, changed, np.array(numbers)))
     checks = (*distance_checks(found, limits), *paired_checks(scores, limits, names))
     if not judged:
         checks = tuple(one.model_copy(update={"verdict": None, "limit": None}) for one in checks)

@@ -47,8 +47,8 @@ def begun(teacher: UNet2D, blocks: int | None) -> UNet2D:
 
 def needed(teacher: UNet2D, blocks: int | None) -> bool:
     """Say whether a student must learn to match its teacher before anything else."""
-    fewer = blocks is not None and blocks < teacher.config["layers"]
-    return fewer or teacher.config["predicts"] != "v_prediction"
+    fewer = blocks is not None and blocks < int(teacher.config["layers"])
+    return fewer or bool(teacher.config["predicts"] != "v_prediction")
 
 
 def matching(teacher: UNet2D, student: UNet2D, step: ShortenStep, session: Session) -> Aim:

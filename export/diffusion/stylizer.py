@@ -30,6 +30,10 @@ class Stylizer(nn.Module):
     their strengths, (N,), in the order of ``ports``.
     """
 
+    noise: Tensor
+    prompt: Tensor
+    clock: Tensor
+
     def __init__(
         self,
         parts: Pipeline,
@@ -42,7 +46,8 @@ class Stylizer(nn.Module):
         adapter: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        self.unet, self.vae = parts.unet, parts.vae
+        self.unet: Any = parts.unet
+        self.vae: Any = parts.vae
         self.controlnet, self.adapter = controlnet, adapter
         self.size, self.scaling, self.predicts = size, parts.scaling, parts.predicts
         self.consistency = parts.consistency

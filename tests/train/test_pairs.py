@@ -115,7 +115,8 @@ def test_truncation_leads_to_one_picture_and_mixing_changes_fine_layers_only() -
 
     def drawn(mixing: Tensor, truncation: Tensor) -> Tensor:
         with torch.no_grad():
-            return net(noise, fine, mixing, truncation)
+            pictures: Tensor = net(noise, fine, mixing, truncation)
+            return pictures
 
     average = drawn(zeros, zeros)
     assert torch.allclose(average[0], average[1], atol=1e-5)
@@ -163,7 +164,7 @@ def test_a_cartoon_is_flat_between_lines_and_outlines_forget_the_colours() -> No
 
 def test_a_mask_holds_both_styles_and_lays_one_over_the_other() -> None:
     mask = drawn_mask(generator(3, 0), 64)
-    assert {0, 255} <= set(mask.unique().tolist())
+    assert {0, 255} <= set(torch.unique(mask).tolist())
     outside, inside = torch.zeros(1, 3, 64, 64), torch.ones(1, 3, 64, 64)
     laid = composed(outside, inside, mask[None])
     assert torch.equal(laid[0, 0], mask[..., 0].float() / 255)

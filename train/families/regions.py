@@ -50,7 +50,8 @@ class RegionStyles(nn.Module):
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
         # Side by side, so that a trace knows that both are of one size.
         both = torch.cat([image, mask.permute(0, 3, 1, 2).float() / WHITE], 1)
-        x, share = to_multiple(both, 4).split([3, 1], 1)
+        even = to_multiple(both, 4)
+        x, share = even[:, :3], even[:, 3:]
         half = F.avg_pool2d(share, 2)
         masks = [share, half, F.avg_pool2d(half, 2)]
         for layer, where in zip(self.down, masks, strict=True):
@@ -76,7 +77,8 @@ class Layer(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         even = F.instance_norm(self.conv(x))
         gain, offset = self.modulation(torch.relu(self.features(mask))).chunk(2, 1)
-        return even * (1 + gain) + offset
+        styled: Tensor = even * (1 + gain) + offset
+        return styled
 
 
 def mask_port() -> Port:

@@ -76,7 +76,8 @@ class StyleNorm(nn.Module):
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         gain, offset = self.affine(style)[:, :, None, None].chunk(2, 1)
-        return F.instance_norm(x, eps=EPS) * (1 + gain) + offset
+        styled: Tensor = F.instance_norm(x, eps=EPS) * (1 + gain) + offset
+        return styled
 
 
 class WindowAttention(nn.Module):
@@ -96,7 +97,8 @@ class WindowAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         side = x.shape[2]
-        plain, shifted = self.mixed(x).unflatten(1, (3, 2, -1)).unbind(2)
+        mixed = self.mixed(x)
+        plain, shifted = mixed.reshape(-1, 3, 2, mixed.shape[1] // 6, side, side).unbind(2)
         half = WINDOW // 2
         first = self._attended(plain, self.near[0], side)
         moved = torch.roll(shifted, (-half, -half), (3, 4))
@@ -111,8 +113,12 @@ class WindowAttention(nn.Module):
         windows = parts.permute(1, 0, 4, 6, 2, 5, 7, 3).flatten(5, 6)  # 3 N h w heads pixels C
         q, k, v = windows.unbind(0)
         scores = q @ k.transpose(-1, -2) / math.sqrt(channels) + near
-        taken = (torch.softmax(scores, -1) @ v).unflatten(4, (WINDOW, WINDOW))
-        return taken.permute(0, 3, 6, 1, 4, 2, 5).reshape(-1, channels * HEADS // 2, side, side)
+        taken = torch.softmax(scores, -1) @ v
+        taken = taken.reshape(*taken.shape[:4], WINDOW, WINDOW, channels)
+        out: Tensor = taken.permute(0, 3, 6, 1, 4, 2, 5).reshape(
+            -1, channels * HEADS // 2, side, side
+        )
+        return out
 
 
 def sines(channels: int, height: int, width: int) -> Tensor:

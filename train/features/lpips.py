@@ -61,7 +61,7 @@ def lpips_from(network: Vgg, state: Mapping[str, Tensor], origin: object) -> Lpi
     widths = dict(zip(network.names, network.convolutions, strict=False))
     for number, name in enumerate(LAYERS):
         key = f"lin{number}.model.1.weight"
-        wanted = (1, int(widths[name].weight.shape[0]), 1, 1) if name in widths else None
+        wanted = (1, len(widths[name].state_dict()["bias"]), 1, 1) if name in widths else None
         seen = tuple(state[key].shape) if key in state else None
         if seen is None or seen != wanted:
             raise CheckpointError(

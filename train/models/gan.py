@@ -136,7 +136,8 @@ class Halving(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.leaky_relu(self.second(F.leaky_relu(self.first(x), 0.2)), 0.2)
-        return (F.avg_pool2d(y, 2) + self.beside(F.avg_pool2d(x, 2))) * 0.5**0.5
+        halved: Tensor = (F.avg_pool2d(y, 2) + self.beside(F.avg_pool2d(x, 2))) * 0.5**0.5
+        return halved
 
 
 GENERATORS: Mapping[str, Callable[..., nn.Module]] = {

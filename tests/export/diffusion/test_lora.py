@@ -38,7 +38,7 @@ def products(*layers: str) -> dict[str, tuple[Tensor, Tensor]]:
 
 
 def kohya(pairs: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
-    state = {}
+    state: dict[str, Tensor] = {}
     for layer, (down, up) in pairs.items():
         name = f"lora_unet_{layer.replace('.', '_')}"
         state |= {f"{name}.lora_down.weight": down, f"{name}.lora_up.weight": up}
@@ -47,7 +47,7 @@ def kohya(pairs: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
 
 
 def processors(pairs: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
-    state = {}
+    state: dict[str, Tensor] = {}
     for layer, (down, up) in pairs.items():
         block, _, name = layer.removesuffix(".0").rpartition(".")
         state[f"{block}.processor.{name}_lora.down.weight"] = down
@@ -56,14 +56,14 @@ def processors(pairs: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
 
 
 def diffusers(pairs: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
-    state = {}
+    state: dict[str, Tensor] = {}
     for layer, (down, up) in pairs.items():
         state |= {f"unet.{layer}.lora.down.weight": down, f"unet.{layer}.lora.up.weight": up}
     return state
 
 
 def peft(pairs: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
-    state = {}
+    state: dict[str, Tensor] = {}
     for layer, (down, up) in pairs.items():
         state |= {f"unet.{layer}.lora_A.weight": down, f"unet.{layer}.lora_B.weight": up}
     return state
