@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from stylepress.benchmarks.evidence import (
     devices,
+    engines,
     judged,
     pictures,
     power,
@@ -96,6 +97,13 @@ PARTS: tuple[Part, ...] = (
     Part("speed", "speed", speed.rows, {}),
     Part("judged", "judged", judged.rows, {}, timed=False),
     Part("power", "power", power.rows, {}, timed=False),
+    Part("engines", "engines", engines.rows, {
+        engines.FASTER: least(1.2, "x"),
+        engines.NEAR: least(35, "dB"),
+        engines.BEYOND: most(3, "%"),
+        engines.PRICE: most(8, "%"),
+        engines.SHARE: least(40, "%"),
+    }, timed=False),
     Part("devices", "devices", devices.rows, {devices.LOWERED: least(32, "dB")}, timed=False),
     Part("temporal", "temporal", temporal.figures, {
         temporal.WARPING: most(0.7, "x"),

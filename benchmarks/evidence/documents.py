@@ -79,6 +79,7 @@ PLACES: Mapping[str, tuple[str, Callable[[Sequence[Row]], str]]] = {
     "power": ("docs/ci.md", power_table),
     "judged": ("docs/benchmarks.md", judged_table),
     "devices": ("docs/devices/devices.md", lowered_table),
+    "engines": ("docs/devices/devices.md", figures_table),
 }
 """The document that shows a table, and how."""
 
