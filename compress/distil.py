@@ -16,8 +16,9 @@ from stylepress.compress.taps import Taps
 from stylepress.compress.terms import PIXEL_TERMS, TERMS, Comparison, Term, weighted
 from stylepress.ports import Port
 from stylepress.steps import DistilStep, recorded
+from stylepress.train.folding import fold, unfold
 from stylepress.train.photos import Photos
-from stylepress.train.student import IMAGE, FoldedStudent, Student, StudentSize, fold, unfold
+from stylepress.train.student import IMAGE, FoldedStudent, Student, StudentSize
 from stylepress.train.teacher import side_by_side
 from stylepress.train.trainer.feed import generator
 from stylepress.train.trainer.fit import Iteration, Objective, Training, fit

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from stylepress.ports import Port
-from stylepress.train.student import FoldedStudent, Student, fold, unfold
+from stylepress.train.folding import fold, unfold
+from stylepress.train.student import FoldedStudent, Student
 from stylepress.train.teacher import to_public_range, to_unit_range
 from stylepress.train.transformer import TransformerNet
 from stylepress.train.weights.checkpoint import LoadedNetwork

@@ -24,7 +24,8 @@ from stylepress.runtime.backends import missing
 from stylepress.runtime.bundle import Bundle, read_bundle
 from stylepress.step_fields import Preset
 from stylepress.steps import DistilStep
-from stylepress.train.student import PRESETS, Student, fold
+from stylepress.train.folding import fold
+from stylepress.train.student import PRESETS, Student
 
 PLANS: Mapping[Size, Plan] = {
     (256, 256): Plan(rounds=8, turn_s=0.15, warm_up=2),

@@ -134,8 +134,7 @@ def timer_on(
 
     def timed(student: StudentSize, precision: Precision) -> float:
         with tempfile.TemporaryDirectory() as folder:
-            kept = "ends" if precision == "mixed" else keep_float
-            bundle = random_bundle(student, precision, Path(folder) / "bundle", kept)
+            bundle = random_bundle(student, precision, Path(folder) / "bundle", keep_float)
             engine = open_engine(
                 read_bundle(bundle.folder), backend, options=EngineOptions(size=size)
             )
@@ -161,7 +160,8 @@ def random_bundle(
     stored = "fp32" if precision == "fp32" else "int8"
     picture = draw("glass", seed=1, size=256)[None]
     if precision != "fp32":
-        options = QuantizeStep(keep_float=keep_float, calibration="minmax")
+        kept: KeepFloat = "ends" if precision == "mixed" else keep_float
+        options = QuantizeStep(keep_float=kept, calibration="minmax")
         model = quantize_int8(model, [picture], options=options, progress=Silent()).model
     return sealed(
         out,

@@ -21,9 +21,10 @@ from stylepress.progress import Silent
 from stylepress.steps import DistilStep, LoadStep
 from stylepress.train.features.distances import COPY_LAYERS, copy_distance
 from stylepress.train.features.vgg import vgg_from
+from stylepress.train.folding import fold
 from stylepress.train.photos import Photos
 from stylepress.train.stage import load
-from stylepress.train.student import IMAGE, PRESETS, FoldedStudent, Student, fold
+from stylepress.train.student import IMAGE, PRESETS, FoldedStudent, Student
 from stylepress.train.transformer import TransformerNet
 from stylepress.train.weights.checkpoint import load_network
 from stylepress.usual import with_loss

@@ -119,6 +119,8 @@ OTHER_VALUES: Mapping[str, Any] = {
     "preset": "small",
     "calibration": "mse",
     "keep_float": "none",
+    "pixel_share": 0.25,
+    "to_style": 0.25,
     "taps": ("res1",),
     "verify_sizes": ((96, 64),),
     "low": -7.0,

@@ -169,7 +169,7 @@ def test_a_camera_is_played_and_shown(bundle: Path, capsys: Capture) -> None:
     assert main(["bench", str(bundle), *size, *played]) == 0
     assert "fixed rate at 200 fps" in capsys.readouterr().out
     (scene,) = json.loads(report.read_text())["scenes"]
-    assert scene["outcome"]["video"]["offered"] == 100
+    assert scene["video"]["offered"] == 100
 
 
 @pytest.mark.parametrize(

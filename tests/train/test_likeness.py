@@ -61,7 +61,7 @@ def test_a_clip_in_the_cache_is_found_checked_and_says_how_well_a_picture_fits(
             input_ids=torch.tensor([[0, 2, 3, 1]]), pixel_values=pixels.permute(2, 0, 1)[None]
         )
     expected = float(whole.logits_per_image)
-    scale = float(likeness.model.logit_scale.exp())
+    scale = float(likeness.model.logit_scale.detach().exp())
     assert likeness(picture) == pytest.approx(expected / scale, abs=1e-5)
     weights = snapshot / "model.safetensors"
     blob = tmp_path / hashlib.sha256(weights.read_bytes()).hexdigest()

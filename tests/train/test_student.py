@@ -9,16 +9,8 @@ from torch.nn import functional
 
 from stylepress.errors import RecipeError
 from stylepress.step_fields import Preset
-from stylepress.train.student import (
-    PRESETS,
-    FoldedStudent,
-    RepBlock,
-    Student,
-    StudentSize,
-    Upscale,
-    fold,
-    unfold,
-)
+from stylepress.train.folding import fold, unfold
+from stylepress.train.student import PRESETS, FoldedStudent, RepBlock, Student, StudentSize, Upscale
 
 
 def shaken(student: Student) -> Student:

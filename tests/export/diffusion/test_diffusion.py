@@ -128,7 +128,7 @@ def test_what_cannot_be_used_is_named(folder: Path, tmp_path: Path) -> None:
 
     with pytest.raises(RecipeError, match="multiples of 4 pixels"):
         stylizer_of(
-            asked(size=[16, 24], vae=folder / "taesd").model_copy(update={"size": (18, 16)}),
+            asked(size=(16, 24), vae=folder / "taesd").model_copy(update={"size": (18, 16)}),
             work(tmp_path),
         )
     with pytest.raises(CheckpointError, match="holds a T2IAdapter, where ControlNetModel"):
