@@ -23,12 +23,11 @@ from stylepress.work import Work
 pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 
-from stylepress.export.diffusion.stage import diffusion, stylizer_of
+from stylepress.export.diffusion.stage import stylizer_of
 from stylepress.export.diffusion.stylizer import SMALL
 from tests.export.diffusion.pipelines import write_controls, write_pipeline
 
 PROMPT = "an oil painting of night"
-SIZES = ((32, 32), (33, 47))
 
 
 @pytest.fixture(scope="module")
@@ -48,21 +47,28 @@ def photo(height: int, width: int) -> NDArray[np.uint8]:
     return np.array(draw("glass", seed=1, size=64)[:height, :width])
 
 
-def test_a_pipeline_with_controls_is_one_graph_that_is_fed_a_picture(
+def test_a_recipe_makes_one_graph_of_a_pipeline_and_what_controls_it(
     folder: Path, tmp_path: Path
 ) -> None:
-    step = DiffusionStep(
-        pipeline=folder / "pipeline",
-        prompt=PROMPT,
-        sampling=2,
-        vae=folder / "taesd",
-        controlnet=folder / "control",
-        adapter=folder / "hint",
-        verify_sizes=SIZES,
+    recipe = folder / "night.yaml"
+    recipe.write_text(
+        f"name: night\nsteps:\n  - {{step: diffusion, pipeline: pipeline, prompt: {PROMPT}, "
+        "vae: taesd, controlnet: control, adapter: hint, half: true, sampling: 2, "
+        "verify_sizes: [[32, 32], [33, 47]]}\n"
     )
-    bundle = diffusion(None, step, tmp_path / "bundle", work(tmp_path))
+    out = tmp_path / "built"
+    assert run(["build", str(recipe), "--out", str(out), "--no-cache", "--quiet"]) == 0
+    bundle = Artifact.load(out / "bundle")
     assert bundle.numbers["worst_levels"] <= 1
     assert [path.name for path in bundle.folder.glob("*.onnx")] == ["frame.onnx"]
+    weights = onnx.load(bundle.path("frame.onnx")).graph.initializer
+    large = [one.data_type for one in weights if math.prod(one.dims) >= SMALL]
+    assert set(large) == {onnx.TensorProto.FLOAT16}
+    Image.fromarray(photo(40, 50)).save(tmp_path / "a.png")
+    words = ["run", str(bundle.folder), str(tmp_path / "a.png"), str(tmp_path / "b.png")]
+    assert run([*words, "--backend", "onnxruntime", "--quiet"]) == 0
+    with Image.open(tmp_path / "b.png") as drawn:
+        assert drawn.size == (50, 40)
     frame, edges = photo(45, 35), photo(45, 35)[:, ::-1].copy()
     with open_model(bundle.folder, backend="onnxruntime", cache=None) as model:
         plain = model(frame)
@@ -74,28 +80,6 @@ def test_a_pipeline_with_controls_is_one_graph_that_is_fed_a_picture(
             weak = {name: edges[np.newaxis], f"{name}_strength": 0.0}
             blank = {f"{name}_strength": 0.0}
             assert np.array_equal(model(frame, **weak), model(frame, **blank))
-
-
-def test_a_recipe_builds_it_with_half_the_bytes_and_run_opens_it(
-    folder: Path, tmp_path: Path
-) -> None:
-    pipeline = write_pipeline(tmp_path / "plain", predicts="v_prediction")
-    (tmp_path / "night.yaml").write_text(
-        f"name: night\nsteps:\n  - {{step: diffusion, pipeline: {pipeline.name}, "
-        f"prompt: {PROMPT}, half: true, verify_sizes: [[32, 32], [33, 47]]}}\n"
-    )
-    out = tmp_path / "built"
-    built = ["build", str(tmp_path / "night.yaml"), "--out", str(out), "--no-cache", "--quiet"]
-    assert run(built) == 0
-    bundle = Artifact.load(out / "bundle")
-    weights = onnx.load(bundle.path("frame.onnx")).graph.initializer
-    large = [one.data_type for one in weights if math.prod(one.dims) >= SMALL]
-    assert set(large) == {onnx.TensorProto.FLOAT16}
-    Image.fromarray(photo(40, 50)).save(tmp_path / "a.png")
-    words = ["run", str(bundle.folder), str(tmp_path / "a.png"), str(tmp_path / "b.png")]
-    assert run([*words, "--backend", "onnxruntime", "--quiet"]) == 0
-    with Image.open(tmp_path / "b.png") as drawn:
-        assert drawn.size == (50, 40)
 
 
 def test_steps_without_randomness_are_those_of_diffusers(folder: Path, tmp_path: Path) -> None:
