@@ -22,8 +22,10 @@ demo: $(STAMP)
 	$(BIN)/stylepress run demo/demo/bundle recipes/photos/heldout demo/pictures --overwrite
 	$(BIN)/python -m stylepress.benchmarks.evidence.clip recipes/photos/heldout demo/clip.mp4
 	$(BIN)/stylepress run demo/demo/bundle demo/clip.mp4 demo/clip.demo.mp4 --overwrite
-	$(BIN)/stylepress bench demo/demo/bundle --student demo/demo/student --teacher recipes/starry/teacher \
-	  --photos recipes/photos/heldout --style recipes/styles/starry.jpg --rounds 6 --out demo/report
+	mkdir -p demo/photos
+	cp recipes/photos/heldout/astronaut.jpg recipes/photos/heldout/inn.jpg recipes/photos/heldout/raccoon.jpg demo/photos
+	$(BIN)/stylepress bench demo/demo/bundle --student demo/demo/student --teacher demo/demo/teacher \
+	  --photos demo/photos --style recipes/styles/glass.png --rounds 6 --out demo/report
 	@echo "Look at demo/pictures, demo/clip.demo.mp4 and demo/report/report.html."
 
 figures: $(STAMP)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from torch import Tensor, nn
 
+from stylepress.errors import RecipeError
 from stylepress.ports import Port
 from stylepress.train.folding import fold, unfold
 from stylepress.train.student import FoldedStudent, Student
 from stylepress.train.teacher import to_public_range, to_unit_range
 from stylepress.train.transformer import TransformerNet
-from stylepress.train.weights.checkpoint import LoadedNetwork
+from stylepress.train.weights.checkpoint import LoadedNetwork, load_network
+from stylepress.train.weights.families import FAMILIES
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,24 @@ class InUnitRange(nn.Module):
         flipped = image.flip(1) if self.bgr else image
         output: Tensor = (self.network(flipped * self.span + self.low) - self.low) / self.span
         return output.flip(1) if self.bgr else output
+
+
+def picture_network(folder: Path) -> LoadedNetwork:
+    """Load the network of a checkpoint that maps a picture, and nothing else, to a picture.
+
+    Raises:
+        CheckpointError: no checkpoint, or one that cannot be read.
+        RecipeError: its family maps something else.
+    """
+    loaded = load_network(folder)
+    frame = FAMILIES[loaded.family].graphs(loaded.config).get("frame")
+    if frame is None or frame.inputs:
+        raise RecipeError(
+            f"{folder} is a network of the family {loaded.family}, which does not map a picture "
+            f"alone to a picture, so nothing can learn from its pictures.",
+            "Make a bundle of it as it is, with `stylepress export`.",
+        )
+    return loaded
 
 
 def learner_of(loaded: LoadedNetwork) -> Learner:

@@ -11,6 +11,7 @@ from stylepress.artifact import Artifact
 from stylepress.compress.copying import Copying
 from stylepress.compress.distil import Teacher, distil_student, save_student
 from stylepress.compress.fidelity import drift, fidelity, parted
+from stylepress.compress.learner import picture_network
 from stylepress.compress.steadiness import TEMPORAL
 from stylepress.compress.terms import Term
 from stylepress.errors import RecipeError
@@ -21,7 +22,6 @@ from stylepress.train.student import IMAGE, PRESETS, FoldedStudent, StudentSize
 from stylepress.train.trainer.plan import Session
 from stylepress.train.trainer.session import open_session
 from stylepress.train.weights.checkpoint import LoadedNetwork, load_network
-from stylepress.train.weights.families import FAMILIES
 from stylepress.work import Work
 
 
@@ -36,14 +36,7 @@ def distil(source: Artifact, step: DistilStep, out: Path, work: Work) -> Artifac
     """
     if step.photos is None:
         raise RecipeError("A student is distilled on photos.", "Add `photos: FOLDER`.")
-    loaded = load_network(source.folder)
-    frame = FAMILIES[loaded.family].graphs(loaded.config).get("frame")
-    if frame is None or frame.inputs:
-        raise RecipeError(
-            f"{source.folder} is a network of the family {loaded.family}, which does not map a "
-            f"picture alone to a picture, so a student has nothing to copy.",
-            "Make a bundle of it as it is, with `stylepress export`.",
-        )
+    loaded = picture_network(source.folder)
     style = style_pixels(step.style) if step.style is not None else None
     photos, held = parted(lessons(step.photos, work))
     with open_session(work, step) as session:

@@ -148,14 +148,13 @@ def _same_size(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
 
 
 NOISE = Term("noise", lambda step, _: step.noise_weight, steadiness)
-FRAME = Term(
-    "frame",
-    lambda step, _: step.frame_weight or 0.0,
-    lambda c: frame_distance(c.output, c.target),
-)
 TERMS: tuple[Term, ...] = (
     NOISE,
-    FRAME,
+    Term(
+        "frame",
+        lambda step, _: step.frame_weight or 0.0,
+        lambda c: frame_distance(c.output, c.target),
+    ),
     Term(
         "content",
         lambda step, _: step.content_weight or 0.0,
@@ -191,7 +190,7 @@ TERMS: tuple[Term, ...] = (
 
 PIXEL_TERMS: tuple[Term, ...] = (
     NOISE,
-    Term("frame", lambda step, _: step.frame_weight or 1.0, FRAME.distance),
+    Term("frame", lambda _step, _: 1.0, lambda c: frame_distance(c.output, c.target)),
     Term("edges", lambda step, _: step.edge_weight, lambda c: edge_distance(c.output, c.target)),
 )
 """What the first steps weigh, when a step compares pixels alone."""

@@ -44,7 +44,22 @@ class AdainStep(Trained):
     vgg: VggFile = None
 
 
-class LibraryStep(Trained):
+class Painting(Trained):
+    """What a step that trains one network on several styles may be asked for."""
+
+    steps: Steps = 4000
+    crop_px: CropPx = 256
+    batch: Batch = 1
+    learning_rate: LearningRate = 1.5e-3
+    loss: Loss = "auto"
+    vgg: VggFile = None
+    content_weight: Weight | None = Field(
+        default=None, description="default 0.15 for vgg, 0.1 for swd"
+    )
+    style_weight: Weight = 1.0
+
+
+class LibraryStep(Painting):
     """Train one network on several styles, mixed live by weights."""
 
     step: Literal["library"] = "library"
@@ -53,19 +68,9 @@ class LibraryStep(Trained):
     )
     width: int = Field(default=32, ge=4, le=256, description="channels of the first layer")
     blocks: int = Field(default=5, ge=1, le=32, description="residual blocks")
-    steps: Steps = 4000
-    crop_px: CropPx = 256
-    batch: Batch = 1
-    learning_rate: LearningRate = 1.5e-3
-    loss: Loss = "auto"
-    vgg: VggFile = None
-    content_weight: Weight | None = Field(
-        default=None, description="default 0.15 for vgg, 0.1 for swd"
-    )
-    style_weight: Weight = 1.0
 
 
-class RegionsStep(Trained):
+class RegionsStep(Painting):
     """Train one network on two styles: a mask says where which of them is drawn."""
 
     step: Literal["regions"] = "regions"
@@ -73,16 +78,6 @@ class RegionsStep(Trained):
     outside: Style = Field(description="style where the mask is black")
     width: int = Field(default=24, ge=4, le=256, description="channels of the first layer")
     blocks: int = Field(default=4, ge=1, le=32, description="residual blocks")
-    steps: Steps = 4000
-    crop_px: CropPx = 256
-    batch: Batch = 1
-    learning_rate: LearningRate = 1.5e-3
-    loss: Loss = "auto"
-    vgg: VggFile = None
-    content_weight: Weight | None = Field(
-        default=None, description="default 0.15 for vgg, 0.1 for swd"
-    )
-    style_weight: Weight = 1.0
     border_weight: Weight = Field(
         default=10.0, description="of what lies within a mask against each style alone"
     )

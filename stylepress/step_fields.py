@@ -17,6 +17,9 @@ VERIFY_SIZES = ((256, 256), (257, 383), (512, 512))
 """The middle one is odd, so that cropping is proven too."""
 
 Weight = Annotated[float, Field(ge=0, le=1000)]
+TemporalWeight = Annotated[
+    Weight, Field(description="steadiness in motion and under changes of light, for video")
+]
 Steps = Annotated[int, Field(ge=1, le=10_000_000)]
 CropPx = Annotated[int, Field(ge=64, le=2048, multiple_of=4)]
 LearningRate = Annotated[float, Field(gt=0, le=1)]

@@ -31,6 +31,7 @@ from stylepress.step_fields import (
     Sizes,
     Steps,
     StylingStep,
+    TemporalWeight,
     Weight,
 )
 
@@ -93,9 +94,7 @@ class TrainStep(StylingStep):
         default=768,
         description="side of the random square of the style picture that a swd step looks at",
     )
-    temporal_weight: Weight = Field(
-        default=0.0, description="steadiness in motion and under changes of light, for video"
-    )
+    temporal_weight: TemporalWeight = 0.0
 
     @model_validator(mode="after")
     def _pulled_somewhere(self) -> Self:
@@ -170,9 +169,7 @@ class DistilStep(StylingStep):
     noise_weight: Weight = Field(
         default=0.15, description="steadiness under noise and small shifts, for video"
     )
-    temporal_weight: Weight = Field(
-        default=0.0, description="steadiness in motion and under changes of light, for video"
-    )
+    temporal_weight: TemporalWeight = 0.0
     noise_level: float = Field(
         default=0.012, ge=0, le=0.5, description="deviation of that noise, white being 1"
     )

@@ -5,7 +5,7 @@ While it trains, a trunk layer has three branches and batch normalisation (RepVG
 (Odena et al. 2016, distill.pub/2016/deconv-checkerboard). ``fold`` turns both into plain 3x3
 convolutions and pixel shuffles: the same function, without a batch norm and without a full-size
 intermediate picture. Instance norms stay where a size asks for them: four, where levels begin and
-end, which cost nothing measurable beside the convolutions.
+end.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class StudentSize:
     ``blocks`` rep-blocks there. With ``deep_width`` half of the blocks stand before and half
     behind a level at an eighth of the size, ``deep_blocks`` deep, with a skip over it: it costs a
     quarter per layer and sees four times the area. ``norms`` puts an instance norm where a level
-    begins and ends: a teacher that has them chooses its colours by what the whole picture holds,
-    and a student without any cannot know that.
+    begins and ends: a teacher with its own norms standing still is another picture, so a student
+    copies it better that has some too.
     """
 
     width: int
@@ -101,10 +101,8 @@ class Student(nn.Module):
         self.trunk = Trunk(
             size,
             block=_plain_block if plain else RepBlock,
-            up=lambda: (
-                nn.Sequential(*_norm(size, size.deep_width), Upscale(size.deep_width, size.width))
-                if size.norms
-                else Upscale(size.deep_width, size.width)
+            up=lambda: nn.Sequential(
+                *_norm(size, size.deep_width), Upscale(size.deep_width, size.width)
             ),
         )
         self.decoder = nn.Sequential(*decoder)

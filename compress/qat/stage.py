@@ -17,7 +17,7 @@ from stylepress.artifact import Artifact
 from stylepress.compress.copying import Copying
 from stylepress.compress.distil import Lesson, Teacher, learn
 from stylepress.compress.fidelity import JUDGED, parted
-from stylepress.compress.learner import Learner, learner_of
+from stylepress.compress.learner import Learner, learner_of, picture_network
 from stylepress.compress.qat.rounding import CODES, chosen_limits, observed_limits, rounding
 from stylepress.compress.terms import Term
 from stylepress.errors import RecipeError
@@ -30,7 +30,6 @@ from stylepress.train.student import Student
 from stylepress.train.trainer.plan import Session
 from stylepress.train.trainer.session import open_session
 from stylepress.train.weights.checkpoint import LoadedNetwork, load_network, save_checkpoint
-from stylepress.train.weights.families import FAMILIES
 from stylepress.usual import with_loss
 from stylepress.work import Work
 
@@ -65,14 +64,7 @@ def qat(source: Artifact, step: QatStep, out: Path, work: Work) -> Artifact:
     """
     if step.photos is None:
         raise RecipeError("Ranges and training need photos.", "Add `photos: FOLDER`.")
-    loaded = load_network(source.folder)
-    frame = FAMILIES[loaded.family].graphs(loaded.config).get("frame")
-    if frame is None or frame.inputs:
-        raise RecipeError(
-            f"{source.folder} is a network of the family {loaded.family}, which does not map a "
-            f"picture alone to a picture.",
-            "Leave the `qat` step away.",
-        )
+    loaded = picture_network(source.folder)
     taught = load_network(step.teacher) if step.teacher is not None else loaded
     style = style_pixels(step.style) if step.style is not None else None
     teacher = Teacher(copy.deepcopy(taught.module), taught.image, style)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import logging
 import os
 import warnings
@@ -25,9 +24,9 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from stylepress.errors import CheckpointError
+from stylepress.train.families.diffusers_folder import read_config
 from stylepress.train.families.diffusion import Noise
 
-CONFIG_LIMIT_BYTES = 1 << 20
 VAES: Mapping[str, Any] = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}
 SCHEDULES = ("linear", "scaled_linear", "squaredcos_cap_v2")
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
@@ -165,26 +164,6 @@ def adapter(folder: Path) -> nn.Module:
     """
     _class(folder, "_class_name", ("T2IAdapter",))
     return _model(T2IAdapter, folder)
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """Read a JSON file of a pipeline.
-
-    Raises:
-        CheckpointError: missing, too large, or no mapping.
-    """
-    try:
-        if path.stat().st_size > CONFIG_LIMIT_BYTES:
-            raise ValueError(f"larger than {CONFIG_LIMIT_BYTES >> 20} MiB")
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(values, dict):
-            raise TypeError("no mapping")
-    except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise CheckpointError(
-            f"{path} cannot be understood ({type(error).__name__}: {error}).",
-            "Name the whole folder that diffusers wrote (`save_pretrained`).",
-        ) from error
-    return values
 
 
 def _class(folder: Path, key: str, known: tuple[str, ...]) -> dict[str, Any]:

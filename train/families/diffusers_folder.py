@@ -42,7 +42,7 @@ def is_diffusers_folder(folder: Path) -> bool:
     """Say whether a folder was written by diffusers: a pipeline's, or that of one network."""
     if (folder / INDEX).is_file():
         return True
-    return (folder / CONFIG).is_file() and "_class_name" in _read(folder / CONFIG)
+    return (folder / CONFIG).is_file() and "_class_name" in read_config(folder / CONFIG)
 
 
 def network_of(folder: Path) -> tuple[str, Path, Mapping[str, Any]]:
@@ -53,7 +53,7 @@ def network_of(folder: Path) -> tuple[str, Path, Mapping[str, Any]]:
     """
     place = folder
     if (folder / INDEX).is_file():
-        kind = str(_read(folder / INDEX).get("_class_name"))
+        kind = str(read_config(folder / INDEX).get("_class_name"))
         parts = [p for p in ("unet", "vae") if (folder / p / CONFIG).is_file()]
         if not parts or (folder / "text_encoder").exists():
             raise CheckpointError(
@@ -61,7 +61,7 @@ def network_of(folder: Path) -> tuple[str, Path, Mapping[str, Any]]:
                 "Name it as `pipeline` of a step `diffusion` in a recipe, with a `prompt`.",
             )
         place = folder / parts[0]
-    config = _read(place / CONFIG)
+    config = read_config(place / CONFIG)
     name = str(config.get("_class_name"))
     if name not in CLASSES:
         raise CheckpointError(
@@ -77,7 +77,7 @@ def network_of(folder: Path) -> tuple[str, Path, Mapping[str, Any]]:
         return CLASSES[name], weights, {}
     beside = (place.parent / "scheduler", place.parent, place)
     file = "scheduler_config.json"
-    schedulers = [_read(at / file) for at in beside if (at / file).is_file()]
+    schedulers = [read_config(at / file) for at in beside if (at / file).is_file()]
     return CLASSES[name], weights, unet_config(config, schedulers[0] if schedulers else {}, place)
 
 
@@ -130,7 +130,12 @@ def _attends(config: Mapping[str, Any], key: str, source: object) -> str:
     return "".join(BLOCKS[name] for name in names)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> dict[str, Any]:
+    """Read a JSON file of a folder that diffusers wrote.
+
+    Raises:
+        CheckpointError: missing, too large, or no mapping.
+    """
     try:
         if path.stat().st_size > CONFIG_LIMIT_BYTES:
             raise ValueError(f"larger than {CONFIG_LIMIT_BYTES >> 20} MiB")
@@ -140,6 +145,6 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise CheckpointError(
             f"{path} cannot be understood ({type(error).__name__}: {error}).",
-            "Copy the whole folder again.",
+            "Name the whole folder that diffusers wrote (`save_pretrained`), or copy it again.",
         ) from error
     return values
