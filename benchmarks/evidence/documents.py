@@ -80,6 +80,7 @@ PLACES: Mapping[str, tuple[str, Callable[[Sequence[Row]], str]]] = {
     "judged": ("docs/benchmarks.md", judged_table),
     "devices": ("docs/devices/devices.md", lowered_table),
     "engines": ("docs/devices/devices.md", figures_table),
+    "temporal": ("docs/models.md", figures_table),
 }
 """The document that shows a table, and how."""
 

@@ -33,7 +33,7 @@ from stylepress.train.weights.standard import find_vgg19
 WARPING = "warping error, with the temporal term / without"
 STYLE = "style distance, with the temporal term / without"
 SUBJECT = "starry"
-WEIGHT = 10.0
+WEIGHT = 6.0
 PLAN = DistilStep(
     steps=150,
     crop_px=144,
