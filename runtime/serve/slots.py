@@ -150,7 +150,12 @@ class SlotReader:
         """
         self._line.settimeout(timeout_s)
         try:
-            message = self._line.recv(MESSAGE_LIMIT)
+            try:
+                message = self._line.recv(MESSAGE_LIMIT)
+            except ConnectionResetError:
+                # It ended before it read the slots given back: Linux says so once, ahead of what
+                # the process sent last.
+                message = self._line.recv(MESSAGE_LIMIT)
         except TimeoutError:
             return None
         except OSError as error:

@@ -53,7 +53,7 @@ def test_a_recipe_makes_one_graph_of_a_pipeline_and_what_controls_it(
     recipe = folder / "night.yaml"
     recipe.write_text(
         f"name: night\nsteps:\n  - {{step: diffusion, pipeline: pipeline, prompt: {PROMPT}, "
-        "vae: taesd, controlnet: control, adapter: hint, half: true, sampling: 2, "
+        "vae: taesd, controlnet: control, adapter: hint, half: true, sampling: 1, "
         "verify_sizes: [[32, 32], [33, 47]]}\n"
     )
     out = tmp_path / "built"

@@ -169,3 +169,19 @@ def test_frames_cross_processes_without_a_copy_and_slots_come_back() -> None:
     with pytest.raises(EOFError):
         reader.receive(1.0)
     reader.close()
+
+
+def test_what_a_source_says_last_arrives_though_it_never_read_the_slots_given_back() -> None:
+    memory = SlotMemory(1024)
+    ours, theirs = socket_pair()
+    reader, writer = SlotReader(memory, ours), SlotWriter(SlotMemory(1024, memory.file), theirs)
+    writer.write(noise(0, (4, 5)), 7)
+    writer.tell("ended")
+    frame = reader.receive(1.0)
+    assert isinstance(frame, Sent)
+    reader.release(frame.slot)
+    theirs.close()  # with that slot unread, which Linux calls a reset
+    assert reader.receive(1.0) == {"event": "ended", "crowded": 0, "corrupt": 0}
+    with pytest.raises(EOFError):
+        reader.receive(1.0)
+    reader.close()
