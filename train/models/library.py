@@ -15,10 +15,9 @@ from stylepress.train.style_loss import ImageLoss
 from stylepress.train.teacher import to_unit_range
 from stylepress.train.trainer.feed import generator
 from stylepress.train.trainer.fit import Iteration, Objective, Training, fit
-from stylepress.train.trainer.part import Part, adam, warm_linear
+from stylepress.train.trainer.part import Part, warm_linear
 from stylepress.train.trainer.plan import Session, TrainingSummary
 from stylepress.train.transformer import TransformerNet
-
 
 ROWS_RATE = 5.0
 """Learning rate of gains and offsets, in that of the layers: each is trained at its style's turns."""
