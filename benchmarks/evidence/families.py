@@ -1,6 +1,8 @@
 """The table of docs/models.md: every family trained, loaded, exported, run and measured, really.
 
-    python -m stylepress.benchmarks.evidence.families [--write docs/models.md] [FAMILY ...]
+    python -m stylepress.benchmarks.evidence.families [--write docs/models.md [--missing]] [FAMILY ...]
+
+A row is written as soon as it is measured; rows of families that are not named stay.
 
 Weights are random, in the published layout and size: what is proven is that files of that kind
 load, export and run, and what they cost; not what a published file looks like.
@@ -10,8 +12,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
@@ -29,11 +33,13 @@ from stylepress.model_steps import (
     AdainStep,
     DiffuseStep,
     LibraryStep,
+    LibraryStyle,
     ModelStep,
     PairsStep,
     RegionsStep,
     SampleStep,
 )
+from stylepress.replace import replacing_file
 from stylepress.runtime.backends import EngineOptions, open_engine
 from stylepress.runtime.bundle import Bundle, read_bundle
 from stylepress.runtime.choice import self_test
@@ -65,7 +71,9 @@ GLASS, STROKES = Style(pattern="glass", size=256), Style(pattern="strokes", size
 TRAININGS: Mapping[str, TrainStep | ModelStep] = {
     "transformer": with_loss(TrainStep(blocks=1, steps=80, style=GLASS, **SMALL), "swd"),
     "library": with_loss(
-        LibraryStep(styles={"glass": GLASS, "strokes": STROKES}, blocks=1, steps=120, **SMALL),
+        LibraryStep(
+            styles={name: LibraryStyle(pattern=name, size=256) for name in ("glass", "strokes")},
+            blocks=1, steps=120, **SMALL),
         "swd",
     ),
     "regions": with_loss(
@@ -220,26 +228,38 @@ def _ran(bundle: Bundle) -> str:
     return "yes"
 
 
-def table(names: Sequence[str]) -> str:
-    """Return the table as Markdown."""
-    lines = [f"| {' | '.join(HEAD)} |", f"|{'---|' * len(HEAD)}"]
-    for name in names:
-        with tempfile.TemporaryDirectory() as folder:
-            lines.append(f"| {' | '.join(row(name, Path(folder), Path.home()))} |")
-    return "\n".join(lines)
+def rows_of(text: str) -> dict[str, str]:
+    """Return the lines of the table that a document holds, by family."""
+    inside = re.search(rf"<!-- {MARKER} -->\n(.*?)<!-- /{MARKER} -->", text, re.DOTALL)
+    found = re.finditer(r"^\| `(\w+)` .*$", inside[1] if inside else "", re.MULTILINE)
+    return {match[1]: match[0] for match in found}
+
+
+def table(lines: Mapping[str, str]) -> str:
+    """Return the table as Markdown, families in the order in which they are known."""
+    body = [lines[name] for name in FAMILIES if name in lines]
+    return "\n".join([f"| {' | '.join(HEAD)} |", f"|{'---|' * len(HEAD)}", *body])
 
 
 def main() -> None:
-    """Make the table, and put it between the marks of a document."""
+    """Measure the rows, and put each between the marks of a document."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("names", nargs="*", default=list(FAMILIES))
-    parser.add_argument("--write", type=Path)
+    parser.add_argument("names", nargs="*", default=[*FAMILIES], help="default all")
+    parser.add_argument("--write", type=Path, help="document that holds the table")
+    parser.add_argument("--missing", action="store_true", help="measure what has no row yet")
     options = parser.parse_args()
-    made = table(options.names)
-    if options.write:
-        text = filled(options.write.read_text(encoding="utf-8"), {MARKER: made})
-        options.write.write_text(text, encoding="utf-8")
-    print(made)  # noqa: T201
+    for name in options.names:
+        text = options.write.read_text(encoding="utf-8") if options.write else ""
+        if options.missing and name in rows_of(text):
+            continue
+        began = time.perf_counter()
+        with tempfile.TemporaryDirectory() as folder:
+            line = f"| {' | '.join(row(name, Path(folder), Path.home()))} |"
+        print(f"{line}  {time.perf_counter() - began:.0f} s", flush=True)  # noqa: T201
+        if options.write:
+            made = table({**rows_of(text), name: line})
+            with replacing_file(options.write) as beside:
+                beside.write_text(filled(text, {MARKER: made}), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -13,12 +13,18 @@ import torch
 from torch import nn
 
 from stylepress.export.stage import export
-from stylepress.model_steps import AdainStep, LibraryStep, ModelStep, SampleStep, TranslateStep
+from stylepress.model_steps import (
+    AdainStep,
+    LibraryStep,
+    LibraryStyle,
+    ModelStep,
+    SampleStep,
+    TranslateStep,
+)
 from stylepress.picture import read_picture
 from stylepress.progress import Silent
 from stylepress.runtime.bundle import read_bundle
 from stylepress.runtime.stylize import StylizeOptions, stylize
-from stylepress.step_fields import Style
 from stylepress.steps import ExportStep
 from stylepress.train.families.adain import AdaIn
 from stylepress.train.features.vgg import Source, Vgg
@@ -31,7 +37,8 @@ from stylepress.work import Work
 
 PHOTOS = Path(__file__).parents[2] / "recipes" / "photos" / "train"
 STYLES = Path(__file__).parents[2] / "recipes" / "styles"
-GLASS, STROKES = Style(pattern="glass", size=64), Style(pattern="strokes", size=64)
+GLASS = LibraryStyle(pattern="glass", size=64)
+STROKES = LibraryStyle(pattern="strokes", size=64)
 QUICK: dict[str, Any] = {"photos": PHOTOS, "crop_px": 64, "precision": "fp32", "seed": 1}
 STEPS: dict[str, ModelStep] = {
     "adain": AdainStep(styles=STYLES, steps=24, decoder=2, **QUICK),
