@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -38,6 +39,7 @@ from stylepress.model_steps import (
     PairsStep,
     RegionsStep,
     SampleStep,
+    TranslateStep,
 )
 from stylepress.replace import replacing_file
 from stylepress.runtime.backends import EngineOptions, open_engine
@@ -48,13 +50,14 @@ from stylepress.steps import ExportStep, LoadStep, TrainStep
 from stylepress.train.families.adain import AdaIn
 from stylepress.train.families.diffusers_folder import CONFIG, INDEX, WEIGHTS
 from stylepress.train.models.stage import train_model
+from stylepress.train.patterns import draw
 from stylepress.train.stage import load, train
 from stylepress.train.weights.checkpoint import load_network
 from stylepress.train.weights.families import FAMILIES
 from stylepress.usual import with_loss
 from stylepress.work import Work
 
-RECIPES = Path(__file__).parents[2] / "recipes"
+RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 PHOTOS, HELD_OUT, STYLES = (
     RECIPES / "photos" / "train", RECIPES / "photos" / "heldout", RECIPES / "styles",
 )  # fmt: skip
@@ -121,23 +124,24 @@ OURS = frozenset(
 def row(name: str, folder: Path, home: Path) -> list[str]:
     """Try one family; a cell says what came of it."""
     at = Work(name=name, folder=folder / "t", board=folder / "b", device="cpu", home=home)
-    numbers: list[str] = [""]
-    trained = _said(lambda: _trained(name, folder, at, numbers))
+    learnt: list[str] = []
+    trained = _said(lambda: _trained(name, folder, learnt))
+    numbers = "; ".join(learnt)
     public = folder / "public"
     public.mkdir()
     loaded: dict[str, Artifact] = {}
     reads = _said(lambda: _loaded(name, public, folder, at, loaded))
     if name not in loaded:
-        return [f"`{name}`", trained, numbers[-1], reads, "", "", ""]
+        return [f"`{name}`", trained, numbers, reads, "", "", ""]
     bundles: dict[str, Bundle] = {}
     exports = _said(lambda: _exported(name, loaded[name], folder, at, bundles))
     if name not in bundles:
-        return [f"`{name}`", trained, numbers[-1], reads, exports, "", ""]
+        return [f"`{name}`", trained, numbers, reads, exports, "", ""]
     runs = _said(lambda: _ran(bundles[name]))
     cost = bundles[name].artifact.numbers
     scale = (SIDE / 512) ** 2 if bundles[name].graph().kind == "frame" else 1.0
     measured = f"{cost['params'] / 1e6:.2f} M, {cost['macs_512'] * scale / 1e9:.2f} G"
-    return [f"`{name}`", trained, numbers[-1], reads, exports, runs, measured]
+    return [f"`{name}`", trained, numbers, reads, exports, runs, measured]
 
 
 def _said(done: Callable[[], str]) -> str:
@@ -154,21 +158,44 @@ def _said(done: Callable[[], str]) -> str:
         return f"no: {type(error).__name__}"
 
 
-def _trained(name: str, folder: Path, at: Work, numbers: list[str]) -> str:
-    if name not in TRAININGS:
+def _trained(name: str, folder: Path, numbers: list[str]) -> str:
+    """Train in each way that a family is trained in; write to ``numbers`` what each learned."""
+    steps = [*([TRAININGS[name]] if name in TRAININGS else []), *_translations(name, folder)]
+    for step in steps:
+        at = Work(
+            name=name,
+            folder=folder / f"{step.step}-state",
+            board=folder / "board",
+            device="cpu",
+            home=Path.home(),
+        )
+        begin = train if isinstance(step, TrainStep) else train_model
+        network = load_network(begin(None, step, folder / step.step, at).folder)  # type: ignore[operator]
+        if network.family != name:
+            return "no: another family"
+        torch.manual_seed(0)
+        fresh = FAMILIES[name].full(network.config).eval()
+        if isinstance(fresh, AdaIn):  # what is trained is its decoder
+            fresh.encoder = cast("AdaIn", network.module).encoder
+        numbers.append(learned(step, (network.module, fresh), HELD_OUT).line())
+    if not steps:
         return "distilled" if name == "student" else "no"
-    step = TRAININGS[name]
-    out = folder / "trained"
-    if isinstance(step, TrainStep):
-        network = load_network(train(None, step, out, at).folder)
-    else:
-        network = load_network(train_model(None, step, out, at).folder)
-    torch.manual_seed(0)
-    fresh = FAMILIES[name].full(network.config).eval()
-    if isinstance(fresh, AdaIn):  # what is trained is its decoder
-        fresh.encoder = cast("AdaIn", network.module).encoder
-    numbers.append(learned(step, (network.module, fresh), HELD_OUT).line())
-    return f"`{step.step}`, {step.steps} steps" if network.family == name else "no: another family"
+    return "; ".join(f"`{step.step}`, {step.steps} steps" for step in steps)
+
+
+def _translations(name: str, folder: Path) -> list[TranslateStep]:
+    """Return a short CycleGAN for the family of its generator, between photos and drawn glass."""
+    if name != "resnet":
+        return []
+    paintings = folder / "paintings"
+    paintings.mkdir()
+    Image.fromarray(draw("glass", seed=1, size=256)).save(paintings / "glass.png")
+    return [
+        TranslateStep(
+            paintings=paintings, blocks=2, judge_width=8, steps=200, learning_rate=2e-3,
+            steady_share=0.3, cycle_weight=2.0, identity_weight=0.0, **SMALL,
+        )
+    ]  # fmt: skip
 
 
 def _loaded(name: str, public: Path, folder: Path, at: Work, kept: dict[str, Artifact]) -> str:
