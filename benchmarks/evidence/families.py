@@ -68,6 +68,7 @@ HEAD = (
     *("exports", "runs", "params, GMAC at 256²"),
 )
 SHORT: dict[str, Any] = {"photos": PHOTOS, "seed": 1, "precision": "fp32", "sample_every": 10_000}
+EDGES: dict[str, Any] = {"task": "edges", "steps": 200, "learning_rate": 2e-3, "steady_share": 0.3}
 SMALL: dict[str, Any] = {"width": 8, "crop_px": 64, **SHORT}
 NOISE: dict[str, Any] = {"side_px": 16, "width": 8, "noise": 32, "batch": 16, **SHORT}
 GLASS, STROKES = Style(pattern="glass", size=256), Style(pattern="strokes", size=256)
@@ -84,19 +85,17 @@ TRAININGS: Mapping[str, TrainStep | ModelStep] = {
     ),
     "adain": AdainStep(styles=STYLES, decoder=4, steps=40, crop_px=64, **SHORT),
     "resnet": PairsStep(
-        blocks=2, judge_width=4, steps=200, learning_rate=2e-3, steady_share=0.3, **SMALL
+        blocks=2, judge_width=4, **EDGES, **SMALL
     ),
     "unet": PairsStep(
-        model="unet", downs=4, judge_width=4, steps=200, learning_rate=2e-3, steady_share=0.3,
-        **SMALL,
+        model="unet", downs=4, judge_width=4, **EDGES, **SMALL
     ),
     "translator": PairsStep(
-        blocks=2, judge_width=4, up="resize", attention=True, scales=2,
-        steps=200, learning_rate=2e-3, steady_share=0.3, **SMALL,
+        blocks=2, judge_width=4, up="resize", attention=True, scales=2, **EDGES, **SMALL
     ),
     "conditioned": DiffuseStep(
         width=16, levels=2, batch=4, steps=250, learning_rate=2e-3, average=0.98, crop_px=64,
-        **SHORT,
+        task="edges", **SHORT,
     ),
     "dcgan": SampleStep(model="dcgan", steps=200, learning_rate=1e-3, **NOISE),
     "cgan": SampleStep(

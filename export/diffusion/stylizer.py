@@ -114,7 +114,9 @@ class Stylizer(nn.Module):
         control = tuple(torch.cat([one, one]) for one in control)
         hints = hints and [torch.cat([one, one]) for one in hints]
         both = torch.cat([x, x]), time, torch.cat([away, prompt]), control, hints
-        repelled, attracted = self._predicted(*both).chunk(2)
+        answers = self._predicted(*both)
+        # Slices, because the exporter cannot split what it does not know the length of.
+        repelled, attracted = answers[: x.shape[0]], answers[x.shape[0] :]
         return repelled + self.guidance * (attracted - repelled)
 
     def _predicted(

@@ -54,7 +54,7 @@ def test_a_recipe_makes_one_graph_of_a_pipeline_and_what_controls_it(
     recipe.write_text(
         f"name: night\nsteps:\n  - {{step: diffusion, pipeline: pipeline, prompt: {PROMPT}, "
         "vae: taesd, controlnet: control, adapter: hint, half: true, sampling: 1, "
-        "guidance: 2.0, negative: day, "
+        "guidance: 2.0, negative: an oil, "
         "verify_sizes: [[32, 32], [33, 47]]}\n"
     )
     out = tmp_path / "built"
@@ -90,7 +90,7 @@ def test_steps_without_randomness_are_those_of_diffusers(tmp_path: Path, guidanc
     pipeline = write_pipeline(tmp_path / "plain")
     step = DiffusionStep(
         pipeline=pipeline, prompt=PROMPT, sampling=4, amount=1.0, guidance=guidance,
-        negative="a night" if guidance > 1 else "",
+        negative="an oil" if guidance > 1 else "",
     )  # fmt: skip
     stylizer = stylizer_of(step, work(tmp_path))
     scheduler = DDIMScheduler.from_pretrained(
