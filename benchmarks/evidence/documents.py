@@ -82,7 +82,6 @@ PLACES: Mapping[str, tuple[str, Callable[[Sequence[Row]], str]]] = {
     "engines": ("docs/devices/devices.md", figures_table),
     "temporal": ("docs/models.md", figures_table),
     "trainings": ("docs/models.md", figures_table),
-    "library": ("docs/models.md", figures_table),
 }
 """The document that shows a table, and how."""
 

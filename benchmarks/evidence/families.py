@@ -168,8 +168,11 @@ def _trained(name: str, folder: Path, numbers: list[str]) -> str:
             device="cpu",
             home=Path.home(),
         )
-        begin = train if isinstance(step, TrainStep) else train_model
-        network = load_network(begin(None, step, folder / step.step, at).folder)  # type: ignore[operator]
+        out = folder / step.step
+        if isinstance(step, TrainStep):
+            network = load_network(train(None, step, out, at).folder)
+        else:
+            network = load_network(train_model(None, step, out, at).folder)
         if network.family != name:
             return "no: another family"
         torch.manual_seed(0)
@@ -283,6 +286,7 @@ def main() -> None:
             line = f"| {' | '.join(row(name, Path(folder), Path.home()))} |"
         print(f"{line}  {time.perf_counter() - began:.0f} s", flush=True)  # noqa: T201
         if options.write:
+            text = options.write.read_text(encoding="utf-8")  # others may have changed it since
             made = table({**rows_of(text), name: line})
             with replacing_file(options.write) as beside:
                 beside.write_text(filled(text, {MARKER: made}), encoding="utf-8")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from stylepress.errors import RecipeError
 from stylepress.model_steps import LibraryStep, LibraryStyle
@@ -24,7 +25,7 @@ def teacher(folder: Path, seed: int) -> Path:
     net = TransformerNet(width=4, blocks=1)
     with torch.no_grad():
         net.deconv3.conv2d.weight *= 60
-        net.deconv3.conv2d.bias += 128
+        nn.init.constant_(net.deconv3.conv2d.bias, 128.0)  # type: ignore[arg-type]
     save_checkpoint(
         net, folder, family="transformer", config={"width": 4, "blocks": 1},
         spec=FAMILIES["transformer"].image, made_by={}, name="teacher",

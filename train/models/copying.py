@@ -8,6 +8,7 @@ from torch import Tensor
 from stylepress.train.features.distances import COPY_LAYERS, copy_distance, out_of_range
 from stylepress.train.features.vgg import Vgg
 from stylepress.train.trainer.device import Device
+from stylepress.train.unit_range import draw_in_unit_range
 from stylepress.train.weights.checkpoint import LoadedNetwork
 
 PIXEL_WEIGHT, RANGE_WEIGHT = 2.0, 0.5
@@ -44,16 +45,8 @@ class CopyLoss:
             terms["features"] = gaps.mean()
         return terms
 
-    @torch.no_grad()
     def drawn(self, content: Tensor) -> Tensor:
         """Return the teacher's picture of (N, 3, H, W) float32 RGB in [0, 1], in that range."""
-        image = self._teacher.image
-        low, high = image.low or 0.0, image.high or 1.0
-        swapped = image.order == "bgr"
         with self._device.autocast():
-            drawn = self._teacher.module(
-                (content.flip(1) if swapped else content) * (high - low) + low
-            )
-        unit = ((drawn.float() - low) / (high - low)).clamp(0, 1)
-        unit = unit[..., : content.shape[-2], : content.shape[-1]]
-        return unit.flip(1) if swapped else unit
+            drawn: Tensor = draw_in_unit_range(self._teacher.module, self._teacher.image, content)
+        return drawn

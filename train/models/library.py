@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -70,14 +71,7 @@ def train_library(
 
     # Strange crops make up for patches that do not tell how photos look: features and teachers do.
     strange = step.loss != "vgg"
-    rows_of_styles = [
-        p for name, p in net.named_parameters() if name.endswith((".gain", ".offset"))
-    ]
-    shared = [p for name, p in net.named_parameters() if not name.endswith((".gain", ".offset"))]
-    descent = torch.optim.Adam(
-        [{"params": shared}, {"params": rows_of_styles, "lr": ROWS_RATE * step.learning_rate}],
-        lr=step.learning_rate,
-    )
+    descent = torch.optim.Adam(_groups(net, step.learning_rate), lr=step.learning_rate)
     part = Part("net", net, descent, warm_linear(step.steps))
     training = Training(
         parts=[part],
@@ -86,6 +80,14 @@ def train_library(
         preview=preview,
     )
     return net, fit(training, step, session, title="Training the library of styles")
+
+
+def _groups(net: StyleLibrary, rate: float) -> list[dict[str, Any]]:
+    """Return the weights of the layers, and the gains and offsets of styles with their own rate."""
+    rows, shared = list[nn.Parameter](), list[nn.Parameter]()
+    for name, weight in net.named_parameters():
+        (rows if name.endswith((".gain", ".offset")) else shared).append(weight)
+    return [{"params": shared}, {"params": rows, "lr": ROWS_RATE * rate}]
 
 
 @torch.no_grad()
