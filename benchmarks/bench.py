@@ -187,7 +187,7 @@ class _Bench:
             progress=entries.progress,
         )
         window = Window(began_ns, perf_counter_ns())
-        validity, curves = self.watch.judged(window), self.watch.timeline().curves(window)
+        validity = self.watch.judged(window)
         latencies = tuple(_latency(one, timings[one.name]) for one in contenders)
         best = _best(contenders, latencies)
         scenes = tuple(self._scenes([one for one in own if one in best.values()]))
@@ -213,7 +213,6 @@ class _Bench:
             speedups=speedups(latencies),
             **looks,
             validity=validity,
-            curves=curves,
             scenes=scenes,
             starts=tuple(one for one in starts if one.new is not None),
             skipped=tuple(
@@ -316,7 +315,6 @@ def _latency(one: Contender, timing: Timing) -> Latency:
         facts=dict(one.facts),
         baseline=one.baseline,
         rounds_ms=tuple(tuple(round(call, 4) for call in calls) for calls in timing.rounds_ms),
-        rounds_at_s=tuple(round(at, 3) for at in timing.rounds_at_s),
         median_ms=timing.median_ms,
         p90_ms=timing.percentile_ms(0.9),
     )

@@ -11,17 +11,15 @@ from pydantic import Field
 
 from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.machine.record import Machine
-from stylepress.benchmarks.machine.timeline import Curves
 from stylepress.benchmarks.machine.watch import Validity
 from stylepress.benchmarks.part import FileFact, Part, Skipped, read_json, schema_of
 from stylepress.benchmarks.quality.study import Drift
-from stylepress.benchmarks.timing.interval import Ratio, paired_ratio
+from stylepress.benchmarks.timing.interval import paired_ratio
 from stylepress.benchmarks.timing.latency import Timing
 from stylepress.benchmarks.timing.outcome import Outcome, Quantile, quantile_ms
 
-SCHEMA_VERSION: Literal[5] = 5
-"""5: figures of pictures, motion, start and memory are checks; a scene is an outcome, a
-machine only what is compared by."""
+SCHEMA_VERSION: Literal[6] = 6
+"""6: no curves of sensors over time."""
 FLUCTUATION = 0.25
 """Spread (IQR) of the rounds over their median, above which a time is called unstable."""
 BUSY_LOAD = 0.25
@@ -71,7 +69,7 @@ class Model(Part):
 class Latency(Part):
     """Milliseconds of every call, by round, of one model in one backend.
 
-    ``rounds_at_s`` is when each round began. ``p90_ms`` is an estimate from above that holds with
+    ``p90_ms`` is an estimate from above that holds with
     99 % confidence, None below 64 calls. ``baseline`` says that this is what is compared with.
     """
 
@@ -81,29 +79,17 @@ class Latency(Part):
     facts: dict[str, str | int]
     baseline: bool
     rounds_ms: tuple[tuple[float, ...], ...]
-    rounds_at_s: tuple[float, ...] = ()
     median_ms: float
     p90_ms: float | None
 
     @property
     def timing(self) -> Timing:
-        return Timing(self.rounds_ms, self.rounds_at_s)
+        return Timing(self.rounds_ms)
 
     def at(self, share: float) -> Quantile:
         """Return a quantile of all calls, or why there is none."""
         calls = [round(1e6 * call) for calls in self.rounds_ms for call in calls]
         return quantile_ms(calls, share)
-
-
-class Speedup(Part):
-    """How many times as long ``baseline`` takes as ``system``; 95 % interval, paired by round."""
-
-    system: str
-    baseline: str
-    ratio: float
-    low: float | None
-    high: float | None
-    rounds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,23 +115,22 @@ class Report(Part):
 
     ``starts`` are of each bundle in each backend: its start, and its memory.
 
-    ``validity`` says whether the turns of ``latencies`` count, None where nobody watched, and
-    ``curves`` what the machine did during them; a scene of ``scenes`` has its own.
+    ``validity`` says whether the turns of ``latencies`` count, None where nobody watched; a scene of
+    ``scenes`` has its own.
     """
 
-    schema_version: Literal[5] = SCHEMA_VERSION
+    schema_version: Literal[6] = SCHEMA_VERSION
     tool: str
     created: str
     scenario: Scenario
     machine: Machine
     models: tuple[Model, ...]
     latencies: tuple[Latency, ...]
-    speedups: tuple[Speedup, ...]
+    speedups: tuple[Check, ...]
     looks: tuple[Check, ...] = ()
     steadiness: tuple[Check, ...] = ()
     drifts: tuple[Drift, ...] = ()
     validity: Validity | None = None
-    curves: Curves | None = None
     scenes: tuple[Outcome, ...] = ()
     starts: tuple[Check, ...] = ()
     skipped: tuple[Skipped, ...] = ()
@@ -184,8 +169,11 @@ class Report(Part):
                 yield f"{scene.title} does not count: {'; '.join(scene.doubts)}"
 
 
-def speedups(latencies: Sequence[Latency]) -> tuple[Speedup, ...]:
-    """Compare the bundles, each in its fastest backend, with every baseline."""
+def speedups(latencies: Sequence[Latency]) -> tuple[Check, ...]:
+    """Tell how many times as fast as each baseline a bundle is, in its fastest backend.
+
+    The interval holds with 95 %, and is paired by round.
+    """
     fastest: dict[str, Latency] = {}
     for latency in latencies:
         if latency.model and not latency.baseline:
@@ -200,16 +188,13 @@ def speedups(latencies: Sequence[Latency]) -> tuple[Speedup, ...]:
     )
 
 
-def _speedup(fast: Latency, slow: Latency) -> Speedup:
-    ratio: Ratio = paired_ratio(fast.timing.round_medians_ms, slow.timing.round_medians_ms)
-    return Speedup(
-        system=fast.name,
-        baseline=slow.name,
-        ratio=ratio.value,
-        low=ratio.low,
-        high=ratio.high,
-        rounds=ratio.count,
-    )
+def _speedup(fast: Latency, slow: Latency) -> Check:
+    ratio = paired_ratio(fast.timing.round_medians_ms, slow.timing.round_medians_ms)
+    return Check(
+        subject=fast.name, metric=slow.name, unit="x", larger_is_worse=False, new=ratio.value,
+        low=ratio.low, high=ratio.high,
+        note="" if ratio.low else f"no interval from {ratio.count} rounds",
+    )  # fmt: skip
 
 
 def against(model: str, original: str) -> str:

@@ -281,7 +281,7 @@ def _names(labels: str) -> tuple[str, str]:
 
 def _options(values: dict[str, Any], limits: Limits, screen: Progress) -> DuelOptions:
     from stylepress.benchmarks.quality.features.extractor import open_extractor
-    from stylepress.benchmarks.quality.judges import DriftJudge, network_judges
+    from stylepress.benchmarks.quality.judges import DriftJudge
     from stylepress.benchmarks.verdict.floor import read_floor
     from stylepress.benchmarks.verdict.session import PairPlan
     from stylepress.benchmarks.verdict.terms import DuelOptions
@@ -312,7 +312,7 @@ def _options(values: dict[str, Any], limits: Limits, screen: Progress) -> DuelOp
         photos=values["photos"],
         most_photos=DRIFT_PHOTOS if drift else PHOTOS,
         style=values["style"],
-        judges=() if judge is None else (judge, *network_judges(env=os.environ, home=home())),
+        judges=() if judge is None else (judge,),
         references=values["references"],
         labels=_names(values["labels"]),
         foreign_load=values["foreign_load"] / 100,

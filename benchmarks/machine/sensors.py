@@ -52,12 +52,9 @@ class Sensors:
         return values
 
 
-def find_sensors(tree: Tree, pid: int, *, apart: int = -1) -> Sensors:
-    """Look for all sensors of a system, for a process and its children.
-
-    ``apart`` is the process that does the watching.
-    """
-    ours = ProcessTree(pid, apart=apart)
+def find_sensors(tree: Tree, pid: int) -> Sensors:
+    """Look for all sensors of a system, for a process and its children."""
+    ours = ProcessTree(pid)
     found = Sensors(tree)
     finders: dict[str, Callable[[], Probe]] = {
         "processor": lambda: processor_probe,

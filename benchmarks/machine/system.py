@@ -101,12 +101,11 @@ class ProcessTree:
     """Follow a process and its children, those of which died included in the processor time.
 
     A process that was seen once is not looked at again when it is none of ours, so a look costs
-    one listing of processes and a read for each of ours. ``apart`` is the observer itself: the
-    processor it uses is ours, its memory is not.
+    one listing of processes and a read for each of ours.
     """
 
-    def __init__(self, pid: int, *, apart: int = -1) -> None:
-        self.pid, self.apart = pid, apart
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
         self._known: dict[int, psutil.Process | None] = {pid: psutil.Process(pid)}
 
     def members(self) -> list[int]:
@@ -119,20 +118,14 @@ class ProcessTree:
         return sorted(ours, key=lambda pid: pid != self.pid)
 
     def read(self) -> Mapping[str, float]:
-        """Return ``cpu.own_s``, ``memory.tree_bytes`` and ``memory.main_bytes``, now.
-
-        Memory is the sum of what is resident: pages that processes share count once for each.
-        """
-        seconds = tree = main = 0.0
+        """Return ``cpu.own_s``, now."""
+        seconds = 0.0
         for pid in self.members():
             process = self._known[pid]
             with suppress(psutil.Error):
                 assert process is not None
                 seconds += sum(process.cpu_times()[:4])  # of it and of its children that ended
-                resident = process.memory_info().rss
-                tree += 0 if pid == self.apart else resident
-                main += resident if pid == self.pid else 0
-        return {"cpu.own_s": seconds, "memory.tree_bytes": tree, "memory.main_bytes": main}
+        return {"cpu.own_s": seconds}
 
     def _learn(self, pid: int) -> bool:
         """Say whether a process is one of ours, asking each but once."""

@@ -21,8 +21,6 @@ from stylepress.errors import OutputError
 Document = Comparison | Report
 ANNOTATIONS_LIMIT = 10
 """GitHub shows so many of one kind a step."""
-SCALES: Mapping[str, float] = {"ms": 1e6, "MB": 1e6}
-"""To the units that Bencher takes: nanoseconds and bytes."""
 
 
 def forms(document: Document) -> Mapping[str, str]:
@@ -45,9 +43,6 @@ def forms(document: Document) -> Mapping[str, str]:
         "summary.md": markdown(document),
         **shared,
         "rows.csv": _csv(list(rows(document))),
-        "rows.jsonl": "".join(
-            json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows(document)
-        ),
         "comparison.html": page(document),
     }
 
@@ -103,31 +98,24 @@ def workflow_commands(checks: Sequence[Check]) -> Iterator[str]:
 
 
 def dashboards(document: Document) -> dict[str, str]:
-    """Return what dashboards take, by the name of its file.
+    """Return what github-action-benchmark takes, by the name of its file.
 
-    github-action-benchmark has one file a direction and divides by the last value, so figures that
-    are 0, negative or not finite are left out of its two. Bencher takes nanoseconds and bytes, and
-    bounds as intervals.
+    It has one file a direction and divides by the last value, so figures that are 0, negative or not
+    finite are left out.
     """
-    measured = list(_figures(document))
-    plottable = [one for one in measured if one.new and math.isfinite(one.new) and one.new > 0]
-    bencher: dict[str, dict[str, dict[str, float]]] = {}
-    for one in measured:
-        if one.new is None or not math.isfinite(one.new):
-            continue
-        scale, bounds = SCALES.get(one.unit, 1.0), _bounds(one)
-        metric = {"value": one.new * scale}
-        if bounds is not None:
-            metric |= {"lower_value": bounds[0] * scale, "upper_value": bounds[1] * scale}
-        bencher.setdefault(one.subject, {})[_slug(one.metric)] = metric
+    every = figures(document) if isinstance(document, Report) else document.checks
+    plottable = [one for one in every if one.new and math.isfinite(one.new) and one.new > 0]
     smaller, bigger = (
-        [_action(one) for one in plottable if one.larger_is_worse is worse]
+        [
+            {"name": one.name, "unit": one.unit or "1", "value": one.new}
+            for one in plottable
+            if one.larger_is_worse is worse
+        ]
         for worse in (True, False)
     )
     return {
         "github-smaller-is-better.json": _json(smaller),
         "github-bigger-is-better.json": _json(bigger),
-        "bencher.json": _json(bencher),
     }
 
 
@@ -178,32 +166,6 @@ def append_history(comparison: Comparison, path: Path) -> bool:
     return True
 
 
-def _figures(document: Document) -> Iterator[Check]:
-    """Yield the figures of the new arm, or of everything in a report."""
-    every = figures(document) if isinstance(document, Report) else document.checks
-    return (one for one in every if one.new is not None)
-
-
-def _bounds(one: Check) -> tuple[float, float] | None:
-    """Return the interval of the new value; that of ``worse`` is of base over new where more is better."""
-    if one.low is None or one.high is None:
-        return None
-    if one.worse is None:
-        return one.low, one.high
-    if one.base is None:
-        return None
-    low, high = (one.low, one.high) if one.larger_is_worse else (1 / one.high, 1 / one.low)
-    return one.base * low, one.base * high
-
-
-def _action(one: Check) -> dict[str, Any]:
-    entry: dict[str, Any] = {"name": one.name, "unit": one.unit or "1", "value": one.new}
-    bounds = _bounds(one)
-    if bounds is not None:
-        entry["range"] = f"{bounds[0]:.4g} to {bounds[1]:.4g}"
-    return entry
-
-
 def _change(one: Check) -> str:
     """Write from what to what a figure went, and its limit."""
     limit = f"limit {one.limit_text}" if one.limit_text else ""
@@ -245,16 +207,6 @@ def _data(text: str) -> str:
 
 def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
-
-
-def _slug(text: str) -> str:
-    """Name a measure as Bencher does.
-
-    >>> _slug("latency p99, pooled")
-    'latency-p99-pooled'
-    """
-    kept = "".join(letter if letter.isalnum() else " " for letter in text.lower())
-    return "-".join(kept.split())
 
 
 def _csv(table: Sequence[Mapping[str, Any]]) -> str:

@@ -21,9 +21,7 @@ from stylepress.benchmarks.show.words import (
     reasons,
 )
 from stylepress.benchmarks.verdict.comparison import Comparison
-from stylepress.benchmarks.verdict.runs import Run, p50_ms
 
-BARS = "▁▂▃▄▅▆▇█"
 LOOKS = {"✗": "bad", "✓": "good", "?": "open"}
 """How what begins with a verdict's sign looks."""
 SLID = 2
@@ -78,9 +76,9 @@ def cards(report: Report) -> Iterator[tuple[str, list[tuple[str, str]]]]:
                 f"a frame in {best.backend}, {1000 / best.median_ms:.0f} a second",
             ),
             *(
-                (amount(each.ratio, "x"), f"as fast as {each.baseline}")
+                (amount(each.new, "x"), f"as fast as {each.metric}")
                 for each in report.speedups
-                if each.system == best.name
+                if each.subject == best.name
             ),
             (amount(model.weights_bytes / 1e6, "MB"), "of weights"),
         ]
@@ -162,14 +160,6 @@ def shown(comparison: Comparison) -> Table:
     return checks_table(title, rest)
 
 
-def sparks(comparison: Comparison) -> Iterator[tuple[str, str, str]]:
-    """Yield the ratios of each judged figure in a line of small bars, for text."""
-    for check in comparison.gated:
-        if check.kind == "paired" and check.values:
-            ratios = [new / base for base, new in check.values]
-            yield check.name, sparkline(ratios), f"{min(ratios):.3f} to {max(ratios):.3f}"
-
-
 def arms_sliders(comparison: Comparison) -> list[Slider]:
     """Return base and new of the photos on which they differ most."""
     dividers = []
@@ -196,32 +186,6 @@ def differences(comparison: Comparison) -> Iterator[tuple[str, Numbered]]:
         first += len(picture.shown)
 
 
-def runs(comparison: Comparison) -> Table:
-    """Lay out every run."""
-    rows = [
-        [
-            *(str(run.place), run.part, str(run.pair), run.subject, run.arm),
-            *(str(len(run.samples_ns)), f"{p50_ms(run):.4g}", "yes" if run.stable else "no"),
-            "; ".join(run.invalid) or "yes",
-        ]
-        for run in comparison.runs
-    ]
-    heads = ["#", "part", "pair", "of", "arm", "calls", "p50 ms", "settled", "counts"]
-    return Table("Runs", heads, rows)
-
-
-def sparkline(ratios: Sequence[float]) -> str:
-    """Draw one bar a value, the lowest value lowest.
-
-    >>> sparkline([1.0, 1.1, 1.2])
-    '▁▅█'
-    """
-    low, spread = min(ratios), max(ratios) - min(ratios)
-    if not spread:
-        return BARS[3] * len(ratios)
-    return "".join(BARS[round(7 * (ratio - low) / spread + 1e-9)] for ratio in ratios)
-
-
 def sides(comparison: Comparison) -> Iterator[tuple[str, str]]:
     """Name both arms."""
     for word, side in (("base", comparison.base), ("new", comparison.new)):
@@ -233,10 +197,8 @@ def sides(comparison: Comparison) -> Iterator[tuple[str, str]]:
             yield word, f"{label}{side.name}, {side.precision}, {size}, {side.digest[:12]}"
 
 
-def backends(comparison: Comparison) -> Iterator[tuple[str, list[Check], list[Run]]]:
-    """Yield each subject of runs with its judged figures and the runs that count."""
-    paired = [check for check in comparison.checks if check.kind == "paired" and check.values]
-    for subject in dict.fromkeys(check.subject for check in paired):
-        figures = [check for check in paired if check.subject == subject and check.verdict]
-        own = [run for run in comparison.runs if run.subject == subject and not run.invalid]
-        yield subject, figures, own
+def backends(comparison: Comparison) -> Iterator[tuple[str, list[Check]]]:
+    """Yield each subject of runs with its judged figures."""
+    paired = [one for one in comparison.checks if one.kind == "paired" and one.values]
+    for subject in dict.fromkeys(one.subject for one in paired):
+        yield subject, [one for one in paired if one.subject == subject and one.verdict]

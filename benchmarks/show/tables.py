@@ -142,21 +142,11 @@ def _speed(latency: Latency) -> list[str]:
 def speedups(report: Report) -> Table:
     """Lay out how many times as fast each bundle is as the baselines."""
     rows = [
-        [
-            gain.system,
-            amount(gain.ratio, "x"),
-            gain.baseline,
-            f"no interval from {gain.rounds} rounds"
-            if gain.low is None or gain.high is None
-            else f"{gain.low:.3g} to {gain.high:.3g}",
-        ]
+        [gain.subject, amount(gain.new, "x"), gain.metric, gain.interval or gain.note]
         for gain in report.speedups
     ]
-    return Table(
-        "Against the baselines",
-        ["bundle", "times as fast", "as", "95 % interval"],
-        rows,
-    )
+    heads = ["bundle", "times as fast", "as", "95 % interval"]
+    return Table("Against the baselines", heads, rows)
 
 
 def models(report: Report) -> Table:

@@ -42,13 +42,9 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """What one system took: milliseconds of every call, by round.
-
-    ``rounds_at_s`` is when each turn began, in seconds from the beginning, warming up included.
-    """
+    """What one system took: milliseconds of every call, by round."""
 
     rounds_ms: tuple[tuple[float, ...], ...]
-    rounds_at_s: tuple[float, ...] = ()
 
     @property
     def round_medians_ms(self) -> tuple[float, ...]:
@@ -85,9 +81,7 @@ def measure(
     system before has emptied; a system that needs longer than a turn for one call is spared it.
     """
     clock = clock or WallClock()
-    start = clock.now_ns()
     rounds: dict[str, list[tuple[float, ...]]] = {name: [] for name in systems}
-    begun: dict[str, list[float]] = {name: [] for name in systems}
 
     def turn(name: str, turn_s: float, most: int) -> tuple[int, ...]:
         run = systems[name]
@@ -101,10 +95,9 @@ def measure(
         for name in systems if number % 2 == 0 else reversed(list(systems)):
             if least_ns[name] < 1e9 * plan.turn_s:
                 systems[name](next_sample())
-            begun[name].append((clock.now_ns() - start) / 1e9)
             taken = turn(name, plan.turn_s, plan.most_calls)
             least_ns[name] = min(taken)
             rounds[name].append(tuple(call / 1e6 for call in taken))
             progress.advance(note=name)
     progress.finish()
-    return {name: Timing(tuple(own), tuple(begun[name])) for name, own in rounds.items()}
+    return {name: Timing(tuple(own)) for name, own in rounds.items()}

@@ -13,7 +13,6 @@ from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.engines import weights_bytes
 from stylepress.benchmarks.gate import Limits, figure
 from stylepress.benchmarks.machine.record import Machine
-from stylepress.benchmarks.machine.timeline import Curves
 from stylepress.benchmarks.part import FileFact, Part, Skipped, read_json, schema_of
 from stylepress.benchmarks.report import Shown
 from stylepress.benchmarks.timing.systems import precision
@@ -21,8 +20,8 @@ from stylepress.benchmarks.verdict.runs import Run
 from stylepress.benchmarks.verdict.session import PairPlan
 from stylepress.runtime.bundle import Bundle
 
-SCHEMA_VERSION: Literal[4] = 4
-"""4: the plan of the pairs is a part of the settings, a machine only what is compared by."""
+SCHEMA_VERSION: Literal[5] = 5
+"""5: no curves of sensors over time."""
 Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE", "NOT COMPARABLE", "TREND", "NO BASELINE"]
 Mode = Literal["fresh processes", "trend", "not measured"]
 EXIT_CODES: Mapping[Outcome, int] = {
@@ -80,13 +79,12 @@ class Pictured:
 class Comparison(Part):
     """Two arms on one machine, or two reports; and the verdict with its reasons.
 
-    ``curves`` is what the machine did from the first run to the last, on the clock of the runs.
     ``engines`` are what the backends told of the engines, by what they are of. ``differing`` maps a
     field of machine or scenario to its two values: nothing was judged then. ``unjudged`` is what
     a verdict does not say anything about.
     """
 
-    schema_version: Literal[4] = SCHEMA_VERSION
+    schema_version: Literal[5] = SCHEMA_VERSION
     document: Literal["comparison"] = "comparison"
     tool: str
     created: str
@@ -99,7 +97,6 @@ class Comparison(Part):
     machine: Machine
     checks: tuple[Check, ...] = ()
     runs: tuple[Run, ...] = ()
-    curves: Curves | None = None
     engines: dict[str, dict[str, str | int]] = Field(default_factory=dict)
     differing: dict[str, tuple[Any, Any]] = Field(default_factory=dict)
     unjudged: tuple[Skipped, ...] = ()

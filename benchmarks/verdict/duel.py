@@ -14,7 +14,6 @@ from stylepress.benchmarks.check import Check, reasons_of, together
 from stylepress.benchmarks.engines import bundle_pairs, common_backends, golden_check
 from stylepress.benchmarks.gate import figure
 from stylepress.benchmarks.machine.record import record_machine
-from stylepress.benchmarks.machine.timeline import Curves, Window
 from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.quality.gallery import album
 from stylepress.benchmarks.quality.judges import BLIND, JUDGES, Drawn, judged
@@ -142,7 +141,6 @@ class _Duel:
     session: Session
     skipped: list[Skipped] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
-    curves: Curves | None = None
 
     def comparison(self, pairs: Mapping[str, tuple[Bundle, Bundle]]) -> Comparison:
         options, session = self.options, self.session
@@ -181,7 +179,6 @@ class _Duel:
             machine=machine,
             checks=tuple(checks),
             runs=tuple(session.runs),
-            curves=self.curves,
             engines=self._engines(),
             unjudged=tuple(dict.fromkeys(unjudged)),
             skipped=tuple(dict.fromkeys(self.skipped)),
@@ -249,10 +246,6 @@ class _Duel:
                 return figures
 
             decided = decide(source, keys, plan=plan, figures=len(arms) * len(options.gated))
-            if session.watch is not None:
-                window = Window(session.began_ns, session.ended_ns)
-                curves = session.watch.timeline().curves(window)
-                self.curves = curves if curves.at_s else None
         ran = {run.subject for run in session.runs}
         for subject, key in keys:
             why = WHY_NOT.get(key, "not measured") if subject in ran else EARLIER

@@ -10,12 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter_ns
 from typing import Any, Protocol
 
 from pydantic import model_validator
 
-from stylepress.benchmarks.machine.timeline import Timeline
 from stylepress.benchmarks.part import Part
 from stylepress.benchmarks.timing.worker import Answer, Request, fresh
 from stylepress.benchmarks.verdict.runs import Arm, LookName, Run, orders, p50_ms, subject_of
@@ -90,9 +88,6 @@ class Watch(AbstractContextManager[Any], Protocol):
     def end(self) -> Sequence[str]:
         """The run is over: return why it does not count, nothing when it does."""
 
-    def timeline(self) -> Timeline:
-        """Return what all sensors said until now, on the clock of ``time.perf_counter_ns``."""
-
 
 @dataclass(frozen=True, slots=True)
 class Arms:
@@ -138,7 +133,6 @@ class Session:
         self.runs: list[Run] = []
         self.engines: dict[tuple[str, Arm], dict[str, str | int]] = {}
         self.given_up: dict[str, str] = {}
-        self.began_ns = self.ended_ns = 0
         self._left_s = plan.patience_s
         self._made = 0
 
@@ -207,9 +201,7 @@ class Session:
 
     def _run(self, part: LookName, pair: int, arm: Arm, arms: Arms) -> Run:
         plan = self.plan
-        if not self._made:
-            self.began_ns = perf_counter_ns()
-        elif plan.rest_s:
+        if self._made and plan.rest_s:
             time.sleep(plan.rest_s)
         self._made += 1
         request = Request(
@@ -225,9 +217,7 @@ class Session:
         )
         if self.watch:
             self.watch.begin()
-        began_ns = perf_counter_ns()
         answer = self.ask(request, self.environ)
-        self.ended_ns = perf_counter_ns()
         spoiled = tuple(self.watch.end()) if self.watch else ()
         self.engines.setdefault((arms.subject, arm), answer.engine)
         return Run(
@@ -237,8 +227,6 @@ class Session:
             backend=arms.backend,
             arm=arm,
             bundle=arms.name,
-            began_s=(began_ns - self.began_ns) / 1e9,
-            ended_s=(self.ended_ns - self.began_ns) / 1e9,
             invalid=spoiled,
             **{name: getattr(answer, name) for name in TAKEN},
         )

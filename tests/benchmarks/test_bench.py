@@ -42,10 +42,10 @@ def test_the_harness_measures_itself(report: Report) -> None:
 
 
 def test_every_bundle_is_compared_with_every_baseline(report: Report) -> None:
-    pairs = {(each.system.split(" · ")[0], each.baseline) for each in report.speedups}
+    pairs = {(each.subject.split(" · ")[0], each.metric) for each in report.speedups}
     assert {system for system, _ in pairs} == {"dots fp32", "dots int8"}
     assert len(pairs) == 6
-    assert all(each.low is not None and each.low <= each.ratio for each in report.speedups)
+    assert all(each.low is not None and each.low <= (each.new or 0) for each in report.speedups)
 
 
 def test_the_float_student_equals_the_teacher_it_was_exported_from(report: Report) -> None:
@@ -103,9 +103,6 @@ def test_scenarios_are_played_in_the_fastest_backend_of_each_bundle(report: Repo
 def test_the_machine_was_watched_while_the_rounds_ran(report: Report) -> None:
     assert report.validity is not None
     assert report.validity.samples
-    assert report.curves is not None
-    last = max(max(one.rounds_at_s) for one in report.latencies)
-    assert report.curves.at_s[-1] >= last
 
 
 def test_a_report_written_is_the_report_read(report: Report, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ def latency(model: str, ms: float, rounds: int = 10) -> Latency:
     times = tuple((ms * (1 + 0.002 * (n % 3)),) for n in range(rounds))
     return Latency(
         name=f"{model} · onnxruntime", model=model, backend="onnxruntime", facts={}, baseline=False,
-        rounds_ms=times, rounds_at_s=tuple(map(float, range(rounds))),
+        rounds_ms=times,
         median_ms=sorted(one for (one,) in times)[rounds // 2], p90_ms=None,
     )  # fmt: skip
 

@@ -129,7 +129,7 @@ def test_the_steps_pass_a_refusal_through_and_leave_nothing_of_an_earlier_run(
     (tmp_path / "a").mkdir()
     out = tmp_path / "out"
     out.mkdir()
-    for name in ("junit.xml", "comparison.json", "bencher.json"):
+    for name in ("junit.xml", "comparison.json", "rows.csv"):
         (out / name).write_text("old")
     done = steps(environ, tmp_path / "a", tmp_path / "a", out)
     assert done.returncode == 2

@@ -91,13 +91,6 @@ def test_a_percentile_is_never_below_that_of_the_samples() -> None:
     assert 900 <= (Timing((calls,)).percentile_ms(0.9) or 0) < 930
 
 
-def test_every_round_tells_when_it_began() -> None:
-    clock = Turning()
-    plan = Plan(rounds=2, turn_s=0, warm_up=0)
-    one, two = run(clock, clock.named("a", 1), clock.named("b", 2), plan=plan)
-    assert (one.rounds_at_s, two.rounds_at_s) == ((0, 5), (1, 3))
-
-
 def test_the_harness_itself_takes_less_than_a_twentieth_of_a_millisecond() -> None:
     timing = measure(
         {"nothing": lambda sample: None},

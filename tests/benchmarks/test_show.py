@@ -94,15 +94,14 @@ def test_verdict_labels_and_what_is_not_judged_stand_before_the_tables(slow: Com
     assert html.index("What this verdict says nothing about") < html.index(
         "What the verdict rests on"
     )
-    assert "does not count" in html
+    assert "do not count" in html
     table = re.findall(r"<th scope=\"col\">(.*?)</th>", html)
     assert table[:4] == ["figure", "verdict", "worse by", "new"]
 
 
 def test_a_page_without_pictures_has_no_empty_sections(slow: Comparison) -> None:
-    bare = slow.model_copy(update={"gallery": (), "runs": (), "curves": None})
+    bare = slow.model_copy(update={"gallery": (), "runs": ()})
     assert "Pictures" not in heads(page(bare))
-    assert "The session over time" not in heads(page(bare))
 
 
 def test_a_summary_is_cut_before_a_build_server_drops_it() -> None:
@@ -142,18 +141,11 @@ def test_annotations_are_ten_of_a_kind_at_most() -> None:
     assert "+20.0 %25" in lines[0]
 
 
-def test_what_dashboards_take_is_plottable_and_in_their_units(
-    report: Report, slow: Comparison
-) -> None:
+def test_what_a_dashboard_takes_is_plottable(report: Report, slow: Comparison) -> None:
     for document in (report, slow):
         made = {name: json.loads(text) for name, text in dashboards(document).items()}
         for name in ("github-smaller-is-better.json", "github-bigger-is-better.json"):
             assert all(one["value"] > 0 for one in made[name])
-        assert made["bencher.json"]
-    new = next(one.new for one in slow.checks if one.key == "p50_percent")
-    bencher = json.loads(dashboards(slow)["bencher.json"])["onnxruntime"]["latency-p50"]
-    assert bencher["value"] == pytest.approx(1e6 * (new or 0))
-    assert bencher["lower_value"] < bencher["value"] < bencher["upper_value"]
 
 
 def test_throughput_is_what_a_throughput_scenario_measured(report: Report) -> None:

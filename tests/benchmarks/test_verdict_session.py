@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from stylepress.benchmarks.machine.timeline import Timeline
 from stylepress.benchmarks.quality.photos import Photo
 from stylepress.benchmarks.timing.worker import (
     Request,
@@ -163,10 +162,6 @@ class Spoiler:
 
     def end(self) -> Sequence[str]:
         return ["the clock was throttled"] if self.left >= 0 else ()
-
-    def timeline(self) -> Timeline:
-        now = time.perf_counter_ns()
-        return Timeline(tuple((now - 10**9 * s, {"clock.0_mhz": 1e3}) for s in range(9, 0, -1)))
 
 
 def session(spoils: int) -> Session:
