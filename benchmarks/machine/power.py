@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 
-from stylepress.benchmarks.machine.files import Probe, Tree
+from stylepress.targets.files import Tree
 
+Probe = Callable[[], Mapping[str, float]]
+"""Read some sensors once: values by name. One that fails now is left out."""
 INA3221, RAPL = "power.ina3221.", "energy.rapl."
 WHOLE = ("VDD_IN", "POM_5V_IN", "VDD_IN_SYS", "5V_IN")
 """Rails that feed the whole module; where there is one, the others are parts of it."""

@@ -14,8 +14,8 @@ import sys
 import time
 from pathlib import Path
 
-from stylepress.benchmarks.machine.files import Tree
 from stylepress.benchmarks.machine.sensors import find_sensors
+from stylepress.targets.files import Tree
 
 READY = "ready\n"
 

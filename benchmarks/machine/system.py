@@ -19,38 +19,11 @@ def system_facts() -> Mapping[str, Callable[[], Any]]:
 
     A reader raises OSError or LookupError where its fact is not told.
     """
-    memory = psutil.virtual_memory
     return {
-        "threads_per_core": _threads_per_core,
         "clocks_mhz": _clocks_mhz,
-        "memory_gib": lambda: round(memory().total / GIBIBYTE, 1),
-        "memory_free_gib": lambda: round(memory().available / GIBIBYTE, 1),
+        "memory_gib": lambda: round(psutil.virtual_memory().total / GIBIBYTE, 1),
         "load_average": lambda: round(psutil.getloadavg()[0], 2),
-        "temperatures_c": temperatures_c,
     }
-
-
-def temperatures_c() -> dict[str, float]:
-    """Return every temperature, by chip and label.
-
-    Raises:
-        LookupError: none can be read.
-    """
-    found: dict[str, float] = {}
-    for chip, readings in getattr(psutil, "sensors_temperatures", dict)().items():
-        for number, one in enumerate(readings):
-            name = one.label or (chip if len(readings) == 1 else f"{chip} {number + 1}")
-            found[name if name not in found else f"{chip} {name}"] = round(one.current, 1)
-    if not found:
-        raise LookupError("this system tells no temperature")
-    return found
-
-
-def _threads_per_core() -> int:
-    logical, cores = psutil.cpu_count(), psutil.cpu_count(logical=False)
-    if not logical or not cores:
-        raise LookupError("this system does not tell its cores")
-    return round(logical / cores)
 
 
 def _clocks_mhz() -> tuple[tuple[float, float], ...]:
@@ -94,7 +67,16 @@ def clock_probe() -> Mapping[str, float]:
 
 
 def temperature_probe() -> Mapping[str, float]:
-    return {f"temperature.{name}_c": value for name, value in temperatures_c().items()}
+    """Return ``temperature.NAME_c`` of every sensor, by chip and label."""
+    found: dict[str, float] = {}
+    for chip, readings in getattr(psutil, "sensors_temperatures", dict)().items():
+        for number, one in enumerate(readings):
+            name = one.label or (chip if len(readings) == 1 else f"{chip} {number + 1}")
+            name = name if f"temperature.{name}_c" not in found else f"{chip} {name}"
+            found[f"temperature.{name}_c"] = one.current
+    if not found:
+        raise LookupError("this system tells no temperature")
+    return found
 
 
 class ProcessTree:

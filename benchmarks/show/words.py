@@ -14,7 +14,6 @@ UNITS = {"mhz": "MHz", "gib": "GiB", "mib": "MiB", "w": "W", "s": "s", "c": "°C
 """How a field's name ends, and what it is in."""
 APART = {
     *("missing", "gpus", "board", "packages", "thread_variables"),
-    *("temperatures_c", "memory_free_gib", "logical_cores"),
 }
 """Fields of a machine that are written elsewhere, or that tell a reader nothing."""
 
@@ -67,8 +66,8 @@ def reasons(missing: Mapping[str, str]) -> str:
 
 def machine_line(machine: Machine) -> str:
     """Name the machine in a few words."""
-    gpus = [gpu.name for gpu in machine.gpus or () if gpu.name]
-    board = machine.board.model if machine.board else None
+    gpus = [str(gpu["name"]) for gpu in machine.gpus or () if gpu["name"]]
+    board = str(machine.board["model"] or "") if machine.board else ""
     cores = f"{machine.cores} cores" if machine.cores else ""
     return ", ".join(filter(None, (board or machine.cpu, cores, *gpus)))
 

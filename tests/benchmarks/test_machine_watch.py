@@ -14,7 +14,6 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from stylepress.benchmarks.machine.files import Tree
 from stylepress.benchmarks.machine.sensors import find_sensors, slowly
 from stylepress.benchmarks.machine.system import ProcessTree, processor_probe
 from stylepress.benchmarks.machine.timeline import Follower, Timeline, Window
@@ -25,6 +24,7 @@ from stylepress.benchmarks.machine.watch import (
     load_of_others,
 )
 from stylepress.errors import VerificationError
+from stylepress.targets.files import Tree
 from tests.benchmarks.systems_on_disk import DESKTOP, JETSON, write
 
 SECOND = 1_000_000_000

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from stylepress.benchmarks.machine import energy
 from stylepress.benchmarks.machine.energy import LONG_S, Energy, energies
-from stylepress.benchmarks.machine.files import Tree
 from stylepress.benchmarks.machine.power import ina3221_probe, rapl_probe, total_rails
 from stylepress.benchmarks.machine.timeline import Timeline, Window
 from stylepress.benchmarks.machine.watch import Watch
@@ -21,6 +20,7 @@ from stylepress.benchmarks.timing import scenarios
 from stylepress.benchmarks.timing.loop import WarmRule
 from stylepress.benchmarks.timing.outcome import Length
 from stylepress.benchmarks.timing.scenarios import camera
+from stylepress.targets.files import Tree
 from tests.benchmarks.systems_on_disk import DESKTOP, JETSON, VIRTUAL, write
 
 TENTH = 100_000_000
