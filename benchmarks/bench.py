@@ -19,7 +19,6 @@ from stylepress.benchmarks.machine.timeline import Timeline, Window
 from stylepress.benchmarks.machine.watch import FOREIGN_LOAD, Watch
 from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.quality.photos import (
-    check_frame,
     golden_photos,
     read_photos,
     read_style,
@@ -38,7 +37,7 @@ from stylepress.benchmarks.timing.loop import WarmRule
 from stylepress.benchmarks.timing.outcome import Length, Outcome, Setting
 from stylepress.benchmarks.timing.scenarios import play
 from stylepress.benchmarks.timing.systems import NULL, Contender, Run, check_threads, named, opened
-from stylepress.errors import BackendError, RecipeError, VerificationError
+from stylepress.errors import BackendError, VerificationError
 from stylepress.progress import Progress
 from stylepress.runtime.backends import EngineOptions
 from stylepress.runtime.bundle import Bundle
@@ -80,19 +79,6 @@ class BenchOptions:
     created: str = ""
     environ: Mapping[str, str] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        if self.starts < 0 or not 0 <= self.foreign_load <= 1:
-            raise RecipeError(
-                f"{self.starts} starts and a foreign load of {100 * self.foreign_load:g} % cannot "
-                f"be measured by.",
-                "Give 0 starts or more, and 0 to 100 %.",
-            )
-        if self.most_photos < 1:
-            raise RecipeError(
-                f"Nothing can be measured on {self.most_photos} photos.", "Take one or more."
-            )
-        check_frame(self.size)
-
 
 def bench(
     bundles: Sequence[Path],
@@ -115,8 +101,6 @@ def bench(
         ArtifactError, BackendError, FrameError, CheckpointError, RecipeError: what was handed in
             cannot be used, with the mend.
     """
-    if not bundles:
-        raise RecipeError("There is no bundle to measure.", "Name the folder that `build` wrote.")
     check_originals(student, teacher)
     names: set[str] = set()
     loaded = list(named(bundles, names))
@@ -192,7 +176,7 @@ class _Bench:
         best = _best(contenders, latencies)
         scenes = tuple(self._scenes([one for one in own if one in best.values()]))
         painters = {model: one.run for model, one in best.items() if one.backend != NULL}
-        looks, style = looking.looks(painters, entries.strangers), looking.photos.style
+        looks, style = looking.looks(painters), looking.photos.style
         unread = _no_energy(scenes, self.watch.timeline())
         return Report(
             tool=f"stylepress {__version__}",
@@ -266,9 +250,10 @@ class _Bench:
                         length=options.length,
                         rule=options.rule,
                         watch=self.watch,
+                        system=one.name,
                     )
                 progress.advance()
-                yield found.model_copy(update={"system": one.name})
+                yield found
             progress.finish()
 
     @contextmanager

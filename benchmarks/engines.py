@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.gate import figure
 from stylepress.benchmarks.part import Skipped
-from stylepress.benchmarks.timing.systems import NULL, Pixels, Run, opened
+from stylepress.benchmarks.timing.systems import NULL, Pixels, opened
 from stylepress.errors import ArtifactError, BackendError, RecipeError
 from stylepress.runtime.backends import EngineOptions, missing, usual
 from stylepress.runtime.bundle import Bundle, read_bundle
@@ -87,38 +87,25 @@ def golden_check(bundle: Bundle, backend: str, *, threads: int | None, subject: 
     )
 
 
-def golden_gap(bundle: Bundle, run: Run) -> float | None:
-    """Return how far what ``run`` draws of bare pictures is from a bundle's golden ones, levels.
-
-    None where it brings none.
-    """
-    gaps = [_gap(run(before), after) for _, before, after in golden_pictures(bundle, bare=True)]
-    return max(gaps, default=None)
-
-
 def _gap(one: NDArray[Any], two: NDArray[Any]) -> float:
     return float(np.abs(one.astype(np.float64) - two.astype(np.float64)).max())
 
 
-def golden_pictures(bundle: Bundle, *, bare: bool = False) -> Iterator[tuple[str, Pixels, Pixels]]:
-    """Yield the pairs of a bundle's self-test: name, picture in, picture out, (1, H, W, 3) uint8.
-
-    Only those that set nothing else, as a strength, where they shall be ``bare``.
+def golden_pictures(bundle: Bundle) -> Iterator[tuple[str, Pixels]]:
+    """Yield the pictures of a bundle's self-test with their names, (1, H, W, 3) uint8.
 
     Raises:
         ArtifactError: a pair lacks a port, or its main graph maps no picture to a picture.
     """
     graph = bundle.graph()
-    if graph.picture is None or graph.picture_out is None:
+    if graph.picture is None:
         raise ArtifactError(
             f"The main graph of {bundle.artifact.folder} maps no picture to a picture, so there is "
             f"nothing to compare.",
             "Name the bundle of a frame graph.",
         )
     for pair in bundle.golden():
-        if bare and len(pair.feeds) > 1:
-            continue
-        yield pair.name, pair.feeds[graph.picture.name], pair.results[graph.picture_out.name]
+        yield pair.name, pair.feeds[graph.picture.name]
 
 
 def weights_bytes(bundle: Bundle) -> int:

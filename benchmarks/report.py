@@ -16,7 +16,7 @@ from stylepress.benchmarks.part import FileFact, Part, Skipped, read_json, schem
 from stylepress.benchmarks.quality.study import Drift
 from stylepress.benchmarks.timing.interval import paired_ratio
 from stylepress.benchmarks.timing.latency import Timing
-from stylepress.benchmarks.timing.outcome import Outcome, Quantile, quantile_ms
+from stylepress.benchmarks.timing.outcome import Outcome, quantile
 
 SCHEMA_VERSION: Literal[6] = 6
 """6: no curves of sensors over time."""
@@ -86,10 +86,10 @@ class Latency(Part):
     def timing(self) -> Timing:
         return Timing(self.rounds_ms)
 
-    def at(self, share: float) -> Quantile:
+    def at(self, share: float) -> Check:
         """Return a quantile of all calls, or why there is none."""
         calls = [round(1e6 * call) for calls in self.rounds_ms for call in calls]
-        return quantile_ms(calls, share)
+        return quantile(self.name, calls, share)
 
 
 @dataclass(frozen=True, slots=True)

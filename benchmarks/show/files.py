@@ -16,7 +16,6 @@ from stylepress.benchmarks.report import Report
 from stylepress.benchmarks.show.figures import figures, gated
 from stylepress.benchmarks.show.render import markdown, page, rendered
 from stylepress.benchmarks.verdict.comparison import Comparison
-from stylepress.errors import OutputError
 
 Document = Comparison | Report
 ANNOTATIONS_LIMIT = 10
@@ -137,35 +136,6 @@ def rows(comparison: Comparison) -> Iterator[dict[str, Any]]:
         }
 
 
-def append_history(comparison: Comparison, path: Path) -> bool:
-    """Add one line to a CSV history: a time, the digest, and a column a figure of the new arm.
-
-    That is the form change-point tools read (Apache Otava: ``time_column: time``). The ratio to
-    the base is in it too, which a change of machine moves much less than the time itself. A trend
-    gives all its figures; what was not compared gives nothing, and False is returned.
-
-    Raises:
-        OutputError: the file's columns are others, or it cannot be read or written.
-    """
-    row: dict[str, Any] = {"time": comparison.created, "digest": comparison.new.digest}
-    known = len(row)
-    for one in comparison.checks:
-        if comparison.mode == "trend" or (one.kind == "paired" and one.verdict is not None):
-            row[f"{one.name} {one.unit}"] = one.new
-            row[f"{one.name} ratio"] = one.worse
-    if len(row) == known:
-        return False
-    text, before = _csv([row]), _history(path)
-    head, _, body = text.partition("\n")
-    if before and before.partition("\n")[0] != head:
-        raise OutputError(
-            f"{path} has other columns than this comparison.",
-            "Name another history, or compare in the same backends on the same figures.",
-        )
-    write_text(path, before + body if before else text)
-    return True
-
-
 def _change(one: Check) -> str:
     """Write from what to what a figure went, and its limit."""
     limit = f"limit {one.limit_text}" if one.limit_text else ""
@@ -186,19 +156,6 @@ def _environment(document: Document) -> dict[str, str]:
                 }
     facts = document.machine.gating().items()
     return known | {f"machine.{name}": str(value) for name, value in facts if value is not None}
-
-
-def _history(path: Path) -> str:
-    """Read a history, empty where there is none; its last line ends as the others do."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise OutputError(
-            f"{path} cannot be read as a history ({error}).", "Name another file."
-        ) from error
-    return text if not text or text.endswith("\n") else f"{text}\n"
 
 
 def _data(text: str) -> str:

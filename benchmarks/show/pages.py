@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
 from stylepress.benchmarks.check import Check, Verdict, signed
-from stylepress.benchmarks.quality.gallery import original_of
+from stylepress.benchmarks.quality.gallery import EQUAL, original_of
 from stylepress.benchmarks.report import Report, Shown
 from stylepress.benchmarks.show import tables
 from stylepress.benchmarks.show.figures import checks_table, gated
@@ -163,10 +162,10 @@ def shown(comparison: Comparison) -> Table:
 def arms_sliders(comparison: Comparison) -> list[Slider]:
     """Return base and new of the photos on which they differ most."""
     dividers = []
-    for picture, (_, numbered) in zip(comparison.gallery, differences(comparison), strict=True):
+    for title, numbered in photos(comparison.gallery):
         arms = {each[1].title: each for each in numbered}
-        if math.isfinite(picture.psnr_db) and {"base", "new"} <= set(arms):
-            caption = f"{picture.photo}: left base, right new."
+        if not title.endswith(EQUAL) and {"base", "new"} <= set(arms):
+            caption = f"{title.rpartition(':')[0]}: left base, right new."
             dividers.append(Slider(arms["base"], arms["new"], caption))
     return dividers[:SLID]
 
@@ -175,15 +174,6 @@ def discarded(comparison: Comparison) -> list[str]:
     """Say how many runs do not count, by the reason."""
     counts = Counter(reason for run in comparison.runs for reason in run.invalid)
     return [f"{n} {'run' if n == 1 else 'runs'}: {why}" for why, n in counts.most_common()]
-
-
-def differences(comparison: Comparison) -> Iterator[tuple[str, Numbered]]:
-    """Yield the pictures of each photo, numbered, and how far the arms' are apart."""
-    first = 0
-    for picture in comparison.gallery:
-        level = "equal" if math.isinf(picture.psnr_db) else f"PSNR {picture.psnr_db:.1f} dB"
-        yield f"{picture.photo}: {level}", list(enumerate(picture.shown, first))
-        first += len(picture.shown)
 
 
 def sides(comparison: Comparison) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,6 @@ from stylepress.benchmarks.show.figures import (
     checks_table,
     energy,
     pivot,
-    scenario,
 )
 from stylepress.benchmarks.show.words import NONE, Table, amount
 
@@ -128,7 +127,7 @@ def speeds(report: Report) -> Table:
 def _speed(latency: Latency) -> list[str]:
     """Write one system; the model's name has its precision."""
     tail = latency.at(0.9)
-    p90 = f"none: {tail.why}" if tail.value_ms is None else amount(tail.value_ms, "ms")
+    p90 = tail.note if tail.new is None else amount(tail.new, "ms")
     version = str(latency.facts.get("version", "")).partition("-")[0]
     facts = {"version": version} | {k: v for k, v in latency.facts.items() if k != "version"}
     engine = ", ".join(
@@ -175,7 +174,7 @@ def scenes(report: Report, measures: str) -> Table:
         else figure
         for scene in report.scenes
         if scene.measures == measures
-        for figure in scenario(scene)
+        for figure in scene.figures
     ]
     return pivot(SCENARIOS[measures], figures, first="system")
 

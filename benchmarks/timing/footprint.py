@@ -57,7 +57,7 @@ def measure_footprint(
         threads=engine.threads,
     )
     starts: list[tuple[int, Answer]] = []
-    dropped, cache_bytes = True, 0
+    dropped = True
     progress.start(f"Starting {system.backend}", 2 * rounds)
     for _ in range(rounds):
         with tempfile.TemporaryDirectory(prefix="stylepress-start-") as cache:
@@ -66,31 +66,25 @@ def measure_footprint(
                 before_ns = time.perf_counter_ns()
                 starts.append((before_ns, fresh(replace(request, cache=cache), environ)))
                 progress.advance(note=temperature)
-            files = (path for path in Path(cache).rglob("*") if path.is_file())
-            cache_bytes = sum(path.stat().st_size for path in files)
     progress.finish()
     cold, warm = (
         median((answer.first - began) / 1e6 for began, answer in starts[n::2]) for n in (0, 1)
     )
-    opening = median((answer.opened - answer.imported) / 1e6 for _, answer in starts[1::2])
     spoiled = watch.judged(Window(starts[0][0], starts[-1][1].ended)).reasons
     doubt = f"does not count: {'; '.join(spoiled)}" if spoiled else ""
     kept = "" if dropped else "this system could not be asked to forget the bundle's files"
     times = (
         ("cold start", cold, "; ".join(filter(None, (doubt, kept)))),
         ("warm start", warm, doubt),
-        ("warm opening", opening, doubt),
     )
     return [
         *(Check(subject=system.name, metric=name, unit="ms", new=ms, note=note)
           for name, ms, note in times),
-        *_memory(system.name, watch.timeline(), *starts[-1], cache_bytes),
+        *_memory(system.name, watch.timeline(), *starts[-1]),
     ]  # fmt: skip
 
 
-def _memory(
-    name: str, timeline: Timeline, before_ns: int, last: Answer, cache_bytes: int
-) -> Iterator[Check]:
+def _memory(name: str, timeline: Timeline, before_ns: int, last: Answer) -> Iterator[Check]:
     whole = Window(before_ns, last.ended)
     unread = timeline.missing.get("nvml", "the driver does not tell memory in use")
     for metric, size, why in (
@@ -98,7 +92,6 @@ def _memory(
         ("memory, load", last.load_bytes, "this system keeps no peak of a process's memory"),
         ("GPU memory", gpu_bytes(timeline.within(whole)), unread),
         ("unified memory", unified_bytes(timeline, whole), ""),
-        ("compiled", cache_bytes or None, ""),
     ):
         if size is not None:
             yield Check(subject=name, metric=metric, unit="MB", new=size / MEGABYTE)

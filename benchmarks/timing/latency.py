@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from stylepress.benchmarks.timing.interval import upper_percentile
 from stylepress.benchmarks.timing.loop import Clock, WallClock, closed_loop
-from stylepress.benchmarks.verdict.percentile import upper_percentile
-from stylepress.errors import RecipeError
 from stylepress.progress import Progress
 
 
@@ -30,14 +29,6 @@ class Plan:
     turn_s: float = 0.2
     most_calls: int = 64
     warm_up: int = 2
-
-    def __post_init__(self) -> None:
-        if self.rounds < 1 or self.most_calls < 1 or self.turn_s < 0 or self.warm_up < 0:
-            raise RecipeError(
-                f"A measurement of {self.rounds} rounds, {self.turn_s} s and {self.most_calls} "
-                f"calls a turn measures nothing.",
-                "Ask for one of each at least.",
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +53,7 @@ class Timing:
     def percentile_ms(self, share: float) -> float | None:
         """Return what the percentile ``share`` of all calls does not exceed, with 99 % confidence.
 
-        None when there are too few calls for it: see ``verdict/percentile.py``.
+        None when there are too few calls for it: see ``timing/interval.py``.
         """
         return upper_percentile([call for calls in self.rounds_ms for call in calls], share)
 

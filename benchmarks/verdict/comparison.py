@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -64,18 +63,6 @@ class Settings(Part):
     photos: tuple[FileFact, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Pictured:
-    """One photo for the page: it, both arms' pictures and where these differ.
-
-    ``psnr_db`` is between the arms, infinite where their pictures are equal.
-    """
-
-    photo: str
-    psnr_db: float
-    shown: tuple[Shown, ...]
-
-
 class Comparison(Part):
     """Two arms on one machine, or two reports; and the verdict with its reasons.
 
@@ -101,7 +88,7 @@ class Comparison(Part):
     differing: dict[str, tuple[Any, Any]] = Field(default_factory=dict)
     unjudged: tuple[Skipped, ...] = ()
     skipped: tuple[Skipped, ...] = ()
-    gallery: tuple[Pictured, ...] = Field(default=(), exclude=True)
+    gallery: tuple[Shown, ...] = Field(default=(), exclude=True)
 
     @model_validator(mode="before")
     @classmethod

@@ -159,7 +159,7 @@ def judge(figures: Mapping[Key, Paired], alpha: float, *, among: int = 0) -> dic
     the lower end lies above 1 + floor). PASS when the upper end lies below 1 + delta; all must
     pass, so that needs no adjustment. Else INCONCLUSIVE. What is not gated has no verdict.
     """
-    found = {key: _measured(key, one, alpha) for key, one in figures.items()}
+    found = {key: measured(key, one, alpha) for key, one in figures.items()}
     gated = [key for key, one in figures.items() if one.gated]
     adjusted = holm([found[key].p or 0.0 for key in gated], among=among)
     for key, p_holm in zip(gated, adjusted, strict=True):
@@ -253,7 +253,7 @@ def _worse(one: Check) -> float:
     return math.inf if one.worse is None else one.worse
 
 
-def _measured(key: Key, figure: Paired, alpha: float) -> Check:
+def measured(key: Key, figure: Paired, alpha: float) -> Check:
     """Write down what pairs say of a figure; nothing is judged yet."""
     ratio = paired_ratio(figure.base, figure.new, confidence=1 - alpha)
     known = FIGURES.get(key[1])

@@ -8,7 +8,7 @@ from statistics import median
 from typing import Literal
 
 from stylepress.benchmarks.part import Part
-from stylepress.benchmarks.verdict.percentile import least_samples, upper_percentile
+from stylepress.benchmarks.timing.interval import least_samples, upper_percentile
 
 Arm = Literal["base", "new"]
 LookName = Literal["first", "extension", "confirmation"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stylepress.benchmarks.bench import BenchOptions, bench
-from stylepress.benchmarks.quality.photos import read_photos
+from stylepress.benchmarks.quality.photos import check_frame, read_photos
 from stylepress.benchmarks.quality.trials import DriftOptions, Photos, PictureTrials
 from stylepress.benchmarks.report import Report, against, read_report
 from stylepress.benchmarks.show.files import write_forms
@@ -83,7 +83,7 @@ def test_every_bundle_is_started_in_every_backend_and_its_memory_is_told(report:
     absent = {one.what: one.why for one in report.skipped}
     for name in own:
         assert (told[name, "cold start"] or 0) > 0
-        assert (told[name, "warm start"] or 0) > (told[name, "warm opening"] or 0) > 0
+        assert (told[name, "warm start"] or 0) > 0
         steady = told.get((name, "memory, steady"))
         # Torch alone, which is in this process, is more.
         assert "memory, steady" in absent if steady is None else steady < 600
@@ -95,8 +95,7 @@ def test_scenarios_are_played_in_the_fastest_backend_of_each_bundle(report: Repo
     (scene,) = report.scenes
     assert best is not None
     assert (scene.system, scene.setting.name) == (best.name, "fixed rate")
-    assert scene.video is not None
-    assert scene.video.offered == 8
+    assert any(one.note.endswith("of 8") for one in scene.figures)
     assert all(one.gross_j is not None or one.why for one in scene.energies)
 
 
@@ -218,19 +217,6 @@ def test_too_few_photos_for_a_distance_are_told_before_anything_is_measured(
     assert (skipped.what, "takes 4 at least" in skipped.why) == ("drift", True)
 
 
-def test_nothing_to_measure_is_refused(options: BenchOptions) -> None:
-    with pytest.raises(RecipeError, match="no bundle"):
-        bench(
-            [],
-            teacher=None,
-            student=None,
-            photos=None,
-            style=None,
-            options=options,
-            progress=Silent(),
-        )
-
-
 @pytest.mark.parametrize(
     ("size", "told"),
     [
@@ -242,10 +228,4 @@ def test_frames_too_small_to_judge_or_too_large_to_hold_are_refused(
     size: tuple[int, int], told: str
 ) -> None:
     with pytest.raises(RecipeError, match=told):
-        BenchOptions(size=size)
-
-
-@pytest.mark.parametrize("wrong", [{"starts": -1}, {"foreign_load": 1.5}, {"foreign_load": -0.1}])
-def test_what_cannot_be_measured_by_is_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(RecipeError, match="Give 0 starts or more"):
-        BenchOptions(**wrong)  # type: ignore[arg-type]
+        check_frame(size)

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from scipy import ndimage  # type: ignore[import-untyped]
 
 from stylepress.benchmarks.quality.paired import CAP_DB, colour_shifts, pair_scores
-from stylepress.errors import FrameError
 
 Pixels = NDArray[np.uint8]
 
@@ -55,8 +54,3 @@ def test_scores_that_need_more_pixels_are_left_out() -> None:
     }
     tiny = np.zeros((8, 8, 3), np.uint8)
     assert set(pair_scores(tiny, tiny)) == {"psnr_db", "cast_levels"}
-
-
-def test_pictures_of_two_sizes_are_refused() -> None:
-    with pytest.raises(FrameError, match="same frame"):
-        pair_scores(smooth(side=64), smooth(side=65))

@@ -133,4 +133,4 @@ def test_what_the_machine_did_meanwhile_is_doubted_and_only_that_which_spoils(
 
 def test_a_percentile_that_is_missing_says_what_it_needs(report: Report) -> None:
     one = report.latencies[0].model_copy(update={"rounds_ms": ((1.0,) * 63,)})
-    assert (one.at(0.9).value_ms, one.at(0.9).why) == (None, "63 of 64 samples")
+    assert (one.at(0.9).new, one.at(0.9).note) == (None, "none: 63 of 64 samples")

@@ -17,7 +17,6 @@ from stylepress.benchmarks.gate import figure
 from stylepress.benchmarks.report import Report
 from stylepress.benchmarks.show.figures import figures
 from stylepress.benchmarks.show.files import (
-    append_history,
     dashboards,
     forms,
     junit,
@@ -26,7 +25,6 @@ from stylepress.benchmarks.show.files import (
 )
 from stylepress.benchmarks.show.render import cut, markdown, page
 from stylepress.benchmarks.verdict.comparison import Comparison, comparison_schema
-from stylepress.errors import OutputError
 from tests.benchmarks.duels import Machine, altered, compared, slower
 
 
@@ -158,20 +156,6 @@ def test_what_is_written_obeys_its_schema(slow: Comparison) -> None:
     assert [row["metric"] for row in csv.DictReader(forms(slow)["rows.csv"].splitlines())] == [
         one.metric for one in slow.checks
     ]
-
-
-def test_a_history_grows_by_a_line_and_refuses_other_columns(
-    slow: Comparison, tmp_path: Path
-) -> None:
-    path = tmp_path / "history.csv"
-    assert append_history(slow, path)
-    assert append_history(slow, path)
-    lines = path.read_text().splitlines()
-    assert len(lines) == 3
-    assert "onnxruntime · latency p50 ratio" in lines[0]
-    path.write_text("time,other\n")
-    with pytest.raises(OutputError, match="other columns"):
-        append_history(slow, path)
 
 
 def test_a_refusal_is_an_error_of_junit_and_names_the_fields(slow: Comparison) -> None:

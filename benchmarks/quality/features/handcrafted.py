@@ -36,13 +36,8 @@ def handcrafted(pictures: Pixels) -> NDArray[np.float64]:
     """Describe (N, H, W, 3) uint8 RGB pictures, sides at least 32, by (N, 89) numbers in [-1, 2].
 
     Raises:
-        FrameError: smaller, or no such pictures.
+        FrameError: smaller.
     """
-    if pictures.ndim != 4 or pictures.shape[3] != 3 or pictures.dtype != np.uint8:
-        raise FrameError(
-            f"Pictures of shape {pictures.shape} and type {pictures.dtype} have no features here.",
-            "Give (N, H, W, 3) uint8 RGB.",
-        )
     if min(pictures.shape[1:3]) < LEAST:
         raise FrameError(
             f"A picture of {pictures.shape[2]}x{pictures.shape[1]} pixels is smaller than "

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stylepress.benchmarks.quality.motion.course import Flow, inside, pair_error
-from stylepress.errors import FrameError
 from stylepress.picture import read_picture
 
 Matrix = NDArray[np.float64]
@@ -71,12 +70,7 @@ def warp_error(frames: Sequence[Frame], affines: Matrix) -> float:
     ``frames`` are T (H, W, 3) uint8, ``affines`` (T, 2, 3); only pixels that both frames show count.
     In squared units of the range [0, 1], mean over pairs; a sharp still picture has a small floor
     from interpolation.
-
-    Raises:
-        FrameError: there is no pair of frames.
     """
-    if len(frames) < 2:
-        raise FrameError("A warping error needs at least two frames.", "Give a longer clip.")
     errors = []
     for (before, frame), (start, end) in zip(pairwise(frames), pairwise(affines), strict=True):
         way = flow(motion(end, start), (frame.shape[0], frame.shape[1]))
