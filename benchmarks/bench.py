@@ -287,8 +287,10 @@ def _no_energy(scenes: Sequence[Outcome], timeline: Timeline) -> Iterator[Skippe
         why = "turns are too short for a sensor; ask for `--scenario single-stream`"
         yield Skipped(what="energy", why=why)
     for scene in scenes if readable(timeline) else ():
-        if all(one.gross_j is None for one in scene.energies):
-            why = "; ".join(f"{one.source}: {one.why}" for one in scene.energies)
+        if all(one.new is None for one in scene.energies):
+            why = "; ".join(
+                f"{one.metric.rpartition(', ')[2]}: {one.note}" for one in scene.energies
+            )
             yield Skipped(what=f"energy of {scene.title}", why=why)
 
 

@@ -8,7 +8,6 @@ from stylepress.benchmarks.check import Check, signed
 from stylepress.benchmarks.quality.study import Drift
 from stylepress.benchmarks.report import Report, against
 from stylepress.benchmarks.show.words import NONE, Table, amount
-from stylepress.benchmarks.timing.outcome import Outcome
 from stylepress.benchmarks.verdict.comparison import Comparison
 
 ELSEWHERE = ("drift_psnr", "drift_ssim")
@@ -37,7 +36,7 @@ def figures(report: Report) -> Iterator[Check]:
     yield from report.starts
     for scene in report.scenes:
         if not scene.doubts:
-            yield from (*scene.figures, *energy(scene))
+            yield from (*scene.figures, *scene.energies)
 
 
 def gated(document: Report | Comparison) -> tuple[Check, ...]:
@@ -82,15 +81,6 @@ def checks_table(title: str, checks: Sequence[Check], *, value: str = "new") -> 
     ]
     heads = ["figure", "verdict", "worse by", value, "limit", "base", "95 % interval", "remark"]
     return Table(title, heads, rows).filled
-
-
-def energy(scene: Outcome) -> Iterator[Check]:
-    """Yield the energy of a frame, by the source that told it."""
-    for reading in scene.energies:
-        for kind, joules in zip(("gross", "net"), reading.per_frame(), strict=True):
-            yield _figure(scene.title, f"energy a frame, {kind}, {reading.source}", joules, "J")
-        yield _figure(scene.title, f"mean power, {reading.source}", reading.mean_w, "W")
-        yield _figure(scene.title, f"idle power, {reading.source}", reading.idle_w, "W")
 
 
 def _figure(

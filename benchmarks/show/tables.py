@@ -11,7 +11,6 @@ from stylepress.benchmarks.quality.study import Drift
 from stylepress.benchmarks.report import Latency, Model, Report, against
 from stylepress.benchmarks.show.figures import (
     checks_table,
-    energy,
     pivot,
 )
 from stylepress.benchmarks.show.words import NONE, Table, amount
@@ -181,16 +180,14 @@ def scenes(report: Report, measures: str) -> Table:
 
 def energies(report: Report) -> Table:
     """Lay out the energy of a frame."""
-    figures = [figure for scene in report.scenes for figure in energy(scene)]
+    figures = [one for scene in report.scenes for one in scene.energies if one.new is not None]
     return pivot("Energy", figures, first="system")
 
 
 def rails(report: Report) -> list[tuple[str, str]]:
     """Return what each source of energy summed."""
-    known = {reading.source: reading for scene in report.scenes for reading in scene.energies}
-    return [
-        (source, ", ".join(reading.rails)) for source, reading in known.items() if reading.rails
-    ]
+    every = [one for scene in report.scenes for one in scene.energies if one.of]
+    return [*{one.metric.rpartition(", ")[2]: one.of for one in every}.items()]
 
 
 def starts(report: Report) -> Table:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -39,9 +36,8 @@ def measure_footprint(
     """Start a bundle's engine ``rounds`` times cold and warm in turns; the watch is running.
 
     A start is from nothing to the first frame, the median. A cold one has an empty cache of compiled
-    engines, and the bundle's files were dropped from the system's memory where it lets us. A warm
-    one follows it with that cache. The backend's own libraries are in memory for both, as after any
-    first use. Memory is that of the last warm process at its highest point, as the kernel kept it
+    engines, a warm one follows it with that cache. The files are in memory for both, as after any first
+    use. Memory is that of the last warm process at its highest point, as the kernel kept it
     (VmHWM): until its first frame, and after it. What was not measured is None, its note says why.
 
     Raises:
@@ -57,11 +53,9 @@ def measure_footprint(
         threads=engine.threads,
     )
     starts: list[tuple[int, Answer]] = []
-    dropped = True
     progress.start(f"Starting {system.backend}", 2 * rounds)
     for _ in range(rounds):
         with tempfile.TemporaryDirectory(prefix="stylepress-start-") as cache:
-            dropped = drop_files(folder) and dropped
             for temperature in ("cold", "warm"):
                 before_ns = time.perf_counter_ns()
                 starts.append((before_ns, fresh(replace(request, cache=cache), environ)))
@@ -72,9 +66,8 @@ def measure_footprint(
     )
     spoiled = watch.judged(Window(starts[0][0], starts[-1][1].ended)).reasons
     doubt = f"does not count: {'; '.join(spoiled)}" if spoiled else ""
-    kept = "" if dropped else "this system could not be asked to forget the bundle's files"
     times = (
-        ("cold start", cold, "; ".join(filter(None, (doubt, kept)))),
+        ("cold start", cold, doubt),
         ("warm start", warm, doubt),
     )
     return [
@@ -97,16 +90,6 @@ def _memory(name: str, timeline: Timeline, before_ns: int, last: Answer) -> Iter
             yield Check(subject=name, metric=metric, unit="MB", new=size / MEGABYTE)
         elif why:
             yield Check(subject=name, metric=metric, unit="MB", note=why)
-
-
-def drop_files(folder: Path) -> bool:
-    """Ask the system to forget what it holds of a folder's files; say whether it can be asked."""
-    if not hasattr(os, "posix_fadvise"):
-        return False
-    for path in (path for path in folder.rglob("*") if path.is_file()):
-        with suppress(OSError), path.open("rb") as file:
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    return True
 
 
 def gpu_bytes(near: Timeline) -> int | None:

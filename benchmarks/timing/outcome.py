@@ -11,7 +11,6 @@ from typing import Literal
 from pydantic import Field
 
 from stylepress.benchmarks.check import Check
-from stylepress.benchmarks.machine.energy import Energy
 from stylepress.benchmarks.machine.watch import Validity
 from stylepress.benchmarks.part import Part
 from stylepress.benchmarks.timing.interval import least_samples, upper_percentile
@@ -110,7 +109,7 @@ class Outcome(Part):
     late_p99_ms: float | None = None
     doubts: tuple[str, ...] = ()
     validity: Validity | None = None
-    energies: tuple[Energy, ...] = ()
+    energies: tuple[Check, ...] = ()
 
     @property
     def title(self) -> str:

@@ -90,7 +90,8 @@ def play(
     window = Window(start_ns, start_ns + max(done, default=0))
     idle += _rest(rests)
     validity = watch.judged(window)
-    used = energies(watch.timeline(), window, frames=len(done), idle=idle)
+    line, title = watch.timeline(), found.title
+    used = energies(line, window, frames=len(done), idle=idle, subject=title)
     doubts = (*found.doubts, *validity.reasons)
     return found.model_copy(update={"validity": validity, "energies": used, "doubts": doubts})
 

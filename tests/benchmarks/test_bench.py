@@ -96,7 +96,7 @@ def test_scenarios_are_played_in_the_fastest_backend_of_each_bundle(report: Repo
     assert best is not None
     assert (scene.system, scene.setting.name) == (best.name, "fixed rate")
     assert any(one.note.endswith("of 8") for one in scene.figures)
-    assert all(one.gross_j is not None or one.why for one in scene.energies)
+    assert all(one.new is not None or one.note for one in scene.energies)
 
 
 def test_the_machine_was_watched_while_the_rounds_ran(report: Report) -> None:

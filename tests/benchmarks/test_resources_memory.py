@@ -17,7 +17,6 @@ from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.machine.timeline import Timeline, Window
 from stylepress.benchmarks.machine.watch import Validity, Watch
 from stylepress.benchmarks.timing.footprint import (
-    drop_files,
     gpu_bytes,
     measure_footprint,
     unified_bytes,
@@ -208,9 +207,3 @@ def test_an_engine_that_cannot_be_opened_is_the_users_to_know(tmp_path: Path) ->
     request = Request(str(tmp_path), "null", 96, 128)
     with pytest.raises(BackendError, match="no stylepress artifact"):
         fresh(request, os.environ)
-
-
-def test_files_that_were_dropped_are_still_there(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(b"1")
-    drop_files(tmp_path)
-    assert (tmp_path / "a").read_bytes() == b"1"
