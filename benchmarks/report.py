@@ -10,11 +10,11 @@ from typing import Any, Literal
 from pydantic import Field
 
 from stylepress.benchmarks.check import Check
+from stylepress.benchmarks.intervals import paired_ratio
 from stylepress.benchmarks.machine.record import Machine
 from stylepress.benchmarks.machine.watch import Validity
 from stylepress.benchmarks.part import FileFact, Part, Skipped, read_json, schema_of
 from stylepress.benchmarks.quality.study import Drift
-from stylepress.benchmarks.timing.interval import paired_ratio
 from stylepress.benchmarks.timing.latency import Timing
 from stylepress.benchmarks.timing.outcome import Outcome, quantile
 
@@ -193,7 +193,7 @@ def _speedup(fast: Latency, slow: Latency) -> Check:
     return Check(
         subject=fast.name, metric=slow.name, unit="x", larger_is_worse=False, new=ratio.value,
         low=ratio.low, high=ratio.high,
-        note="" if ratio.low else f"no interval from {ratio.count} rounds",
+        note="" if ratio.low else f"no interval from {len(fast.rounds_ms)} rounds",
     )  # fmt: skip
 
 

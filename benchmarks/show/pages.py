@@ -120,7 +120,6 @@ def photos(pictures: Iterable[Shown], first: int = 0) -> Iterator[tuple[str, Num
 
 
 def verdict_look(comparison: Comparison) -> str:
-    """Return the CSS class of a verdict."""
     looks = {"TREND": "TREND", "NOT COMPARABLE": "open", "NO BASELINE": "open"}
     return looks.get(comparison.verdict) or look(signed(comparison.verdict))
 
@@ -138,22 +137,18 @@ def skipped(document: Report | Comparison) -> list[str]:
 
 
 def unjudged(comparison: Comparison) -> list[str]:
-    """Say what the verdict says nothing about."""
     return [f"{part.what} ({part.why})" for part in comparison.unjudged]
 
 
 def differing(comparison: Comparison) -> list[list[str]]:
-    """Return the fields that differ, with both values."""
     return [[field, str(a), str(b)] for field, (a, b) in comparison.differing.items()]
 
 
 def judged(comparison: Comparison) -> Table:
-    """Lay out what the verdict rests on."""
     return checks_table("What the verdict rests on", comparison.gated)
 
 
 def shown(comparison: Comparison) -> Table:
-    """Lay out what was measured and not judged."""
     title = "Both reports" if comparison.mode == "trend" else "Measured, not judged"
     rest = [check for check in comparison.checks if check.verdict is None and check.new is not None]
     return checks_table(title, rest)
@@ -177,7 +172,6 @@ def discarded(comparison: Comparison) -> list[str]:
 
 
 def sides(comparison: Comparison) -> Iterator[tuple[str, str]]:
-    """Name both arms."""
     for word, side in (("base", comparison.base), ("new", comparison.new)):
         if side is not None:
             label, size = (

@@ -89,7 +89,6 @@ def _look(report: Report, model: Model, other: Model, found: Mapping[str, float 
 
 
 def quality(report: Report) -> Table:
-    """Lay out the measures of pictures."""
     title = f"Quality, mean of {len(report.scenario.photos)} photos"
     return pivot(title, report.looks, first="model")
 
@@ -118,7 +117,6 @@ def steadiness(report: Report) -> list[str]:
 
 
 def speeds(report: Report) -> Table:
-    """Lay out the latencies."""
     rows = [_speed(latency) for latency in report.latencies if latency.model]
     return Table("Latency of latency frame", ["system", "median", "p90", "calls", "engine"], rows)
 
@@ -148,7 +146,6 @@ def speedups(report: Report) -> Table:
 
 
 def models(report: Report) -> Table:
-    """Lay out what each model weighs."""
     rows = [
         [
             model.name,
@@ -166,7 +163,6 @@ def models(report: Report) -> Table:
 
 
 def scenes(report: Report, measures: str) -> Table:
-    """Lay out the scenarios that measure one thing."""
     figures = [
         figure.model_copy(update={"subject": f"{scene.title} (does not count)"})
         if scene.doubts
@@ -179,7 +175,6 @@ def scenes(report: Report, measures: str) -> Table:
 
 
 def energies(report: Report) -> Table:
-    """Lay out the energy of a frame."""
     figures = [one for scene in report.scenes for one in scene.energies if one.new is not None]
     return pivot("Energy", figures, first="system")
 
@@ -191,12 +186,10 @@ def rails(report: Report) -> list[tuple[str, str]]:
 
 
 def starts(report: Report) -> Table:
-    """Lay out start and memory."""
     return pivot("Start and memory, in a process of its own", report.starts, first="system")
 
 
 def verdict_word(drift: Drift) -> str:
-    """Write the verdict on a study."""
     return signed(drift.verdict) if drift.verdict else "not judged"
 
 
@@ -208,5 +201,4 @@ def study(drift: Drift) -> Table:
 
 
 def motion(report: Report) -> Table:
-    """Lay out how steadily each model draws, on camera and on each clip."""
     return pivot("In motion", report.steadiness, first="model")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from stylepress.benchmarks.timing.interval import upper_percentile
+from stylepress.benchmarks.intervals import upper_percentile
 from stylepress.benchmarks.timing.loop import Clock, WallClock, closed_loop
 from stylepress.progress import Progress
 
@@ -53,7 +53,7 @@ class Timing:
     def percentile_ms(self, share: float) -> float | None:
         """Return what the percentile ``share`` of all calls does not exceed, with 99 % confidence.
 
-        None when there are too few calls for it: see ``timing/interval.py``.
+        None when there are too few calls for it: see ``intervals.py``.
         """
         return upper_percentile([call for calls in self.rounds_ms for call in calls], share)
 

@@ -11,9 +11,9 @@ from typing import Literal
 from pydantic import Field
 
 from stylepress.benchmarks.check import Check
+from stylepress.benchmarks.intervals import least_samples, upper_percentile
 from stylepress.benchmarks.machine.watch import Validity
 from stylepress.benchmarks.part import Part
-from stylepress.benchmarks.timing.interval import least_samples, upper_percentile
 from stylepress.benchmarks.timing.loop import WarmUp
 
 Drop = Literal["oldest", "newest", "none"]

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from stylepress.benchmarks.check import Check, Verdict
 from stylepress.benchmarks.gate import FIGURES
-from stylepress.benchmarks.timing.interval import larger_p, paired_ratio
+from stylepress.benchmarks.intervals import larger_p, paired_ratio
 from stylepress.benchmarks.verdict.runs import LookName
 from stylepress.benchmarks.verdict.session import PairPlan
 from stylepress.errors import RecipeError
@@ -269,8 +269,8 @@ def measured(key: Key, figure: Paired, alpha: float) -> Check:
         worse=ratio.value,
         low=ratio.low,
         high=ratio.high,
-        confidence=ratio.confidence,
-        pairs=ratio.count,
+        confidence=1 - alpha,
+        pairs=len(figure.base),
         p=larger_p(figure.base, figure.new, above=1 + figure.rule.floor),
         floor=figure.rule.floor,
         values=tuple(zip(figure.base, figure.new, strict=True)),

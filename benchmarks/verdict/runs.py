@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import Literal
 
+from stylepress.benchmarks.intervals import least_samples, upper_percentile
 from stylepress.benchmarks.part import Part
-from stylepress.benchmarks.timing.interval import least_samples, upper_percentile
 
 Arm = Literal["base", "new"]
 LookName = Literal["first", "extension", "confirmation"]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats  # type: ignore[import-untyped]
 
-from stylepress.benchmarks.timing.interval import (
+from stylepress.benchmarks.intervals import (
     _signed_rank_counts,
     larger_p,
     paired_ratio,

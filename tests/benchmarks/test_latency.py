@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from stylepress.benchmarks.timing.interval import paired_ratio
+from stylepress.benchmarks.intervals import paired_ratio
 from stylepress.benchmarks.timing.latency import Plan, Timing, measure
 from stylepress.progress import Silent
 from tests.benchmarks.clockwork import Clockwork

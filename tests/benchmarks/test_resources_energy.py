@@ -52,7 +52,7 @@ class Told(NamedTuple):
 def told(found: Sequence[Check], source: str, *, frames: int = 1) -> Told:
     own = {one.metric: one for one in found if one.metric.endswith(f", {source}")}
     values = {name.removesuffix(f", {source}"): one.new for name, one in own.items()}
-    gross, net = (None if values.get(k) is None else frames * values[k] for k in (GROSS, NET))
+    gross, net = (None if one is None else frames * one for one in map(values.get, (GROSS, NET)))
     first = own[f"{GROSS}, {source}"]
     power = values.get("idle power"), values.get("mean power")
     return Told(gross, net, *power, first.of, first.note)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats  # type: ignore[import-untyped]
 
 from stylepress.benchmarks.check import Check, together
-from stylepress.benchmarks.timing.interval import least_samples, overlong, upper_percentile
+from stylepress.benchmarks.intervals import least_samples, overlong, upper_percentile
 from stylepress.benchmarks.verdict.rule import (
     STUCK,
     UNCONFIRMED,

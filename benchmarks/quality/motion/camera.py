@@ -26,6 +26,8 @@ ZOOM = 0.12
 ROLL = math.radians(3)
 ROOM = 1.35
 PAN = 0.15
+LOOP = 300
+"""Frames of a camera's whole way, in ten seconds of video."""
 ABOVE = 0.3
 """Where the camera stands in the room that a tall photo leaves: what matters is above the middle."""
 
@@ -55,6 +57,15 @@ def camera(photo: Path, size: tuple[int, int], count: int) -> tuple[Image.Image,
     first = np.stack([cos, -sin, x - cos * across + sin * down], axis=-1)
     second = np.stack([sin, cos, y - sin * across - cos * down], axis=-1)
     return still, np.stack([first, second], axis=1)
+
+
+def views_of(photo: Path, size: tuple[int, int], count: int) -> tuple[list[Frame], Matrix]:
+    """Return ``count`` neighbouring frames (H, W, 3) of a camera over a photo, and their matrices.
+
+    They lie as far apart as in ten seconds of video.
+    """
+    still, matrices = camera(photo, size, LOOP)
+    return [np.array(view) for view in render(still, matrices[:count], size)], matrices[:count]
 
 
 def render(still: Image.Image, matrices: Matrix, size: tuple[int, int]) -> Iterator[Frame]:
