@@ -18,11 +18,7 @@ from stylepress.benchmarks.machine.record import Machine, record_machine
 from stylepress.benchmarks.machine.timeline import Timeline, Window
 from stylepress.benchmarks.machine.watch import FOREIGN_LOAD, Watch
 from stylepress.benchmarks.part import Skipped
-from stylepress.benchmarks.quality.photos import (
-    golden_photos,
-    read_photos,
-    read_style,
-)
+from stylepress.benchmarks.quality.photos import golden_photos, read_photos, read_style
 from stylepress.benchmarks.quality.trials import (
     DriftOptions,
     Photos,
@@ -114,11 +110,7 @@ def bench(
         tempfile.TemporaryDirectory(prefix="stylepress-bench-") as work,
         Watch(foreign_load=options.foreign_load) as watch,
         Entries(
-            engine,
-            options.backends,
-            work=Path(work),
-            photos=pictures.measured,
-            progress=progress,
+            engine, options.backends, work=Path(work), photos=pictures.measured, progress=progress
         ) as entries,
     ):
         if teacher is not None:

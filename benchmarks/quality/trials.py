@@ -177,8 +177,7 @@ class PictureTrials:
         options, studied, size = self.options.drift, self.photos.studied, self.options.size
         if not studied:
             self._skip(
-                "drift",
-                "it was not wanted" if options.wanted is False else "no original was given",
+                "drift", "it was not wanted" if options.wanted is False else "no original was given"
             )
             return None
         extractor = open_extractor(options.extractor, env=self.options.environ, home=options.home)

@@ -12,13 +12,7 @@ from stylepress.benchmarks.quality.gallery import EQUAL, original_of
 from stylepress.benchmarks.report import Report, Shown
 from stylepress.benchmarks.show import tables
 from stylepress.benchmarks.show.figures import checks_table, gated
-from stylepress.benchmarks.show.words import (
-    Table,
-    amount,
-    machine_facts,
-    meanwhile,
-    reasons,
-)
+from stylepress.benchmarks.show.words import Table, amount, machine_facts, meanwhile, reasons
 from stylepress.benchmarks.verdict.comparison import Comparison
 
 LOOKS = {"✗": "bad", "✓": "good", "?": "open"}

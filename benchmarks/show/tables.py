@@ -9,10 +9,7 @@ from stylepress.benchmarks.quality.gallery import SATURATION
 from stylepress.benchmarks.quality.motion.steadiness import PUT_IN, WARPING
 from stylepress.benchmarks.quality.study import Drift
 from stylepress.benchmarks.report import Latency, Model, Report, against
-from stylepress.benchmarks.show.figures import (
-    checks_table,
-    pivot,
-)
+from stylepress.benchmarks.show.figures import checks_table, pivot
 from stylepress.benchmarks.show.words import NONE, Table, amount
 
 SCENARIOS = {

@@ -12,9 +12,7 @@ from stylepress.benchmarks.machine.watch import Validity
 NONE = "-"
 UNITS = {"mhz": "MHz", "gib": "GiB", "mib": "MiB", "w": "W", "s": "s", "c": "°C", "percent": "%"}
 """How a field's name ends, and what it is in."""
-APART = {
-    *("missing", "gpus", "board", "packages", "thread_variables"),
-}
+APART = {*("missing", "gpus", "board", "packages", "thread_variables")}
 """Fields of a machine that are written elsewhere, or that tell a reader nothing."""
 
 

@@ -66,10 +66,7 @@ def measure_footprint(
     )
     spoiled = watch.judged(Window(starts[0][0], starts[-1][1].ended)).reasons
     doubt = f"does not count: {'; '.join(spoiled)}" if spoiled else ""
-    times = (
-        ("cold start", cold, doubt),
-        ("warm start", warm, doubt),
-    )
+    times = (("cold start", cold, doubt), ("warm start", warm, doubt))
     return [
         *(Check(subject=system.name, metric=name, unit="ms", new=ms, note=note)
           for name, ms, note in times),

@@ -200,11 +200,7 @@ def confirmed(one: Check, again: Check | None) -> Check:
 
 
 def decide(
-    source: Source,
-    keys: Sequence[Key],
-    *,
-    plan: PairPlan,
-    figures: int = 0,
+    source: Source, keys: Sequence[Key], *, plan: PairPlan, figures: int = 0
 ) -> dict[Key, Check]:
     """Look at the plan's pairs of one subject after the other, at twice as many where that is open.
 

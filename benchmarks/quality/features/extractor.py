@@ -12,11 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stylepress.benchmarks.part import Part
-from stylepress.benchmarks.quality.features.handcrafted import (
-    DIMENSION,
-    VERSION,
-    handcrafted,
-)
+from stylepress.benchmarks.quality.features.handcrafted import DIMENSION, VERSION, handcrafted
 from stylepress.errors import ArtifactError
 
 Pixels = NDArray[np.uint8]
