@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from stylepress.artifact import Artifact
 from stylepress.benchmarks.part import Skipped
-from stylepress.benchmarks.quality.gallery import original_of
 from stylepress.benchmarks.quality.photos import Photo
 from stylepress.benchmarks.report import Model
 from stylepress.benchmarks.timing.systems import (
@@ -137,26 +136,6 @@ class Entries:
                 continue
             facts = dict(run.engine.describe())
             self.contenders.append(Contender(model, backend, run, facts, baseline, bundle))
-
-    def check_judged(self) -> None:
-        """Refuse to measure where no pictures could be judged.
-
-        Raises:
-            RecipeError: nothing draws, or no bundle is of its original's family.
-        """
-        models = {one.model for one in self.contenders if one.model and one.backend != NULL}
-        if not models:
-            raise RecipeError(
-                f"The backend {NULL} copies frames, and copies judge nothing.",
-                "Name another `--backend`, or leave `--gate` out.",
-            )
-        originals = {one: original_of(one, models) for one in models if one.role == "bundle"}
-        if not any(other and other.family == one.family for one, other in originals.items()):
-            raise RecipeError(
-                "With `--teacher` alone no pictures are judged: a student is not meant to equal "
-                "it.",
-                "Give the student in float with `--student`, or leave `--gate` out.",
-            )
 
     def __enter__(self) -> Self:
         return self

@@ -137,9 +137,6 @@ class Report(Part):
     gallery: tuple[Shown, ...] = Field(default=(), exclude=True)
     suffered: Mapping[str, tuple[Shown, ...]] = Field(default_factory=dict, exclude=True)
 
-    def model(self, name: str) -> Model:
-        return next(model for model in self.models if model.name == name)
-
     def of_role(self, role: Role) -> tuple[Model, ...]:
         return tuple(model for model in self.models if model.role == role)
 

@@ -206,7 +206,7 @@ def bench(
         length=_length(min_time),
         clips=tuple(clip or ()),
         drift=DriftOptions(
-            drift, references, extractor, home(), limits=load_gate(gate_file), gated=gate
+            True if gate else drift, references, extractor, home(), limits=load_gate(gate_file)
         ),
     )
     for folder in (out, *(path.parent for path in (json, html) if path is not None)):

@@ -46,8 +46,7 @@ class DriftOptions:
 
     ``wanted`` is False when nobody asked, None when they are made where there is an original.
     ``references`` is a folder of other photos, ``extractor`` a feature network; ``home`` is the
-    user's folder, where standard weights lie. At most ``most_photos`` are studied. ``gated`` says
-    that somebody goes by the verdict, so that there must be one.
+    user's folder, where standard weights lie. At most ``most_photos`` are studied.
     """
 
     wanted: bool | None = None
@@ -56,13 +55,12 @@ class DriftOptions:
     home: Path = Path()
     most_photos: int = 12
     limits: Limits = USUAL
-    gated: bool = False
 
     @property
     def asked(self) -> bool:
         """Whether somebody asked for it, so that it must be possible."""
         given = (self.references, self.extractor)
-        return bool(self.wanted) or self.gated or any(one is not None for one in given)
+        return bool(self.wanted) or any(one is not None for one in given)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from stylepress.benchmarks.check import Check, Verdict, signed
 from stylepress.benchmarks.quality.gallery import EQUAL, original_of
@@ -180,3 +181,33 @@ def backends(comparison: Comparison) -> Iterator[tuple[str, list[Check]]]:
     paired = [one for one in comparison.checks if one.kind == "paired" and one.values]
     for subject in dict.fromkeys(one.subject for one in paired):
         yield subject, [one for one in paired if one.subject == subject and one.verdict]
+
+
+def strip(check: Check) -> dict[str, Any]:
+    """Return where every paired ratio, the estimate with its interval, 1 and the limit stand.
+
+    To the right is worse; the scale is logarithmic, in percent of the width.
+    """
+    worse = [n / b if check.larger_is_worse else b / n for b, n in check.values]
+    limit = 1 + (check.limit or 0)
+    ends = [*worse, 1.0, limit, check.low or 1.0, check.high or 1.0]
+    low, high = min(ends), max(ends)
+
+    def place(value: float) -> float:
+        share = math.log(value / low) / math.log(high / low) if high > low else 0.5
+        return round(4 + 92 * share, 2)
+
+    rules = [(place(1.0), "equal", "same", 14)]
+    if check.limit:
+        rules.append((place(limit), f"limit +{100 * check.limit:g} %", "limit", 28))
+    point = check.worse or 1.0
+    return {
+        "rules": rules,
+        # Rows of a fixed pattern part the dots that stand on each other, the same on every draw.
+        "dots": [
+            (place(ratio), 44 + 12 * (n % 4), f"pair {n + 1}: {100 * (ratio - 1):+.2f} %")
+            for n, ratio in enumerate(worse)
+        ],
+        "span": tuple(map(place, (check.low or point, point, check.high or point))),
+        "ends": [f"{100 * (end - 1):+.1f} %" for end in (low, high)],
+    }

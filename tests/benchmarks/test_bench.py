@@ -67,7 +67,7 @@ def test_int8_is_judged_against_the_float_student(report: Report) -> None:
 def test_the_size_of_the_teacher_is_that_of_its_checkpoint(
     report: Report, style: Mapping[str, Path]
 ) -> None:
-    teacher = report.model("dots teacher fp32")
+    teacher = next(one for one in report.models if one.name == "dots teacher fp32")
     assert teacher.weights_bytes == (style["teacher"] / "weights.safetensors").stat().st_size
 
 

@@ -23,7 +23,7 @@ from stylepress.benchmarks.show.files import (
     workflow_commands,
     write_forms,
 )
-from stylepress.benchmarks.show.render import cut, markdown, page
+from stylepress.benchmarks.show.render import markdown, page
 from stylepress.benchmarks.verdict.comparison import Comparison, comparison_schema
 from tests.benchmarks.duels import Machine, altered, compared, slower
 
@@ -100,14 +100,6 @@ def test_verdict_labels_and_what_is_not_judged_stand_before_the_tables(slow: Com
 def test_a_page_without_pictures_has_no_empty_sections(slow: Comparison) -> None:
     bare = slow.model_copy(update={"gallery": (), "runs": ()})
     assert "Pictures" not in heads(page(bare))
-
-
-def test_a_summary_is_cut_before_a_build_server_drops_it() -> None:
-    text = "x\n" * 100 + "<details>" + "y\n" * 1000
-    short = cut(text, 500)
-    assert len(short.encode()) <= 500
-    assert "<details>" not in short
-    assert "left out" in short
 
 
 def test_junit_has_a_case_for_each_gated_figure(slow: Comparison) -> None:

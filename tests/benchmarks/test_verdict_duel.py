@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from stylepress.benchmarks.check import Check
+from stylepress.benchmarks.engines import golden_check
 from stylepress.benchmarks.gate import USUAL
 from stylepress.benchmarks.verdict.comparison import Comparison
 from stylepress.benchmarks.verdict.duel import duel, lone
 from stylepress.benchmarks.verdict.runs import pairs_of
 from stylepress.errors import ArtifactError, RecipeError
 from stylepress.progress import Silent
+from stylepress.runtime.bundle import read_bundle
 from tests.benchmarks.duels import TINY, Heard, Machine, altered, compared, options, run, slower
 
 BOTH = ("null", "onnxruntime")
@@ -79,6 +82,16 @@ def test_what_run_refuses_fails_before_anything_else_is_looked_at(
     assert found.verdict == "FAIL"
     assert (machine.asked, found.gallery) == ([], ())
     assert "`stylepress run` would refuse it" in found.reasons[0]
+
+
+def test_golden_pairs_are_held_as_run_holds_them_by_the_mean_too(
+    versions: Mapping[str, Path],
+) -> None:
+    bundle = read_bundle(versions["wrong"])
+    numbers = {**bundle.artifact.numbers, "golden_tolerance": 255.0, "golden_rms": 1.0}
+    manifest = bundle.artifact.manifest.model_copy(update={"numbers": numbers})
+    loose = replace(bundle, artifact=replace(bundle.artifact, manifest=manifest))
+    assert golden_check(loose, "onnxruntime", threads=1, subject="it").verdict == "FAIL"
 
 
 def test_equal_bundles_pass_at_once_and_only_their_golden_pairs_are_run(
