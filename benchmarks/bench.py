@@ -13,9 +13,8 @@ from time import perf_counter_ns
 from stylepress import __version__
 from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.entries import Entries, check_originals
-from stylepress.benchmarks.machine.energy import readable, why_unread
 from stylepress.benchmarks.machine.record import Machine, record_machine
-from stylepress.benchmarks.machine.timeline import Timeline, Window
+from stylepress.benchmarks.machine.timeline import Window
 from stylepress.benchmarks.machine.watch import FOREIGN_LOAD, Watch
 from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.quality.photos import golden_photos, read_photos, read_style
@@ -167,7 +166,8 @@ class _Bench:
         scenes = tuple(self._scenes([one for one in own if one in best.values()]))
         painters = {model: one.run for model, one in best.items() if one.backend != NULL}
         looks, style = looking.looks(painters), looking.photos.style
-        unread = _no_energy(scenes, self.watch.timeline())
+        unread = [Skipped(what=one.metric, why=one.note) for one in starts if one.new is None]
+        skipped = *entries.skipped, *self.skipped, *unread, *_no_energy(scenes), *looking.skipped
         return Report(
             tool=f"stylepress {__version__}",
             created=options.created,
@@ -189,21 +189,7 @@ class _Bench:
             validity=validity,
             scenes=scenes,
             starts=tuple(one for one in starts if one.new is not None),
-            skipped=tuple(
-                dict.fromkeys(
-                    (
-                        *entries.skipped,
-                        *self.skipped,
-                        *(
-                            Skipped(what=one.metric, why=one.note)
-                            for one in starts
-                            if one.new is None
-                        ),
-                        *unread,
-                        *looking.skipped,
-                    )
-                )
-            ),
+            skipped=tuple(dict.fromkeys(skipped)),
         )
 
     def _starts(self, own: Sequence[Contender]) -> Iterator[Check]:
@@ -270,18 +256,14 @@ def _best(contenders: Sequence[Contender], latencies: Sequence[Latency]) -> dict
     return best
 
 
-def _no_energy(scenes: Sequence[Outcome], timeline: Timeline) -> Iterator[Skipped]:
-    if not readable(timeline):
-        yield Skipped(what="energy", why=why_unread(timeline))
-    elif not scenes:
-        why = "turns are too short for a sensor; ask for `--scenario single-stream`"
+def _no_energy(scenes: Sequence[Outcome]) -> Iterator[Skipped]:
+    if not scenes:
+        why = "it is read during scenarios; ask for `--scenario single-stream`"
         yield Skipped(what="energy", why=why)
-    for scene in scenes if readable(timeline) else ():
+    for scene in scenes:
         if all(one.new is None for one in scene.energies):
-            why = "; ".join(
-                f"{one.metric.rpartition(', ')[2]}: {one.note}" for one in scene.energies
-            )
-            yield Skipped(what=f"energy of {scene.title}", why=why)
+            reasons = dict.fromkeys(one.note for one in scene.energies)
+            yield Skipped(what=f"energy of {scene.title}", why="; ".join(reasons))
 
 
 def _latency(one: Contender, timing: Timing) -> Latency:

@@ -32,13 +32,11 @@ Column = Literal["content", "teacher", "student", "bundle", "difference"]
 class Scenario(Part):
     """What was run: two reports with different scenarios are not compared.
 
-    ``single stream``: one frame after the other, uint8 in and out, each call timed alone.
+    One frame after the other, uint8 in and out, each call timed alone.
     """
 
-    name: Literal["single stream"] = "single stream"
     height: int
     width: int
-    batch: Literal[1] = 1
     threads: int
     rounds: int
     turn_s: float

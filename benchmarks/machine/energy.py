@@ -36,14 +36,6 @@ def readable(timeline: Timeline) -> bool:
     return any(_sensors(source, timeline) for source in SENSORS)
 
 
-def why_unread(timeline: Timeline) -> str:
-    """Say why no sensor of energy or power can be read here."""
-    reasons: dict[str, list[str]] = {}
-    for name in dict.fromkeys(SENSORS.values()):
-        reasons.setdefault(timeline.missing.get(name, "it gives no value"), []).append(name)
-    return "; ".join(f"{', '.join(names)}: {why}" for why, names in reasons.items())
-
-
 def energies(
     timeline: Timeline,
     window: Window,

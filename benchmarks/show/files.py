@@ -70,7 +70,6 @@ def junit(document: Document) -> str:
         verdict=document.verdict if isinstance(document, Comparison) else "",
         command="compare" if isinstance(document, Comparison) else "bench",
         suite="single stream" + ("" if frame is None else f" {frame.width}x{frame.height}"),
-        properties=_environment(document),
         change=_change,
         summary=markdown(document),
     )
@@ -142,20 +141,6 @@ def _change(one: Check) -> str:
     parts = [part for part in (one.change, limit, one.note) if part]
     before = f"{one.written(one.base)} -> " if one.base is not None else ""
     return f"{before}{one.written(one.new)}{', ' if parts else ''}{', '.join(parts)}"
-
-
-def _environment(document: Document) -> dict[str, str]:
-    known = {"tool": document.tool}
-    if isinstance(document, Comparison):
-        known |= {"mode": document.mode, "verdict": document.verdict}
-        for arm, side in (("base", document.base), ("new", document.new)):
-            if side is not None:
-                known |= {
-                    f"{arm}.{name}": getattr(side, name)
-                    for name in ("name", "label", "precision", "digest")
-                }
-    facts = document.machine.gating().items()
-    return known | {f"machine.{name}": str(value) for name, value in facts if value is not None}
 
 
 def _data(text: str) -> str:
