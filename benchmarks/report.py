@@ -49,7 +49,7 @@ class Model(Part):
     """One model that was measured.
 
     ``macs`` are multiply-accumulates of the convolutions for one frame of the scenario, None when
-    nobody counted them. ``weights_bytes`` is the file with the weights, ``size_bytes`` all files.
+    nobody counted them. ``weights_bytes`` is the file with the weights.
     """
 
     name: str
@@ -58,7 +58,6 @@ class Model(Part):
     precision: str
     digest: str
     parent: str | None
-    size_bytes: int
     weights_bytes: int
     parameters: int | None = None
     macs: int | None = None

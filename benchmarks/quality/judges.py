@@ -20,12 +20,10 @@ from stylepress.benchmarks.quality.paired import CAP_DB, colour_shifts, saturati
 from stylepress.benchmarks.quality.photos import unit
 from stylepress.benchmarks.quality.pixels import (
     TILE,
-    WINDOW_SIDE,
     content_distance,
     grid_energy,
     patch_distance,
     psnr_db,
-    ssim,
     style_distance,
 )
 from stylepress.benchmarks.quality.study import Pair, drift_study, shortage
@@ -68,20 +66,12 @@ PictureJudge = Callable[[Drawn], Iterable[Check]]
 
 
 def likeness(drawn: Drawn) -> Iterator[Check]:
-    """PSNR of new's pictures against base's, of the worst photo; SSIM is shown."""
+    """PSNR of new's pictures against base's, of the worst photo."""
     pairs = [(unit(one), unit(two)) for one, two in drawn.arms]
     worst, name = min((psnr_db(*pair), name) for pair, name in zip(pairs, drawn.names, strict=True))
     note = f"worst of {len(pairs)} photos, {name}" if worst < math.inf else "all pictures are equal"
     level = min(worst, CAP_DB)
     yield figure("psnr_db", SUBJECT, kind="pictures", new=level, larger_is_worse=False, note=note)
-    if min(drawn.base[0].shape[1:3]) >= WINDOW_SIDE:
-        yield Check(
-            subject=SUBJECT,
-            metric="SSIM against base",
-            new=min(ssim(*pair) for pair in pairs),
-            larger_is_worse=False,
-            note=f"worst of {len(pairs)} photos",
-        )
 
 
 def colour(drawn: Drawn) -> Iterator[Check]:

@@ -28,7 +28,6 @@ def figures(report: Report) -> Iterator[Check]:
             yield _figure(latency.name, "latency p90", latency.p90_ms, "ms")
     for model in report.of_role("bundle"):
         yield _figure(model.name, "weights", model.weights_bytes / MEGABYTE, "MB")
-        yield _figure(model.name, "all files", model.size_bytes / MEGABYTE, "MB")
     yield from report.looks
     for drift in report.drifts:
         yield from _drift(drift)

@@ -171,7 +171,7 @@ def sides(comparison: Comparison) -> Iterator[tuple[str, str]]:
         if side is not None:
             label, size = (
                 f"{side.label}: " if side.label else "",
-                amount(side.size_bytes / 1e6, "MB"),
+                amount(side.weights_bytes / 1e6, "MB"),
             )
             yield word, f"{label}{side.name}, {side.precision}, {size}, {side.digest[:12]}"
 

@@ -147,7 +147,6 @@ def models(report: Report) -> Table:
         [
             model.name,
             amount(model.weights_bytes / 1e6, "MB"),
-            amount(model.size_bytes / 1e6, "MB"),
             NONE if model.parameters is None else f"{model.parameters / 1e6:.3f} M",
             NONE if model.macs is None else f"{model.macs / 1e9:.2f} G",
             model.family,
@@ -155,7 +154,7 @@ def models(report: Report) -> Table:
         ]
         for model in report.models
     ]
-    heads = ["model", "weights", "all files", "parameters", "MACs a frame", "family", "digest"]
+    heads = ["model", "weights", "parameters", "MACs a frame", "family", "digest"]
     return Table("Models", heads, rows).filled
 
 

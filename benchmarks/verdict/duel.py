@@ -19,7 +19,7 @@ from stylepress.benchmarks.quality.gallery import album
 from stylepress.benchmarks.quality.judges import BLIND, JUDGES, Drawn, judged
 from stylepress.benchmarks.quality.photos import Photo, Style, other_photos, read_style
 from stylepress.benchmarks.timing.systems import check_threads, opened
-from stylepress.benchmarks.verdict.comparison import Comparison, Settings, side_of, sizes
+from stylepress.benchmarks.verdict.comparison import Comparison, Settings, side_of, weights_check
 from stylepress.benchmarks.verdict.rule import Key, Paired, Rule, decide, looks
 from stylepress.benchmarks.verdict.runs import WHY_NOT, LookName, pairs_of, subject_of
 from stylepress.benchmarks.verdict.session import QUIETER, Arms, Ask, Session, Watch
@@ -152,7 +152,7 @@ class _Duel:
         refused = any(one.verdict == "FAIL" for one in checks)
         old, now = zip(*pairs.values(), strict=True)
         sides = side_of(old, options.labels[0]), side_of(now, options.labels[1])
-        checks += sizes(*sides, options.limits)
+        checks.append(weights_check(*sides, options.limits))
         checks += [_equal(match) for match in matches if match.same]
         drawn: dict[str, Drawn] = {}
         unjudged = [BLIND] if options.judges else [BLIND, NO_DRIFT]

@@ -60,7 +60,7 @@ def test_reports_measured_apart_show_a_trend_that_is_of_the_values_shown(report:
     assert one.base is not None
     assert one.new is not None
     assert one.worse == one.new / one.base
-    assert {"weights", "all files", "content distance"} <= {each.metric for each in found.checks}
+    assert {"weights", "content distance"} <= {each.metric for each in found.checks}
 
 
 def test_reports_judge_nothing_though_both_bundles_were_measured_in_turns(report: Report) -> None:

@@ -70,9 +70,7 @@ def looked_at(html: str, folder: Path, *, width: int = 390) -> dict[str, Any]:
 
 def compared(report: Report, machine: Machine) -> Comparison:
     """Gains and losses so large that equal and limit stand close together, at both ends."""
-    side = Side(
-        name="dots", digest="a" * 64, precision="int8", size_bytes=474_000, weights_bytes=474_000
-    )
+    side = Side(name="dots", digest="a" * 64, precision="int8", weights_bytes=474_000)
     checks = tuple(
         Check(
             subject="openvino", metric=f"latency p50, ratio {ratio:g}", unit="ms",

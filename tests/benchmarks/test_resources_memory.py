@@ -114,7 +114,7 @@ def test_a_bundle_tells_bytes_parameters_and_macs(bundle: Artifact) -> None:
     assert small.macs is not None
     assert large.macs == pytest.approx(4 * small.macs, rel=1e-6)
     assert small.parameters == bundle.numbers["params"]
-    assert small.size_bytes == bundle.size_bytes
+    assert small.weights_bytes == bundle.size_bytes
 
 
 def test_an_engine_in_a_fresh_process_tells_its_times_and_its_memory(bundle: Artifact) -> None:
