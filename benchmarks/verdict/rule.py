@@ -38,19 +38,13 @@ class Rule:
     Both are shares, 0.05 for 5 %. ``floor`` is what two equal arms differ by on this machine.
 
     Raises:
-        RecipeError: ``delta`` is no share above 0, or not twice the floor.
+        RecipeError: ``delta`` is not twice the floor.
     """
 
     delta: float = DELTA
     floor: float = FLOOR
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.delta) and self.delta > 0 and self.floor >= 0):
-            raise RecipeError(
-                f"A limit of {100 * self.delta:g} % over a floor of {100 * self.floor:g} % judges "
-                f"nothing.",
-                "Give a limit above 0, e.g. `--delta 5`.",
-            )
         if self.delta < 2 * self.floor - ROUNDING:
             # Rounded up: what is named must be taken.
             least = math.ceil(2000 * self.floor - ROUNDING) / 10

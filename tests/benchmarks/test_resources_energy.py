@@ -244,13 +244,3 @@ def test_the_power_monitor_multiplies_volts_and_amperes_of_rails_in_use(tmp_path
         "power.ina3221.VDD_IN_w": pytest.approx(10),
         "power.ina3221.VDD_CPU_GPU_CV_w": pytest.approx(4),
     }
-
-
-def test_the_power_monitor_of_an_old_jetson_is_read_too(tmp_path: Path) -> None:
-    folder = "sys/bus/i2c/drivers/ina3221x/6-0040/iio:device0"
-    files = {f"{folder}/rail_name_0": "POM_5V_IN", f"{folder}/in_power0_input": "4321"}
-    assert ina3221_probe(Tree(write(tmp_path, files)))() == {
-        "power.ina3221.POM_5V_IN_w": pytest.approx(4.321)
-    }
-    with pytest.raises(LookupError, match="no INA3221"):
-        ina3221_probe(Tree(tmp_path / "nowhere"))
