@@ -19,7 +19,6 @@ from stylepress.benchmarks.quality.features.extractor import Extractor
 from stylepress.benchmarks.quality.paired import CAP_DB, colour_shifts, saturation_percent
 from stylepress.benchmarks.quality.photos import unit
 from stylepress.benchmarks.quality.pixels import (
-    TILE,
     content_distance,
     grid_energy,
     patch_distance,
@@ -111,10 +110,7 @@ def content(drawn: Drawn) -> Iterator[Check]:
 
 def grid(drawn: Drawn) -> Iterator[Check]:
     """How much more of a pattern every 4 pixels there is."""
-    if min(drawn.base[0].shape[1:3]) < TILE:
-        yield figure("grid_percent", SUBJECT, note=f"needs sides of {TILE} pixels")
-    else:
-        yield _growth(drawn, "grid_percent", lambda frame, _: grid_energy(unit(frame)))
+    yield _growth(drawn, "grid_percent", lambda frame, _: grid_energy(unit(frame)))
 
 
 JUDGES: tuple[PictureJudge, ...] = (likeness, colour, style, content, grid)

@@ -13,8 +13,6 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from stylepress.errors import FrameError
-
 Planes = NDArray[np.float64]
 Each = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
@@ -32,17 +30,7 @@ GAINS = (1020.0, 255.0, 510.0)
 
 
 def handcrafted(pictures: Pixels) -> NDArray[np.float64]:
-    """Describe (N, H, W, 3) uint8 RGB pictures, sides at least 32, by (N, 89) numbers in [-1, 2].
-
-    Raises:
-        FrameError: smaller.
-    """
-    if min(pictures.shape[1:3]) < LEAST:
-        raise FrameError(
-            f"A picture of {pictures.shape[2]}x{pictures.shape[1]} pixels is smaller than "
-            f"{LEAST}x{LEAST}.",
-            "Measure larger pictures.",
-        )
+    """Describe (N, H, W, 3) uint8 RGB pictures, sides at least 32, by (N, 89) numbers in [-1, 2]."""
     planes = opponents(pictures)
     every = [*_colours(planes), *_edges(planes), *_contrast(planes), *_grids(planes[0])]
     return np.stack(every, axis=1)
