@@ -1,8 +1,9 @@
 """``python -m stylepress.benchmarks.evidence.compression [PART ...]``: what compression costs and gains.
 
 Parts are ``calibration`` (peak memory, ours beside ONNX Runtime's), ``prune`` (a teacher at 70 % of
-its channels), ``frozen`` (its norms stand still), ``latency`` (the table of `fit` against random students), ``int8`` (against float),
-``layers`` (drift a layer brings for the time it saves) and ``sampler`` (diffusion in few steps). With ``--write`` the parts that were
+its channels), ``frozen`` (its norms stand still), ``latency`` (the table of `fit` against random students), ``int8`` (against float, ONNX Runtime's and NNCF's beside),
+``layers`` (drift a layer brings for the time it saves), ``sampler`` (diffusion in few steps), ``distilled`` (a student beside the
+same net without a teacher) and ``translator`` (a CycleGAN's generator made small). With ``--write`` the parts that were
 measured take the place of their rows in benchmarks/results/compression.csv.
 """
 
@@ -24,7 +25,9 @@ import onnx
 import torch
 
 from stylepress.artifact import Artifact
+from stylepress.benchmarks.evidence.distilled import distilled_rows
 from stylepress.benchmarks.evidence.few_steps import sampler_rows
+from stylepress.benchmarks.evidence.int8 import int8_rows
 from stylepress.benchmarks.evidence.place import ENGINE, SIZE, STYLE, Place, side_by_side
 from stylepress.benchmarks.evidence.row import (
     RESULTS,
@@ -34,6 +37,7 @@ from stylepress.benchmarks.evidence.row import (
     read_tables,
     write_table,
 )
+from stylepress.benchmarks.evidence.translator import translator_rows
 from stylepress.benchmarks.machine.record import record_machine
 from stylepress.compress.distil import Teacher
 from stylepress.compress.fidelity import drift, parted
@@ -67,6 +71,8 @@ from stylepress.train.weights.checkpoint import load_network
 NAME = "compression"
 LIMIT_BYTES = 10 << 30
 """Address space of a calibration that is watched: one that asks for more is said to, and ends."""
+
+OUT_OF_MEMORY = ("MemoryError", "bad_alloc", "allocate", "BFCArena")
 
 CALIBRATION = """
 import resource, sys
@@ -113,6 +119,11 @@ def _peak_row(subject: str, program: str, model: str, count: int, method: str) -
     done = subprocess.run(
         [sys.executable, "-c", text], check=False, capture_output=True, text=True, env=os.environ
     )
+    if done.returncode and not any(word in done.stderr for word in OUT_OF_MEMORY):
+        raise BenchmarkError(
+            f"Calibrating with {subject} failed: {done.stderr.strip().splitlines()[-1:]}.",
+            "Run the calibration by itself, and report what it says.",
+        )
     peak = float(done.stdout.split()[-1]) if done.returncode == 0 else float("inf")
     note = "" if done.returncode == 0 else f"more than {LIMIT_BYTES >> 30} GiB: it ended"
     figure = f"peak memory of calibrating on {count} photos"
@@ -217,25 +228,6 @@ def _random(draw: np.random.Generator) -> Candidate:
     return Candidate(size, precision)
 
 
-def int8_rows(place: Place) -> Iterator[Row]:
-    """Yield what INT8 of the student that ships gains and costs, and of one twice as large."""
-    student = Artifact.load(place.recipes / STYLE / "student")
-    int8 = Artifact.load(place.recipes / STYLE / "bundle")
-    first, second = side_by_side(place.bundle(student), int8)
-    row = partial(Row, engine=ENGINE, precision="int8", size="512x512")
-    ours, digest = f"student {STYLE}", int8.digest
-    yield row("speed over float", first / second, "x", ours, digest=digest)
-    size = 100 * (
-        1 - int8.path(MODEL).stat().st_size / place.bundle(student).path(MODEL).stat().st_size
-    )
-    yield row("bytes saved", size, "%", ours, digest=digest)
-    yield row("distance to float", int8.numbers["psnr_db"], "dB", ours, digest=digest)
-    wide = StudentSize(32, 2, 16, deep_width=128, deep_blocks=6)
-    bundles = [random_bundle(wide, own, place.work / f"wide-{own}") for own in ("fp32", "int8")]
-    first, second = side_by_side(*bundles)
-    yield row("speed over float", first / second, "x", "student wide")
-
-
 def layer_rows(place: Place) -> Iterator[Row]:
     """Yield, for each convolution of the student, the drift of its INT8 for each ms it saves."""
     student = Artifact.load(place.recipes / STYLE / "student")
@@ -266,6 +258,8 @@ PARTS: Mapping[str, Callable[[Place], Iterator[Row]]] = {
     "int8": int8_rows,
     "layers": layer_rows,
     "sampler": sampler_rows,
+    "distilled": distilled_rows,
+    "translator": translator_rows,
 }
 
 
