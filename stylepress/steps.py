@@ -156,6 +156,11 @@ class DistilStep(StylingStep):
         default=30.0, description="distance of what is locked to a 4-pixel grid"
     )
     feature_weight: Weight = Field(default=0.0, description="distance between inner features")
+    patchgan_weight: Weight = Field(
+        default=0.0,
+        description="likeness by a discriminator of 70-pixel patches that learns beside; off: copying "
+        "needs none",
+    )
     taps: tuple[str, ...] = Field(
         default=(), description="teacher layers to compare features with, e.g. res5"
     )

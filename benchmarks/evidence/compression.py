@@ -1,7 +1,7 @@
 """``python -m stylepress.benchmarks.evidence.compression [PART ...]``: what compression costs and gains.
 
 Parts are ``calibration`` (peak memory, ours beside ONNX Runtime's), ``prune`` (a teacher at 70 % of
-its channels), ``frozen`` (its norms stand still), ``latency`` (the table of `fit` against random students), ``int8`` (against float, ONNX Runtime's and NNCF's beside),
+its channels, torch-pruning's own choice beside), ``frozen`` (its norms stand still), ``latency`` (the table of `fit` against random students), ``int8`` (against float, ONNX Runtime's and NNCF's beside),
 ``layers`` (drift a layer brings for the time it saves), ``sampler`` (diffusion in few steps), ``distilled`` (a student beside the
 same net without a teacher) and ``translator`` (a CycleGAN's generator made small). With ``--write`` the parts that were
 measured take the place of their rows in benchmarks/results/compression.csv.
@@ -29,6 +29,7 @@ from stylepress.benchmarks.evidence.distilled import distilled_rows
 from stylepress.benchmarks.evidence.few_steps import sampler_rows
 from stylepress.benchmarks.evidence.int8 import int8_rows
 from stylepress.benchmarks.evidence.place import ENGINE, SIZE, STYLE, Place, side_by_side
+from stylepress.benchmarks.evidence.pruned import prune_rows
 from stylepress.benchmarks.evidence.row import (
     RESULTS,
     Provenance,
@@ -42,7 +43,7 @@ from stylepress.benchmarks.machine.record import record_machine
 from stylepress.compress.distil import Teacher
 from stylepress.compress.fidelity import drift, parted
 from stylepress.compress.frozen import frozen_norms
-from stylepress.compress.pruning.prune import prune
+from stylepress.errors import BackendError
 from stylepress.export.bundle import GRAPH
 from stylepress.export.fit.candidate import (
     BLOCKS,
@@ -63,7 +64,7 @@ from stylepress.export.frame_graph import MODEL
 from stylepress.export.int8.quantize import observe_inputs, quantize_observed
 from stylepress.export.int8.sensitivity import saved_by_int8, sensitivities
 from stylepress.options import terminal
-from stylepress.steps import PruneStep, QuantizeStep
+from stylepress.steps import QuantizeStep
 from stylepress.train.photos import Photos
 from stylepress.train.student import PRESETS, StudentSize
 from stylepress.train.weights.checkpoint import load_network
@@ -120,7 +121,7 @@ def _peak_row(subject: str, program: str, model: str, count: int, method: str) -
         [sys.executable, "-c", text], check=False, capture_output=True, text=True, env=os.environ
     )
     if done.returncode and not any(word in done.stderr for word in OUT_OF_MEMORY):
-        raise BenchmarkError(
+        raise BackendError(
             f"Calibrating with {subject} failed: {done.stderr.strip().splitlines()[-1:]}.",
             "Run the calibration by itself, and report what it says.",
         )
@@ -128,29 +129,6 @@ def _peak_row(subject: str, program: str, model: str, count: int, method: str) -
     note = "" if done.returncode == 0 else f"more than {LIMIT_BYTES >> 30} GiB: it ended"
     figure = f"peak memory of calibrating on {count} photos"
     return Row(figure, peak, "GiB", subject, method, "int8", "1920x1080", note=note)
-
-
-def prune_rows(place: Place) -> Iterator[Row]:
-    """Yield what a teacher at 70 % of its channels drifts by, and how much faster it is."""
-    source = Artifact.load(place.recipes / STYLE / "teacher")
-    step = PruneStep(
-        keep=0.7, steps=place.steps, photos=place.photos(), seed=1, loss="vgg", max_drift=10
-    )
-    pruned = prune(source, step, place.work / "pruned", place.job("prune"))
-    before, after = place.bundle(source), place.bundle(pruned)
-    subject, note = f"teacher {STYLE}, pruned", f"{place.steps} steps of recovery"
-    digest = pruned.digest
-    row = partial(
-        Row, subject=subject, engine=ENGINE, precision="fp32", size="512x512", digest=digest
-    )
-    kept = 100 * pruned.numbers["params_kept"]
-    yield row("parameters kept", kept, "%", note=note)
-    macs = 100 * after.numbers["macs_512"] / before.numbers["macs_512"]
-    yield row("multiply-accumulates kept", macs, "%")
-    drift = pruned.numbers["drift"]
-    yield row("fidelity to the teacher, 0 a copy", drift, note=note)
-    first, second = side_by_side(before, after)
-    yield row("time of a frame over the teacher's", second / first, "x")
 
 
 def frozen_rows(place: Place) -> Iterator[Row]:
