@@ -246,7 +246,9 @@ class PruneStep(StylingStep):
     rounds: int = Field(default=2, ge=1, le=16, description="cuts, with a recovery after each")
     steps: Steps = Field(default=900, description="of recovery, over all rounds")
     batch: int = Field(default=2, ge=1, le=1024)
-    learning_rate: LearningRate = Field(default=1e-3, description="a third of a distillation's")
+    learning_rate: LearningRate = Field(
+        default=3e-4, description="a tenth of a distillation's: more overwrites what stayed"
+    )
     max_drift: float = Field(
         default=0.5, gt=0, le=10, description="fidelity, 0 a copy, beyond which a cut is undone"
     )

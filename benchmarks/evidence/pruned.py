@@ -46,7 +46,7 @@ def prune_rows(place: Place) -> Iterator[Row]:
     source = Artifact.load(place.recipes / STYLE / "teacher")
     step = PruneStep(
         keep=KEEP, steps=place.steps, rounds=2, photos=place.photos(), seed=1, loss="vgg",
-        crop_px=160, learning_rate=5e-4, max_drift=10,
+        crop_px=160, learning_rate=3e-4, max_drift=10,
     )  # fmt: skip
     ours = prune(source, step, place.work / "pruned", place.job("prune"))
     theirs = _by_magnitude(source, step, place)
