@@ -25,6 +25,7 @@ from stylepress.train.trainer.feed import generator
 from stylepress.train.trainer.fit import Iteration, Objective, Training, fit
 from stylepress.train.trainer.part import Part, adam, warm_linear
 from stylepress.train.trainer.plan import Session, TrainingSummary
+from stylepress.train.unit_range import draw_in_unit_range
 from stylepress.train.weights.checkpoint import save_checkpoint
 from stylepress.usual import with_loss
 
@@ -41,16 +42,9 @@ class Teacher:
     spec: Port
     style: Tensor | None = None
 
-    @torch.no_grad()
     def __call__(self, image: Tensor) -> Tensor:
         """Stylize (N, 3, H, W) in [0, 1]; the result is clamped to [0, 1] and cut to H and W."""
-        low, high = self.spec.low or 0.0, self.spec.high or 1.0
-        flipped = image.flip(1) if self.spec.order == "bgr" else image
-        output = self.module(flipped * (high - low) + low)[
-            ..., : image.shape[-2], : image.shape[-1]
-        ]
-        stylized: Tensor = ((output.float() - low) / (high - low)).clamp(0, 1)
-        return stylized.flip(1) if self.spec.order == "bgr" else stylized
+        return draw_in_unit_range(self.module, self.spec, image)
 
 
 def distil_student(

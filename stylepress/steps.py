@@ -95,6 +95,14 @@ class TrainStep(StylingStep):
         description="side of the random square of the style picture that a swd step looks at",
     )
     temporal_weight: TemporalWeight = 0.0
+    start: Path | None = Field(
+        default=None, description="a teacher of the same width and blocks to go on from"
+    )
+    near: Path | None = Field(
+        default=None,
+        description="for vgg: a student whose pictures to stay near, so that students can follow",
+    )
+    near_weight: Weight = Field(default=0.5, description="for `near`: distance in VGG's features")
 
     @model_validator(mode="after")
     def _pulled_somewhere(self) -> Self:
@@ -380,7 +388,7 @@ def recorded(step: Section) -> dict[str, Any]:
         mode="json",
         exclude={
             *REPORTING,
-            *("photos", "style", "styles", "paintings", "vgg", "start", "plan", "teacher"),
+            *("photos", "style", "styles", "paintings", "vgg", "start", "near", "plan", "teacher"),
             *("pipeline", "vae", "loras", "controlnet", "adapter"),
         },
     )

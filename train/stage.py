@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,8 @@ from stylepress.train.style_loss import ImageLoss, StyleContentLoss
 from stylepress.train.teacher import save_teacher, train_teacher
 from stylepress.train.trainer.device import Device
 from stylepress.train.trainer.session import open_session
+from stylepress.train.transformer import TransformerNet
+from stylepress.train.unit_range import draw_in_unit_range
 from stylepress.train.weights.checkpoint import load_network, save_checkpoint
 from stylepress.train.weights.families import FAMILIES
 from stylepress.train.weights.standard import find_vgg19, require_weights
@@ -149,13 +153,39 @@ def train(source: Artifact | None, step: TrainStep, out: Path, work: Work) -> Ar
         )
     photos = lessons(step.photos, work)
     style = style_pixels(step.style)
+    start = None if step.start is None else _beginning(step.start, step)
     with open_session(work, step) as session:
         loss = image_loss(step, style.to(session.device.place), work, session.device)
-        net, summary = train_teacher(photos, loss, step, session)
+        net, summary = train_teacher(photos, loss, step, session, start=start)
         return session.team.written(
             lambda: save_teacher(net, out, name=work.name, step=step, summary=summary),
             otherwise=lambda: Artifact.load(out),
         )
+
+
+def _beginning(path: Path, step: TrainStep) -> TransformerNet:
+    """Load the teacher that a training goes on from.
+
+    Raises:
+        CheckpointError: no checkpoint, or one that cannot be read.
+        RecipeError: a network of another kind or size.
+    """
+    loaded = load_network(path)
+    net, size = loaded.module, {"width": step.width, "blocks": step.blocks}
+    if not isinstance(net, TransformerNet) or (net.width, net.blocks) != (step.width, step.blocks):
+        raise RecipeError(
+            f"{path} holds {loaded.family} {dict(loaded.config)}, and the training goes on from "
+            f"transformer {size}.",
+            "Name a teacher of that width and those blocks, or say its own in the step.",
+        )
+    return net
+
+
+def _companion(path: Path, device: Device) -> Callable[[Tensor], Tensor]:
+    """Load the network whose pictures a training stays near, frozen on the device."""
+    loaded = load_network(path)
+    device.hold(loaded.module.eval().requires_grad_(False))
+    return partial(draw_in_unit_range, loaded.module, loaded.image)
 
 
 def style_pixels(style: Style) -> Tensor:
@@ -179,6 +209,11 @@ def image_loss(step: TrainStep, style: Tensor, work: Work, device: Device) -> Im
     """
     step = with_loss(step, "vgg" if step.loss == "vgg" else "swd")
     if step.loss == "swd":
+        if step.near is not None:
+            raise RecipeError(
+                "`near` compares pictures in the features of VGG, and the loss is swd.",
+                "Run `pip install 'stylepress[vgg]'`, or leave `near` away.",
+            )
         return StyleContentLoss(
             style,
             style_weight=step.style_weight,
@@ -191,6 +226,8 @@ def image_loss(step: TrainStep, style: Tensor, work: Work, device: Device) -> Im
         style,
         content_weight=step.content_weight or 0.0,
         style_weight=step.style_weight,
+        near=None if step.near is None else _companion(step.near, device),
+        near_weight=step.near_weight,
     )
 
 

@@ -24,9 +24,14 @@ from stylepress.train.weights.families import FAMILIES
 
 
 def train_teacher(
-    photos: Photos, loss: ImageLoss, step: TrainStep, session: Session
+    photos: Photos,
+    loss: ImageLoss,
+    step: TrainStep,
+    session: Session,
+    *,
+    start: TransformerNet | None = None,
 ) -> tuple[TransformerNet, TrainingSummary]:
-    """Train from scratch; return the network in its public 0..255 range, on the CPU.
+    """Train from scratch or from ``start``; return the network in its public 0..255 range, on the CPU.
 
     The network works on [0, 1] while it learns, where its default initialisation is sane, and is
     folded to 0..255 afterwards: scaling the first kernel by 1/255 and the last by 255 is exact.
@@ -36,8 +41,11 @@ def train_teacher(
         FrameError: not one photo can be read.
     """
     torch.manual_seed(step.seed or 0)
-    net = TransformerNet(step.width, step.blocks)
-    nn.init.constant_(_bias(net.deconv3.conv2d), 0.5)
+    if start is None:
+        net = TransformerNet(step.width, step.blocks)
+        nn.init.constant_(_bias(net.deconv3.conv2d), 0.5)
+    else:
+        net = to_unit_range(start.train().requires_grad_(True))
 
     def terms(now: Iteration) -> dict[str, Tensor]:
         (content,) = now.batch

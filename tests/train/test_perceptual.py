@@ -91,6 +91,15 @@ def test_terms_are_linear_in_their_weights(vgg: Vgg) -> None:
         torch.testing.assert_close(two(output, content)[name], ratio * one(output, content)[name])
 
 
+def test_pictures_to_stay_near_cost_nothing_where_they_are_reached(vgg: Vgg) -> None:
+    content, aim = picture(3)[None], picture(2)[None]
+    loss = PerceptualLoss(vgg, picture(1), near=lambda _: aim, near_weight=2)
+    near = [float(loss(share * aim, content)["near"]) for share in (1, 0.8, 0.4)]
+    assert near[0] == 0
+    assert near == sorted(near)
+    assert near[2] < 2  # twice as far as an empty picture is 2
+
+
 def test_the_loss_of_a_batch_is_the_mean_over_its_images(vgg: Vgg) -> None:
     loss = PerceptualLoss(vgg, picture(1, 40))
     output, content = picture(2, 32, 3) * 1.2, picture(3, 32, 3)

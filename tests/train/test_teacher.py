@@ -7,13 +7,18 @@ import pytest
 import torch
 from PIL import Image
 
+from stylepress.errors import RecipeError
 from stylepress.progress import Silent
+from stylepress.step_fields import Style
 from stylepress.steps import TrainStep
 from stylepress.train.photos import Photos
+from stylepress.train.stage import train
 from stylepress.train.style_loss import StyleContentLoss
-from stylepress.train.teacher import train_teacher
+from stylepress.train.teacher import save_teacher, train_teacher
 from stylepress.train.trainer.device import Device, resolve_device
 from stylepress.train.trainer.plan import Board, Session
+from stylepress.train.weights.checkpoint import load_network
+from stylepress.work import Work
 
 STEP = TrainStep(width=4, blocks=1, steps=8, batch=2, crop_px=64, style_px=64, seed=1, save_every=4)
 
@@ -85,3 +90,31 @@ def test_a_gpu_goes_the_way_of_the_cpu(tmp_path: Path, photos: Photos, precision
     assert curves[1].style == pytest.approx(curves[0].style, rel=0.1)
     resumed = Session(tmp_path / "cuda", device=device, resume=True)
     assert train_teacher(photos, style(device), STEP, resumed)[1].images_per_s is None
+
+
+def test_a_teacher_goes_on_from_one_of_its_size_only(tmp_path: Path, photos: Photos) -> None:
+    first, summary = train_teacher(photos, style(Device()), STEP, Session(tmp_path / "first"))
+    save_teacher(
+        first,
+        tmp_path / "teacher",
+        name="x",
+        step=STEP,
+        summary=summary,
+    )
+    again = STEP.model_copy(
+        update={
+            "start": tmp_path / "teacher",
+            "learning_rate": 1e-6,
+            "photos": tmp_path / "photos",
+            "style": Style(pattern="glass", size=64),
+            "loss": "swd",
+        }
+    )
+    work = Work(name="x", folder=tmp_path / "state", board=tmp_path / "board", home=tmp_path)
+    second = load_network(train(None, again, tmp_path / "second", work).folder).module
+    image = torch.rand(1, 3, 64, 64) * 255
+    torch.testing.assert_close(first(image), second(image), atol=1.0, rtol=0)
+    with pytest.raises(RecipeError, match="goes on from transformer"):
+        train(None, again.model_copy(update={"width": 8}), tmp_path / "third", work)
+    with pytest.raises(RecipeError, match="features of VGG"):
+        train(None, again.model_copy(update={"near": tmp_path / "first"}), tmp_path / "third", work)
