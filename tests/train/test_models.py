@@ -7,14 +7,13 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from PIL import Image
 
 from stylepress.export.stage import export
 from stylepress.model_steps import (
@@ -31,7 +30,6 @@ from stylepress.runtime.bundle import read_bundle
 from stylepress.runtime.stylize import StylizeOptions, stylize
 from stylepress.steps import ExportStep
 from stylepress.train.families.adain import AdaIn
-from stylepress.train.features.vgg import Source, Vgg
 from stylepress.train.models import stage
 from stylepress.train.models.adain import load_encoder
 from stylepress.train.models.stage import train_model
@@ -39,6 +37,7 @@ from stylepress.train.models.translate import Pool
 from stylepress.train.trainer.state import STATE
 from stylepress.work import Work
 from tests.processes import bound
+from tests.train.small_vgg import small_vgg
 
 PHOTOS = Path(__file__).parents[2] / "recipes" / "photos" / "train"
 STYLES = Path(__file__).parents[2] / "recipes" / "styles"
@@ -69,17 +68,6 @@ def work(folder: Path) -> Work:
     return Work("any", folder / "training", folder / "board", device="cpu", home=folder)
 
 
-def small_vgg() -> Vgg:
-    """A VGG-19 of width 4: the real thing has the same layers, sixteen times as wide."""
-    torch.manual_seed(0)
-    widths = [3, 4, 4, 8, 8, 16, 16, 16, 16, 32]
-    layers = [nn.Conv2d(one, two, 3) for one, two in pairwise(widths)]
-    for layer in layers:
-        nn.init.kaiming_normal_(layer.weight)
-    pairs = [(layer.weight.detach(), torch.zeros(layer.out_channels)) for layer in layers]
-    return Vgg(pairs, Source("vgg19", "caffe"))
-
-
 @pytest.fixture
 def _narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage, "step_vgg", lambda *_: small_vgg())
@@ -99,7 +87,9 @@ def test_a_model_trained_here_becomes_a_bundle_that_runs(tmp_path: Path, family:
     assert bundle.artifact.made_by["family"] == family
     if family == "dcgan":
         return
-    photo = next(PHOTOS.glob("*.jpg"))
+    photo = tmp_path / "photo.png"
+    with Image.open(next(PHOTOS.glob("*.jpg"))) as whole:
+        whole.resize((97, 64)).save(photo)
     named: dict[str, list[str | None]] = {"adain": [str(STYLES / "starry.jpg"), str(STYLES / "glass.png")],
              "library": ["glass", "strokes=1,glass=1"], "resnet": [None]}  # fmt: skip
     drawn = []
