@@ -13,17 +13,11 @@ from time import perf_counter_ns
 from stylepress import __version__
 from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.entries import Entries, check_originals
-from stylepress.benchmarks.machine.energy import readable, why_unread
 from stylepress.benchmarks.machine.record import Machine, record_machine
-from stylepress.benchmarks.machine.timeline import Timeline, Window
+from stylepress.benchmarks.machine.timeline import Window
 from stylepress.benchmarks.machine.watch import FOREIGN_LOAD, Watch
 from stylepress.benchmarks.part import Skipped
-from stylepress.benchmarks.quality.photos import (
-    check_frame,
-    golden_photos,
-    read_photos,
-    read_style,
-)
+from stylepress.benchmarks.quality.photos import golden_photos, read_photos, read_style
 from stylepress.benchmarks.quality.trials import (
     DriftOptions,
     Photos,
@@ -38,7 +32,7 @@ from stylepress.benchmarks.timing.loop import WarmRule
 from stylepress.benchmarks.timing.outcome import Length, Outcome, Setting
 from stylepress.benchmarks.timing.scenarios import play
 from stylepress.benchmarks.timing.systems import NULL, Contender, Run, check_threads, named, opened
-from stylepress.errors import BackendError, RecipeError, VerificationError
+from stylepress.errors import BackendError, VerificationError
 from stylepress.progress import Progress
 from stylepress.runtime.backends import EngineOptions
 from stylepress.runtime.bundle import Bundle
@@ -80,19 +74,6 @@ class BenchOptions:
     created: str = ""
     environ: Mapping[str, str] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        if self.starts < 0 or not 0 <= self.foreign_load <= 1:
-            raise RecipeError(
-                f"{self.starts} starts and a foreign load of {100 * self.foreign_load:g} % cannot "
-                f"be measured by.",
-                "Give 0 starts or more, and 0 to 100 %.",
-            )
-        if self.most_photos < 1:
-            raise RecipeError(
-                f"Nothing can be measured on {self.most_photos} photos.", "Take one or more."
-            )
-        check_frame(self.size)
-
 
 def bench(
     bundles: Sequence[Path],
@@ -115,8 +96,6 @@ def bench(
         ArtifactError, BackendError, FrameError, CheckpointError, RecipeError: what was handed in
             cannot be used, with the mend.
     """
-    if not bundles:
-        raise RecipeError("There is no bundle to measure.", "Name the folder that `build` wrote.")
     check_originals(student, teacher)
     names: set[str] = set()
     loaded = list(named(bundles, names))
@@ -130,11 +109,7 @@ def bench(
         tempfile.TemporaryDirectory(prefix="stylepress-bench-") as work,
         Watch(foreign_load=options.foreign_load) as watch,
         Entries(
-            engine,
-            options.backends,
-            work=Path(work),
-            photos=pictures.measured,
-            progress=progress,
+            engine, options.backends, work=Path(work), photos=pictures.measured, progress=progress
         ) as entries,
     ):
         if teacher is not None:
@@ -142,8 +117,6 @@ def bench(
         if student is not None:
             entries.student(student, names)
         entries.bundles(loaded)
-        if options.drift.gated:
-            entries.check_judged()
         return _Bench(entries, options, watch).report(looking, machine)
 
 
@@ -187,13 +160,14 @@ class _Bench:
             progress=entries.progress,
         )
         window = Window(began_ns, perf_counter_ns())
-        validity, curves = self.watch.judged(window), self.watch.timeline().curves(window)
+        validity = self.watch.judged(window)
         latencies = tuple(_latency(one, timings[one.name]) for one in contenders)
         best = _best(contenders, latencies)
         scenes = tuple(self._scenes([one for one in own if one in best.values()]))
         painters = {model: one.run for model, one in best.items() if one.backend != NULL}
-        looks, style = looking.looks(painters, entries.strangers), looking.photos.style
-        unread = _no_energy(scenes, self.watch.timeline())
+        looks, style = looking.looks(painters), looking.photos.style
+        unread = [Skipped(what=one.metric, why=one.note) for one in starts if one.new is None]
+        skipped = *entries.skipped, *self.skipped, *unread, *_no_energy(scenes), *looking.skipped
         return Report(
             tool=f"stylepress {__version__}",
             created=options.created,
@@ -213,24 +187,9 @@ class _Bench:
             speedups=speedups(latencies),
             **looks,
             validity=validity,
-            curves=curves,
             scenes=scenes,
             starts=tuple(one for one in starts if one.new is not None),
-            skipped=tuple(
-                dict.fromkeys(
-                    (
-                        *entries.skipped,
-                        *self.skipped,
-                        *(
-                            Skipped(what=one.metric, why=one.note)
-                            for one in starts
-                            if one.new is None
-                        ),
-                        *unread,
-                        *looking.skipped,
-                    )
-                )
-            ),
+            skipped=tuple(dict.fromkeys(skipped)),
         )
 
     def _starts(self, own: Sequence[Contender]) -> Iterator[Check]:
@@ -267,9 +226,10 @@ class _Bench:
                         length=options.length,
                         rule=options.rule,
                         watch=self.watch,
+                        system=one.name,
                     )
                 progress.advance()
-                yield found.model_copy(update={"system": one.name})
+                yield found
             progress.finish()
 
     @contextmanager
@@ -296,16 +256,14 @@ def _best(contenders: Sequence[Contender], latencies: Sequence[Latency]) -> dict
     return best
 
 
-def _no_energy(scenes: Sequence[Outcome], timeline: Timeline) -> Iterator[Skipped]:
-    if not readable(timeline):
-        yield Skipped(what="energy", why=why_unread(timeline))
-    elif not scenes:
-        why = "turns are too short for a sensor; ask for `--scenario single-stream`"
+def _no_energy(scenes: Sequence[Outcome]) -> Iterator[Skipped]:
+    if not scenes:
+        why = "it is read during scenarios; ask for `--scenario single-stream`"
         yield Skipped(what="energy", why=why)
-    for scene in scenes if readable(timeline) else ():
-        if all(one.gross_j is None for one in scene.energies):
-            why = "; ".join(f"{one.source}: {one.why}" for one in scene.energies)
-            yield Skipped(what=f"energy of {scene.title}", why=why)
+    for scene in scenes:
+        if all(one.new is None for one in scene.energies):
+            reasons = dict.fromkeys(one.note for one in scene.energies)
+            yield Skipped(what=f"energy of {scene.title}", why="; ".join(reasons))
 
 
 def _latency(one: Contender, timing: Timing) -> Latency:
@@ -316,7 +274,6 @@ def _latency(one: Contender, timing: Timing) -> Latency:
         facts=dict(one.facts),
         baseline=one.baseline,
         rounds_ms=tuple(tuple(round(call, 4) for call in calls) for calls in timing.rounds_ms),
-        rounds_at_s=tuple(round(at, 3) for at in timing.rounds_at_s),
         median_ms=timing.median_ms,
         p90_ms=timing.percentile_ms(0.9),
     )

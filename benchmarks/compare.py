@@ -171,6 +171,5 @@ def _side(models: Sequence[Model]) -> Side:
         name=" + ".join(model.name for model in models),
         digest=" + ".join(model.digest for model in models),
         precision=" + ".join(dict.fromkeys(model.precision for model in models)),
-        size_bytes=sum(model.size_bytes for model in models),
         weights_bytes=sum(model.weights_bytes for model in models),
     )

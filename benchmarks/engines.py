@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.gate import figure
 from stylepress.benchmarks.part import Skipped
-from stylepress.benchmarks.timing.systems import NULL, Pixels, Run, opened
-from stylepress.errors import ArtifactError, BackendError, RecipeError
+from stylepress.benchmarks.timing.systems import NULL, Pixels, opened
+from stylepress.errors import ArtifactError, BackendError, RecipeError, VerificationError
 from stylepress.runtime.backends import EngineOptions, missing, usual
 from stylepress.runtime.bundle import Bundle, read_bundle
+from stylepress.runtime.choice import self_test
 
 
 def common_backends(
@@ -60,65 +57,37 @@ def _refusal(bundles: Sequence[Bundle], backend: str, options: EngineOptions) ->
 def golden_check(bundle: Bundle, backend: str, *, threads: int | None, subject: str) -> Check:
     """Run a bundle's own golden pairs, and FAIL where `run` would refuse it.
 
-    None of the pairs may lie beyond the tolerance in the manifest; a bundle that brings none is not
-    judged, nor is the backend that only copies frames.
+    A bundle that brings none is not judged, nor is the backend that only copies frames.
     """
+    judged: dict[str, object] = {"kind": "pictures", "limit": bundle.tolerance}
     if backend == NULL:
-        note = "copies of frames are not what a network draws"
-        return figure("golden_levels", subject, note=note)
-    with opened(bundle, backend, EngineOptions(threads=threads)) as model:
-        gaps = [
-            _gap(result, pair.results[port])
-            for pair in bundle.golden()
-            for port, result in model.engine.run(pair.feeds).items()
-            if port in pair.results
-        ]
-    if not gaps:
-        return figure("golden_levels", subject, note="it brings no golden pictures")
-    kept = max(gaps) <= bundle.tolerance
-    return figure(
-        "golden_levels",
-        subject,
-        kind="pictures",
-        new=max(gaps),
-        limit=bundle.tolerance,
-        verdict="PASS" if kept else "FAIL",
-        note="" if kept else "`stylepress run` would refuse it; build it again",
-    )
+        judged = {"note": "copies of frames are not what a network draws"}
+    else:
+        with opened(bundle, backend, EngineOptions(threads=threads)) as model:
+            try:
+                judged |= {"new": self_test(bundle, model.engine), "verdict": "PASS"}
+            except VerificationError as error:
+                judged |= {"verdict": "FAIL", "note": f"`stylepress run` would refuse it. {error}"}
+        if judged["verdict"] == "PASS" and judged["new"] is None:
+            judged = {"note": "it brings no golden pictures"}
+    return figure("golden_levels", subject, **judged)
 
 
-def golden_gap(bundle: Bundle, run: Run) -> float | None:
-    """Return how far what ``run`` draws of bare pictures is from a bundle's golden ones, levels.
-
-    None where it brings none.
-    """
-    gaps = [_gap(run(before), after) for _, before, after in golden_pictures(bundle, bare=True)]
-    return max(gaps, default=None)
-
-
-def _gap(one: NDArray[Any], two: NDArray[Any]) -> float:
-    return float(np.abs(one.astype(np.float64) - two.astype(np.float64)).max())
-
-
-def golden_pictures(bundle: Bundle, *, bare: bool = False) -> Iterator[tuple[str, Pixels, Pixels]]:
-    """Yield the pairs of a bundle's self-test: name, picture in, picture out, (1, H, W, 3) uint8.
-
-    Only those that set nothing else, as a strength, where they shall be ``bare``.
+def golden_pictures(bundle: Bundle) -> Iterator[tuple[str, Pixels]]:
+    """Yield the pictures of a bundle's self-test with their names, (1, H, W, 3) uint8.
 
     Raises:
         ArtifactError: a pair lacks a port, or its main graph maps no picture to a picture.
     """
     graph = bundle.graph()
-    if graph.picture is None or graph.picture_out is None:
+    if graph.picture is None:
         raise ArtifactError(
             f"The main graph of {bundle.artifact.folder} maps no picture to a picture, so there is "
             f"nothing to compare.",
             "Name the bundle of a frame graph.",
         )
     for pair in bundle.golden():
-        if bare and len(pair.feeds) > 1:
-            continue
-        yield pair.name, pair.feeds[graph.picture.name], pair.results[graph.picture_out.name]
+        yield pair.name, pair.feeds[graph.picture.name]
 
 
 def weights_bytes(bundle: Bundle) -> int:

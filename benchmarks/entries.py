@@ -1,7 +1,4 @@
-"""How what was handed in enters a measurement: baselines of the teacher, the student, bundles.
-
-And whether an original is the model that something was made from, by what both of them record.
-"""
+"""How what was handed in enters a measurement: baselines of the teacher, the student, bundles."""
 
 from __future__ import annotations
 
@@ -11,17 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stylepress.artifact import Artifact
-from stylepress.benchmarks.check import Check
-from stylepress.benchmarks.engines import golden_gap
-from stylepress.benchmarks.gate import figure
 from stylepress.benchmarks.part import Skipped
-from stylepress.benchmarks.quality.gallery import original_of
 from stylepress.benchmarks.quality.photos import Photo
 from stylepress.benchmarks.report import Model
 from stylepress.benchmarks.timing.systems import (
     NULL,
     Contender,
-    Run,
     bundle_model,
     named,
     opened,
@@ -30,7 +22,7 @@ from stylepress.benchmarks.timing.systems import (
 from stylepress.errors import BackendError, FrameError, RecipeError
 from stylepress.progress import Progress
 from stylepress.runtime.backends import EngineOptions, missing, usual
-from stylepress.runtime.bundle import TOLERANCE, Bundle
+from stylepress.runtime.bundle import Bundle
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -60,9 +52,7 @@ class Entries:
     """The contenders of one measurement; a context manager that closes their engines.
 
     Enter the teacher first, the bundles last. ``size`` is (height, width), ``work`` a folder for
-    what is exported of checkpoints. What cannot be opened is in ``skipped``. A model that is not
-    what it should be by what is recorded is warned of; ``strangers`` holds, by the name of a bundle,
-    how far its student is from its golden pictures.
+    what is exported of checkpoints. What cannot be opened is in ``skipped``.
     """
 
     def __init__(
@@ -77,10 +67,8 @@ class Entries:
         self.options, self.size = options, options.size or (512, 512)
         self.work, self.photos, self.progress = work, photos, progress
         self.contenders: list[Contender] = []
-        self.strangers: dict[str, Check] = {}
         self._stack = ExitStack()
         self._teacher: Artifact | None = None
-        self._student: Contender | None = None
         absent, wanted = missing(), backends or usual()
         self.skipped = [Skipped(what=name, why=absent[name]) for name in wanted if name in absent]
         self.backends = tuple(name for name in wanted if name not in absent)
@@ -112,10 +100,7 @@ class Entries:
             frame = self.photos[0].frame
             student = float_bundle(student, self.work, frame, progress=self.progress)
         ((bundle, name),) = named([student.folder], names)
-        model = bundle_model(bundle, "student", self.size, name)
-        self.enter(model, bundle)
-        own = (one for one in self.contenders if one.model == model and one.backend != NULL)
-        self._student = next(own, None)
+        self.enter(bundle_model(bundle, "student", self.size, name), bundle)
 
     def bundles(self, loaded: Sequence[tuple[Bundle, str]]) -> None:
         """Enter what is measured, and the backend that copies frames: what the harness costs.
@@ -126,8 +111,6 @@ class Entries:
         before = len(self.contenders)
         for bundle, name in loaded:
             self.enter(bundle_model(bundle, "bundle", self.size, name), bundle)
-        for bundle, name in loaded:
-            self._check(bundle, name)
         if len(self.contenders) == before:
             why = "; ".join(f"{one.what}: {one.why}" for one in self.skipped)
             raise BackendError(
@@ -154,63 +137,8 @@ class Entries:
             facts = dict(run.engine.describe())
             self.contenders.append(Contender(model, backend, run, facts, baseline, bundle))
 
-    def check_judged(self) -> None:
-        """Refuse to measure where no pictures could be judged.
-
-        Raises:
-            RecipeError: nothing draws, or no bundle is of its original's family.
-        """
-        models = {one.model for one in self.contenders if one.model and one.backend != NULL}
-        if not models:
-            raise RecipeError(
-                f"The backend {NULL} copies frames, and copies judge nothing.",
-                "Name another `--backend`, or leave `--gate` out.",
-            )
-        originals = {one: original_of(one, models) for one in models if one.role == "bundle"}
-        if not any(other and other.family == one.family for one, other in originals.items()):
-            raise RecipeError(
-                "With `--teacher` alone no pictures are judged: a student is not meant to equal "
-                "it.",
-                "Give the student in float with `--student`, or leave `--gate` out.",
-            )
-
-    def _check(self, bundle: Bundle, name: str) -> None:
-        """Warn of a bundle that was made from another student than this."""
-        student = self._student
-        if student is None or student.model is None or student.bundle is None:
-            return
-        title = student.model.name
-        found = stranger(bundle, student.bundle, student.run, name=title)
-        if found is not None:
-            self.strangers[name] = found
-            self.progress.warn(
-                f"{title} is not the model that {name} was made from: it is {found.new:g} "
-                f"levels from its golden pictures, where that one is {found.limit:g} at most. "
-                f"They are compared all the same."
-            )
-
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *raised: object) -> None:
         self._stack.close()
-
-
-def stranger(bundle: Bundle, original: Bundle, run: Run, *, name: str) -> Check | None:
-    """Tell how far an original called ``name``, run by ``run``, is from a bundle's golden pictures.
-
-    A float model is never further from those of its INT8 form than the tolerance in its manifest.
-    None where it is not, or where the digest of what a bundle was made from says enough.
-    """
-    artifact, source = bundle.artifact, original.artifact
-    if source.digest in (artifact.digest, artifact.parent):
-        return None
-    try:
-        worst = golden_gap(bundle, run) or 0.0
-    except (BackendError, FrameError):
-        return None
-    limit = bundle.tolerance + TOLERANCE
-    if worst <= limit:
-        return None
-    note = f"{name} is not the model it was made from; not judged"
-    return figure("golden_levels", name, new=worst, limit=limit, note=note)

@@ -38,9 +38,6 @@ FIGURES: Mapping[str, Judged] = {
     "load_percent": Judged("load", "ms", _WORSE, None, "from the bundle's file to an engine"),
     "first_call_percent": Judged("first call", "ms", _WORSE, None, "the first frame of an engine"),
     "weights_percent": Judged("weights", "MB", _WORSE, 5, "the file with the network"),
-    "size_percent": Judged(
-        "all files", "MB", _WORSE, None, "the bundle as it is copied, golden pictures included"
-    ),
     "golden_levels": Judged(
         *("golden pictures", "levels", _MOST, None),
         "farthest that a pixel is from the picture the bundle brings; `run` refuses one beyond "
@@ -153,7 +150,7 @@ def load_gate(path: Path | None, *, delta_percent: float | None = None) -> Limit
     limits = USUAL if path is None else load_document(path, Gate)
     if delta_percent is None:
         return limits
-    kept = ("p50_percent", "p90_percent", "memory_percent", "weights_percent", "size_percent")
+    kept = ("p50_percent", "p90_percent", "memory_percent", "weights_percent")
     return limits.changed(
         **{key: delta_percent for key in kept if getattr(limits, key) is not None}
     )

@@ -10,18 +10,16 @@ from typing import Any, Literal
 from pydantic import Field
 
 from stylepress.benchmarks.check import Check
+from stylepress.benchmarks.intervals import paired_ratio
 from stylepress.benchmarks.machine.record import Machine
-from stylepress.benchmarks.machine.timeline import Curves
 from stylepress.benchmarks.machine.watch import Validity
 from stylepress.benchmarks.part import FileFact, Part, Skipped, read_json, schema_of
 from stylepress.benchmarks.quality.study import Drift
-from stylepress.benchmarks.timing.interval import Ratio, paired_ratio
 from stylepress.benchmarks.timing.latency import Timing
-from stylepress.benchmarks.timing.outcome import Outcome, Quantile, quantile_ms
+from stylepress.benchmarks.timing.outcome import Outcome, quantile
 
-SCHEMA_VERSION: Literal[5] = 5
-"""5: figures of pictures, motion, start and memory are checks; a scene is an outcome, a
-machine only what is compared by."""
+SCHEMA_VERSION: Literal[6] = 6
+"""6: no curves of sensors over time."""
 FLUCTUATION = 0.25
 """Spread (IQR) of the rounds over their median, above which a time is called unstable."""
 BUSY_LOAD = 0.25
@@ -34,13 +32,11 @@ Column = Literal["content", "teacher", "student", "bundle", "difference"]
 class Scenario(Part):
     """What was run: two reports with different scenarios are not compared.
 
-    ``single stream``: one frame after the other, uint8 in and out, each call timed alone.
+    One frame after the other, uint8 in and out, each call timed alone.
     """
 
-    name: Literal["single stream"] = "single stream"
     height: int
     width: int
-    batch: Literal[1] = 1
     threads: int
     rounds: int
     turn_s: float
@@ -53,7 +49,7 @@ class Model(Part):
     """One model that was measured.
 
     ``macs`` are multiply-accumulates of the convolutions for one frame of the scenario, None when
-    nobody counted them. ``weights_bytes`` is the file with the weights, ``size_bytes`` all files.
+    nobody counted them. ``weights_bytes`` is the file with the weights.
     """
 
     name: str
@@ -62,7 +58,6 @@ class Model(Part):
     precision: str
     digest: str
     parent: str | None
-    size_bytes: int
     weights_bytes: int
     parameters: int | None = None
     macs: int | None = None
@@ -71,7 +66,7 @@ class Model(Part):
 class Latency(Part):
     """Milliseconds of every call, by round, of one model in one backend.
 
-    ``rounds_at_s`` is when each round began. ``p90_ms`` is an estimate from above that holds with
+    ``p90_ms`` is an estimate from above that holds with
     99 % confidence, None below 64 calls. ``baseline`` says that this is what is compared with.
     """
 
@@ -81,29 +76,17 @@ class Latency(Part):
     facts: dict[str, str | int]
     baseline: bool
     rounds_ms: tuple[tuple[float, ...], ...]
-    rounds_at_s: tuple[float, ...] = ()
     median_ms: float
     p90_ms: float | None
 
     @property
     def timing(self) -> Timing:
-        return Timing(self.rounds_ms, self.rounds_at_s)
+        return Timing(self.rounds_ms)
 
-    def at(self, share: float) -> Quantile:
+    def at(self, share: float) -> Check:
         """Return a quantile of all calls, or why there is none."""
         calls = [round(1e6 * call) for calls in self.rounds_ms for call in calls]
-        return quantile_ms(calls, share)
-
-
-class Speedup(Part):
-    """How many times as long ``baseline`` takes as ``system``; 95 % interval, paired by round."""
-
-    system: str
-    baseline: str
-    ratio: float
-    low: float | None
-    high: float | None
-    rounds: int
+        return quantile(self.name, calls, share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,31 +112,27 @@ class Report(Part):
 
     ``starts`` are of each bundle in each backend: its start, and its memory.
 
-    ``validity`` says whether the turns of ``latencies`` count, None where nobody watched, and
-    ``curves`` what the machine did during them; a scene of ``scenes`` has its own.
+    ``validity`` says whether the turns of ``latencies`` count, None where nobody watched; a scene of
+    ``scenes`` has its own.
     """
 
-    schema_version: Literal[5] = SCHEMA_VERSION
+    schema_version: Literal[6] = SCHEMA_VERSION
     tool: str
     created: str
     scenario: Scenario
     machine: Machine
     models: tuple[Model, ...]
     latencies: tuple[Latency, ...]
-    speedups: tuple[Speedup, ...]
+    speedups: tuple[Check, ...]
     looks: tuple[Check, ...] = ()
     steadiness: tuple[Check, ...] = ()
     drifts: tuple[Drift, ...] = ()
     validity: Validity | None = None
-    curves: Curves | None = None
     scenes: tuple[Outcome, ...] = ()
     starts: tuple[Check, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     gallery: tuple[Shown, ...] = Field(default=(), exclude=True)
     suffered: Mapping[str, tuple[Shown, ...]] = Field(default_factory=dict, exclude=True)
-
-    def model(self, name: str) -> Model:
-        return next(model for model in self.models if model.name == name)
 
     def of_role(self, role: Role) -> tuple[Model, ...]:
         return tuple(model for model in self.models if model.role == role)
@@ -184,8 +163,11 @@ class Report(Part):
                 yield f"{scene.title} does not count: {'; '.join(scene.doubts)}"
 
 
-def speedups(latencies: Sequence[Latency]) -> tuple[Speedup, ...]:
-    """Compare the bundles, each in its fastest backend, with every baseline."""
+def speedups(latencies: Sequence[Latency]) -> tuple[Check, ...]:
+    """Tell how many times as fast as each baseline a bundle is, in its fastest backend.
+
+    The interval holds with 95 %, and is paired by round.
+    """
     fastest: dict[str, Latency] = {}
     for latency in latencies:
         if latency.model and not latency.baseline:
@@ -200,16 +182,13 @@ def speedups(latencies: Sequence[Latency]) -> tuple[Speedup, ...]:
     )
 
 
-def _speedup(fast: Latency, slow: Latency) -> Speedup:
-    ratio: Ratio = paired_ratio(fast.timing.round_medians_ms, slow.timing.round_medians_ms)
-    return Speedup(
-        system=fast.name,
-        baseline=slow.name,
-        ratio=ratio.value,
-        low=ratio.low,
-        high=ratio.high,
-        rounds=ratio.count,
-    )
+def _speedup(fast: Latency, slow: Latency) -> Check:
+    ratio = paired_ratio(fast.timing.round_medians_ms, slow.timing.round_medians_ms)
+    return Check(
+        subject=fast.name, metric=slow.name, unit="x", larger_is_worse=False, new=ratio.value,
+        low=ratio.low, high=ratio.high,
+        note="" if ratio.low else f"no interval from {len(fast.rounds_ms)} rounds",
+    )  # fmt: skip
 
 
 def against(model: str, original: str) -> str:

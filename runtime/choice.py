@@ -199,12 +199,15 @@ def _admit(
     return engine
 
 
-def self_test(bundle: Bundle, engine: Engine, graph: str | None = None) -> None:
+def self_test(bundle: Bundle, engine: Engine, graph: str | None = None) -> float | None:
     """Hold an engine against the golden pairs of its graph.
+
+    Return the farthest that a value is from the golden one, None where the bundle brings no pair.
 
     Raises:
         VerificationError: an output is further from the golden one than the bundle's tolerance.
     """
+    farthest: float | None = None
     for pair in bundle.golden(graph):
         results = engine.run(pair.feeds)
         for port, expected in pair.results.items():
@@ -212,6 +215,7 @@ def self_test(bundle: Bundle, engine: Engine, graph: str | None = None) -> None:
             finite = bool(np.isfinite(gap).all())
             worst = float(gap.max()) if finite else math.inf
             rms = math.sqrt(float((gap**2).mean())) if finite else math.inf
+            farthest = max(worst, farthest or 0.0)
             if worst > bundle.tolerance or rms > bundle.tolerance_rms:
                 raise VerificationError(
                     f"It differs from golden {port} {pair.name} of {bundle.artifact.folder} by "
@@ -219,6 +223,7 @@ def self_test(bundle: Bundle, engine: Engine, graph: str | None = None) -> None:
                     f"({bundle.tolerance_rms:.2g}) are allowed.",
                     "Update the backend, or build the bundle again with `stylepress build`.",
                 )
+    return farthest
 
 
 def _run(engine: Engine, frame: Array) -> None:

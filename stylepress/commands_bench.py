@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypedDict
+from typing import TYPE_CHECKING, Annotated, Literal, TypedDict
 
 import typer
 
@@ -91,23 +91,29 @@ def bench(
             help="Also play single-stream, fixed-rate, server or offline; may be repeated.",
         ),
     ] = None,
-    fps: Annotated[float, typer.Option(metavar="HZ", help="Of the fixed-rate camera.")] = 30,
-    queue: Annotated[int, typer.Option(metavar="N", help="Frames of it that wait, at most.")] = 1,
+    fps: Annotated[
+        float, typer.Option(metavar="HZ", min=0.001, max=1e6, help="Of the fixed-rate camera.")
+    ] = 30,
+    queue: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Frames of it that wait, at most.")
+    ] = 1,
     drop: Annotated[
-        str,
-        typer.Option(metavar="WHICH", help="Frame a full queue drops: oldest, newest or none."),
+        Literal["oldest", "newest", "none"], typer.Option(help="Frame that a full queue drops.")
     ] = "oldest",
     deadline: Annotated[
         float | None,
-        typer.Option(metavar="MS", help="From capture to done; default till the next frame."),
+        typer.Option(
+            metavar="MS", min=0.001, help="From capture to done; default till the next frame."
+        ),
     ] = None,
     rate: Annotated[
-        float | None, typer.Option(metavar="HZ", help="Requests a second to the server.")
+        float | None,
+        typer.Option(metavar="HZ", min=0.001, max=1e6, help="Requests a second to the server."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Draws when they arrive.")] = 0,
     lanes: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Frames at once; default 1, offline one a core."),
+        typer.Option(metavar="N", min=1, help="Frames at once; default 1, offline one a core."),
     ] = None,
     starts: Annotated[
         int,
@@ -139,7 +145,7 @@ def bench(
         typer.Option("--selftest", help="Measure instead by how much two equal arms differ here."),
     ] = False,
     pairs: Annotated[
-        int, typer.Option(metavar="N", help="Pairs of the self-test; at least 6.")
+        int, typer.Option(metavar="N", min=1, help="Pairs of the self-test; at least 6.")
     ] = 20,
     min_time: Annotated[
         float | None,
@@ -200,7 +206,7 @@ def bench(
         length=_length(min_time),
         clips=tuple(clip or ()),
         drift=DriftOptions(
-            drift, references, extractor, home(), limits=load_gate(gate_file), gated=gate
+            True if gate else drift, references, extractor, home(), limits=load_gate(gate_file)
         ),
     )
     for folder in (out, *(path.parent for path in (json, html) if path is not None)):
@@ -297,7 +303,8 @@ def _judge(report: Report, screen: Terminal, *, bundles: int | None) -> None:
         bad = [one.reason for one in drift.checks if one.verdict in ("FAIL", "INCONCLUSIVE")]
         who = f"{drift.compressed} against {drift.original}"
         if drift.verdict == "FAIL":
-            screen.warn(f"{who} lost too much: {'; '.join(bad)}.")
+            asked = "Was the bundle made from it?"
+            screen.warn(f"{who} lost too much: {'; '.join(bad)}. {asked}")
         elif drift.verdict == "INCONCLUSIVE":
             reasons = "; ".join(bad) or "nothing could be judged"
             screen.warn(f"Whether {who} lost too much is open: {reasons}. More photos may tell.")

@@ -87,12 +87,17 @@ def compare(
     threads: Threads = None,
     pairs: Annotated[
         int,
-        typer.Option(metavar="N", help="Pairs of runs; 6 on locked clocks, 20 on hosted runners."),
+        typer.Option(
+            metavar="N", min=1, help="Pairs of runs; 6 on locked clocks, 20 on hosted runners."
+        ),
     ] = 10,
     min_time: Annotated[
-        float, typer.Option(metavar="S", help="Least seconds a run, after as long a warm-up.")
+        float,
+        typer.Option(metavar="S", min=0, help="Least seconds a run, after as long a warm-up."),
     ] = 1,
-    min_count: Annotated[int, typer.Option(metavar="N", help="Least timed calls a run.")] = 30,
+    min_count: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Least timed calls a run.")
+    ] = 30,
     extend: Annotated[
         bool, typer.Option("--extend/--no-extend", help="As many pairs again while it is open.")
     ] = True,
@@ -141,9 +146,6 @@ def compare(
         Path | None,
         typer.Option("--out", "-o", metavar="DIR", help="Write page, JUnit, JSON, CSV, ... here."),
     ] = None,
-    history: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="Append a line for change-point tools.")
-    ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -190,15 +192,12 @@ def compare(
             comparison = compare_files(*files, vary=vary or (), labels=_names(labels))
         else:
             comparison = _bundles(base, _named(new), _options(values, limits, screen), screen)
-    from stylepress.benchmarks.show.files import append_history, write_forms
+    from stylepress.benchmarks.show.files import write_forms
     from stylepress.benchmarks.show.render import markdown
 
     # Shown first: a full disk shall not cost what was measured.
     screen.show_json(comparison.record()) if json else screen.show(markdown(comparison).rstrip())
-    written = list(write_forms(comparison, out)) if out is not None else []
-    if history is not None and append_history(comparison, history):
-        written.append(history)
-    for path in written:
+    for path in write_forms(comparison, out) if out is not None else ():
         screen.say(f"Wrote {path}")
     if comparison.verdict == "NO BASELINE" and missing_base == "skip":
         raise typer.Exit(0)
@@ -281,7 +280,7 @@ def _names(labels: str) -> tuple[str, str]:
 
 def _options(values: dict[str, Any], limits: Limits, screen: Progress) -> DuelOptions:
     from stylepress.benchmarks.quality.features.extractor import open_extractor
-    from stylepress.benchmarks.quality.judges import DriftJudge, network_judges
+    from stylepress.benchmarks.quality.judges import DriftJudge
     from stylepress.benchmarks.verdict.floor import read_floor
     from stylepress.benchmarks.verdict.session import PairPlan
     from stylepress.benchmarks.verdict.terms import DuelOptions
@@ -312,7 +311,7 @@ def _options(values: dict[str, Any], limits: Limits, screen: Progress) -> DuelOp
         photos=values["photos"],
         most_photos=DRIFT_PHOTOS if drift else PHOTOS,
         style=values["style"],
-        judges=() if judge is None else (judge, *network_judges(env=os.environ, home=home())),
+        judges=() if judge is None else (judge,),
         references=values["references"],
         labels=_names(values["labels"]),
         foreign_load=values["foreign_load"] / 100,

@@ -76,7 +76,7 @@ Extractor = Annotated[
     typer.Option(
         "--extractor",
         metavar="FILE",
-        help="effnet-lite0, vgg19, Inception weights of FID, or an ONNX feature network.",
+        help="effnet-lite0, vgg19, or a file: the Inception weights of FID.",
     ),
 ]
 
@@ -107,7 +107,7 @@ def this_machine() -> Detected:
 
     cards: list[str] = []
     if util.find_spec("pynvml") is not None:
-        from stylepress.benchmarks.machine.gpu import open_gpus
+        from stylepress.targets.gpus import open_gpus
 
         with suppress(LookupError):
             cards = [str(card["name"]) for card in open_gpus().facts()]

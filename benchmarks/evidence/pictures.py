@@ -17,8 +17,7 @@ from torch import Tensor
 
 from stylepress.benchmarks.evidence.row import Row, mean
 from stylepress.benchmarks.evidence.setting import PHOTOS, Drawn, Setting, Shipped
-from stylepress.benchmarks.quality.motion.camera import camera, render, warp_error
-from stylepress.benchmarks.quality.motion.steadiness import LOOP
+from stylepress.benchmarks.quality.motion.camera import views_of, warp_error
 from stylepress.benchmarks.quality.photos import unit
 from stylepress.benchmarks.quality.pixels import Picture, grid_energy, psnr_db, style_distance
 from stylepress.export.stage import frame_graph_of
@@ -110,15 +109,14 @@ def _pixels(style: Shipped, drawn: Drawn, picture: Pixels) -> Iterator[Row]:
 
 def _steadiness(style: Shipped, setting: Setting) -> Row:
     """Hold the student's change along a known motion against the teacher's."""
-    still, matrices = camera(setting.paths("heldout")[0], setting.size, LOOP)
-    views = [np.array(view)[np.newaxis] for view in render(still, matrices[:FRAMES], setting.size)]
+    views, matrices = views_of(setting.paths("heldout")[0], setting.size, FRAMES)
     with ExitStack() as stack:
         runs = (
             setting.network(style.teacher),
             setting.engine(read_bundle(style.bundle.folder), setting.size, stack),
         )
         teacher, student = (
-            warp_error([np.array(run(view)[0]) for view in views], matrices[:FRAMES])
+            warp_error([np.array(run(view[np.newaxis])[0]) for view in views], matrices)
             for run in runs
         )
     note = f"{student:.3g}, teacher {teacher:.3g}; {FRAMES} frames of a camera, motion known"

@@ -148,7 +148,7 @@ class Provenance:
         """Tell it in the line that stands below a table."""
         commit = f", commit {self.commit}" if self.commit else ""
         return (
-            f"Measured by `make results` on {self.measured}{commit}: {self.cpu}, {self.cores}, "
+            f"Measured on {self.measured}{commit}: {self.cpu}, {self.cores}, "
             f"Python {self.python}, {self.packages}."
         )
 

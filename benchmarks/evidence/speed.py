@@ -14,8 +14,8 @@ import torch
 from stylepress.artifact import Artifact
 from stylepress.benchmarks.evidence.row import Row
 from stylepress.benchmarks.evidence.setting import TITLES, Setting, Size, usual_backend, wxh
+from stylepress.benchmarks.intervals import paired_ratio
 from stylepress.benchmarks.timing.baselines import Baselines, framed
-from stylepress.benchmarks.timing.interval import paired_ratio
 from stylepress.benchmarks.timing.latency import Plan, Timing, measure
 from stylepress.benchmarks.timing.systems import Run, precision
 from stylepress.compress.distil import save_student

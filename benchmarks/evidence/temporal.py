@@ -12,8 +12,7 @@ import numpy as np
 
 from stylepress.benchmarks.evidence.row import Row, mean
 from stylepress.benchmarks.evidence.setting import Setting, Shipped
-from stylepress.benchmarks.quality.motion.camera import camera, render, warp_error
-from stylepress.benchmarks.quality.motion.steadiness import LOOP
+from stylepress.benchmarks.quality.motion.camera import views_of, warp_error
 from stylepress.benchmarks.timing.baselines import eager
 from stylepress.compress.copying import Copying
 from stylepress.compress.distil import Teacher, distil_student
@@ -35,17 +34,9 @@ STYLE = "style distance, with the temporal term / without"
 SUBJECT = "starry"
 WEIGHT = 6.0
 PLAN = DistilStep(
-    steps=150,
-    crop_px=144,
-    batch=1,
-    learning_rate=1e-3,
-    pool=12,
-    pool_px=256,
-    margin_px=32,
-    pixel_share=0.0,
-    loss="vgg",
-    seed=1,
-)
+    steps=150, crop_px=144, batch=1, learning_rate=1e-3, pool=12, pool_px=256, margin_px=32,
+    pixel_share=0.0, loss="vgg", seed=1,
+)  # fmt: skip
 FRAMES = 6
 Run = Callable[[Pixels], Pixels]
 
@@ -64,22 +55,23 @@ def figures(setting: Setting) -> Iterator[Row]:
     vgg = load_vgg(file.path, file.sha256).quick(device.place, bf16=device.precision == "bf16")
     picture = read_picture(style.picture).pixels
     copying = Copying(vgg, PLAN.margin_px or 0, read_style(style.picture).to(device.place))
-    still, matrices = camera(setting.paths("heldout")[0], setting.size, LOOP)
-    views = [np.array(view)[np.newaxis] for view in render(still, matrices[:FRAMES], setting.size)]
+    views, matrices = views_of(setting.paths("heldout")[0], setting.size, FRAMES)
     frames = setting.frames("heldout")
     runs: dict[str, Run] = {
         "shipped": setting.network(style.student),
         "without": _tuned(style, setting, copying, 0.0, device),
         "with": _tuned(style, setting, copying, WEIGHT, device),
     }
-    films = {name: [np.array(run(view)[0]) for view in views] for name, run in runs.items()}
-    errors = {name: warp_error(film, matrices[:FRAMES]) for name, film in films.items()}
+    errors = {
+        name: warp_error([np.array(run(view[np.newaxis])[0]) for view in views], matrices)
+        for name, run in runs.items()
+    }
     judge = judges["effnet"].style
     styles = {
         name: mean(judge(np.array(run(frame)), picture) for frame in frames)
         for name, run in runs.items()
     }
-    floor = warp_error([view[0] for view in views], matrices[:FRAMES])
+    floor = warp_error(views, matrices)
     tuning = f"{PLAN.steps} steps on from the student that ships, weight {WEIGHT:g}"
     for figure, values, note in (
         (WARPING, errors, f"the photo itself {floor:.2g}; {tuning}"),

@@ -23,15 +23,11 @@ GROWTH = f"... with {LONGER} times the length, over that"
 # What `stylepress run` needs at most is asked of the process itself, at its end: what the system
 # tells a parent of its child includes the parent's own memory at the moment of the fork.
 WORKER = """
-import json, resource, sys
+import json, sys
+from stylepress.benchmarks.timing.worker import peak_bytes
 from stylepress.cli import run
 code = run(sys.argv[1:])
-try:
-    lines = open("/proc/self/status").read().splitlines()
-    peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
-except OSError:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(json.dumps({"peak_mb": peak * 1024 / 1e6}), file=sys.stderr)
+print(json.dumps({"peak_mb": (peak_bytes() or 0) / 1e6}), file=sys.stderr)
 sys.exit(code)
 """
 

@@ -5,12 +5,13 @@ An on-board sensor is no wall meter: it sees its rails, and neither the power su
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
+from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.machine.power import INA3221, RAPL, total_rails
 from stylepress.benchmarks.machine.timeline import Timeline, Window
-from stylepress.benchmarks.part import Part
 
 Source = Literal["nvml counter", "nvml power", "ina3221", "rapl"]
 SENSORS: Mapping[Source, str] = {
@@ -21,6 +22,7 @@ SENSORS: Mapping[Source, str] = {
 }
 """Under which name the sampler says why a source is missing."""
 COUNTERS: Sequence[Source] = ("nvml counter", "rapl")
+GROSS, NET = "energy a frame, gross", "energy a frame, net"
 LEAST_S, LONG_S = 5.0, 6.0
 """Windows that are shorter are not believed; one of the latter holds enough updates of a counter that
 is renewed ten times a second."""
@@ -30,63 +32,35 @@ LEAST_HZ = 10.0 * 0.9
 """Reads a second of a power sensor; a tenth less than asked for, as reads are never on time."""
 
 
-class Energy(Part):
-    """What one source counted in a window, in joules; None with the reason in ``why``.
-
-    ``rails`` are what was summed; power is integrated by trapezoids. ``idle_w`` is the mean power
-    while nothing ran, the lower of before and after, as a GPU keeps its clocks high for a while;
-    ``net_j`` is gross without it, None where idle is unknown.
-    """
-
-    source: Source
-    rails: tuple[str, ...] = ()
-    window_s: float
-    frames: int
-    gross_j: float | None = None
-    idle_w: float | None = None
-    net_j: float | None = None
-    why: str | None = None
-
-    @property
-    def mean_w(self) -> float | None:
-        return None if self.gross_j is None else self.gross_j / self.window_s
-
-    def per_frame(self) -> tuple[float | None, float | None]:
-        """Return joules a frame, gross and net."""
-        gross, net = (
-            None if joules is None or not self.frames else joules / self.frames
-            for joules in (self.gross_j, self.net_j)
-        )
-        return gross, net
-
-
 def readable(timeline: Timeline) -> bool:
     return any(_sensors(source, timeline) for source in SENSORS)
 
 
-def why_unread(timeline: Timeline) -> str:
-    """Say why no sensor of energy or power can be read here."""
-    reasons: dict[str, list[str]] = {}
-    for name in dict.fromkeys(SENSORS.values()):
-        reasons.setdefault(timeline.missing.get(name, "it gives no value"), []).append(name)
-    return "; ".join(f"{', '.join(names)}: {why}" for why, names in reasons.items())
-
-
 def energies(
-    timeline: Timeline, window: Window, *, frames: int, idle: Sequence[Window] = ()
-) -> tuple[Energy, ...]:
-    """Return what every source counted, each with its own figures or the reason for none.
+    timeline: Timeline,
+    window: Window,
+    *,
+    frames: int,
+    idle: Sequence[Window] = (),
+    subject: str = "",
+) -> tuple[Check, ...]:
+    """Return the energy of a frame by every source, each with its own figures or why there is none.
 
-    What runs in the window must be over at its end: wait for a GPU before you read the clock.
+    Power is integrated by trapezoids. Idle is the mean power while nothing ran, the lower of before
+    and after, as a GPU keeps its clocks high for a while; net is gross without it. ``of`` is what was
+    summed. What runs in the window must be over at its end: wait for a GPU before you read the clock.
     """
-    return tuple(_counted(source, timeline, window, frames, idle) for source in SENSORS)
+    return tuple(
+        Check(subject=subject, metric=f"{metric}, {source}", unit=unit, new=value, of=of, note=note)
+        for source in SENSORS
+        for metric, unit, value, of, note in _counted(source, timeline, window, frames, idle)
+    )
 
 
 def _counted(
     source: Source, timeline: Timeline, window: Window, frames: int, idle: Sequence[Window]
-) -> Energy:
+) -> Iterator[tuple[str, str, float | None, str, str]]:
     sensors = _sensors(source, timeline)
-    bare = Energy(source=source, rails=tuple(sensors), window_s=window.seconds, frames=frames)
 
     def joules(when: Window) -> float | None:
         near = timeline.within(when)
@@ -101,11 +75,15 @@ def _counted(
     gross = None if why else joules(window)
     if gross is None:
         unread = "the sensor was not read both before and after the window"
-        return bare.model_copy(update={"why": why or unread})
+        yield GROSS, "J", None, "", why or unread
+        return
+    rails, count = ", ".join(sensors), frames or math.nan
     quiet = [drawn / one.seconds for one in idle if (drawn := joules(one)) is not None]
-    idle_w = min(quiet, default=None)
-    net = None if idle_w is None else gross - idle_w * window.seconds
-    return bare.model_copy(update={"gross_j": gross, "idle_w": idle_w, "net_j": net})
+    yield GROSS, "J", gross / count, rails, ""
+    if quiet:
+        yield NET, "J", (gross - min(quiet) * window.seconds) / count, rails, ""
+        yield "idle power", "W", min(quiet), rails, ""
+    yield "mean power", "W", gross / window.seconds, rails, ""
 
 
 def _sensors(source: Source, timeline: Timeline) -> dict[str, str]:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from stylepress.benchmarks.machine.files import Tree
 from stylepress.runtime.machine import quota_cores
+from stylepress.targets.files import Tree
 
 FLAGS = (
     *("avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16"),
@@ -15,9 +15,6 @@ FLAGS = (
 )
 """Processor features that decide which kernels a backend takes."""
 CPUS = "sys/devices/system/cpu"
-GIBIBYTE = 1 << 30
-NO_LIMIT = 1 << 60
-"""What an old control group without a limit says is more than this many bytes."""
 
 
 def linux_facts(tree: Tree) -> Mapping[str, Callable[[], Any]]:
@@ -25,17 +22,13 @@ def linux_facts(tree: Tree) -> Mapping[str, Callable[[], Any]]:
 
     A reader raises OSError, LookupError or ValueError where its fact is not told.
     """
-    field = tree.field
     return {
         "cpu": lambda: _cpu(tree),
         "flags": lambda: tuple(flag for flag in FLAGS if flag in _flags(tree)),
-        "virtual": lambda: "hypervisor" in _flags(tree),
-        "distribution": lambda: field("etc/os-release", "PRETTY_NAME"),
-        "cpuset": lambda: field("proc/self/status", "Cpus_allowed_list"),
+        "distribution": lambda: tree.field("etc/os-release", "PRETTY_NAME"),
         "governor": lambda: _governor(tree),
         "turbo": lambda: _turbo(tree),
         "quota_cores": lambda: _quota_cores(tree),
-        "memory_limit_gib": lambda: _memory_limit_gib(tree),
     }
 
 
@@ -70,16 +63,3 @@ def _quota_cores(tree: Tree) -> float:
     if granted is None:
         raise LookupError("no control group limits the processor")
     return granted
-
-
-def _memory_limit_gib(tree: Tree) -> float:
-    """Return the memory that the control groups grant: the least of a group and those above."""
-    granted = []
-    old = "sys/fs/cgroup/memory/memory.limit_in_bytes"
-    for name in (*(f"{folder}/memory.max" for folder in tree.groups()), old):
-        with suppress(OSError, ValueError):  # "max" is no number
-            limit = tree.number(name)
-            granted += [limit] if limit < NO_LIMIT else []
-    if not granted:
-        raise LookupError("no control group limits the memory")
-    return round(min(granted) / GIBIBYTE, 1)

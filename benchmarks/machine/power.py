@@ -2,41 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 
-from stylepress.benchmarks.machine.files import Probe, Tree
+from stylepress.targets.files import Tree
 
+Probe = Callable[[], Mapping[str, float]]
+"""Read some sensors once: values by name. One that fails now is left out."""
 INA3221, RAPL = "power.ina3221.", "energy.rapl."
 WHOLE = ("VDD_IN", "POM_5V_IN", "VDD_IN_SYS", "5V_IN")
 """Rails that feed the whole module; where there is one, the others are parts of it."""
 
 
 def ina3221_probe(tree: Tree) -> Probe:
-    """Return ``power.ina3221.RAIL_w`` of every rail in use: bus voltage times current.
+    """Return ``power.ina3221.RAIL_w`` of every rail in use: bus voltage (mV) times current (mA).
+
+    Inputs above 3 are shunt voltages and their sum.
 
     Raises:
         LookupError: there is no such monitor.
     """
-    rails: dict[str, tuple[str, ...]] = {}
-    for label, files in _rails(tree):
-        with suppress(OSError, ValueError):
-            name = tree.text(label)
-            for file in files:
-                tree.number(file)
-            if name and name != "NC":
-                rails[name] = files
+    rails: dict[str, tuple[str, str]] = {}
+    for chip in tree.chips("ina3221"):
+        for n in (1, 2, 3):
+            name, files = tree.known(f"{chip}/in{n}_label"), (f"in{n}_input", f"curr{n}_input")
+            if name and name != "NC" and all(tree.known(f"{chip}/{file}") for file in files):
+                rails[name] = f"{chip}/{files[0]}", f"{chip}/{files[1]}"
     if not rails:
         raise LookupError("this system has no INA3221 power monitor")
 
     def read() -> Mapping[str, float]:
         values: dict[str, float] = {}
-        for name, factors in rails.items():
+        for name, (volts, amperes) in rails.items():
             with suppress(OSError, ValueError):
-                watts = 1.0
-                for file in factors:
-                    watts *= 1e-3 * tree.number(file)
-                values[f"{INA3221}{name}_w"] = watts
+                values[f"{INA3221}{name}_w"] = 1e-6 * tree.number(volts) * tree.number(amperes)
         return values
 
     return read
@@ -80,19 +79,6 @@ def rapl_probe(tree: Tree) -> Probe:
         return values
 
     return read
-
-
-def _rails(tree: Tree) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield where a rail's name stands, and the files whose product is its power in mV and mA, or mW.
-
-    JetPack 4 has the latter. Inputs above 3 are shunt voltages and their sum.
-    """
-    for chip in tree.chips("ina3221"):
-        for n in (1, 2, 3):
-            yield f"{chip}/in{n}_label", (f"{chip}/in{n}_input", f"{chip}/curr{n}_input")
-    for folder in tree.names("sys/bus/i2c/drivers/ina3221x/*/iio:device*"):
-        for n in (0, 1, 2):
-            yield f"{folder}/rail_name_{n}", (f"{folder}/in_power{n}_input",)
 
 
 def _zones(tree: Tree) -> Iterator[tuple[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -12,19 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import stylepress
-from stylepress.benchmarks.machine.files import Tree, reason
-from stylepress.benchmarks.machine.gpu import Gpus, open_gpus
-from stylepress.benchmarks.machine.jetson import read_board, system_libraries
 from stylepress.benchmarks.machine.linux import linux_facts
 from stylepress.benchmarks.machine.system import system_facts
 from stylepress.benchmarks.part import Part
 from stylepress.runtime.machine import usable_cores
+from stylepress.targets.files import Tree, reason
+from stylepress.targets.gpus import Gpus, open_gpus
+from stylepress.targets.jetson import read_board, system_libraries
 
-ADVISORY = frozenset(
-    {
-        *("load_average", "memory_free_gib", "temperatures_c", "commit", "missing"),
-    }
-)
+ADVISORY = frozenset({"load_average", "commit", "missing"})
 """Recorded, but two reports may differ in them."""
 PACKAGES: Mapping[str, tuple[str, ...]] = {
     "numpy": ("numpy",),
@@ -48,65 +43,31 @@ THREAD_VARIABLES = (
 )
 
 
-class Gpu(Part):
-    """One NVIDIA GPU and how it is set; None where it does not say.
-
-    ``set_sm_mhz`` is the clock that applications are given, ``most_sm_mhz`` the highest there is.
-    """
-
-    name: str | None
-    uuid_sha256: str | None
-    memory_mib: int | None
-    driver: str | None
-    cuda: str | None
-    capability: str | None
-    persistence: bool | None
-    mig: bool | None
-    ecc: bool | None
-    power_limit_w: float | None
-    most_sm_mhz: int | None
-    set_sm_mhz: int | None
-    temperature_c: float | None
-
-
-class Board(Part):
-    """A Jetson: module, software, power mode (number and name), and whether clocks are locked."""
-
-    model: str | None
-    chip: str | None
-    l4t: str | None
-    jetpack: str | None
-    power_mode: int | None
-    power_mode_name: str | None
-    clocks_locked: bool | None
-    gpu_mhz: tuple[float, float] | None
+Facts = dict[str, str | bool | int | float | None]
+"""What one GPU or a Jetson is; None where it does not say."""
 
 
 class Machine(Part):
     """Processor, memory, GPUs, system and versions. What could not be read is None, with a reason.
 
-    ``cores`` are those this process may run on, named in ``cpuset``, and ``quota_cores`` what its
-    control group allows it of them. ``clocks_mhz`` are the least and most that each group of cores
-    is allowed. ``packages`` are those of Python, or what the system holds with its place. ``commit`` is that of the checkout that measured, with a ``+`` when
-    its files were changed. ``missing`` maps the name of a field to why it is None.
+    ``cores`` are those this process may run on, and ``quota_cores`` what its control group allows it
+    of them. ``clocks_mhz`` are the least and most that each group of cores is allowed. ``gpus`` and
+    ``board`` are what NVML and a Jetson's files tell (``targets/``). ``packages`` are those of Python,
+    or what the system holds with its place. ``commit`` is that of the checkout that measured, with a
+    ``+`` when its files were changed. ``missing`` maps the name of a field to why it is None.
     """
 
     cpu: str | None
     architecture: str
     flags: tuple[str, ...] | None
-    logical_cores: int | None
     cores: int | None
-    cpuset: str | None
-    threads_per_core: int | None
     quota_cores: float | None
     governor: str | None
     clocks_mhz: tuple[tuple[float, float], ...] | None
     turbo: bool | None
     memory_gib: float | None
-    memory_limit_gib: float | None
-    virtual: bool | None
-    gpus: tuple[Gpu, ...] | None
-    board: Board | None
+    gpus: tuple[Facts, ...] | None
+    board: Facts | None
     system: str
     distribution: str | None
     kernel: str
@@ -114,17 +75,12 @@ class Machine(Part):
     packages: dict[str, str | None]
     thread_variables: dict[str, str]
     load_average: float | None
-    memory_free_gib: float | None
-    temperatures_c: dict[str, float] | None
     commit: str | None
     missing: dict[str, str]
 
     def gating(self) -> dict[str, object]:
         """Return what must be equal before times may be compared, one value a name."""
-        gpus = {
-            str(number): gpu.model_dump(mode="json", exclude={"temperature_c"})
-            for number, gpu in enumerate(self.gpus or ())
-        }
+        gpus = {str(number): gpu for number, gpu in enumerate(self.gpus or ())}
         kept = self.model_dump(mode="json", exclude={*ADVISORY, "gpus"})
         for name in PACKAGES_ADVISORY:
             kept["packages"].pop(name, None)
@@ -164,8 +120,8 @@ def record_machine(
     readers: dict[str, Callable[[], Any]] = {
         **linux_facts(tree),
         **system_facts(),
-        "gpus": lambda: tuple(Gpu(**one) for one in (gpus or open_gpus)().facts()),
-        "board": lambda: Board(**read_board(tree)),
+        "gpus": lambda: tuple((gpus or open_gpus)().facts()),
+        "board": lambda: read_board(tree),
         "commit": own_commit,
     }
     missing: dict[str, str] = {}
@@ -180,7 +136,6 @@ def record_machine(
     found = {name: known(name) for name in readers}
     return Machine(
         architecture=platform.machine(),
-        logical_cores=os.cpu_count(),
         cores=usable_cores(),
         system=platform.system(),
         kernel=platform.release(),

@@ -14,8 +14,8 @@ import sys
 import time
 from pathlib import Path
 
-from stylepress.benchmarks.machine.files import Tree
 from stylepress.benchmarks.machine.sensors import find_sensors
+from stylepress.targets.files import Tree
 
 READY = "ready\n"
 
@@ -24,7 +24,7 @@ def main(asked: str) -> int:
     """Sample until standard input ends; ``asked`` is JSON with pid, out, period_s and root."""
     options = json.loads(asked)
     period_ns = round(1e9 * options["period_s"])
-    sensors = find_sensors(Tree(Path(options["root"])), options["pid"], apart=os.getpid())
+    sensors = find_sensors(Tree(Path(options["root"])), options["pid"])
     with Path(options["out"]).open("w", encoding="utf-8", buffering=1) as out:
         watched = {"watched": sorted(sensors.probes), "missing": sensors.missing}
         out.write(json.dumps(watched) + "\n")

@@ -6,10 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from stylepress.benchmarks.machine.files import Probe, Tree, numbers, reason
-from stylepress.benchmarks.machine.gpu import nvml_probe
-from stylepress.benchmarks.machine.jetson import gpu_folders
-from stylepress.benchmarks.machine.power import ina3221_probe, rapl_probe
+from stylepress.benchmarks.machine.power import Probe, ina3221_probe, rapl_probe
 from stylepress.benchmarks.machine.system import (
     Error,
     ProcessTree,
@@ -18,6 +15,9 @@ from stylepress.benchmarks.machine.system import (
     processor_probe,
     temperature_probe,
 )
+from stylepress.targets.files import Tree, reason
+from stylepress.targets.gpus import open_gpus
+from stylepress.targets.jetson import gpu_folders
 
 NOT_PASSIVE = ("fan", "tcc", "lcd", "backlight", "wifi", "iwl", "charge")
 """Cooling devices of these kinds do not slow a processor down when they are on."""
@@ -52,12 +52,9 @@ class Sensors:
         return values
 
 
-def find_sensors(tree: Tree, pid: int, *, apart: int = -1) -> Sensors:
-    """Look for all sensors of a system, for a process and its children.
-
-    ``apart`` is the process that does the watching.
-    """
-    ours = ProcessTree(pid, apart=apart)
+def find_sensors(tree: Tree, pid: int) -> Sensors:
+    """Look for all sensors of a system, for a process and its children."""
+    ours = ProcessTree(pid)
     found = Sensors(tree)
     finders: dict[str, Callable[[], Probe]] = {
         "processor": lambda: processor_probe,
@@ -71,7 +68,7 @@ def find_sensors(tree: Tree, pid: int, *, apart: int = -1) -> Sensors:
         "integrated GPU clock": lambda: devfreq_probe(tree),
         "ina3221": lambda: ina3221_probe(tree),
         "rapl": lambda: rapl_probe(tree),
-        "nvml": lambda: nvml_probe(ours.members),
+        "nvml": lambda: nvml_probe(ours),
     }
     for name, find in finders.items():
         found.add(name, find)
@@ -135,3 +132,22 @@ def devfreq_probe(tree: Tree) -> Probe:
     for folder in gpu_folders(tree):
         return numbers(tree, {"clock.gpu_mhz": f"{folder}/cur_freq"}, scale=1e-6)
     raise LookupError("this system has no integrated GPU with a clock in /sys/class/devfreq")
+
+
+def nvml_probe(ours: ProcessTree) -> Probe:
+    """Return the probe of all NVIDIA GPUs."""
+    gpus = open_gpus()
+    return lambda: gpus.read(ours.members())
+
+
+def numbers(tree: Tree, names: Mapping[str, str], *, scale: float = 1.0) -> Probe:
+    """Return a probe of one number a file: ``names`` maps a sensor to its file."""
+
+    def read() -> Mapping[str, float]:
+        values: dict[str, float] = {}
+        for name, file in names.items():
+            with suppress(OSError, ValueError):
+                values[name] = scale * tree.number(file)
+        return values
+
+    return read

@@ -19,38 +19,11 @@ def system_facts() -> Mapping[str, Callable[[], Any]]:
 
     A reader raises OSError or LookupError where its fact is not told.
     """
-    memory = psutil.virtual_memory
     return {
-        "threads_per_core": _threads_per_core,
         "clocks_mhz": _clocks_mhz,
-        "memory_gib": lambda: round(memory().total / GIBIBYTE, 1),
-        "memory_free_gib": lambda: round(memory().available / GIBIBYTE, 1),
+        "memory_gib": lambda: round(psutil.virtual_memory().total / GIBIBYTE, 1),
         "load_average": lambda: round(psutil.getloadavg()[0], 2),
-        "temperatures_c": temperatures_c,
     }
-
-
-def temperatures_c() -> dict[str, float]:
-    """Return every temperature, by chip and label.
-
-    Raises:
-        LookupError: none can be read.
-    """
-    found: dict[str, float] = {}
-    for chip, readings in getattr(psutil, "sensors_temperatures", dict)().items():
-        for number, one in enumerate(readings):
-            name = one.label or (chip if len(readings) == 1 else f"{chip} {number + 1}")
-            found[name if name not in found else f"{chip} {name}"] = round(one.current, 1)
-    if not found:
-        raise LookupError("this system tells no temperature")
-    return found
-
-
-def _threads_per_core() -> int:
-    logical, cores = psutil.cpu_count(), psutil.cpu_count(logical=False)
-    if not logical or not cores:
-        raise LookupError("this system does not tell its cores")
-    return round(logical / cores)
 
 
 def _clocks_mhz() -> tuple[tuple[float, float], ...]:
@@ -94,19 +67,27 @@ def clock_probe() -> Mapping[str, float]:
 
 
 def temperature_probe() -> Mapping[str, float]:
-    return {f"temperature.{name}_c": value for name, value in temperatures_c().items()}
+    """Return ``temperature.NAME_c`` of every sensor, by chip and label."""
+    found: dict[str, float] = {}
+    for chip, readings in getattr(psutil, "sensors_temperatures", dict)().items():
+        for number, one in enumerate(readings):
+            name = one.label or (chip if len(readings) == 1 else f"{chip} {number + 1}")
+            name = name if f"temperature.{name}_c" not in found else f"{chip} {name}"
+            found[f"temperature.{name}_c"] = one.current
+    if not found:
+        raise LookupError("this system tells no temperature")
+    return found
 
 
 class ProcessTree:
     """Follow a process and its children, those of which died included in the processor time.
 
     A process that was seen once is not looked at again when it is none of ours, so a look costs
-    one listing of processes and a read for each of ours. ``apart`` is the observer itself: the
-    processor it uses is ours, its memory is not.
+    one listing of processes and a read for each of ours.
     """
 
-    def __init__(self, pid: int, *, apart: int = -1) -> None:
-        self.pid, self.apart = pid, apart
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
         self._known: dict[int, psutil.Process | None] = {pid: psutil.Process(pid)}
 
     def members(self) -> list[int]:
@@ -119,20 +100,14 @@ class ProcessTree:
         return sorted(ours, key=lambda pid: pid != self.pid)
 
     def read(self) -> Mapping[str, float]:
-        """Return ``cpu.own_s``, ``memory.tree_bytes`` and ``memory.main_bytes``, now.
-
-        Memory is the sum of what is resident: pages that processes share count once for each.
-        """
-        seconds = tree = main = 0.0
+        """Return ``cpu.own_s``, now."""
+        seconds = 0.0
         for pid in self.members():
             process = self._known[pid]
             with suppress(psutil.Error):
                 assert process is not None
                 seconds += sum(process.cpu_times()[:4])  # of it and of its children that ended
-                resident = process.memory_info().rss
-                tree += 0 if pid == self.apart else resident
-                main += resident if pid == self.pid else 0
-        return {"cpu.own_s": seconds, "memory.tree_bytes": tree, "memory.main_bytes": main}
+        return {"cpu.own_s": seconds}
 
     def _learn(self, pid: int) -> bool:
         """Say whether a process is one of ours, asking each but once."""

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from stylepress.benchmarks.part import Part
-
 Point = tuple[int, float]
 """A time in ns of the machine's monotonic clock, and a value."""
-SHOWN = ("clock.", "temperature.", "power.", "cooling.", "memory.tree_bytes", "gpu")
-"""What a reader is shown as curves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,55 +89,6 @@ class Timeline:
             (after - before) / 1e9 * (low + high) / 2
             for (before, low), (after, high) in pairwise(points)
         )
-
-    def curves(self, window: Window, *, most: int = 600) -> Curves:
-        """Return what a reader is shown, every n-th sample where there are more than ``most``."""
-        inside = self.within(window).samples
-        thin = inside[:: max(1, -(-len(inside) // most))]
-        names = [name for name in self.names() if name.startswith(SHOWN)]
-        return Curves(
-            at_s=tuple(round((at - window.begin_ns) / 1e9, 3) for at, _ in thin),
-            values={
-                **_loads(thin),
-                **{name: tuple(values.get(name) for _, values in thin) for name in names},
-            },
-        )
-
-
-class Curves(Part):
-    """Sensors over time, seconds from the beginning of a window; null where a read failed.
-
-    ``load.own`` and ``load.others`` are the shares of all cores that we and others used since the
-    sample before, 0..1.
-    """
-
-    at_s: tuple[float, ...]
-    values: dict[str, tuple[float | None, ...]]
-
-
-def _loads(
-    samples: Sequence[tuple[int, Mapping[str, float]]],
-) -> dict[str, tuple[float | None, ...]]:
-    """Return the shares of all cores that we and others used between neighbouring samples."""
-    own: list[float | None] = [None]
-    others: list[float | None] = [None]
-    for (before, old), (after, new) in pairwise(samples):
-        try:
-            seconds = (after - before) / 1e9 * new["cpu.count"]
-            ours, busy, steal = (
-                (new[name] - old[name]) / seconds
-                for name in ("cpu.own_s", "cpu.busy_s", "cpu.steal_s")
-            )
-        except (KeyError, ZeroDivisionError):
-            own.append(None)
-            others.append(None)
-            continue
-        # The system counts in ticks of 10 ms, which can add up to more than there is.
-        own.append(round(min(1.0, ours), 3))
-        others.append(round(min(1.0, max(0.0, busy - ours + steal)), 3))
-    if all(value is None for value in own):
-        return {}
-    return {"load.own": tuple(own), "load.others": tuple(others)}
 
 
 def _time(sample: tuple[int, Mapping[str, float]]) -> int:

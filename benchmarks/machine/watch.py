@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from stylepress.benchmarks.machine.gpu import POWER_CAPPED, slowed_by
 from stylepress.benchmarks.machine.sampler import READY
 from stylepress.benchmarks.machine.timeline import Follower, Timeline, Window
 from stylepress.benchmarks.part import Part
 from stylepress.errors import VerificationError
+from stylepress.targets.gpus import POWER_CAPPED, slowed_by
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -14,8 +14,8 @@ import numpy as np
 
 from stylepress.benchmarks.check import Check, Verdict
 from stylepress.benchmarks.gate import FIGURES, Limits, figure
+from stylepress.benchmarks.intervals import Interval, mean_interval
 from stylepress.benchmarks.quality.paired import RANGES
-from stylepress.benchmarks.quality.resampling import Interval, mean_interval
 from stylepress.benchmarks.quality.sets import JUDGED, Distances
 
 SUBJECT = "drift"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
@@ -24,7 +25,6 @@ from stylepress.benchmarks.quality.pixels import (
     style_distance,
 )
 from stylepress.benchmarks.report import Column, Model, Role, Shown, against
-from stylepress.benchmarks.verdict.comparison import Pictured
 from stylepress.progress import Progress
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ Pixels = NDArray[np.uint8]
 AMPLIFIED = 8
 MOST_SIDE = 640
 QUALITY = 88
-SATURATION = "saturation, change"
+SATURATION, EQUAL = "saturation, change", "equal"
 LIKE = (
     ("psnr_db", "psnr", "dB", False),
     ("ssim", "ssim", "", False),
@@ -125,7 +125,7 @@ def _against(
         equal = measure == "psnr_db" and value == CAP_DB
         yield Check(
             subject=subject, metric=metric, unit=unit_, larger_is_worse=worse,
-            new=None if equal else value, note="equal" if equal else "",
+            new=None if equal else value, note=EQUAL if equal else "",
         )  # fmt: skip
     yield Check(subject=subject, metric=SATURATION, unit="%", new=saturation_percent(pairs))
     for judge in judges:
@@ -138,7 +138,7 @@ def gallery(drawings: Sequence[Drawing]) -> tuple[Shown, ...]:
     return tuple(each for drawing in drawings for each in _row(drawing))
 
 
-def album(drawn: Mapping[str, Drawn], *, most: int) -> tuple[Pictured, ...]:
+def album(drawn: Mapping[str, Drawn], *, most: int) -> tuple[Shown, ...]:
     """Encode photo, base, new and their amplified difference of the ``most`` worst photos.
 
     ``drawn`` is by what is compared; of each photo the one is shown in which the arms differ most.
@@ -147,28 +147,24 @@ def album(drawn: Mapping[str, Drawn], *, most: int) -> tuple[Pictured, ...]:
     for subject, pictures in drawn.items():
         for number, name in enumerate(pictures.names):
             level = psnr_db(unit(pictures.base[number]), unit(pictures.new[number]))
-            if name not in levels or level < levels[name][0]:
-                levels[name] = level, subject, number
-    worst = sorted(levels, key=lambda name: levels[name][0])
-    return tuple(_pictured(drawn, name, *levels[name]) for name in worst[:most])
+            levels[name] = min(
+                levels.get(name, (math.inf, subject, number)), (level, subject, number)
+            )
+    worst = sorted(levels.items(), key=lambda one: one[1])[:most]
+    return tuple(each for name, found in worst for each in _arms(drawn, name, *found))
 
 
-def _pictured(
+def _arms(
     drawn: Mapping[str, Drawn], name: str, level: float, subject: str, number: int
-) -> Pictured:
+) -> Iterator[Shown]:
     pictures = drawn[subject]
-    title = name + (f" in {subject}" if len(drawn) > 1 else "")
+    where = f" in {subject}" if len(drawn) > 1 else ""
+    title = f"{name}{where}: {EQUAL if level == math.inf else f'PSNR {level:.1f} dB'}"
     photo, base, new = (each[number][0] for each in (pictures.photos, pictures.base, pictures.new))
-    return Pictured(
-        photo=title,
-        psnr_db=level,
-        shown=(
-            shown(title, "content", "photo", photo),
-            shown(title, "bundle", "base", base),
-            shown(title, "bundle", "new", new),
-            shown(title, "difference", f"{AMPLIFIED} x |new - base|", difference(new, base)),
-        ),
-    )
+    yield shown(title, "content", "photo", photo)
+    yield shown(title, "bundle", "base", base)
+    yield shown(title, "bundle", "new", new)
+    yield shown(title, "difference", f"{AMPLIFIED} x |new - base|", difference(new, base))
 
 
 def difference(one: Pixels, two: Pixels) -> Pixels:

@@ -17,15 +17,12 @@ from stylepress.benchmarks.gate import Limits, figure
 from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.quality.features.extractor import Extractor
 from stylepress.benchmarks.quality.paired import CAP_DB, colour_shifts, saturation_percent
-from stylepress.benchmarks.quality.photos import LEAST_SIDE, unit
+from stylepress.benchmarks.quality.photos import unit
 from stylepress.benchmarks.quality.pixels import (
-    TILE,
-    WINDOW_SIDE,
     content_distance,
     grid_energy,
     patch_distance,
     psnr_db,
-    ssim,
     style_distance,
 )
 from stylepress.benchmarks.quality.study import Pair, drift_study, shortage
@@ -37,8 +34,6 @@ if TYPE_CHECKING:
 Pixels = NDArray[np.uint8]
 
 SUBJECT = "pictures"
-TRAINED_ON = "vgg"
-"""What `stylepress train` and `distil` minimise by default: shown, and no judge of that training."""
 TAKEN, DIRECTIONS = 256, 64
 """Patches a level and picture of a set, and directions that they are projected on."""
 
@@ -70,20 +65,12 @@ PictureJudge = Callable[[Drawn], Iterable[Check]]
 
 
 def likeness(drawn: Drawn) -> Iterator[Check]:
-    """PSNR of new's pictures against base's, of the worst photo; SSIM is shown."""
+    """PSNR of new's pictures against base's, of the worst photo."""
     pairs = [(unit(one), unit(two)) for one, two in drawn.arms]
     worst, name = min((psnr_db(*pair), name) for pair, name in zip(pairs, drawn.names, strict=True))
     note = f"worst of {len(pairs)} photos, {name}" if worst < math.inf else "all pictures are equal"
     level = min(worst, CAP_DB)
     yield figure("psnr_db", SUBJECT, kind="pictures", new=level, larger_is_worse=False, note=note)
-    if min(drawn.base[0].shape[1:3]) >= WINDOW_SIDE:
-        yield Check(
-            subject=SUBJECT,
-            metric="SSIM against base",
-            new=min(ssim(*pair) for pair in pairs),
-            larger_is_worse=False,
-            note=f"worst of {len(pairs)} photos",
-        )
 
 
 def colour(drawn: Drawn) -> Iterator[Check]:
@@ -123,10 +110,7 @@ def content(drawn: Drawn) -> Iterator[Check]:
 
 def grid(drawn: Drawn) -> Iterator[Check]:
     """How much more of a pattern every 4 pixels there is."""
-    if min(drawn.base[0].shape[1:3]) < TILE:
-        yield figure("grid_percent", SUBJECT, note=f"needs sides of {TILE} pixels")
-    else:
-        yield _growth(drawn, "grid_percent", lambda frame, _: grid_energy(unit(frame)))
+    yield _growth(drawn, "grid_percent", lambda frame, _: grid_energy(unit(frame)))
 
 
 JUDGES: tuple[PictureJudge, ...] = (likeness, colour, style, content, grid)
@@ -198,43 +182,6 @@ class DriftJudge:
             yield one.model_copy(update={"note": note})
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkJudge:
-    """One network's figures of two arms: how far new is from base, and both from the style."""
-
-    judge: Judge
-
-    def __call__(self, drawn: Drawn) -> Iterable[Check]:
-        """Return fidelity to base, and the style distances when there is a style picture."""
-        if min(drawn.base[0].shape[1:3]) < LEAST_SIDE:
-            return
-        judge, style = self.judge, drawn.style
-        trained = "; the usual training loss, no judge of it" if judge.name == TRAINED_ON else ""
-        threes = zip(drawn.photos, drawn.base, drawn.new, strict=True)
-        values = [judge.fidelity(*three) for three in threes]
-        yield Check(
-            subject=SUBJECT,
-            metric=f"fidelity to base, {judge.name}",
-            new=fmean(values),
-            of=judge.label,
-            note=f"0 a copy, 1 as far as the photo; worst {max(values):.2f}{trained}",
-        )
-        if style is None:
-            return
-        pairs = tuple((judge.style(one, style), judge.style(two, style)) for one, two in drawn.arms)
-        base, new = (fmean(side) for side in zip(*pairs, strict=True))
-        yield Check(
-            subject=SUBJECT,
-            metric=f"style distance, {judge.name}",
-            base=base,
-            new=new,
-            worse=new / base if base > 0 else None,
-            of=judge.label,
-            note=f"mean of {len(pairs)} photos{trained}",
-            values=pairs,
-        )
-
-
 def found_judges(*, env: Mapping[str, str], home: Path) -> tuple[Judge, ...]:
     """Return the published networks whose weights are on this machine; none without torch.
 
@@ -246,8 +193,3 @@ def found_judges(*, env: Mapping[str, str], home: Path) -> tuple[Judge, ...]:
     except ImportError:  # torch
         return ()
     return tuple(find_judges(env=env, home=home).values())
-
-
-def network_judges(*, env: Mapping[str, str], home: Path) -> tuple[PictureJudge, ...]:
-    """Return a judge of two arms for each of them."""
-    return tuple(NetworkJudge(judge) for judge in found_judges(env=env, home=home))

@@ -9,8 +9,7 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from stylepress.benchmarks.quality.pixels import WINDOW_SIDE, colourfulness, psnr_db, scaled, ssim
-from stylepress.errors import FrameError
+from stylepress.benchmarks.quality.pixels import colourfulness, psnr_db, scaled, ssim
 
 Pixels = NDArray[np.uint8]
 
@@ -29,29 +28,18 @@ DULL = 8.0
 
 
 def pair_scores(one: Pixels, two: Pixels) -> dict[str, float]:
-    """Score two (H, W, 3) uint8 pictures; SSIM needs sides of 11, the cast of a place of 64.
-
-    Raises:
-        FrameError: pictures of two sizes.
-    """
-    if one.shape != two.shape:
-        raise FrameError(
-            f"A picture is {one.shape} from one model and {two.shape} from the other.",
-            "Give both models the same frame.",
-        )
+    """Score two (H, W, 3) uint8 pictures of one size; the cast of a place needs sides of 64."""
     first, second = scaled(one), scaled(two)
-    scores = {"psnr_db": min(psnr_db(first, second), CAP_DB), **colour_shifts(one, two)}
-    if min(one.shape[:2]) >= WINDOW_SIDE:
-        scores["ssim"] = ssim(first, second)
-    return scores
+    level = min(psnr_db(first, second), CAP_DB)
+    return {"psnr_db": level, "ssim": ssim(first, second), **colour_shifts(one, two)}
 
 
 def colour_shifts(one: Pixels, two: Pixels) -> dict[str, float]:
     """Return by how many levels the mean colour differs, of the channel that differs most.
 
     ``cast_levels`` is of the whole (H, W, 3) uint8 pictures, ``place_levels`` of the square of 64
-    pixels (every 8 pixels one) where it is most; smaller pictures have none. Strokes that fall
-    elsewhere keep the mean colour of a place, a blotch or a cast does not.
+    pixels (every 8 pixels one) where it is most. Strokes that fall elsewhere keep the mean colour of
+    a place, a blotch or a cast does not.
     """
     gap = two.astype(np.int16) - one
     cast = gap.sum(0, dtype=np.int32).sum(0) / (gap.shape[0] * gap.shape[1])

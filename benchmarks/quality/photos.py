@@ -142,7 +142,7 @@ def golden_photos(bundle: Bundle, size: tuple[int, int], *, limit: int) -> list[
             fitted(before[0], size),
             None,
         )
-        for name, before, _ in golden_pictures(bundle)
+        for name, before in golden_pictures(bundle)
     ]
     if not golden:
         raise FrameError(

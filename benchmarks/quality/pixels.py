@@ -29,8 +29,11 @@ WINDOW = 31
 LUMA = (0.299, 0.587, 0.114)
 TILE = 64
 VISIBLE = 0.5 / 255
+PERIOD = 4
+BLOCKS = np.outer(*[np.hanning(TILE // PERIOD + 2)[1:-1].repeat(PERIOD)] * 2)
+"""Hann window that is level inside each block of a grid of 4 pixels: (64, 64)."""
 WINDOW_SIDE = 11
-"""Of SSIM's window: smaller pictures have none."""
+"""Of SSIM's window: smaller pictures have no SSIM."""
 
 
 def scaled(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -42,7 +45,6 @@ def scaled(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def psnr_db(one: Picture, two: Picture) -> float:
     """Peak signal-to-noise ratio, 10 log10(1 / mean squared difference); infinite when equal."""
-    _same_shape(one, two)
     error = float(np.mean(np.square(np.asarray(one, np.float64) - two)))
     return math.inf if error == 0 else -10 * math.log10(error)
 
@@ -53,12 +55,6 @@ def ssim(one: Picture, two: Picture) -> float:
     Gaussian 11x11 window of deviation 1.5, K1 = 0.01, K2 = 0.03, range 1; only windows that lie
     whole in the picture count. 1 when equal.
     """
-    _same_shape(one, two)
-    if min(one.shape[:2]) < WINDOW_SIDE:
-        raise FrameError(
-            f"SSIM needs at least 11x11 pixels, the picture is {one.shape[1]}x{one.shape[0]}.",
-            "Measure larger pictures.",
-        )
     x, y = np.asarray(one, np.float64), np.asarray(two, np.float64)
     mean_x, mean_y = _gaussian(x), _gaussian(y)
     squares, product = mean_x**2 + mean_y**2, mean_x * mean_y
@@ -123,7 +119,6 @@ def content_distance(output: Picture, content: Picture) -> float:
     Each luminance has the mean of its 31x31 surroundings subtracted and is divided by their
     deviation, so that palette and contrast do not count, only what is drawn. 0 when equal.
     """
-    _same_shape(output, content)
     one, two = luminance(output), luminance(content)
     total = 0.0
     for _ in range(2):
@@ -138,82 +133,59 @@ def luminance(picture: Picture) -> Plane:
     return luma
 
 
-def grid_energy(picture: Picture, *, period: int = 4) -> float:
-    """Energy locked to a grid of ``period`` pixels over that of the frequencies beside it.
+def grid_energy(picture: Picture) -> float:
+    """Energy locked to a grid of 4 pixels over that of the frequencies beside it.
 
-    Taken in 64x64 windows that overlap by half: the power at the frequencies (k, l) / period, but
+    Taken in 64x64 windows that overlap by half: the power at the frequencies (k, l) / 4, but
     (0, 0), against the power 2 to 4 bins of 1/64 beside each; mean over channels, root mean over
     windows, squared. About 1 (0.8 to 1.4) for a photo, below 1 for nearest-neighbour blocks, 4
     when the grid doubles the amplitude that belongs there. An even pattern below half a level
-    (rms) is not seen.
-
-    Raises:
-        FrameError: the picture is smaller than one window.
+    (rms) is not seen. The picture is as large as one window at least.
     """
-    _check(picture)
-    if min(picture.shape[:2]) < TILE:
-        raise FrameError(
-            f"The grid measure needs {TILE}x{TILE} pixels, the picture is "
-            f"{picture.shape[1]}x{picture.shape[0]}.",
-            "Measure larger pictures.",
-        )
-    if period not in (2, 4, 8, 16):
-        raise FrameError(f"A grid period of {period} cannot be measured.", "Take 2, 4, 8 or 16.")
-    height, width = (side // period * period for side in picture.shape[:2])
+    height, width = (side // PERIOD * PERIOD for side in picture.shape[:2])
     image = np.asarray(picture, np.float64)[:height, :width]
-    locked = np.min(
-        [_locked(image, period, block) for block in range(1, period + 1) if period % block == 0],
-        axis=0,
-    )
-    window = _block_window(period)
-    floor = VISIBLE**2 * window.sum() ** 2 / np.square(window).sum() / (period**2 - 1)
-    return float(np.mean(np.sqrt((locked + floor) / (_beside(image, period) + floor))) ** 2)
+    locked = np.min([_locked(image, block) for block in (1, 2, 4)], axis=0)
+    floor = VISIBLE**2 * BLOCKS.sum() ** 2 / np.square(BLOCKS).sum() / (PERIOD**2 - 1)
+    return float(np.mean(np.sqrt((locked + floor) / (_beside(image) + floor))) ** 2)
 
 
-def _locked(image: Plane, period: int, block: int) -> Plane:
+def _locked(image: Plane, block: int) -> Plane:
     """Mean power at the grid's frequencies in each window, free of what is not a grid.
 
     A smooth picture, drawn in nearest-neighbour blocks of ``block`` pixels, has power there too
     (its own slope, or its stairs). What such a picture would show is taken away first; a pattern
-    that repeats each ``period`` pixels passes the filter untouched, as it lies in its zeros.
+    that repeats each ``PERIOD`` pixels passes the filter untouched, as it lies in its zeros.
     """
     height, width = image.shape[:2]
     coarse = image.reshape(height // block, block, width // block, block, 3).mean((1, 3))
-    box = np.full(period // block, block / period)
+    box = np.full(PERIOD // block, block / PERIOD)
     triangle = np.convolve(box, box)
     for axis in (0, 1):
         coarse = ndimage.convolve1d(coarse, triangle, axis=axis, mode="reflect")
-    window = _block_window(period)
-    tiles = _tiles(image - coarse.repeat(block, 0).repeat(block, 1)) * window
-    count = TILE // period
-    folded = tiles.reshape(*tiles.shape[:-2], count, period, count, period).sum((-4, -2))
-    power = np.square(np.abs(np.fft.fft2(folded))) / np.square(window).sum()
+    tiles = _tiles(image - coarse.repeat(block, 0).repeat(block, 1)) * BLOCKS
+    count = TILE // PERIOD
+    folded = tiles.reshape(*tiles.shape[:-2], count, PERIOD, count, PERIOD).sum((-4, -2))
+    power = np.square(np.abs(np.fft.fft2(folded))) / np.square(BLOCKS).sum()
     power[..., 0, 0] = 0
-    locked: Plane = power.sum((-1, -2)).mean(-1) / (period**2 - 1)
+    locked: Plane = power.sum((-1, -2)).mean(-1) / (PERIOD**2 - 1)
     return locked
 
 
-def _beside(image: Plane, period: int) -> Plane:
+def _beside(image: Plane) -> Plane:
     """Mean power of the frequencies beside the grid's, in each window."""
     hann = np.hanning(TILE + 1)[:-1]
     window = np.outer(hann, hann)
     tiles = _tiles(image)
     tiles = (tiles - tiles.mean((-1, -2), keepdims=True)) * window
     power = np.square(np.abs(np.fft.fft2(tiles))).mean(-3) / np.square(window).sum()
-    step = TILE // period
+    step = TILE // PERIOD
     bins = np.arange(TILE)
     away = np.minimum(bins % step, step - bins % step)
-    order = np.rint(bins / step).astype(int) % period
+    order = np.rint(bins / step).astype(int) % PERIOD
     far = np.maximum(away[:, None], away[None, :])
     ring = (far >= 2) & (far <= 4) & ((order[:, None] != 0) | (order[None, :] != 0))
     beside: Plane = power[..., ring].mean(-1)
     return beside
-
-
-def _block_window(period: int) -> Plane:
-    """Hann window that is level inside each block of the grid: (64, 64)."""
-    hann = np.hanning(TILE // period + 2)[1:-1].repeat(period)
-    return np.outer(hann, hann)
 
 
 def _tiles(image: Plane) -> Plane:
@@ -291,13 +263,4 @@ def _check(picture: Picture) -> None:
         raise FrameError(
             f"A picture of shape {picture.shape} cannot be measured.",
             f"Give (H, W, 3) RGB of at least {PATCH}x{PATCH} pixels.",
-        )
-
-
-def _same_shape(one: Picture, two: Picture) -> None:
-    _check(one)
-    if one.shape != two.shape:
-        raise FrameError(
-            f"Pictures of shape {one.shape} and {two.shape} cannot be compared pixel by pixel.",
-            "Resize one to the other.",
         )

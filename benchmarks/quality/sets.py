@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stylepress.benchmarks.intervals import Chosen, Interval, jackknife
 from stylepress.benchmarks.quality.frechet import Gaussian, Reference, rounding
-from stylepress.benchmarks.quality.resampling import Chosen, Interval, jackknife
 
 Rows = NDArray[np.float64]
 

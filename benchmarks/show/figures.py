@@ -8,11 +8,10 @@ from stylepress.benchmarks.check import Check, signed
 from stylepress.benchmarks.quality.study import Drift
 from stylepress.benchmarks.report import Report, against
 from stylepress.benchmarks.show.words import NONE, Table, amount
-from stylepress.benchmarks.timing.outcome import Outcome, Quantile
 from stylepress.benchmarks.verdict.comparison import Comparison
 
-ELSEWHERE = ("drift_psnr", "drift_ssim", "golden")
-"""Figures of a study that a report's pictures have too, or that are none of it."""
+ELSEWHERE = ("drift_psnr", "drift_ssim")
+"""Figures of a study that a report's pictures have too."""
 SETS = ("", "drift_percent", "drift_benign_times")
 """Those that are distances between sets."""
 MEGABYTE = 1e6
@@ -29,7 +28,6 @@ def figures(report: Report) -> Iterator[Check]:
             yield _figure(latency.name, "latency p90", latency.p90_ms, "ms")
     for model in report.of_role("bundle"):
         yield _figure(model.name, "weights", model.weights_bytes / MEGABYTE, "MB")
-        yield _figure(model.name, "all files", model.size_bytes / MEGABYTE, "MB")
     yield from report.looks
     for drift in report.drifts:
         yield from _drift(drift)
@@ -37,7 +35,7 @@ def figures(report: Report) -> Iterator[Check]:
     yield from report.starts
     for scene in report.scenes:
         if not scene.doubts:
-            yield from (*scenario(scene), *energy(scene))
+            yield from (*scene.figures, *scene.energies)
 
 
 def gated(document: Report | Comparison) -> tuple[Check, ...]:
@@ -84,44 +82,11 @@ def checks_table(title: str, checks: Sequence[Check], *, value: str = "new") -> 
     return Table(title, heads, rows).filled
 
 
-def scenario(scene: Outcome) -> Iterator[Check]:
-    """Yield what a scenario found, or why not.
-
-    Throughput is of the scenario that measures it: frames a second of one stream are its latency.
-    """
-    video = scene.video
-    for quantile in scene.latency:
-        yield _quantile(scene.title, f"latency p{100 * quantile.share:g}", quantile)
-    if scene.throughput_hz is not None:
-        name = "throughput" if scene.measures == "throughput" else "shown"
-        yield _figure(scene.title, name, scene.throughput_hz, "Hz", larger_is_worse=False)
-    if video is not None and video.offered:
-        yield _figure(scene.title, "frames missed", 100 * video.missed / video.offered, "%")
-        yield _figure(scene.title, "frames dropped", 100 * video.dropped / video.offered, "%")
-        yield _figure(scene.title, "jitter", video.jitter_ms, "ms")
-        if video.dropped:
-            yield _quantile(scene.title, "p90 of those shown", video.shown_p90)
-
-
-def energy(scene: Outcome) -> Iterator[Check]:
-    """Yield the energy of a frame, by the source that told it."""
-    for reading in scene.energies:
-        for kind, joules in zip(("gross", "net"), reading.per_frame(), strict=True):
-            yield _figure(scene.title, f"energy a frame, {kind}, {reading.source}", joules, "J")
-        yield _figure(scene.title, f"mean power, {reading.source}", reading.mean_w, "W")
-        yield _figure(scene.title, f"idle power, {reading.source}", reading.idle_w, "W")
-
-
 def _figure(
     subject: str, metric: str, value: float | None, unit: str = "", **facts: object
 ) -> Check:
     known = {"subject": subject, "metric": metric, "unit": unit, "new": value}
     return Check.model_validate({**known, **facts})
-
-
-def _quantile(subject: str, metric: str, quantile: Quantile) -> Check:
-    note = f"none: {quantile.why}" if quantile.why else ""
-    return _figure(subject, metric, quantile.value_ms, "ms", note=note)
 
 
 def _drift(drift: Drift) -> Iterator[Check]:

@@ -16,13 +16,10 @@ from stylepress.benchmarks.report import Report
 from stylepress.benchmarks.show.figures import figures, gated
 from stylepress.benchmarks.show.render import markdown, page, rendered
 from stylepress.benchmarks.verdict.comparison import Comparison
-from stylepress.errors import OutputError
 
 Document = Comparison | Report
 ANNOTATIONS_LIMIT = 10
 """GitHub shows so many of one kind a step."""
-SCALES: Mapping[str, float] = {"ms": 1e6, "MB": 1e6}
-"""To the units that Bencher takes: nanoseconds and bytes."""
 
 
 def forms(document: Document) -> Mapping[str, str]:
@@ -45,9 +42,6 @@ def forms(document: Document) -> Mapping[str, str]:
         "summary.md": markdown(document),
         **shared,
         "rows.csv": _csv(list(rows(document))),
-        "rows.jsonl": "".join(
-            json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows(document)
-        ),
         "comparison.html": page(document),
     }
 
@@ -76,7 +70,6 @@ def junit(document: Document) -> str:
         verdict=document.verdict if isinstance(document, Comparison) else "",
         command="compare" if isinstance(document, Comparison) else "bench",
         suite="single stream" + ("" if frame is None else f" {frame.width}x{frame.height}"),
-        properties=_environment(document),
         change=_change,
         summary=markdown(document),
     )
@@ -103,31 +96,24 @@ def workflow_commands(checks: Sequence[Check]) -> Iterator[str]:
 
 
 def dashboards(document: Document) -> dict[str, str]:
-    """Return what dashboards take, by the name of its file.
+    """Return what github-action-benchmark takes, by the name of its file.
 
-    github-action-benchmark has one file a direction and divides by the last value, so figures that
-    are 0, negative or not finite are left out of its two. Bencher takes nanoseconds and bytes, and
-    bounds as intervals.
+    It has one file a direction and divides by the last value, so figures that are 0, negative or not
+    finite are left out.
     """
-    measured = list(_figures(document))
-    plottable = [one for one in measured if one.new and math.isfinite(one.new) and one.new > 0]
-    bencher: dict[str, dict[str, dict[str, float]]] = {}
-    for one in measured:
-        if one.new is None or not math.isfinite(one.new):
-            continue
-        scale, bounds = SCALES.get(one.unit, 1.0), _bounds(one)
-        metric = {"value": one.new * scale}
-        if bounds is not None:
-            metric |= {"lower_value": bounds[0] * scale, "upper_value": bounds[1] * scale}
-        bencher.setdefault(one.subject, {})[_slug(one.metric)] = metric
+    every = figures(document) if isinstance(document, Report) else document.checks
+    plottable = [one for one in every if one.new and math.isfinite(one.new) and one.new > 0]
     smaller, bigger = (
-        [_action(one) for one in plottable if one.larger_is_worse is worse]
+        [
+            {"name": one.name, "unit": one.unit or "1", "value": one.new}
+            for one in plottable
+            if one.larger_is_worse is worse
+        ]
         for worse in (True, False)
     )
     return {
         "github-smaller-is-better.json": _json(smaller),
         "github-bigger-is-better.json": _json(bigger),
-        "bencher.json": _json(bencher),
     }
 
 
@@ -149,61 +135,6 @@ def rows(comparison: Comparison) -> Iterator[dict[str, Any]]:
         }
 
 
-def append_history(comparison: Comparison, path: Path) -> bool:
-    """Add one line to a CSV history: a time, the digest, and a column a figure of the new arm.
-
-    That is the form change-point tools read (Apache Otava: ``time_column: time``). The ratio to
-    the base is in it too, which a change of machine moves much less than the time itself. A trend
-    gives all its figures; what was not compared gives nothing, and False is returned.
-
-    Raises:
-        OutputError: the file's columns are others, or it cannot be read or written.
-    """
-    row: dict[str, Any] = {"time": comparison.created, "digest": comparison.new.digest}
-    known = len(row)
-    for one in comparison.checks:
-        if comparison.mode == "trend" or (one.kind == "paired" and one.verdict is not None):
-            row[f"{one.name} {one.unit}"] = one.new
-            row[f"{one.name} ratio"] = one.worse
-    if len(row) == known:
-        return False
-    text, before = _csv([row]), _history(path)
-    head, _, body = text.partition("\n")
-    if before and before.partition("\n")[0] != head:
-        raise OutputError(
-            f"{path} has other columns than this comparison.",
-            "Name another history, or compare in the same backends on the same figures.",
-        )
-    write_text(path, before + body if before else text)
-    return True
-
-
-def _figures(document: Document) -> Iterator[Check]:
-    """Yield the figures of the new arm, or of everything in a report."""
-    every = figures(document) if isinstance(document, Report) else document.checks
-    return (one for one in every if one.new is not None)
-
-
-def _bounds(one: Check) -> tuple[float, float] | None:
-    """Return the interval of the new value; that of ``worse`` is of base over new where more is better."""
-    if one.low is None or one.high is None:
-        return None
-    if one.worse is None:
-        return one.low, one.high
-    if one.base is None:
-        return None
-    low, high = (one.low, one.high) if one.larger_is_worse else (1 / one.high, 1 / one.low)
-    return one.base * low, one.base * high
-
-
-def _action(one: Check) -> dict[str, Any]:
-    entry: dict[str, Any] = {"name": one.name, "unit": one.unit or "1", "value": one.new}
-    bounds = _bounds(one)
-    if bounds is not None:
-        entry["range"] = f"{bounds[0]:.4g} to {bounds[1]:.4g}"
-    return entry
-
-
 def _change(one: Check) -> str:
     """Write from what to what a figure went, and its limit."""
     limit = f"limit {one.limit_text}" if one.limit_text else ""
@@ -212,49 +143,12 @@ def _change(one: Check) -> str:
     return f"{before}{one.written(one.new)}{', ' if parts else ''}{', '.join(parts)}"
 
 
-def _environment(document: Document) -> dict[str, str]:
-    known = {"tool": document.tool}
-    if isinstance(document, Comparison):
-        known |= {"mode": document.mode, "verdict": document.verdict}
-        for arm, side in (("base", document.base), ("new", document.new)):
-            if side is not None:
-                known |= {
-                    f"{arm}.{name}": getattr(side, name)
-                    for name in ("name", "label", "precision", "digest")
-                }
-    facts = document.machine.gating().items()
-    return known | {f"machine.{name}": str(value) for name, value in facts if value is not None}
-
-
-def _history(path: Path) -> str:
-    """Read a history, empty where there is none; its last line ends as the others do."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise OutputError(
-            f"{path} cannot be read as a history ({error}).", "Name another file."
-        ) from error
-    return text if not text or text.endswith("\n") else f"{text}\n"
-
-
 def _data(text: str) -> str:
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
-
-
-def _slug(text: str) -> str:
-    """Name a measure as Bencher does.
-
-    >>> _slug("latency p99, pooled")
-    'latency-p99-pooled'
-    """
-    kept = "".join(letter if letter.isalnum() else " " for letter in text.lower())
-    return "-".join(kept.split())
 
 
 def _csv(table: Sequence[Mapping[str, Any]]) -> str:

@@ -6,24 +6,16 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from stylepress.benchmarks.check import Check, Verdict, signed
-from stylepress.benchmarks.quality.gallery import original_of
+from stylepress.benchmarks.quality.gallery import EQUAL, original_of
 from stylepress.benchmarks.report import Report, Shown
 from stylepress.benchmarks.show import tables
 from stylepress.benchmarks.show.figures import checks_table, gated
-from stylepress.benchmarks.show.words import (
-    Table,
-    amount,
-    machine_facts,
-    meanwhile,
-    reasons,
-)
+from stylepress.benchmarks.show.words import Table, amount, machine_facts, meanwhile, reasons
 from stylepress.benchmarks.verdict.comparison import Comparison
-from stylepress.benchmarks.verdict.runs import Run, p50_ms
 
-BARS = "▁▂▃▄▅▆▇█"
 LOOKS = {"✗": "bad", "✓": "good", "?": "open"}
 """How what begins with a verdict's sign looks."""
 SLID = 2
@@ -78,9 +70,9 @@ def cards(report: Report) -> Iterator[tuple[str, list[tuple[str, str]]]]:
                 f"a frame in {best.backend}, {1000 / best.median_ms:.0f} a second",
             ),
             *(
-                (amount(each.ratio, "x"), f"as fast as {each.baseline}")
+                (amount(each.new, "x"), f"as fast as {each.metric}")
                 for each in report.speedups
-                if each.system == best.name
+                if each.subject == best.name
             ),
             (amount(model.weights_bytes / 1e6, "MB"), "of weights"),
         ]
@@ -123,7 +115,6 @@ def photos(pictures: Iterable[Shown], first: int = 0) -> Iterator[tuple[str, Num
 
 
 def verdict_look(comparison: Comparison) -> str:
-    """Return the CSS class of a verdict."""
     looks = {"TREND": "TREND", "NOT COMPARABLE": "open", "NO BASELINE": "open"}
     return looks.get(comparison.verdict) or look(signed(comparison.verdict))
 
@@ -141,42 +132,30 @@ def skipped(document: Report | Comparison) -> list[str]:
 
 
 def unjudged(comparison: Comparison) -> list[str]:
-    """Say what the verdict says nothing about."""
     return [f"{part.what} ({part.why})" for part in comparison.unjudged]
 
 
 def differing(comparison: Comparison) -> list[list[str]]:
-    """Return the fields that differ, with both values."""
     return [[field, str(a), str(b)] for field, (a, b) in comparison.differing.items()]
 
 
 def judged(comparison: Comparison) -> Table:
-    """Lay out what the verdict rests on."""
     return checks_table("What the verdict rests on", comparison.gated)
 
 
 def shown(comparison: Comparison) -> Table:
-    """Lay out what was measured and not judged."""
     title = "Both reports" if comparison.mode == "trend" else "Measured, not judged"
     rest = [check for check in comparison.checks if check.verdict is None and check.new is not None]
     return checks_table(title, rest)
 
 
-def sparks(comparison: Comparison) -> Iterator[tuple[str, str, str]]:
-    """Yield the ratios of each judged figure in a line of small bars, for text."""
-    for check in comparison.gated:
-        if check.kind == "paired" and check.values:
-            ratios = [new / base for base, new in check.values]
-            yield check.name, sparkline(ratios), f"{min(ratios):.3f} to {max(ratios):.3f}"
-
-
 def arms_sliders(comparison: Comparison) -> list[Slider]:
     """Return base and new of the photos on which they differ most."""
     dividers = []
-    for picture, (_, numbered) in zip(comparison.gallery, differences(comparison), strict=True):
+    for title, numbered in photos(comparison.gallery):
         arms = {each[1].title: each for each in numbered}
-        if math.isfinite(picture.psnr_db) and {"base", "new"} <= set(arms):
-            caption = f"{picture.photo}: left base, right new."
+        if not title.endswith(EQUAL) and {"base", "new"} <= set(arms):
+            caption = f"{title.rpartition(':')[0]}: left base, right new."
             dividers.append(Slider(arms["base"], arms["new"], caption))
     return dividers[:SLID]
 
@@ -187,56 +166,48 @@ def discarded(comparison: Comparison) -> list[str]:
     return [f"{n} {'run' if n == 1 else 'runs'}: {why}" for why, n in counts.most_common()]
 
 
-def differences(comparison: Comparison) -> Iterator[tuple[str, Numbered]]:
-    """Yield the pictures of each photo, numbered, and how far the arms' are apart."""
-    first = 0
-    for picture in comparison.gallery:
-        level = "equal" if math.isinf(picture.psnr_db) else f"PSNR {picture.psnr_db:.1f} dB"
-        yield f"{picture.photo}: {level}", list(enumerate(picture.shown, first))
-        first += len(picture.shown)
-
-
-def runs(comparison: Comparison) -> Table:
-    """Lay out every run."""
-    rows = [
-        [
-            *(str(run.place), run.part, str(run.pair), run.subject, run.arm),
-            *(str(len(run.samples_ns)), f"{p50_ms(run):.4g}", "yes" if run.stable else "no"),
-            "; ".join(run.invalid) or "yes",
-        ]
-        for run in comparison.runs
-    ]
-    heads = ["#", "part", "pair", "of", "arm", "calls", "p50 ms", "settled", "counts"]
-    return Table("Runs", heads, rows)
-
-
-def sparkline(ratios: Sequence[float]) -> str:
-    """Draw one bar a value, the lowest value lowest.
-
-    >>> sparkline([1.0, 1.1, 1.2])
-    '▁▅█'
-    """
-    low, spread = min(ratios), max(ratios) - min(ratios)
-    if not spread:
-        return BARS[3] * len(ratios)
-    return "".join(BARS[round(7 * (ratio - low) / spread + 1e-9)] for ratio in ratios)
-
-
 def sides(comparison: Comparison) -> Iterator[tuple[str, str]]:
-    """Name both arms."""
     for word, side in (("base", comparison.base), ("new", comparison.new)):
         if side is not None:
             label, size = (
                 f"{side.label}: " if side.label else "",
-                amount(side.size_bytes / 1e6, "MB"),
+                amount(side.weights_bytes / 1e6, "MB"),
             )
             yield word, f"{label}{side.name}, {side.precision}, {size}, {side.digest[:12]}"
 
 
-def backends(comparison: Comparison) -> Iterator[tuple[str, list[Check], list[Run]]]:
-    """Yield each subject of runs with its judged figures and the runs that count."""
-    paired = [check for check in comparison.checks if check.kind == "paired" and check.values]
-    for subject in dict.fromkeys(check.subject for check in paired):
-        figures = [check for check in paired if check.subject == subject and check.verdict]
-        own = [run for run in comparison.runs if run.subject == subject and not run.invalid]
-        yield subject, figures, own
+def backends(comparison: Comparison) -> Iterator[tuple[str, list[Check]]]:
+    """Yield each subject of runs with its judged figures."""
+    paired = [one for one in comparison.checks if one.kind == "paired" and one.values]
+    for subject in dict.fromkeys(one.subject for one in paired):
+        yield subject, [one for one in paired if one.subject == subject and one.verdict]
+
+
+def strip(check: Check) -> dict[str, Any]:
+    """Return where every paired ratio, the estimate with its interval, 1 and the limit stand.
+
+    To the right is worse; the scale is logarithmic, in percent of the width.
+    """
+    worse = [n / b if check.larger_is_worse else b / n for b, n in check.values]
+    limit = 1 + (check.limit or 0)
+    ends = [*worse, 1.0, limit, check.low or 1.0, check.high or 1.0]
+    low, high = min(ends), max(ends)
+
+    def place(value: float) -> float:
+        share = math.log(value / low) / math.log(high / low) if high > low else 0.5
+        return round(4 + 92 * share, 2)
+
+    rules = [(place(1.0), "equal", "same", 14)]
+    if check.limit:
+        rules.append((place(limit), f"limit +{100 * check.limit:g} %", "limit", 28))
+    point = check.worse or 1.0
+    return {
+        "rules": rules,
+        # Rows of a fixed pattern part the dots that stand on each other, the same on every draw.
+        "dots": [
+            (place(ratio), 44 + 12 * (n % 4), f"pair {n + 1}: {100 * (ratio - 1):+.2f} %")
+            for n, ratio in enumerate(worse)
+        ],
+        "span": tuple(map(place, (check.low or point, point, check.high or point))),
+        "ends": [f"{100 * (end - 1):+.1f} %" for end in (low, high)],
+    }

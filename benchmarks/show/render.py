@@ -15,14 +15,11 @@ from stylepress.benchmarks.gate import meanings
 from stylepress.benchmarks.quality.checks import BENIGN
 from stylepress.benchmarks.quality.gallery import AMPLIFIED
 from stylepress.benchmarks.report import Report
-from stylepress.benchmarks.show import pages, plots, tables, words
+from stylepress.benchmarks.show import pages, tables, words
 from stylepress.benchmarks.show.words import Table
 from stylepress.benchmarks.timing.systems import CONVENTION
 from stylepress.benchmarks.verdict.comparison import Comparison
 
-SUMMARY_LIMIT_BYTES = 900_000
-"""GitHub takes 1 MiB a step, and drops a longer summary whole."""
-CUT = "\n\n*The rest was left out: a job summary must stay below {} kB. See the JSON file.*\n"
 CONTROL = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 cannot hold."""
 LONG = 30
@@ -34,27 +31,9 @@ def page(document: Report | Comparison) -> str:
     return _rendered(document, "html")
 
 
-def markdown(document: Report | Comparison, *, limit_bytes: int = SUMMARY_LIMIT_BYTES) -> str:
-    """Return a document as Markdown, cut at a line's end where it grows too long for a summary."""
-    text = re.sub(r"\n{3,}", "\n\n", _rendered(document, "md"))
-    return cut(text.strip() + "\n", limit_bytes)
-
-
-def cut(text: str, limit_bytes: int) -> str:
-    """Shorten Markdown to a number of UTF-8 bytes, at a line's end, and say so.
-
-    >>> cut("one line", 900_000)
-    'one line'
-    """
-    if len(text.encode()) <= limit_bytes:
-        return text
-    notice = CUT.format(limit_bytes // 1000)
-    kept = text.encode()[: limit_bytes - len(notice.encode())].decode(errors="ignore")
-    kept = kept.rpartition("\n")[0]
-    # A fold that was cut open would swallow the notice.
-    if kept.count("<details>") > kept.count("</details>"):
-        kept = kept[: kept.rindex("<details>")]
-    return kept.rstrip("\n") + notice
+def markdown(document: Report | Comparison) -> str:
+    """Return a document as Markdown."""
+    return re.sub(r"\n{3,}", "\n\n", _rendered(document, "md")).strip() + "\n"
 
 
 def _rendered(document: Report | Comparison, form: str) -> str:
@@ -88,7 +67,6 @@ def _environment() -> Environment:
     environment.globals |= {
         "table": _markdown_table,
         "pages": pages,
-        "plots": plots,
         "tables": tables,
         "machine_line": words.machine_line,
         "meanings": meanings,

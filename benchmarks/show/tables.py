@@ -9,12 +9,7 @@ from stylepress.benchmarks.quality.gallery import SATURATION
 from stylepress.benchmarks.quality.motion.steadiness import PUT_IN, WARPING
 from stylepress.benchmarks.quality.study import Drift
 from stylepress.benchmarks.report import Latency, Model, Report, against
-from stylepress.benchmarks.show.figures import (
-    checks_table,
-    energy,
-    pivot,
-    scenario,
-)
+from stylepress.benchmarks.show.figures import checks_table, pivot
 from stylepress.benchmarks.show.words import NONE, Table, amount
 
 SCENARIOS = {
@@ -91,7 +86,6 @@ def _look(report: Report, model: Model, other: Model, found: Mapping[str, float 
 
 
 def quality(report: Report) -> Table:
-    """Lay out the measures of pictures."""
     title = f"Quality, mean of {len(report.scenario.photos)} photos"
     return pivot(title, report.looks, first="model")
 
@@ -120,7 +114,6 @@ def steadiness(report: Report) -> list[str]:
 
 
 def speeds(report: Report) -> Table:
-    """Lay out the latencies."""
     rows = [_speed(latency) for latency in report.latencies if latency.model]
     return Table("Latency of latency frame", ["system", "median", "p90", "calls", "engine"], rows)
 
@@ -128,7 +121,7 @@ def speeds(report: Report) -> Table:
 def _speed(latency: Latency) -> list[str]:
     """Write one system; the model's name has its precision."""
     tail = latency.at(0.9)
-    p90 = f"none: {tail.why}" if tail.value_ms is None else amount(tail.value_ms, "ms")
+    p90 = tail.note if tail.new is None else amount(tail.new, "ms")
     version = str(latency.facts.get("version", "")).partition("-")[0]
     facts = {"version": version} | {k: v for k, v in latency.facts.items() if k != "version"}
     engine = ", ".join(
@@ -142,30 +135,18 @@ def _speed(latency: Latency) -> list[str]:
 def speedups(report: Report) -> Table:
     """Lay out how many times as fast each bundle is as the baselines."""
     rows = [
-        [
-            gain.system,
-            amount(gain.ratio, "x"),
-            gain.baseline,
-            f"no interval from {gain.rounds} rounds"
-            if gain.low is None or gain.high is None
-            else f"{gain.low:.3g} to {gain.high:.3g}",
-        ]
+        [gain.subject, amount(gain.new, "x"), gain.metric, gain.interval or gain.note]
         for gain in report.speedups
     ]
-    return Table(
-        "Against the baselines",
-        ["bundle", "times as fast", "as", "95 % interval"],
-        rows,
-    )
+    heads = ["bundle", "times as fast", "as", "95 % interval"]
+    return Table("Against the baselines", heads, rows)
 
 
 def models(report: Report) -> Table:
-    """Lay out what each model weighs."""
     rows = [
         [
             model.name,
             amount(model.weights_bytes / 1e6, "MB"),
-            amount(model.size_bytes / 1e6, "MB"),
             NONE if model.parameters is None else f"{model.parameters / 1e6:.3f} M",
             NONE if model.macs is None else f"{model.macs / 1e9:.2f} G",
             model.family,
@@ -173,44 +154,38 @@ def models(report: Report) -> Table:
         ]
         for model in report.models
     ]
-    heads = ["model", "weights", "all files", "parameters", "MACs a frame", "family", "digest"]
+    heads = ["model", "weights", "parameters", "MACs a frame", "family", "digest"]
     return Table("Models", heads, rows).filled
 
 
 def scenes(report: Report, measures: str) -> Table:
-    """Lay out the scenarios that measure one thing."""
     figures = [
         figure.model_copy(update={"subject": f"{scene.title} (does not count)"})
         if scene.doubts
         else figure
         for scene in report.scenes
         if scene.measures == measures
-        for figure in scenario(scene)
+        for figure in scene.figures
     ]
     return pivot(SCENARIOS[measures], figures, first="system")
 
 
 def energies(report: Report) -> Table:
-    """Lay out the energy of a frame."""
-    figures = [figure for scene in report.scenes for figure in energy(scene)]
+    figures = [one for scene in report.scenes for one in scene.energies if one.new is not None]
     return pivot("Energy", figures, first="system")
 
 
 def rails(report: Report) -> list[tuple[str, str]]:
     """Return what each source of energy summed."""
-    known = {reading.source: reading for scene in report.scenes for reading in scene.energies}
-    return [
-        (source, ", ".join(reading.rails)) for source, reading in known.items() if reading.rails
-    ]
+    every = [one for scene in report.scenes for one in scene.energies if one.of]
+    return [*{one.metric.rpartition(", ")[2]: one.of for one in every}.items()]
 
 
 def starts(report: Report) -> Table:
-    """Lay out start and memory."""
     return pivot("Start and memory, in a process of its own", report.starts, first="system")
 
 
 def verdict_word(drift: Drift) -> str:
-    """Write the verdict on a study."""
     return signed(drift.verdict) if drift.verdict else "not judged"
 
 
@@ -222,5 +197,4 @@ def study(drift: Drift) -> Table:
 
 
 def motion(report: Report) -> Table:
-    """Lay out how steadily each model draws, on camera and on each clip."""
     return pivot("In motion", report.steadiness, first="model")

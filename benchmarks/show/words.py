@@ -12,11 +12,6 @@ from stylepress.benchmarks.machine.watch import Validity
 NONE = "-"
 UNITS = {"mhz": "MHz", "gib": "GiB", "mib": "MiB", "w": "W", "s": "s", "c": "°C", "percent": "%"}
 """How a field's name ends, and what it is in."""
-APART = {
-    *("missing", "gpus", "board", "packages", "thread_variables"),
-    *("temperatures_c", "memory_free_gib", "logical_cores"),
-}
-"""Fields of a machine that are written elsewhere, or that tell a reader nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,24 +62,19 @@ def reasons(missing: Mapping[str, str]) -> str:
 
 def machine_line(machine: Machine) -> str:
     """Name the machine in a few words."""
-    gpus = [gpu.name for gpu in machine.gpus or () if gpu.name]
-    board = machine.board.model if machine.board else None
+    gpus = [str(gpu["name"]) for gpu in machine.gpus or () if gpu["name"]]
+    board = str(machine.board["model"] or "") if machine.board else ""
     cores = f"{machine.cores} cores" if machine.cores else ""
     return ", ".join(filter(None, (board or machine.cpu, cores, *gpus)))
 
 
 def machine_facts(machine: Machine) -> Iterator[tuple[str, str]]:
     """Yield what is known of a machine, a name and a value each."""
-    known = machine.model_dump(exclude_none=True)
-    yield from ((name, text) for name, text in _facts(known, apart=APART) if text)
-    parts = {"board": known.get("board")}
-    parts |= {f"GPU {number}": gpu for number, gpu in enumerate(known.get("gpus", ()))}
-    for name, part in parts.items():
-        if part:
-            facts = _facts(part, apart={"uuid_sha256"})
-            yield name, ", ".join(f"{key} {text}" for key, text in facts if text)
-    yield "packages", ", ".join(f"{name} {at}" for name, at in machine.packages.items() if at)
-    yield from machine.thread_variables.items()
+    for field, value in machine.model_dump(exclude_none=True, exclude={"missing"}).items():
+        name, unit = _field(field)
+        for part in value if field == "gpus" else (value,):
+            if text := _value(part):
+                yield name.removesuffix("s") if field == "gpus" else name, f"{text} {unit}".strip()
 
 
 def meanwhile(validity: Validity) -> str:
@@ -93,13 +83,6 @@ def meanwhile(validity: Validity) -> str:
     sightings = [] if load is None else [f"others used {load:.0%} of the processor"]
     sightings += [event.what for event in validity.events if event.kind != "foreign load"]
     return "; ".join(sightings) or "nothing was seen"
-
-
-def _facts(values: Mapping[str, Any], *, apart: set[str]) -> Iterator[tuple[str, str]]:
-    for field, value in values.items():
-        if field not in apart:
-            name, unit = _field(field)
-            yield name, f"{_value(value)} {unit}".strip() if _value(value) else ""
 
 
 def _field(field: str) -> tuple[str, str]:
@@ -123,7 +106,8 @@ def _value(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_value(item)}" for name, item in value.items())
+        known = ((name.replace("_", " "), item) for name, item in value.items() if item is not None)
+        return ", ".join(f"{name} {_value(item)}" for name, item in known)
     if isinstance(value, tuple):
         if len(value) == 2 and all(isinstance(item, float) for item in value):
             return f"{value[0]:g} to {value[1]:g}"

@@ -61,7 +61,6 @@ class Baselines:
             update={
                 "digest": own.digest,
                 "parent": own.parent,
-                "size_bytes": own.size_bytes,
                 "weights_bytes": own.files["weights.safetensors"].size_bytes,
             }
         )

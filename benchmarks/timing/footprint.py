@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -39,9 +36,8 @@ def measure_footprint(
     """Start a bundle's engine ``rounds`` times cold and warm in turns; the watch is running.
 
     A start is from nothing to the first frame, the median. A cold one has an empty cache of compiled
-    engines, and the bundle's files were dropped from the system's memory where it lets us. A warm
-    one follows it with that cache. The backend's own libraries are in memory for both, as after any
-    first use. Memory is that of the last warm process at its highest point, as the kernel kept it
+    engines, a warm one follows it with that cache. The files are in memory for both, as after any first
+    use. Memory is that of the last warm process at its highest point, as the kernel kept it
     (VmHWM): until its first frame, and after it. What was not measured is None, its note says why.
 
     Raises:
@@ -57,40 +53,28 @@ def measure_footprint(
         threads=engine.threads,
     )
     starts: list[tuple[int, Answer]] = []
-    dropped, cache_bytes = True, 0
     progress.start(f"Starting {system.backend}", 2 * rounds)
     for _ in range(rounds):
         with tempfile.TemporaryDirectory(prefix="stylepress-start-") as cache:
-            dropped = drop_files(folder) and dropped
             for temperature in ("cold", "warm"):
                 before_ns = time.perf_counter_ns()
                 starts.append((before_ns, fresh(replace(request, cache=cache), environ)))
                 progress.advance(note=temperature)
-            files = (path for path in Path(cache).rglob("*") if path.is_file())
-            cache_bytes = sum(path.stat().st_size for path in files)
     progress.finish()
     cold, warm = (
         median((answer.first - began) / 1e6 for began, answer in starts[n::2]) for n in (0, 1)
     )
-    opening = median((answer.opened - answer.imported) / 1e6 for _, answer in starts[1::2])
     spoiled = watch.judged(Window(starts[0][0], starts[-1][1].ended)).reasons
     doubt = f"does not count: {'; '.join(spoiled)}" if spoiled else ""
-    kept = "" if dropped else "this system could not be asked to forget the bundle's files"
-    times = (
-        ("cold start", cold, "; ".join(filter(None, (doubt, kept)))),
-        ("warm start", warm, doubt),
-        ("warm opening", opening, doubt),
-    )
+    times = (("cold start", cold, doubt), ("warm start", warm, doubt))
     return [
         *(Check(subject=system.name, metric=name, unit="ms", new=ms, note=note)
           for name, ms, note in times),
-        *_memory(system.name, watch.timeline(), *starts[-1], cache_bytes),
+        *_memory(system.name, watch.timeline(), *starts[-1]),
     ]  # fmt: skip
 
 
-def _memory(
-    name: str, timeline: Timeline, before_ns: int, last: Answer, cache_bytes: int
-) -> Iterator[Check]:
+def _memory(name: str, timeline: Timeline, before_ns: int, last: Answer) -> Iterator[Check]:
     whole = Window(before_ns, last.ended)
     unread = timeline.missing.get("nvml", "the driver does not tell memory in use")
     for metric, size, why in (
@@ -98,22 +82,11 @@ def _memory(
         ("memory, load", last.load_bytes, "this system keeps no peak of a process's memory"),
         ("GPU memory", gpu_bytes(timeline.within(whole)), unread),
         ("unified memory", unified_bytes(timeline, whole), ""),
-        ("compiled", cache_bytes or None, ""),
     ):
         if size is not None:
             yield Check(subject=name, metric=metric, unit="MB", new=size / MEGABYTE)
         elif why:
             yield Check(subject=name, metric=metric, unit="MB", note=why)
-
-
-def drop_files(folder: Path) -> bool:
-    """Ask the system to forget what it holds of a folder's files; say whether it can be asked."""
-    if not hasattr(os, "posix_fadvise"):
-        return False
-    for path in (path for path in folder.rglob("*") if path.is_file()):
-        with suppress(OSError), path.open("rb") as file:
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    return True
 
 
 def gpu_bytes(near: Timeline) -> int | None:

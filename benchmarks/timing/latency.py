@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from stylepress.benchmarks.intervals import upper_percentile
 from stylepress.benchmarks.timing.loop import Clock, WallClock, closed_loop
-from stylepress.benchmarks.verdict.percentile import upper_percentile
-from stylepress.errors import RecipeError
 from stylepress.progress import Progress
 
 
@@ -31,24 +30,12 @@ class Plan:
     most_calls: int = 64
     warm_up: int = 2
 
-    def __post_init__(self) -> None:
-        if self.rounds < 1 or self.most_calls < 1 or self.turn_s < 0 or self.warm_up < 0:
-            raise RecipeError(
-                f"A measurement of {self.rounds} rounds, {self.turn_s} s and {self.most_calls} "
-                f"calls a turn measures nothing.",
-                "Ask for one of each at least.",
-            )
-
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """What one system took: milliseconds of every call, by round.
-
-    ``rounds_at_s`` is when each turn began, in seconds from the beginning, warming up included.
-    """
+    """What one system took: milliseconds of every call, by round."""
 
     rounds_ms: tuple[tuple[float, ...], ...]
-    rounds_at_s: tuple[float, ...] = ()
 
     @property
     def round_medians_ms(self) -> tuple[float, ...]:
@@ -66,7 +53,7 @@ class Timing:
     def percentile_ms(self, share: float) -> float | None:
         """Return what the percentile ``share`` of all calls does not exceed, with 99 % confidence.
 
-        None when there are too few calls for it: see ``verdict/percentile.py``.
+        None when there are too few calls for it: see ``intervals.py``.
         """
         return upper_percentile([call for calls in self.rounds_ms for call in calls], share)
 
@@ -85,9 +72,7 @@ def measure(
     system before has emptied; a system that needs longer than a turn for one call is spared it.
     """
     clock = clock or WallClock()
-    start = clock.now_ns()
     rounds: dict[str, list[tuple[float, ...]]] = {name: [] for name in systems}
-    begun: dict[str, list[float]] = {name: [] for name in systems}
 
     def turn(name: str, turn_s: float, most: int) -> tuple[int, ...]:
         run = systems[name]
@@ -101,10 +86,9 @@ def measure(
         for name in systems if number % 2 == 0 else reversed(list(systems)):
             if least_ns[name] < 1e9 * plan.turn_s:
                 systems[name](next_sample())
-            begun[name].append((clock.now_ns() - start) / 1e9)
             taken = turn(name, plan.turn_s, plan.most_calls)
             least_ns[name] = min(taken)
             rounds[name].append(tuple(call / 1e6 for call in taken))
             progress.advance(note=name)
     progress.finish()
-    return {name: Timing(tuple(own), tuple(begun[name])) for name, own in rounds.items()}
+    return {name: Timing(tuple(own)) for name, own in rounds.items()}

@@ -111,11 +111,7 @@ class WarmUp:
 
 
 def warm_up(
-    run: Callable[[Any], object],
-    next_sample: Callable[[], Any],
-    *,
-    rule: WarmRule,
-    clock: Clock,
+    run: Callable[[Any], object], next_sample: Callable[[], Any], *, rule: WarmRule, clock: Clock
 ) -> WarmUp:
     """Run a system in a closed loop, window by window, until the rule is content."""
     from statistics import median  # not at the top: it is 3 ms of an engine's start

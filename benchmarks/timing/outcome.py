@@ -10,11 +10,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from stylepress.benchmarks.machine.energy import Energy
+from stylepress.benchmarks.check import Check
+from stylepress.benchmarks.intervals import least_samples, upper_percentile
 from stylepress.benchmarks.machine.watch import Validity
 from stylepress.benchmarks.part import Part
 from stylepress.benchmarks.timing.loop import WarmUp
-from stylepress.benchmarks.verdict.percentile import least_samples, upper_percentile
 
 Drop = Literal["oldest", "newest", "none"]
 Measures = Literal["service time", "response time", "throughput"]
@@ -58,18 +58,6 @@ class Setting(Part):
         return f"{self.name}{rate}{'' if self.lanes == 1 else f', {self.lanes} lanes'}"
 
 
-class Quantile(Part):
-    """The time that a ``share`` of all samples stays below; None with the reason.
-
-    The half is the samples' own median. The others are estimates from above that hold with 99 %
-    confidence, so they need many samples, and are never below the samples' own percentile.
-    """
-
-    share: float
-    value_ms: float | None
-    why: str | None = None
-
-
 class Samples(Part):
     """Every sample, in the order of arrival: ns from the start of the run.
 
@@ -103,29 +91,12 @@ class Samples(Part):
         return max(self.done, default=0) / 1e9
 
 
-class Video(Part):
-    """What a viewer sees of a fixed-rate run.
-
-    A ``missed`` frame was dropped, done after its deadline, or still waited when the run was ended.
-    ``shown_p90`` is of the frames shown, from capture to done; in the outcome's own quantiles a
-    dropped frame counts as never done. ``jitter_ms`` is the interquartile range of the times between
-    frames shown, None below four.
-    """
-
-    offered: int
-    shown: int
-    dropped: int
-    missed: int
-    shown_p90: Quantile
-    jitter_ms: float | None
-
-
 class Outcome(Part):
     """One run of one scenario by one ``system``, and what the machine did meanwhile.
 
-    ``latency`` holds quantiles of what ``measures`` names. ``throughput_hz`` is what a scenario
-    measured that keeps the system busy or shows frames (offline, fixed rate). ``late_p99_ms`` is the
-    harness's own lateness. ``doubts`` say why the run does not count; one that counts has none.
+    ``figures`` are quantiles of what ``measures`` names, and what else a scenario tells: the
+    throughput of one that keeps the system busy, what a viewer sees of a camera. ``late_p99_ms`` is
+    the harness's own lateness. ``doubts`` say why the run does not count; one that counts has none.
     """
 
     system: str = ""
@@ -134,85 +105,102 @@ class Outcome(Part):
     length: Length
     warm_up: WarmUp
     samples: Samples
-    latency: tuple[Quantile, ...]
-    throughput_hz: float | None
+    figures: tuple[Check, ...]
     late_p99_ms: float | None = None
-    video: Video | None = None
     doubts: tuple[str, ...] = ()
     validity: Validity | None = None
-    energies: tuple[Energy, ...] = ()
+    energies: tuple[Check, ...] = ()
 
     @property
     def title(self) -> str:
         return f"{self.system}, {self.setting}"
 
-    def at(self, share: float) -> Quantile:
-        """Return one of ``SHARES`` of a run that has latencies."""
-        return next(one for one in self.latency if one.share == share)
 
-
-def outcome(setting: Setting, samples: Samples, *, length: Length, warm_up: WarmUp) -> Outcome:
+def outcome(
+    setting: Setting, samples: Samples, *, length: Length, warm_up: WarmUp, system: str = ""
+) -> Outcome:
     """Take the figures of samples.
 
     Frames that were dropped, and those that still waited at the end, count as never done.
     """
     measures: Measures = "response time"
-    taken, done = samples.response_ns, samples.done
-    rate: float | None = None
-    if setting.name == "single stream":
-        measures, taken = "service time", samples.service_ns
-    elif setting.name == "offline":
-        measures, rate = "throughput", len(done) / samples.seconds if samples.seconds else 0.0
-    elif setting.name == "fixed rate":
-        # The first frame comes at once and the last ends nothing: n frames are n - 1 periods.
-        span_s = (max(done) - min(done)) / 1e9 if done else 0.0
-        rate = (len(done) - 1) / span_s if span_s else 0.0
-    never = samples.waiting + len(samples.dropped)
+    if setting.name in ("single stream", "offline"):
+        measures = "service time" if setting.name == "single stream" else "throughput"
     # What the harness did, not an estimate: the plain percentile, of however few samples.
     late = sorted(samples.late)[int(0.99 * len(samples.late))] if samples.late else None
+    subject = f"{system}, {setting}"
     return Outcome(
+        system=system,
         setting=setting,
         measures=measures,
         length=length,
         warm_up=warm_up,
         samples=samples,
-        latency=()
-        if measures == "throughput"
-        else tuple(quantile_ms(taken, share, never=never) for share in SHARES),
-        throughput_hz=rate,
+        figures=tuple(_figures(subject, setting, samples, measures)),
         late_p99_ms=None if late is None else late / 1e6,
-        video=_video(samples, setting) if setting.name == "fixed rate" else None,
         doubts=tuple(_doubts(samples, length, warm_up, late_ns=late)),
     )
 
 
-def quantile_ms(taken_ns: Sequence[int], share: float, *, never: int = 0) -> Quantile:
-    """Take one share of times in ns; ``never`` more samples were never done."""
+def quantile(subject: str, taken_ns: Sequence[int], share: float, *, never: int = 0) -> Check:
+    """Take the time that a ``share`` of all samples stays below; ``never`` more were never done.
+
+    The half is the samples' own median. The others are estimates from above that hold with 99 %
+    confidence, so they need many samples, and are never below the samples' own percentile.
+    """
     every = [*map(float, taken_ns), *[math.inf] * never]
-    if not every:
-        return Quantile(share=share, value_ms=None, why="no sample was taken")
-    value = median(every) if share == MEDIAN else upper_percentile(every, share)
-    why = f"{never} of {len(every)} never done"
-    if value is None:
-        why = f"{len(every)} of {least_samples(share)} samples"
-    elif math.isfinite(value):
-        return Quantile(share=share, value_ms=value / 1e6)
-    return Quantile(share=share, value_ms=None, why=why)
+    value, note = None, "none: no sample was taken"
+    if every:
+        value = median(every) if share == MEDIAN else upper_percentile(every, share)
+        note = f"none: {never} of {len(every)} never done"
+    if every and value is None:
+        note = f"none: {len(every)} of {least_samples(share)} samples"
+    metric = f"latency p{100 * share:g}"
+    if value is None or math.isinf(value):
+        return Check(subject=subject, metric=metric, unit="ms", note=note)
+    return Check(subject=subject, metric=metric, unit="ms", new=value / 1e6)
 
 
-def _video(samples: Samples, setting: Setting) -> Video:
-    ages, lost = samples.response_ns, len(samples.dropped) + samples.waiting
-    gaps = [1e-6 * (after - before) for before, after in pairwise(sorted(samples.done))]
-    quarters = quantiles(gaps, n=4) if len(gaps) > 2 else None
+def _figures(
+    subject: str, setting: Setting, samples: Samples, measures: Measures
+) -> Iterator[Check]:
+    """Yield what a scenario found, or why not.
+
+    Throughput is of the scenario that measures it: frames a second of one stream are its latency. A
+    missed frame was dropped, done after its deadline, or still waited when the run was ended. Jitter
+    is the interquartile range of the times between frames shown, from four on.
+    """
+    ages, done = samples.response_ns, sorted(samples.done)
+    never = samples.waiting + len(samples.dropped)
+    if measures == "throughput":
+        rate = len(done) / samples.seconds if samples.seconds else 0.0
+        yield Check(
+            subject=subject, metric="throughput", unit="Hz", new=rate, larger_is_worse=False
+        )
+        return
+    taken = samples.service_ns if measures == "service time" else ages
+    yield from (quantile(subject, taken, share, never=never) for share in SHARES)
+    if setting.name != "fixed rate":
+        return
+    # The first frame comes at once and the last ends nothing: n frames are n - 1 periods.
+    span_s = (done[-1] - done[0]) / 1e9 if done else 0.0
+    shown = (len(done) - 1) / span_s if span_s else 0.0
+    yield Check(subject=subject, metric="shown", unit="Hz", new=shown, larger_is_worse=False)
     deadline_ns = math.inf if setting.deadline_ms is None else 1e6 * setting.deadline_ms
-    return Video(
-        offered=len(ages) + lost,
-        shown=len(ages),
-        dropped=len(samples.dropped),
-        missed=lost + sum(age > deadline_ns for age in ages),
-        shown_p90=quantile_ms(ages, 0.9),
-        jitter_ms=quarters[2] - quarters[0] if quarters else None,
-    )
+    late, offered = sum(age > deadline_ns for age in ages), len(ages) + never
+    for metric, count in (
+        ("frames missed", never + late),
+        ("frames dropped", len(samples.dropped)),
+    ):
+        note = f"{count} of {offered}"
+        yield Check(subject=subject, metric=metric, unit="%", new=100 * count / offered, note=note)
+    gaps = [1e-6 * (after - before) for before, after in pairwise(done)]
+    quarters = quantiles(gaps, n=4) if len(gaps) > 2 else None
+    jitter = quarters[2] - quarters[0] if quarters else None
+    yield Check(subject=subject, metric="jitter", unit="ms", new=jitter)
+    if samples.dropped:
+        metric = "p90 of those shown"
+        yield quantile(subject, ages, 0.9).model_copy(update={"metric": metric})
 
 
 def _doubts(

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from threading import Lock
-from typing import Any, get_args
+from typing import Any
 
 from stylepress.benchmarks.machine.energy import LEAST_S, LONG_S, energies, readable
 from stylepress.benchmarks.machine.timeline import Window
@@ -39,37 +39,21 @@ def setting_of(name: str, asked: Mapping[str, Any], *, cores: int) -> Setting:
     A camera's deadline is the next frame; lanes are one, and one a core for ``offline``.
 
     Raises:
-        RecipeError: no such scenario or way to drop, a server without a rate, or a number that
-            cannot be kept.
+        RecipeError: no such scenario, or a server without a rate.
     """
-    drops: tuple[str, ...] = get_args(Drop)
     if name not in SCENARIOS:
         raise RecipeError(f"There is no scenario {name!r}.", f"Name one of {', '.join(SCENARIOS)}.")
-    if name == "server" and asked["rate"] is None:
-        raise RecipeError("Nobody said how many requests a server gets.", "Give e.g. `--rate 20`.")
-    if asked["drop"] not in drops:
-        raise RecipeError(
-            f"Nobody can drop {asked['drop']!r} of a full queue.",
-            f"Name one of {', '.join(drops)}.",
-        )
-    for option in ("fps", "rate", "lanes", "queue", "deadline"):
-        value = asked[option]
-        if value is not None and not 0 < value < 1e6:
-            raise RecipeError(f"--{option} {value:g} cannot be kept.", "Give more than 0.")
     lanes = asked["lanes"] or (cores if name == "offline" else 1)
     if name == "fixed-rate":
-        return camera(
-            asked["fps"],
-            queue=asked["queue"],
-            drop=asked["drop"],
-            deadline_ms=asked["deadline"] or 1000 / asked["fps"],
-            lanes=lanes,
-        )
+        due = {} if asked["deadline"] is None else {"deadline_ms": asked["deadline"]}
+        return camera(asked["fps"], queue=asked["queue"], drop=asked["drop"], lanes=lanes, **due)
     if name == "server":
+        if asked["rate"] is None:
+            raise RecipeError("A server gets requests at a rate.", "Give e.g. `--rate 20`.")
         return Setting(name="server", rate_hz=asked["rate"], seed=asked["seed"], lanes=lanes)
-    if name == "offline":
-        return Setting(name="offline", lanes=lanes)
-    return Setting(name="single stream")
+    return (
+        Setting(name="offline", lanes=lanes) if name == "offline" else Setting(name="single stream")
+    )
 
 
 def camera(fps: float, **others: Any) -> Setting:
@@ -82,7 +66,14 @@ def camera(fps: float, **others: Any) -> Setting:
 
 
 def play(
-    run: Run, next_sample: Next, setting: Setting, *, length: Length, rule: WarmRule, watch: Watch
+    run: Run,
+    next_sample: Next,
+    setting: Setting,
+    *,
+    length: Length,
+    rule: WarmRule,
+    watch: Watch,
+    system: str = "",
 ) -> Outcome:
     """Run a scenario once under a watch that has been started.
 
@@ -94,12 +85,13 @@ def play(
     if rests and length.min_s >= LEAST_S:
         length = length.model_copy(update={"min_s": max(length.min_s, LONG_S)})
     idle = list(_rest(rests))
-    found = run_scenario(run, next_sample, setting, length=length, rule=rule)
+    found = run_scenario(run, next_sample, setting, length=length, rule=rule, system=system)
     start_ns, done = found.samples.start_ns, found.samples.done
     window = Window(start_ns, start_ns + max(done, default=0))
     idle += _rest(rests)
     validity = watch.judged(window)
-    used = energies(watch.timeline(), window, frames=len(done), idle=idle)
+    line, title = watch.timeline(), found.title
+    used = energies(line, window, frames=len(done), idle=idle, subject=title)
     doubts = (*found.doubts, *validity.reasons)
     return found.model_copy(update={"validity": validity, "energies": used, "doubts": doubts})
 
@@ -119,6 +111,7 @@ def run_scenario(
     length: Length | None = None,
     rule: WarmRule | None = None,
     clock: Clock | None = None,
+    system: str = "",
 ) -> Outcome:
     """Run one scenario; ``rule`` None: no warm-up.
 
@@ -143,7 +136,7 @@ def run_scenario(
         queue = Stock(least_ns=round(1e9 * bounds[0]), least_count=bounds[1])
     most_ns = round(1e9 * length.most_s)
     samples = drain(queue, run, next_sample, lanes=setting.lanes, most_ns=most_ns, clock=clock)
-    return outcome(setting, samples, length=length, warm_up=warmed)
+    return outcome(setting, samples, length=length, warm_up=warmed, system=system)
 
 
 def poisson_ns(rate_hz: float, *, seed: int, min_s: float, min_count: int) -> tuple[int, ...]:
@@ -174,11 +167,6 @@ def steady_ns(rate_hz: float, *, min_s: float, min_count: int) -> tuple[int, ...
 
 
 def _check(rate_hz: float, min_s: float, min_count: int) -> None:
-    if not (math.isfinite(rate_hz) and rate_hz > 0):
-        raise RecipeError(
-            f"Samples that arrive at a rate of {rate_hz} a second never arrive.",
-            "Give a rate above 0.",
-        )
     if max(min_count, min_s * rate_hz) > MOST_ARRIVALS:
         raise RecipeError(
             f"{rate_hz:g} samples a second for {min_s:g} s are more than {MOST_ARRIVALS:,}, and "

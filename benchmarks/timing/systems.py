@@ -77,7 +77,6 @@ def bundle_model(bundle: Bundle, role: Role, size: tuple[int, int], name: str) -
         precision=precision(artifact),
         digest=artifact.digest,
         parent=artifact.parent,
-        size_bytes=artifact.size_bytes,
         weights_bytes=bundle.onnx_path().stat().st_size,
         parameters=None if parameters is None else round(parameters),
         macs=None if macs is None else round(macs * size[0] * size[1] / COUNTED_AT),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +12,6 @@ from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.engines import weights_bytes
 from stylepress.benchmarks.gate import Limits, figure
 from stylepress.benchmarks.machine.record import Machine
-from stylepress.benchmarks.machine.timeline import Curves
 from stylepress.benchmarks.part import FileFact, Part, Skipped, read_json, schema_of
 from stylepress.benchmarks.report import Shown
 from stylepress.benchmarks.timing.systems import precision
@@ -21,8 +19,8 @@ from stylepress.benchmarks.verdict.runs import Run
 from stylepress.benchmarks.verdict.session import PairPlan
 from stylepress.runtime.bundle import Bundle
 
-SCHEMA_VERSION: Literal[4] = 4
-"""4: the plan of the pairs is a part of the settings, a machine only what is compared by."""
+SCHEMA_VERSION: Literal[5] = 5
+"""5: no curves of sensors over time."""
 Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE", "NOT COMPARABLE", "TREND", "NO BASELINE"]
 Mode = Literal["fresh processes", "trend", "not measured"]
 EXIT_CODES: Mapping[Outcome, int] = {
@@ -41,7 +39,6 @@ class Side(Part):
     name: str
     digest: str
     precision: str
-    size_bytes: int
     weights_bytes: int
     label: str = ""
 
@@ -65,28 +62,15 @@ class Settings(Part):
     photos: tuple[FileFact, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Pictured:
-    """One photo for the page: it, both arms' pictures and where these differ.
-
-    ``psnr_db`` is between the arms, infinite where their pictures are equal.
-    """
-
-    photo: str
-    psnr_db: float
-    shown: tuple[Shown, ...]
-
-
 class Comparison(Part):
     """Two arms on one machine, or two reports; and the verdict with its reasons.
 
-    ``curves`` is what the machine did from the first run to the last, on the clock of the runs.
     ``engines`` are what the backends told of the engines, by what they are of. ``differing`` maps a
     field of machine or scenario to its two values: nothing was judged then. ``unjudged`` is what
     a verdict does not say anything about.
     """
 
-    schema_version: Literal[4] = SCHEMA_VERSION
+    schema_version: Literal[5] = SCHEMA_VERSION
     document: Literal["comparison"] = "comparison"
     tool: str
     created: str
@@ -99,12 +83,11 @@ class Comparison(Part):
     machine: Machine
     checks: tuple[Check, ...] = ()
     runs: tuple[Run, ...] = ()
-    curves: Curves | None = None
     engines: dict[str, dict[str, str | int]] = Field(default_factory=dict)
     differing: dict[str, tuple[Any, Any]] = Field(default_factory=dict)
     unjudged: tuple[Skipped, ...] = ()
     skipped: tuple[Skipped, ...] = ()
-    gallery: tuple[Pictured, ...] = Field(default=(), exclude=True)
+    gallery: tuple[Shown, ...] = Field(default=(), exclude=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -197,26 +180,24 @@ def side_of(bundles: Sequence[Bundle], label: str = "") -> Side:
         name=" + ".join(dict.fromkeys(one.name for one in known)),
         digest=" + ".join(one.digest for one in known),
         precision=" + ".join(dict.fromkeys(map(precision, known))),
-        size_bytes=sum(one.size_bytes for one in known),
         weights_bytes=sum(map(weights_bytes, bundles)),
         label=label,
     )
 
 
-def sizes(base: Side, new: Side, limits: Limits) -> Iterator[Check]:
-    """What does not vary: the weights, and all files."""
-    for key, field in {"weights_percent": "weights_bytes", "size_percent": "size_bytes"}.items():
-        before, after = (getattr(side, field) for side in (base, new))
-        check = figure(
-            key,
-            "size",
-            kind="exact",
-            base=before / 1e6,
-            new=after / 1e6,
-            worse=after / before if before else None,
-            note="" if before != after else "unchanged",
-        )
-        yield limits.held(check)
+def weights_check(base: Side, new: Side, limits: Limits) -> Check:
+    """Hold what does not vary against its limit: the weights."""
+    before, after = base.weights_bytes, new.weights_bytes
+    check = figure(
+        "weights_percent",
+        "size",
+        kind="exact",
+        base=before / 1e6,
+        new=after / 1e6,
+        worse=after / before if before else None,
+        note="" if before != after else "unchanged",
+    )
+    return limits.held(check)
 
 
 def comparison_schema() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -14,13 +15,12 @@ from stylepress.benchmarks.check import Check, reasons_of, together
 from stylepress.benchmarks.engines import bundle_pairs, common_backends, golden_check
 from stylepress.benchmarks.gate import figure
 from stylepress.benchmarks.machine.record import record_machine
-from stylepress.benchmarks.machine.timeline import Curves, Window
 from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.quality.gallery import album
 from stylepress.benchmarks.quality.judges import BLIND, JUDGES, Drawn, judged
 from stylepress.benchmarks.quality.photos import Photo, Style, other_photos, read_style
-from stylepress.benchmarks.timing.systems import check_threads, opened
-from stylepress.benchmarks.verdict.comparison import Comparison, Settings, side_of, sizes
+from stylepress.benchmarks.timing.systems import Pixels, check_threads, opened
+from stylepress.benchmarks.verdict.comparison import Comparison, Settings, side_of, weights_check
 from stylepress.benchmarks.verdict.rule import Key, Paired, Rule, decide, looks
 from stylepress.benchmarks.verdict.runs import WHY_NOT, LookName, pairs_of, subject_of
 from stylepress.benchmarks.verdict.session import QUIETER, Arms, Ask, Session, Watch
@@ -58,14 +58,18 @@ class Match:
             yield golden_check(self.new, backend, threads=options.threads, subject=subject)
 
     def drawn(self, backend: str, options: DuelOptions, style: Style | None, others: Sequence[Photo],
-              ) -> Drawn:  # fmt: skip
-        """Let both draw the photos, and base the ``others`` too."""
-        drawings = []
-        for arm, more in ((self.base, others), (self.new, [])):
+              ) -> tuple[Drawn, float]:  # fmt: skip
+        """Let both draw the photos, and base the ``others`` too; tell the seconds of the quickest frame."""
+        drawings: list[list[Pixels]] = [[], []]
+        quickest = math.inf
+        for arm, more, pictures in zip((self.base, self.new), (others, []), drawings, strict=True):
             with opened(arm, backend, options.engine) as run:
-                drawings.append([run(photo.frame) for photo in (*self.photos, *more)])
+                for photo in (*self.photos, *more):
+                    began = perf_counter()
+                    pictures.append(run(photo.frame))
+                    quickest = min(quickest, perf_counter() - began)
         count = len(self.photos)
-        return Drawn(
+        drawn = Drawn(
             names=tuple(photo.fact.name for photo in self.photos),
             photos=tuple(photo.frame for photo in self.photos),
             base=tuple(drawings[0][:count]),
@@ -73,6 +77,7 @@ class Match:
             style=None if style is None else style.pixels,
             references=tuple(drawings[0][count:]),
         )
+        return drawn, quickest
 
 
 def duel(
@@ -142,7 +147,6 @@ class _Duel:
     session: Session
     skipped: list[Skipped] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
-    curves: Curves | None = None
 
     def comparison(self, pairs: Mapping[str, tuple[Bundle, Bundle]]) -> Comparison:
         options, session = self.options, self.session
@@ -154,7 +158,7 @@ class _Duel:
         refused = any(one.verdict == "FAIL" for one in checks)
         old, now = zip(*pairs.values(), strict=True)
         sides = side_of(old, options.labels[0]), side_of(now, options.labels[1])
-        checks += sizes(*sides, options.limits)
+        checks.append(weights_check(*sides, options.limits))
         checks += [_equal(match) for match in matches if match.same]
         drawn: dict[str, Drawn] = {}
         unjudged = [BLIND] if options.judges else [BLIND, NO_DRIFT]
@@ -181,7 +185,6 @@ class _Duel:
             machine=machine,
             checks=tuple(checks),
             runs=tuple(session.runs),
-            curves=self.curves,
             engines=self._engines(),
             unjudged=tuple(dict.fromkeys(unjudged)),
             skipped=tuple(dict.fromkeys(self.skipped)),
@@ -210,9 +213,9 @@ class _Duel:
             others = other_photos(options.references, match.photos, progress=self.progress)
             self.progress.start(f"Drawing {match.name}".strip(), len(match.backends))
             for backend in match.backends:
-                subject, began = subject_of(match.name, backend), perf_counter()
-                found[subject] = match.drawn(backend, options, style, others)
-                self.seconds[subject] = perf_counter() - began
+                subject = subject_of(match.name, backend)
+                drawn, self.seconds[subject] = match.drawn(backend, options, style, others)
+                found[subject] = drawn
                 self.progress.advance(note=subject)
             self.progress.finish()
         return found
@@ -249,10 +252,6 @@ class _Duel:
                 return figures
 
             decided = decide(source, keys, plan=plan, figures=len(arms) * len(options.gated))
-            if session.watch is not None:
-                window = Window(session.began_ns, session.ended_ns)
-                curves = session.watch.timeline().curves(window)
-                self.curves = curves if curves.at_s else None
         ran = {run.subject for run in session.runs}
         for subject, key in keys:
             why = WHY_NOT.get(key, "not measured") if subject in ran else EARLIER

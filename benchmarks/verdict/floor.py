@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import stdev
 from typing import TYPE_CHECKING, Any, Literal
 
 from stylepress import __version__
+from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.engines import common_backends
 from stylepress.benchmarks.machine.record import Machine, differing, record_machine
 from stylepress.benchmarks.part import Part, Skipped, read_json, schema_of
-from stylepress.benchmarks.timing.interval import paired_ratio
 from stylepress.benchmarks.timing.systems import NULL
-from stylepress.benchmarks.verdict.rule import ALPHA, least_pairs
+from stylepress.benchmarks.verdict.rule import ALPHA, Paired, Rule, least_pairs, measured
 from stylepress.benchmarks.verdict.runs import MEASURES, Run, pairs_of
 from stylepress.benchmarks.verdict.session import QUIETER, Arms, Ask, Session, Watch
 from stylepress.errors import RecipeError, VerificationError
@@ -26,8 +26,8 @@ from stylepress.runtime.bundle import Bundle, read_bundle
 if TYPE_CHECKING:
     from stylepress.benchmarks.verdict.terms import DuelOptions
 
-SCHEMA_VERSION: Literal[3] = 3
-"""3: a machine is only what is compared by."""
+SCHEMA_VERSION: Literal[4] = 4
+"""4: an entry is a check."""
 LENGTHS = ("min_s", "min_count", "warm_s")
 USUAL_PAIRS = 10
 
@@ -38,40 +38,19 @@ class SpoiledError(VerificationError):
     exit_code = 2
 
 
-class FloorEntry(Part):
-    """One figure of two equal arms.
-
-    ``ratio`` would be 1 on a perfect machine; ``low`` and ``high`` bound it with 95 %. ``floor`` is
-    what the arms surely differ by, a share: how far 1 lies outside that interval. What chance does
-    is in a comparison's own interval, so it is not counted here again; ``spread`` is its size, the
-    deviation of the logarithm of one pair's ratio, which does not depend on how many pairs there are.
-    """
-
-    model: str
-    backend: str
-    metric: str
-    pairs: int
-    ratio: float
-    low: float
-    high: float
-    floor: float
-    spread: float
-
-    def least_delta(self, pairs: int = USUAL_PAIRS) -> float:
-        """Return the smallest limit that so many pairs can judge here, a share."""
-        return max(2 * self.floor, 2 * self.spread / math.sqrt(pairs))
-
-
 class Floor(Part):
     """What ``stylepress bench --selftest`` found out; valid for one machine, size and threads.
 
     It is that of runs of ``min_s`` seconds and ``min_count`` calls at least, warmed up for
     ``warm_s``: shorter ones differ by more, so it does not hold for them.
+    ``entries`` are figures of equal arms in a backend, ``of`` a bundle: ``worse`` would be 1 on a perfect
+    machine, and ``floor`` is what the arms surely differ by, a share: how far 1 lies outside its
+    interval with 95 %. What chance does is in a comparison's own interval, and not counted here again.
     ``runs`` hold every timed call of the bundles, and none of the null system's: of those a run has
     hundreds of thousands, and their figures are in ``entries``.
     """
 
-    schema_version: Literal[3] = SCHEMA_VERSION
+    schema_version: Literal[4] = SCHEMA_VERSION
     document: Literal["floor"] = "floor"
     tool: str
     created: str
@@ -83,14 +62,14 @@ class Floor(Part):
     min_s: float = 0.0
     min_count: int = 0
     warm_s: float = 0.0
-    entries: tuple[FloorEntry, ...]
+    entries: tuple[Check, ...]
     runs: tuple[Run, ...]
     skipped: tuple[Skipped, ...] = ()
 
     def of(self, backend: str, metric: str) -> float | None:
         """Return the floor of a figure in a backend; None when it was not measured."""
         known = [
-            one.floor for one in self.entries if (one.backend, one.metric) == (backend, metric)
+            one.floor or 0.0 for one in self.entries if (one.subject, one.key) == (backend, metric)
         ]
         return max(known, default=None)
 
@@ -100,14 +79,13 @@ class Floor(Part):
             "|---|---|--:|---|--:|--:|",
         ]
         lines += [
-            f"| {one.model} · {one.backend} | {one.metric.removesuffix('_percent')} | {one.pairs} | "
-            f"{one.ratio:.4f} [{one.low:.4f}, {one.high:.4f}] | {100 * one.floor:.2f} % | "
-            f"{100 * one.spread:.2f} % |"
+            f"| {one.of} · {one.subject} | {one.metric} | {one.pairs} | {one.worse:.4f} "
+            f"[{one.low:.4f}, {one.high:.4f}] | {100 * (one.floor or 0):.2f} % | {100 * spread(one):.2f} % |"
             for one in self.entries
         ]
-        times = [one for one in self.entries if one.metric == "p50_percent" and one.backend != NULL]
+        times = [one for one in self.entries if one.key == "p50_percent" and one.subject != NULL]
         if times:
-            least = max(one.least_delta() for one in times)
+            least = max(map(least_delta, times))
             few = (
                 f"With {USUAL_PAIRS} pairs a limit below {100 * least:.2g} % cannot be judged here"
             )
@@ -117,29 +95,25 @@ class Floor(Part):
         return "\n".join(lines) + "\n"
 
 
-def entries_of(runs: Sequence[Run], model: str, backend: str) -> tuple[FloorEntry, ...]:
+def spread(one: Check) -> float:
+    """Return the deviation of the logarithm of a pair's ratio, however many pairs there are."""
+    return stdev(math.log(new / base) for base, new in one.values)
+
+
+def least_delta(one: Check, pairs: int = USUAL_PAIRS) -> float:
+    """Return the smallest limit that so many pairs can judge here, a share."""
+    return max(2 * (one.floor or 0.0), 2 * spread(one) / math.sqrt(pairs))
+
+
+def entries_of(runs: Sequence[Run], model: str, backend: str) -> Iterator[Check]:
     """Derive the floors of one backend from runs of equal arms; none from fewer than 6 pairs."""
-    found = []
     for key in MEASURES:
         values = pairs_of(runs, backend, key)
-        ratio = None if values is None else paired_ratio(*values)
-        if values is None or ratio is None or ratio.low is None or ratio.high is None:
-            continue
-        logs = [math.log(new / base) for base, new in zip(*values, strict=True)]
-        found.append(
-            FloorEntry(
-                model=model,
-                backend=backend,
-                metric=key,
-                pairs=ratio.count,
-                ratio=ratio.value,
-                low=ratio.low,
-                high=ratio.high,
-                floor=max(0.0, ratio.low - 1, 1 - ratio.high),
-                spread=stdev(logs),
-            )
-        )
-    return tuple(found)
+        if values is not None:
+            one = measured((backend, key), Paired(*values, Rule()), ALPHA)
+            if one.low is not None and one.high is not None:
+                floor = max(0.0, one.low - 1, 1 - one.high)
+                yield one.model_copy(update={"floor": floor, "of": model})
 
 
 def selftest(
@@ -156,18 +130,16 @@ def selftest(
     which others spoil pairs for too long is left out, with the reason.
 
     Raises:
-        RecipeError: there is no bundle, or fewer than six pairs.
+        RecipeError: fewer than six pairs.
         SpoiledError: nothing could be measured.
     """
     plan, least = options.plan, least_pairs(1, ALPHA)
-    if not bundles:
-        raise RecipeError("There is no bundle to measure.", "Name the folder that `build` wrote.")
     if plan.pairs < least:
         raise RecipeError(
             f"{plan.pairs} pairs give no floor: they have no interval with 95 %.",
             f"Give `--pairs {least}` or more, better 20.",
         )
-    entries, runs = list[FloorEntry](), list[Run]()
+    entries, runs = list[Check](), list[Run]()
     skipped: dict[Skipped, None] = {}
     for number, folder in enumerate(bundles):
         bundle = read_bundle(folder)

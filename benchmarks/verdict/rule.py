@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from stylepress.benchmarks.check import Check, Verdict
 from stylepress.benchmarks.gate import FIGURES
-from stylepress.benchmarks.timing.interval import larger_p, paired_ratio
+from stylepress.benchmarks.intervals import larger_p, paired_ratio
 from stylepress.benchmarks.verdict.runs import LookName
 from stylepress.benchmarks.verdict.session import PairPlan
 from stylepress.errors import RecipeError
@@ -38,19 +38,13 @@ class Rule:
     Both are shares, 0.05 for 5 %. ``floor`` is what two equal arms differ by on this machine.
 
     Raises:
-        RecipeError: ``delta`` is no share above 0, or not twice the floor.
+        RecipeError: ``delta`` is not twice the floor.
     """
 
     delta: float = DELTA
     floor: float = FLOOR
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.delta) and self.delta > 0 and self.floor >= 0):
-            raise RecipeError(
-                f"A limit of {100 * self.delta:g} % over a floor of {100 * self.floor:g} % judges "
-                f"nothing.",
-                "Give a limit above 0, e.g. `--delta 5`.",
-            )
         if self.delta < 2 * self.floor - ROUNDING:
             # Rounded up: what is named must be taken.
             least = math.ceil(2000 * self.floor - ROUNDING) / 10
@@ -159,7 +153,7 @@ def judge(figures: Mapping[Key, Paired], alpha: float, *, among: int = 0) -> dic
     the lower end lies above 1 + floor). PASS when the upper end lies below 1 + delta; all must
     pass, so that needs no adjustment. Else INCONCLUSIVE. What is not gated has no verdict.
     """
-    found = {key: _measured(key, one, alpha) for key, one in figures.items()}
+    found = {key: measured(key, one, alpha) for key, one in figures.items()}
     gated = [key for key, one in figures.items() if one.gated]
     adjusted = holm([found[key].p or 0.0 for key in gated], among=among)
     for key, p_holm in zip(gated, adjusted, strict=True):
@@ -200,11 +194,7 @@ def confirmed(one: Check, again: Check | None) -> Check:
 
 
 def decide(
-    source: Source,
-    keys: Sequence[Key],
-    *,
-    plan: PairPlan,
-    figures: int = 0,
+    source: Source, keys: Sequence[Key], *, plan: PairPlan, figures: int = 0
 ) -> dict[Key, Check]:
     """Look at the plan's pairs of one subject after the other, at twice as many where that is open.
 
@@ -253,7 +243,7 @@ def _worse(one: Check) -> float:
     return math.inf if one.worse is None else one.worse
 
 
-def _measured(key: Key, figure: Paired, alpha: float) -> Check:
+def measured(key: Key, figure: Paired, alpha: float) -> Check:
     """Write down what pairs say of a figure; nothing is judged yet."""
     ratio = paired_ratio(figure.base, figure.new, confidence=1 - alpha)
     known = FIGURES.get(key[1])
@@ -269,8 +259,8 @@ def _measured(key: Key, figure: Paired, alpha: float) -> Check:
         worse=ratio.value,
         low=ratio.low,
         high=ratio.high,
-        confidence=ratio.confidence,
-        pairs=ratio.count,
+        confidence=1 - alpha,
+        pairs=len(figure.base),
         p=larger_p(figure.base, figure.new, above=1 + figure.rule.floor),
         floor=figure.rule.floor,
         values=tuple(zip(figure.base, figure.new, strict=True)),

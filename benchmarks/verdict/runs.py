@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import Literal
 
+from stylepress.benchmarks.intervals import least_samples, upper_percentile
 from stylepress.benchmarks.part import Part
-from stylepress.benchmarks.verdict.percentile import least_samples, upper_percentile
 
 Arm = Literal["base", "new"]
 LookName = Literal["first", "extension", "confirmation"]
@@ -19,9 +19,8 @@ Pairs = tuple[tuple[float, ...], tuple[float, ...]]
 class Run(Part):
     """One fresh process: every timed call, and what surrounded them.
 
-    ``place`` is its number in the whole measurement, from 0; ``began_s`` and ``ended_s`` are when
-    its process began and ended, in seconds from the first run's beginning. ``invalid`` holds
-    why the run does not count; it is kept all the same.
+    ``place`` is its number in the whole measurement, from 0. ``invalid`` holds why the run does not
+    count; it is kept all the same.
     """
 
     part: LookName
@@ -30,8 +29,6 @@ class Run(Part):
     backend: str
     arm: Arm
     bundle: str = ""
-    began_s: float | None = None
-    ended_s: float | None = None
     samples_ns: tuple[int, ...]
     load_ns: int
     first_call_ns: int

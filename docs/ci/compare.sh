@@ -20,8 +20,8 @@ base=$1 new=$2 out=$3
 shift 3
 
 # What an earlier run left in the same folder is not this run's result.
-for name in comparison.json comparison.html summary.md annotations.txt junit.xml bencher.json \
-  github-smaller-is-better.json github-bigger-is-better.json rows.csv rows.jsonl; do
+for name in comparison.json comparison.html summary.md annotations.txt junit.xml rows.csv \
+  github-smaller-is-better.json github-bigger-is-better.json; do
   rm -f "$out/$name"
 done
 

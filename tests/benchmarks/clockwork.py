@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import chain, repeat
 
+from stylepress.benchmarks.check import Check
+from stylepress.benchmarks.timing.outcome import Outcome
+
 MS = 1_000_000
 
 
@@ -29,3 +32,8 @@ class Clockwork:
             self.now += next(times)
 
         return run
+
+
+def told(made: Outcome, metric: str) -> Check:
+    """The figure of that name, e.g. ``latency p90``."""
+    return next(one for one in made.figures if one.metric == metric)

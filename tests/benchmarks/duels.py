@@ -15,7 +15,6 @@ from onnx import helper, numpy_helper
 from PIL import Image
 
 from stylepress.artifact import Artifact
-from stylepress.benchmarks.machine.timeline import Timeline
 from stylepress.benchmarks.timing.systems import opened
 from stylepress.benchmarks.timing.worker import Answer, Request, run_request
 from stylepress.benchmarks.verdict.comparison import Comparison
@@ -70,10 +69,6 @@ class Machine:
         """Say whether the run before was spoiled."""
         backend, number = self.asked[-1], self.asked.count(self.asked[-1]) - 1
         return [BUSY.format(len(self.asked))] if self.spoils(backend, number) else ()
-
-    def timeline(self) -> Timeline:
-        """Return nothing."""
-        return Timeline(())
 
 
 def options(made: Mapping[str, Path], **changes: Any) -> DuelOptions:

@@ -13,6 +13,5 @@ def model(name: str, role: Role) -> Model:
         precision="fp32",
         digest=name,
         parent=None,
-        size_bytes=1,
         weights_bytes=1,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stylepress.benchmarks.bench import BenchOptions, bench
-from stylepress.benchmarks.quality.photos import read_photos
+from stylepress.benchmarks.quality.photos import check_frame, read_photos
 from stylepress.benchmarks.quality.trials import DriftOptions, Photos, PictureTrials
 from stylepress.benchmarks.report import Report, against, read_report
 from stylepress.benchmarks.show.files import write_forms
@@ -42,10 +42,10 @@ def test_the_harness_measures_itself(report: Report) -> None:
 
 
 def test_every_bundle_is_compared_with_every_baseline(report: Report) -> None:
-    pairs = {(each.system.split(" · ")[0], each.baseline) for each in report.speedups}
+    pairs = {(each.subject.split(" · ")[0], each.metric) for each in report.speedups}
     assert {system for system, _ in pairs} == {"dots fp32", "dots int8"}
     assert len(pairs) == 6
-    assert all(each.low is not None and each.low <= each.ratio for each in report.speedups)
+    assert all(each.low is not None and each.low <= (each.new or 0) for each in report.speedups)
 
 
 def test_the_float_student_equals_the_teacher_it_was_exported_from(report: Report) -> None:
@@ -67,7 +67,7 @@ def test_int8_is_judged_against_the_float_student(report: Report) -> None:
 def test_the_size_of_the_teacher_is_that_of_its_checkpoint(
     report: Report, style: Mapping[str, Path]
 ) -> None:
-    teacher = report.model("dots teacher fp32")
+    teacher = next(one for one in report.models if one.name == "dots teacher fp32")
     assert teacher.weights_bytes == (style["teacher"] / "weights.safetensors").stat().st_size
 
 
@@ -83,7 +83,7 @@ def test_every_bundle_is_started_in_every_backend_and_its_memory_is_told(report:
     absent = {one.what: one.why for one in report.skipped}
     for name in own:
         assert (told[name, "cold start"] or 0) > 0
-        assert (told[name, "warm start"] or 0) > (told[name, "warm opening"] or 0) > 0
+        assert (told[name, "warm start"] or 0) > 0
         steady = told.get((name, "memory, steady"))
         # Torch alone, which is in this process, is more.
         assert "memory, steady" in absent if steady is None else steady < 600
@@ -95,17 +95,13 @@ def test_scenarios_are_played_in_the_fastest_backend_of_each_bundle(report: Repo
     (scene,) = report.scenes
     assert best is not None
     assert (scene.system, scene.setting.name) == (best.name, "fixed rate")
-    assert scene.video is not None
-    assert scene.video.offered == 8
-    assert all(one.gross_j is not None or one.why for one in scene.energies)
+    assert any(one.note.endswith("of 8") for one in scene.figures)
+    assert all(one.new is not None or one.note for one in scene.energies)
 
 
 def test_the_machine_was_watched_while_the_rounds_ran(report: Report) -> None:
     assert report.validity is not None
     assert report.validity.samples
-    assert report.curves is not None
-    last = max(max(one.rounds_at_s) for one in report.latencies)
-    assert report.curves.at_s[-1] >= last
 
 
 def test_a_report_written_is_the_report_read(report: Report, tmp_path: Path) -> None:
@@ -221,19 +217,6 @@ def test_too_few_photos_for_a_distance_are_told_before_anything_is_measured(
     assert (skipped.what, "takes 4 at least" in skipped.why) == ("drift", True)
 
 
-def test_nothing_to_measure_is_refused(options: BenchOptions) -> None:
-    with pytest.raises(RecipeError, match="no bundle"):
-        bench(
-            [],
-            teacher=None,
-            student=None,
-            photos=None,
-            style=None,
-            options=options,
-            progress=Silent(),
-        )
-
-
 @pytest.mark.parametrize(
     ("size", "told"),
     [
@@ -245,10 +228,4 @@ def test_frames_too_small_to_judge_or_too_large_to_hold_are_refused(
     size: tuple[int, int], told: str
 ) -> None:
     with pytest.raises(RecipeError, match=told):
-        BenchOptions(size=size)
-
-
-@pytest.mark.parametrize("wrong", [{"starts": -1}, {"foreign_load": 1.5}, {"foreign_load": -0.1}])
-def test_what_cannot_be_measured_by_is_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(RecipeError, match="Give 0 starts or more"):
-        BenchOptions(**wrong)  # type: ignore[arg-type]
+        check_frame(size)

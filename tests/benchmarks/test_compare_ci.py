@@ -77,7 +77,7 @@ def ran(
     gate.write_text("p90_percent: 400\n")
     told = {**environ, **github(folder)}
     asked = ["--photos", style["photos"], "--drift", "--gate-file", gate]
-    asked += ["--history", folder / "history.csv", "--size", "128x128"]
+    asked += ["--size", "128x128"]
     return Ran(folder, steps(told, style["bundle"], new, folder / "out", *TINY, *asked))
 
 
@@ -91,7 +91,6 @@ def test_the_steps_compare_and_hand_everything_on(ran: Ran) -> None:
     assert lines == ["verdict=inconclusive", "code=3"]
     assert (out / "annotations.txt").read_text() in done.stdout
     assert ElementTree.parse(out / "junit.xml").getroot().tag == "testsuites"
-    assert len((ran.folder / "history.csv").read_text().splitlines()) == 2
 
 
 def test_drift_is_one_more_judge_of_the_same_verdict(ran: Ran) -> None:
@@ -129,7 +128,7 @@ def test_the_steps_pass_a_refusal_through_and_leave_nothing_of_an_earlier_run(
     (tmp_path / "a").mkdir()
     out = tmp_path / "out"
     out.mkdir()
-    for name in ("junit.xml", "comparison.json", "bencher.json"):
+    for name in ("junit.xml", "comparison.json", "rows.csv"):
         (out / name).write_text("old")
     done = steps(environ, tmp_path / "a", tmp_path / "a", out)
     assert done.returncode == 2

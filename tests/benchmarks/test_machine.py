@@ -42,12 +42,8 @@ def test_linux_files_become_facts(linux: Path) -> None:
 
 def test_the_tightest_limit_of_a_group_and_those_above_decides(linux: Path) -> None:
     assert record_machine({}, root=linux).quota_cores == 1.5
-    base = "sys/fs/cgroup"
-    wide = {"cpu.max": "400000 100000", "memory.max": str(16 << 30)}
-    tree(linux, {f"{base}/slice/job/{name}": limit for name, limit in wide.items()})
-    tree(linux, {f"{base}/slice/memory.max": str(8 << 30)})
-    machine = record_machine({}, root=linux)
-    assert (machine.quota_cores, machine.memory_limit_gib) == (1.5, 8)
+    tree(linux, {"sys/fs/cgroup/slice/job/cpu.max": "400000 100000"})
+    assert record_machine({}, root=linux).quota_cores == 1.5
 
 
 def test_what_cannot_be_read_is_none_with_a_reason(tmp_path: Path) -> None:
@@ -84,9 +80,7 @@ def test_this_machine_can_be_recorded_and_read_back() -> None:
 
 def test_what_psutil_tells_of_this_machine_is_recorded() -> None:
     machine = record_machine({})
-    assert machine.memory_gib is not None
-    assert machine.memory_free_gib is not None
-    assert 0 < machine.memory_free_gib < machine.memory_gib
+    assert machine.memory_gib
     assert machine.load_average is not None
 
 

@@ -14,7 +14,6 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from stylepress.benchmarks.machine.files import Tree
 from stylepress.benchmarks.machine.sensors import find_sensors, slowly
 from stylepress.benchmarks.machine.system import ProcessTree, processor_probe
 from stylepress.benchmarks.machine.timeline import Follower, Timeline, Window
@@ -25,6 +24,7 @@ from stylepress.benchmarks.machine.watch import (
     load_of_others,
 )
 from stylepress.errors import VerificationError
+from stylepress.targets.files import Tree
 from tests.benchmarks.systems_on_disk import DESKTOP, JETSON, write
 
 SECOND = 1_000_000_000
@@ -176,16 +176,6 @@ def test_counters_and_powers_are_interpolated_at_the_ends_of_a_window() -> None:
     assert line.growth("other", window) is None
 
 
-def test_curves_keep_their_ends_and_tell_where_a_read_failed() -> None:
-    values = [{"clock.x": 1.0, "swap.in_bytes": 1.0}, {}, {"clock.x": 3.0}]
-    line = Timeline(tuple((at * SECOND, one) for at, one in enumerate(values)))
-    curves = line.curves(Window(0, 2 * SECOND))
-    assert curves.at_s == (0, 1, 2)
-    assert curves.values == {"clock.x": (1, None, 3)}
-    many = Timeline(tuple((at, {"clock.x": 1.0}) for at in range(2000)))
-    assert len(many.curves(Window(0, 2000), most=100).at_s) == 100
-
-
 def test_processor_time_is_that_of_the_cores_we_may_run_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -241,15 +231,12 @@ def test_a_process_counts_with_its_children_and_their_children_and_nobody_else()
     grow = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {nap!r}])"
     with subprocess.Popen([sys.executable, "-c", grow]) as child:
         try:
-            tree = ProcessTree(os.getpid(), apart=child.pid)
+            tree = ProcessTree(os.getpid())
             while len(tree.members()) < 3:
                 time.sleep(0.01)
             assert tree.members()[:2] == [os.getpid(), child.pid]
             assert os.getppid() not in tree.members()
-            values, whole = tree.read(), ProcessTree(os.getpid()).read()
-            assert whole["memory.main_bytes"] < values["memory.tree_bytes"]
-            assert values["memory.tree_bytes"] < whole["memory.tree_bytes"]
-            assert values["cpu.own_s"] > 0
+            assert tree.read()["cpu.own_s"] > 0
         finally:
             for process in psutil.Process(child.pid).children():
                 process.kill()
@@ -261,7 +248,7 @@ def test_the_real_sampler_sees_this_process_and_its_child_and_ends_with_us() -> 
     with Watch(period_s=0.02) as watch:
         begin = time.perf_counter_ns()
         child = subprocess.run(
-            [sys.executable, "-c", "x = bytearray(64 << 20); import time; time.sleep(0.3)"],
+            [sys.executable, "-c", "import time; time.sleep(0.3)"],
             check=True,
         )
         window = Window(begin, time.perf_counter_ns())
@@ -271,10 +258,6 @@ def test_the_real_sampler_sees_this_process_and_its_child_and_ends_with_us() -> 
     assert child.returncode == 0
     if "process tree" in line.missing:
         pytest.skip("this system has no /proc")
-    tree, main = (line.peak(f"memory.{name}_bytes", window) for name in ("tree", "main"))
-    assert tree is not None
-    assert main is not None
-    assert tree > main + (64 << 20)
     assert load_of_others(line, window) is not None
     assert line.samples[0][0] < begin
     assert sampler is not None
@@ -328,13 +311,3 @@ def test_a_file_that_grows_is_read_once_and_never_in_the_middle_of_a_line(tmp_pa
     assert seen == Follower(path).timeline()
     assert seen.series("a") == [(1, 1.0), (2, 2.0)]
     assert seen.missing == {"nvml": "no"}
-
-
-def test_curves_tell_our_share_of_the_processor_from_that_of_others() -> None:
-    samples = [
-        (n * SECOND, {**QUIET, "cpu.busy_s": 1.5 * n, "cpu.own_s": 0.5 * n, "cpu.steal_s": 0.2 * n})
-        for n in range(3)
-    ]
-    curves = Timeline(tuple(samples)).curves(Window(0, 2 * SECOND))
-    assert curves.values["load.own"] == (None, 0.25, 0.25)
-    assert curves.values["load.others"] == (None, 0.6, 0.6)

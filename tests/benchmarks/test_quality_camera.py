@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 from stylepress.benchmarks.quality.motion.camera import camera, motion, render, warp_error
-from stylepress.errors import FrameError
 
 SIZE = (96, 128)
 
@@ -71,8 +70,3 @@ def test_flicker_raises_the_warping_error_by_its_variance(photo: Path) -> None:
     noisy = flat + np.random.default_rng(0).normal(0, 10, flat.shape)
     error = warp_error([*np.rint(noisy).astype(np.uint8)], np.repeat(np.eye(2, 3)[None], 8, axis=0))
     assert error == pytest.approx(2 * (10 / 255) ** 2, rel=0.05)
-
-
-def test_one_frame_has_no_warping_error() -> None:
-    with pytest.raises(FrameError, match="longer clip"):
-        warp_error([np.zeros((8, 8, 3), np.uint8)], np.eye(2, 3)[None])

@@ -13,8 +13,8 @@ from scipy import stats  # type: ignore[import-untyped]
 
 from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.gate import USUAL, Limits
+from stylepress.benchmarks.intervals import Interval, jackknife, mean_interval
 from stylepress.benchmarks.quality.checks import distance_checks, paired_checks
-from stylepress.benchmarks.quality.resampling import Interval, jackknife, mean_interval
 from stylepress.benchmarks.quality.sets import Distances, Features, distances
 from stylepress.errors import RecipeError
 

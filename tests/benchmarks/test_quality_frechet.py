@@ -15,7 +15,6 @@ from stylepress.benchmarks.quality.frechet import (
     features_distance,
     rounding,
 )
-from stylepress.errors import FrameError, VerificationError
 from tests.benchmarks.recorded import TORCH_FIDELITY, fixed_features
 
 Rows = NDArray[np.float64]
@@ -107,28 +106,3 @@ def test_what_is_called_rounding_is_larger_than_rounding(count: int, dimension: 
     shuffled = np.random.default_rng(0).permutation(one)
     assert features_distance(one, shuffled) <= rounding(one)
     assert rounding(one) < 1e-6 * np.square(one - one.mean(0)).sum() / (count - 1)
-
-
-@pytest.mark.parametrize(
-    ("features", "what"),
-    [
-        (np.zeros(5), "vector a picture"),
-        (np.array([[1.0, np.nan], [0, 0]]), "1 of 2 feature vectors hold NaN"),
-    ],
-)
-def test_what_is_no_set_of_features_is_refused(features: Rows, what: str) -> None:
-    with pytest.raises(FrameError, match=what):
-        Gaussian.of(features)
-
-
-def test_one_picture_or_two_dimensions_are_refused_with_the_mend() -> None:
-    with pytest.raises(FrameError, match="at least two pictures"):
-        features_distance(rows(1, 3), rows(1, 3))
-    with pytest.raises(FrameError, match="one extractor"):
-        features_distance(rows(9, 3), rows(9, 4))
-
-
-def test_a_distance_far_below_zero_is_a_fault_and_not_clipped() -> None:
-    broken = Gaussian(np.zeros(2), -np.eye(2))
-    with pytest.raises(VerificationError, match="badly scaled"):
-        frechet_distance(Gaussian(np.zeros(2), np.eye(2) * 1e-9), broken)

@@ -158,12 +158,6 @@ def test_grid_energy_does_not_see_a_grid_of_another_period() -> None:
     assert grid_energy(other) < 1.2 * grid_energy(image)
 
 
-@pytest.mark.parametrize("measure", [psnr_db, ssim, content_distance])
-def test_pictures_of_two_sizes_are_refused_and_the_mend_is_named(measure: Measure) -> None:
-    with pytest.raises(FrameError, match="Resize one"):
-        measure(texture(side=64), texture(side=65))
-
-
 def test_a_gray_plane_is_refused() -> None:
     with pytest.raises(FrameError, match=r"\(H, W, 3\)"):
         style_distance(np.zeros((64, 64)), texture())

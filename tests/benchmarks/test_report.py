@@ -16,7 +16,7 @@ from stylepress.benchmarks.show.render import markdown as summary
 from stylepress.benchmarks.show.render import page
 from stylepress.errors import ArtifactError
 
-NEW = ("validity", "curves", "scenes", "starts", "drifts")
+NEW = ("validity", "scenes", "starts", "drifts")
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_the_schema_is_draft_2020_12_and_names_every_part_that_is_written(
     assert schema["$schema"].endswith("2020-12/schema")
     keys = set(json.loads(written.read_text(encoding="utf-8")))
     assert keys == set(schema["properties"]) - {"gallery"}
-    assert schema["properties"]["schema_version"]["const"] == 5
+    assert schema["properties"]["schema_version"]["const"] == 6
 
 
 def test_what_is_written_obeys_its_schema(written: Path) -> None:
@@ -69,7 +69,7 @@ def test_what_nobody_measured_is_not_shown(written: Path) -> None:
         del record[name]
     written.write_text(json.dumps(record), encoding="utf-8")
     bare = read_report(written)
-    assert (bare.validity, bare.curves, bare.scenes, bare.starts) == (None, None, (), ())
+    assert (bare.validity, bare.scenes, bare.starts) == (None, (), ())
     for text in (page(bare), summary(bare)):
         assert "What compression lost" not in text
         assert "How fast, and how small?" in text
@@ -133,4 +133,4 @@ def test_what_the_machine_did_meanwhile_is_doubted_and_only_that_which_spoils(
 
 def test_a_percentile_that_is_missing_says_what_it_needs(report: Report) -> None:
     one = report.latencies[0].model_copy(update={"rounds_ms": ((1.0,) * 63,)})
-    assert (one.at(0.9).value_ms, one.at(0.9).why) == (None, "63 of 64 samples")
+    assert (one.at(0.9).new, one.at(0.9).note) == (None, "none: 63 of 64 samples")

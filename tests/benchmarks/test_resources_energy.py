@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.machine import energy
-from stylepress.benchmarks.machine.energy import LONG_S, Energy, energies
-from stylepress.benchmarks.machine.files import Tree
+from stylepress.benchmarks.machine.energy import GROSS, LONG_S, NET, energies
 from stylepress.benchmarks.machine.power import ina3221_probe, rapl_probe, total_rails
 from stylepress.benchmarks.machine.timeline import Timeline, Window
 from stylepress.benchmarks.machine.watch import Watch
@@ -21,6 +21,7 @@ from stylepress.benchmarks.timing import scenarios
 from stylepress.benchmarks.timing.loop import WarmRule
 from stylepress.benchmarks.timing.outcome import Length
 from stylepress.benchmarks.timing.scenarios import camera
+from stylepress.targets.files import Tree
 from tests.benchmarks.systems_on_disk import DESKTOP, JETSON, VIRTUAL, write
 
 TENTH = 100_000_000
@@ -37,9 +38,28 @@ def timeline(sensors: Mapping[str, Sensor], *, every_ns: int = TENTH) -> Timelin
     return Timeline(tuple((at, {n: f(at / SECOND) for n, f in sensors.items()}) for at in times))
 
 
-def of(line: Timeline, source: str, *, idle: Sequence[Window] = ()) -> Energy:
-    found = energies(line, RUN, frames=100, idle=idle)
-    return next(one for one in found if one.source == source)
+class Told(NamedTuple):
+    """What one source told of a run; ``gross_j`` and ``net_j`` are of all its frames."""
+
+    gross_j: float | None
+    net_j: float | None
+    idle_w: float | None
+    mean_w: float | None
+    rails: str
+    why: str
+
+
+def told(found: Sequence[Check], source: str, *, frames: int = 1) -> Told:
+    own = {one.metric: one for one in found if one.metric.endswith(f", {source}")}
+    values = {name.removesuffix(f", {source}"): one.new for name, one in own.items()}
+    gross, net = (None if one is None else frames * one for one in map(values.get, (GROSS, NET)))
+    first = own[f"{GROSS}, {source}"]
+    power = values.get("idle power"), values.get("mean power")
+    return Told(gross, net, *power, first.of, first.note)
+
+
+def of(line: Timeline, source: str, *, idle: Sequence[Window] = ()) -> Told:
+    return told(energies(line, RUN, frames=100, idle=idle), source, frames=100)
 
 
 def burning(second: float) -> float:
@@ -53,9 +73,8 @@ def burning(second: float) -> float:
 def test_a_counter_gives_gross_and_net_joules(source: str, sensor: str) -> None:
     found = of(timeline({sensor: burning}), source, idle=(BEFORE, AFTER))
     assert [found.gross_j, found.idle_w, found.net_j] == pytest.approx([200, 5, 150])
-    assert list(found.per_frame()) == pytest.approx([2, 1.5])
     assert found.mean_w == pytest.approx(20)
-    assert found.why is None
+    assert not found.why
 
 
 @pytest.mark.parametrize("second", [22.0, 2.0])
@@ -81,7 +100,7 @@ def test_idle_that_was_read_on_one_side_only_is_that() -> None:
 def test_power_is_integrated_by_trapezoids() -> None:
     found = of(timeline({"power.ina3221.VDD_IN_w": lambda second: second}), "ina3221")
     assert found.gross_j == pytest.approx((20**2 - 10**2) / 2)
-    assert found.rails == ("VDD_IN",)
+    assert found.rails == "VDD_IN"
     assert (found.idle_w, found.net_j) == (None, None)
 
 
@@ -97,14 +116,14 @@ def test_rails_are_summed_only_where_none_feeds_the_whole_board() -> None:
 
 def test_two_gpus_are_summed() -> None:
     found = of(timeline({f"gpu{n}.energy_j": burning for n in (0, 1)}), "nvml counter")
-    assert found.rails == ("gpu0", "gpu1")
+    assert found.rails == "gpu0, gpu1"
     assert found.gross_j == pytest.approx(400)
 
 
 def test_a_short_window_is_not_believed() -> None:
     short = Window(10 * SECOND, 14 * SECOND)
     line = timeline({"gpu0.energy_j": burning})
-    found = next(one for one in energies(line, short, frames=1) if one.source == "nvml counter")
+    found = told(energies(line, short, frames=1), "nvml counter")
     assert found.gross_j is None
     assert found.why == "the window of 4.0 s is shorter than 5 s"
 
@@ -112,7 +131,7 @@ def test_a_short_window_is_not_believed() -> None:
 def test_a_counter_that_is_seldom_renewed_is_not_believed() -> None:
     steps = timeline({"gpu0.energy_j": lambda second: burning(second // 1)})
     found = of(steps, "nvml counter")
-    assert (found.gross_j, found.per_frame()) == (None, (None, None))
+    assert (found.gross_j, found.net_j) == (None, None)
     assert found.why == "the counter was renewed 11 times in the window, it needs 50"
 
 
@@ -123,7 +142,7 @@ def test_a_counter_of_ten_updates_a_second_is_believed_after_as_long_as_a_scenar
     # Now and then a step is read twice.
     line = timeline({sensor: lambda second: 3 * (second * 10 // 1)}, every_ns=97_000_000)
     run = Window(SECOND, round((1 + LONG_S) * SECOND))
-    assert [one.gross_j for one in energies(line, run, frames=1) if one.gross_j] != []
+    assert any(one.new for one in energies(line, run, frames=1))
 
 
 def test_a_scenario_is_made_long_enough_for_its_energy_and_tells_it_net_of_rest(
@@ -136,7 +155,7 @@ def test_a_scenario_is_made_long_enough_for_its_energy_and_tells_it_net_of_rest(
     monkeypatch.setattr(scenarios, "IDLE_S", 0.1)
     rests: list[Window] = []
 
-    def counted(*args: Any, idle: tuple[Window, ...], **others: Any) -> tuple[Energy, ...]:
+    def counted(*args: Any, idle: tuple[Window, ...], **others: Any) -> tuple[Check, ...]:
         rests.extend(idle)
         return energies(*args, idle=idle, **others)
 
@@ -156,10 +175,9 @@ def test_a_scenario_is_made_long_enough_for_its_energy_and_tells_it_net_of_rest(
     before, after = rests
     samples = made.samples
     assert before.end_ns < samples.start_ns < after.begin_ns
-    found = next(one for one in made.energies if one.source == "ina3221")
+    found = told(made.energies, "ina3221")
     assert [found.mean_w, found.idle_w] == pytest.approx([10, 10])
     assert found.net_j == pytest.approx(0, abs=1e-6)
-    assert found.window_s == pytest.approx(made.samples.seconds)
 
 
 def test_power_that_is_read_too_seldom_is_not_believed() -> None:
@@ -177,14 +195,13 @@ def test_a_counter_that_ends_inside_the_window_is_not_believed() -> None:
 def test_every_source_that_is_missing_says_why() -> None:
     line = Timeline((), {"rapl": "/sys/x: Permission denied", "nvml": "no driver", "ina3221": "no"})
     found = energies(line, RUN, frames=1)
-    assert [one.gross_j for one in found] == [None] * 4
-    assert {one.source: one.why for one in found} == {
-        "nvml counter": "no driver",
-        "nvml power": "no driver",
-        "ina3221": "no",
-        "rapl": "/sys/x: Permission denied",
+    assert [one.new for one in found] == [None] * 4
+    assert {one.metric: one.note for one in found} == {
+        f"{GROSS}, nvml counter": "no driver",
+        f"{GROSS}, nvml power": "no driver",
+        f"{GROSS}, ina3221": "no",
+        f"{GROSS}, rapl": "/sys/x: Permission denied",
     }
-    assert Energy.model_validate_json(found[0].model_dump_json()) == found[0]
 
 
 def test_rapl_takes_packages_and_memory_and_survives_a_wrap(tmp_path: Path) -> None:
@@ -227,13 +244,3 @@ def test_the_power_monitor_multiplies_volts_and_amperes_of_rails_in_use(tmp_path
         "power.ina3221.VDD_IN_w": pytest.approx(10),
         "power.ina3221.VDD_CPU_GPU_CV_w": pytest.approx(4),
     }
-
-
-def test_the_power_monitor_of_an_old_jetson_is_read_too(tmp_path: Path) -> None:
-    folder = "sys/bus/i2c/drivers/ina3221x/6-0040/iio:device0"
-    files = {f"{folder}/rail_name_0": "POM_5V_IN", f"{folder}/in_power0_input": "4321"}
-    assert ina3221_probe(Tree(write(tmp_path, files)))() == {
-        "power.ina3221.POM_5V_IN_w": pytest.approx(4.321)
-    }
-    with pytest.raises(LookupError, match="no INA3221"):
-        ina3221_probe(Tree(tmp_path / "nowhere"))

@@ -17,7 +17,6 @@ from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.machine.timeline import Timeline, Window
 from stylepress.benchmarks.machine.watch import Validity, Watch
 from stylepress.benchmarks.timing.footprint import (
-    drop_files,
     gpu_bytes,
     measure_footprint,
     unified_bytes,
@@ -115,7 +114,7 @@ def test_a_bundle_tells_bytes_parameters_and_macs(bundle: Artifact) -> None:
     assert small.macs is not None
     assert large.macs == pytest.approx(4 * small.macs, rel=1e-6)
     assert small.parameters == bundle.numbers["params"]
-    assert small.size_bytes == bundle.size_bytes
+    assert small.weights_bytes == bundle.size_bytes
 
 
 def test_an_engine_in_a_fresh_process_tells_its_times_and_its_memory(bundle: Artifact) -> None:
@@ -192,7 +191,6 @@ def test_a_footprint_tells_memory_of_the_last_start_and_why_there_is_none(
         made = taken(bundle, "null", watch, {})
     told = {one.metric: one.new for one in made}
     assert (told["memory, load"], told["memory, steady"]) == (90e-6, 40e-6)
-    assert told["compiled"] == 5e-6
     assert {one.metric: one.note for one in made if one.new is None} == {"GPU memory": "no driver"}
     assert "unified memory" not in told, "no system without a board has it"
     assert caches[0] == caches[1] != caches[2] == caches[3]
@@ -201,20 +199,11 @@ def test_a_footprint_tells_memory_of_the_last_start_and_why_there_is_none(
 def test_a_real_engine_is_started_cold_and_warm(bundle: Artifact) -> None:
     with Watch() as watch:
         made = {one.metric: one.new for one in taken(bundle, "null", watch, os.environ)}
-    cold, warm, opening = (made[name] for name in ("cold start", "warm start", "warm opening"))
-    assert cold
-    assert warm
-    assert opening
-    assert min(cold, warm) > opening > 0
+    assert made["cold start"]
+    assert made["warm start"]
 
 
 def test_an_engine_that_cannot_be_opened_is_the_users_to_know(tmp_path: Path) -> None:
     request = Request(str(tmp_path), "null", 96, 128)
     with pytest.raises(BackendError, match="no stylepress artifact"):
         fresh(request, os.environ)
-
-
-def test_files_that_were_dropped_are_still_there(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(b"1")
-    drop_files(tmp_path)
-    assert (tmp_path / "a").read_bytes() == b"1"

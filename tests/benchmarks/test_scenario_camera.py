@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from stylepress.benchmarks.timing.outcome import Length, Outcome, Setting
 from stylepress.benchmarks.timing.scenarios import camera, run_scenario, setting_of
-from tests.benchmarks.clockwork import MS, Clockwork
+from tests.benchmarks.clockwork import MS, Clockwork, told
 
 
 def test_frames_that_still_wait_at_the_end_were_offered_and_missed() -> None:
@@ -16,22 +16,19 @@ def test_frames_that_still_wait_at_the_end_were_offered_and_missed() -> None:
     length = Length(min_s=0, min_count=300, most_s=2)
     setting = camera(25, drop="none")
     made = run_scenario(clock.system(60 * MS), lambda: None, setting, length=length, clock=clock)
-    assert made.video is not None
     # 34 are begun before 2 s are over; the last is done at 2.04 s, when the 52nd is due.
-    assert (made.video.shown, made.video.offered) == (34, 52)
-    assert made.video.dropped == 0
+    assert told(made, "frames dropped").note == "0 of 52"
     late = sum(age > 40 * MS for age in made.samples.response_ns)
-    assert made.video.missed == late + 18
+    assert told(made, "frames missed").note == f"{late + 18} of 52"
 
 
 def test_a_camera_that_is_kept_up_with_shows_every_frame_in_time() -> None:
     clock = Clockwork()
     made = run_scenario(clock.system(10 * MS), lambda: None, camera(25), clock=clock)
-    assert made.video is not None
-    assert (made.video.dropped, made.video.missed) == (0, 0)
-    assert made.throughput_hz == pytest.approx(25)
-    assert made.video.jitter_ms == pytest.approx(0, abs=1e-9)
-    assert made.at(0.9).value_ms == 10
+    assert (told(made, "frames dropped").new, told(made, "frames missed").new) == (0, 0)
+    assert told(made, "shown").new == pytest.approx(25)
+    assert told(made, "jitter").new == pytest.approx(0, abs=1e-9)
+    assert told(made, "latency p90").new == 10
 
 
 def test_without_drops_frames_only_grow_older_and_with_drops_they_do_not() -> None:
@@ -52,11 +49,10 @@ def test_a_third_of_the_frames_is_dropped_when_each_takes_one_and_a_half() -> No
     clock = Clockwork()
     length = Length(min_s=0, min_count=300)
     made = run_scenario(clock.system(60 * MS), lambda: None, camera(25), length=length, clock=clock)
-    assert made.video is not None
-    assert made.video.dropped == pytest.approx(100, abs=3)
-    assert made.video.offered == made.video.shown + made.video.dropped == 300
-    assert made.at(0.9).value_ms is None
-    assert made.video.shown_p90.value_ms is not None
+    assert told(made, "frames dropped").new == pytest.approx(100 / 3, abs=1)
+    assert told(made, "frames dropped").note.endswith("of 300")
+    assert told(made, "latency p90").new is None
+    assert told(made, "p90 of those shown").new is not None
 
 
 def simulated(

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from stylepress.benchmarks.timing.loop import WallClock
 from stylepress.benchmarks.timing.outcome import Length, Outcome, Setting
-from stylepress.benchmarks.timing.scenarios import poisson_ns, run_scenario, steady_ns
+from stylepress.benchmarks.timing.scenarios import poisson_ns, run_scenario
 from stylepress.errors import RecipeError
-from tests.benchmarks.clockwork import MS, Clockwork
+from tests.benchmarks.clockwork import MS, Clockwork, told
 
 ONE = Length(min_s=0, min_count=1)
 
@@ -34,7 +34,7 @@ def test_a_closed_loop_measures_the_service_time_and_nothing_else() -> None:
         clock.system(2 * MS), slow_sample, Setting(name="single stream"), length=ONE, clock=clock
     )
     assert made.samples.service_ns == (2 * MS,)
-    assert (made.measures, made.at(0.5).value_ms) == ("service time", 2)
+    assert (made.measures, told(made, "latency p50").new) == ("service time", 2)
 
 
 def test_a_run_is_as_long_as_seconds_and_samples_both_ask() -> None:
@@ -93,9 +93,9 @@ def test_one_stall_raises_p99_in_an_open_loop_and_hides_in_a_closed_one() -> Non
         length=length,
         clock=clock,
     )
-    assert closed.at(0.99).value_ms == 2
-    assert (opened.at(0.99).value_ms or 0) > 500
-    assert (opened.at(0.5).value_ms or 0) < 5
+    assert told(closed, "latency p99").new == 2
+    assert (told(opened, "latency p99").new or 0) > 500
+    assert (told(opened, "latency p50").new or 0) < 5
 
 
 def test_waiting_at_a_server_follows_pollaczek_and_khinchine() -> None:
@@ -140,8 +140,8 @@ def test_a_rate_that_cannot_be_kept_leaves_samples_and_does_not_count() -> None:
         clock=clock,
     )
     assert "still waited" in made.doubts[0]
-    assert made.at(0.9).value_ms is None
-    assert "never done" in str(made.at(0.9).why)
+    assert told(made, "latency p90").new is None
+    assert "never done" in told(made, "latency p90").note
 
 
 def test_samples_that_were_not_yet_due_at_the_end_are_not_counted_as_never_done() -> None:
@@ -156,7 +156,7 @@ def test_samples_that_were_not_yet_due_at_the_end_are_not_counted_as_never_done(
     )
     count = len(made.samples.done)
     assert 64 <= count < 100
-    assert made.at(0.9).value_ms == 1
+    assert told(made, "latency p90").new == 1
     assert [doubt.split(",")[0] for doubt in made.doubts] == [
         f"it ended after {count} samples and {made.samples.seconds:.1f} s"
     ]
@@ -225,8 +225,9 @@ def test_waking_up_a_twentieth_of_a_millisecond_late_counts_whatever_the_engine_
 def test_offline_tells_throughput_and_no_latency() -> None:
     clock = Clockwork()
     made = run_scenario(clock.system(5 * MS), lambda: None, Setting(name="offline"), clock=clock)
-    assert made.throughput_hz == pytest.approx(200)
-    assert made.latency == ()
+    (figure,) = made.figures
+    assert figure.metric == "throughput"
+    assert figure.new == pytest.approx(200)
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 3])
@@ -277,9 +278,10 @@ def test_quantiles_need_their_samples_and_name_the_reason() -> None:
         )
 
     for share, needed in ((0.9, 64), (0.95, 130), (0.99, 662)):
-        assert of(needed).at(share).value_ms == 1
-        assert of(needed - 1).at(share).value_ms is None
-        assert of(needed - 1).at(share).why == f"{needed - 1} of {needed} samples"
+        metric = f"latency p{100 * share:g}"
+        assert told(of(needed), metric).new == 1
+        few = told(of(needed - 1), metric)
+        assert (few.new, few.note) == (None, f"none: {needed - 1} of {needed} samples")
 
 
 @given(st.integers(0, 99), st.floats(10, 1000))
@@ -297,12 +299,6 @@ def test_gaps_of_a_poisson_schedule_have_their_mean_and_deviation() -> None:
     # The mean of n exponentials deviates by 1 / sqrt(n) of itself, their second moment is 2 mean².
     assert mean(gaps) == pytest.approx(10 * MS, rel=5 / 20_000**0.5)
     assert mean(gap**2 for gap in gaps) == pytest.approx(2 * (10 * MS) ** 2, rel=0.08)
-
-
-@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf")])
-def test_a_rate_that_is_none_is_refused(rate: float) -> None:
-    with pytest.raises(RecipeError, match="Give a rate above 0"):
-        steady_ns(rate, min_s=1, min_count=1)
 
 
 def test_a_schedule_that_fills_the_memory_is_refused() -> None:

@@ -17,16 +17,14 @@ from stylepress.benchmarks.gate import figure
 from stylepress.benchmarks.report import Report
 from stylepress.benchmarks.show.figures import figures
 from stylepress.benchmarks.show.files import (
-    append_history,
     dashboards,
     forms,
     junit,
     workflow_commands,
     write_forms,
 )
-from stylepress.benchmarks.show.render import cut, markdown, page
+from stylepress.benchmarks.show.render import markdown, page
 from stylepress.benchmarks.verdict.comparison import Comparison, comparison_schema
-from stylepress.errors import OutputError
 from tests.benchmarks.duels import Machine, altered, compared, slower
 
 
@@ -94,23 +92,14 @@ def test_verdict_labels_and_what_is_not_judged_stand_before_the_tables(slow: Com
     assert html.index("What this verdict says nothing about") < html.index(
         "What the verdict rests on"
     )
-    assert "does not count" in html
+    assert "do not count" in html
     table = re.findall(r"<th scope=\"col\">(.*?)</th>", html)
     assert table[:4] == ["figure", "verdict", "worse by", "new"]
 
 
 def test_a_page_without_pictures_has_no_empty_sections(slow: Comparison) -> None:
-    bare = slow.model_copy(update={"gallery": (), "runs": (), "curves": None})
+    bare = slow.model_copy(update={"gallery": (), "runs": ()})
     assert "Pictures" not in heads(page(bare))
-    assert "The session over time" not in heads(page(bare))
-
-
-def test_a_summary_is_cut_before_a_build_server_drops_it() -> None:
-    text = "x\n" * 100 + "<details>" + "y\n" * 1000
-    short = cut(text, 500)
-    assert len(short.encode()) <= 500
-    assert "<details>" not in short
-    assert "left out" in short
 
 
 def test_junit_has_a_case_for_each_gated_figure(slow: Comparison) -> None:
@@ -118,8 +107,6 @@ def test_junit_has_a_case_for_each_gated_figure(slow: Comparison) -> None:
     assert int(root.get("tests", "0")) == len(slow.gated)
     assert int(root.get("failures", "0")) == sum(one.verdict == "FAIL" for one in slow.gated)
     assert root.findall(".//failure")
-    facts = {one.get("name"): one.get("value") for one in root.iter("property")}
-    assert (facts["base.label"], facts["verdict"]) == ("main", "FAIL")
 
 
 def test_a_gate_of_bench_gives_junit_and_annotations_too(report: Report, tmp_path: Path) -> None:
@@ -142,18 +129,11 @@ def test_annotations_are_ten_of_a_kind_at_most() -> None:
     assert "+20.0 %25" in lines[0]
 
 
-def test_what_dashboards_take_is_plottable_and_in_their_units(
-    report: Report, slow: Comparison
-) -> None:
+def test_what_a_dashboard_takes_is_plottable(report: Report, slow: Comparison) -> None:
     for document in (report, slow):
         made = {name: json.loads(text) for name, text in dashboards(document).items()}
         for name in ("github-smaller-is-better.json", "github-bigger-is-better.json"):
             assert all(one["value"] > 0 for one in made[name])
-        assert made["bencher.json"]
-    new = next(one.new for one in slow.checks if one.key == "p50_percent")
-    bencher = json.loads(dashboards(slow)["bencher.json"])["onnxruntime"]["latency-p50"]
-    assert bencher["value"] == pytest.approx(1e6 * (new or 0))
-    assert bencher["lower_value"] < bencher["value"] < bencher["upper_value"]
 
 
 def test_throughput_is_what_a_throughput_scenario_measured(report: Report) -> None:
@@ -166,20 +146,6 @@ def test_what_is_written_obeys_its_schema(slow: Comparison) -> None:
     assert [row["metric"] for row in csv.DictReader(forms(slow)["rows.csv"].splitlines())] == [
         one.metric for one in slow.checks
     ]
-
-
-def test_a_history_grows_by_a_line_and_refuses_other_columns(
-    slow: Comparison, tmp_path: Path
-) -> None:
-    path = tmp_path / "history.csv"
-    assert append_history(slow, path)
-    assert append_history(slow, path)
-    lines = path.read_text().splitlines()
-    assert len(lines) == 3
-    assert "onnxruntime · latency p50 ratio" in lines[0]
-    path.write_text("time,other\n")
-    with pytest.raises(OutputError, match="other columns"):
-        append_history(slow, path)
 
 
 def test_a_refusal_is_an_error_of_junit_and_names_the_fields(slow: Comparison) -> None:

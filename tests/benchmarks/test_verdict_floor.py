@@ -14,8 +14,10 @@ from stylepress.benchmarks.verdict.floor import (
     SpoiledError,
     check_floor,
     entries_of,
+    least_delta,
     read_floor,
     selftest,
+    spread,
 )
 from stylepress.benchmarks.verdict.session import PairPlan
 from stylepress.benchmarks.verdict.terms import rules_of
@@ -38,20 +40,20 @@ def entry(noise: float, pairs: int, shift: float = 0.0):  # type: ignore[no-unty
         for n in range(pairs)
         for arm in ("base", "new")
     ]
-    return next(one for one in entries_of(runs, "m", "onnxruntime") if one.metric == "p50_percent")
+    return next(one for one in entries_of(runs, "m", "onnxruntime") if one.key == "p50_percent")
 
 
 def test_chance_is_not_counted_as_a_difference_however_few_pairs_there_are() -> None:
     floors = [entry(0.02, pairs).floor for pairs in (6, 20, 100)]
     assert max(floors) < 0.005
-    spreads = [entry(0.02, pairs).spread for pairs in (20, 100)]
+    spreads = [spread(entry(0.02, pairs)) for pairs in (20, 100)]
     assert spreads == pytest.approx([0.028] * 2, rel=0.4)
 
 
 def test_what_two_builds_surely_differ_by_is_the_floor() -> None:
     made = entry(0.002, 20, shift=0.03)
     assert 0.025 < made.floor < 0.03
-    assert made.least_delta() == pytest.approx(2 * made.floor)
+    assert least_delta(made) == pytest.approx(2 * made.floor)
 
 
 def test_the_arms_are_a_bundle_and_another_folder_with_the_same_in_it(
@@ -65,7 +67,7 @@ def test_the_arms_are_a_bundle_and_another_folder_with_the_same_in_it(
 
     made = floor(style, Machine(times=times))
     assert len(folders) == 2
-    assert {one.backend for one in made.entries} == {"null", "onnxruntime"}
+    assert {one.subject for one in made.entries} == {"null", "onnxruntime"}
     assert all(not one.samples_ns for one in made.runs if one.backend == "null")
     assert "a limit below" in made.summary()
 
@@ -98,7 +100,7 @@ def test_a_self_test_leaves_a_spoiled_backend_out_and_one_of_nothing_writes_no_f
     style: Mapping[str, Path],
 ) -> None:
     made = floor(style, Machine(spoils=lambda backend, _: backend == "onnxruntime"))
-    assert {one.backend for one in made.entries} == {"null"}
+    assert {one.subject for one in made.entries} == {"null"}
     assert "dots · onnxruntime" in {one.what for one in made.skipped}
     with pytest.raises(SpoiledError, match="Nothing could be measured"):
         floor(style, Machine(spoils=lambda backend, _: True))

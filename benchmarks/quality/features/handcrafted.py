@@ -2,25 +2,22 @@
 
 Everything until the last square roots is integer arithmetic, written in floats that hold it
 exactly, and a square root is rounded alike on every IEEE machine: one picture gives the same bits
-everywhere, so its version is checked by a hash. Energies enter by the fourth root of their mean
+everywhere, and a test holds its version to a hash. Energies enter by the fourth root of their mean
 square, which makes a faint change of a smooth picture weigh like a strong one of a rough picture.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stylepress.errors import FrameError
-
 Planes = NDArray[np.float64]
 Each = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
 
-VERSION = 1
+VERSION, DIMENSION = 1, 89
 LEVELS = 4
 LEAST = 32
 """Sides below have no block of eight pixels at the coarsest level."""
@@ -33,22 +30,7 @@ GAINS = (1020.0, 255.0, 510.0)
 
 
 def handcrafted(pictures: Pixels) -> NDArray[np.float64]:
-    """Describe (N, H, W, 3) uint8 RGB pictures, sides at least 32, by (N, 89) numbers in [-1, 2].
-
-    Raises:
-        FrameError: smaller, or no such pictures.
-    """
-    if pictures.ndim != 4 or pictures.shape[3] != 3 or pictures.dtype != np.uint8:
-        raise FrameError(
-            f"Pictures of shape {pictures.shape} and type {pictures.dtype} have no features here.",
-            "Give (N, H, W, 3) uint8 RGB.",
-        )
-    if min(pictures.shape[1:3]) < LEAST:
-        raise FrameError(
-            f"A picture of {pictures.shape[2]}x{pictures.shape[1]} pixels is smaller than "
-            f"{LEAST}x{LEAST}.",
-            "Measure larger pictures.",
-        )
+    """Describe (N, H, W, 3) uint8 RGB pictures, sides at least 32, by (N, 89) numbers in [-1, 2]."""
     planes = opponents(pictures)
     every = [*_colours(planes), *_edges(planes), *_contrast(planes), *_grids(planes[0])]
     return np.stack(every, axis=1)
@@ -58,20 +40,6 @@ def opponents(pictures: Pixels) -> list[Planes]:
     """Return light, red against blue, and purple against green: three exact (N, H, W) planes."""
     red, green, blue = (pictures[..., channel].astype(np.float64) for channel in range(3))
     return [red + 2 * green + blue, red - blue, red - 2 * green + blue]
-
-
-def digest(features: NDArray[np.float64]) -> str:
-    """SHA-256 of features, bit by bit."""
-    return hashlib.sha256(np.ascontiguousarray(features, "<f8").tobytes()).hexdigest()
-
-
-def golden_picture() -> Pixels:
-    """Draw the (72, 88, 3) picture whose features tell whether an extractor is this version."""
-    y, x = np.indices((72, 88))
-    red = (7 * x + 3 * y) % 256
-    green = (x * x // 9 + 5 * y) % 256
-    blue = ((x // 11) * 37 + (y // 7) * 91 + (x * y) % 13) % 256
-    return np.stack([red, green, blue], axis=-1).astype(np.uint8)
 
 
 def _colours(planes: list[Planes]) -> Iterator[Each]:

@@ -108,7 +108,7 @@ class InceptionExtractor:
             raise CheckpointError(
                 f"{path} has digest {sha256[:12]}, the Inception network of FID "
                 f"{INCEPTION_SHA256[:12]}: a distance over it may not be called FID.",
-                "Name pt_inception-2015-12-05-6726825d.pth, or export yours to ONNX.",
+                "Name pt_inception-2015-12-05-6726825d.pth.",
             )
         self._network = Inception(read_state(path))
         self.fact = ExtractorFact(
@@ -125,7 +125,7 @@ class InceptionExtractor:
         rows = []
         for start in range(0, len(pictures), BATCH):
             some = pictures[start : start + BATCH]
-            batch = np.stack([prepared(one, "clean", (SIDE, SIDE)) for one in some])
+            batch = np.stack([prepared(one, (SIDE, SIDE)) for one in some])
             rows.append(self._network(torch.from_numpy(batch)).double().numpy())
         return np.concatenate(rows)
 

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stylepress.benchmarks.quality.motion.course import Flow, inside, pair_error
-from stylepress.errors import FrameError
 from stylepress.picture import read_picture
 
 Matrix = NDArray[np.float64]
@@ -27,6 +26,8 @@ ZOOM = 0.12
 ROLL = math.radians(3)
 ROOM = 1.35
 PAN = 0.15
+LOOP = 300
+"""Frames of a camera's whole way, in ten seconds of video."""
 ABOVE = 0.3
 """Where the camera stands in the room that a tall photo leaves: what matters is above the middle."""
 
@@ -58,6 +59,15 @@ def camera(photo: Path, size: tuple[int, int], count: int) -> tuple[Image.Image,
     return still, np.stack([first, second], axis=1)
 
 
+def views_of(photo: Path, size: tuple[int, int], count: int) -> tuple[list[Frame], Matrix]:
+    """Return ``count`` neighbouring frames (H, W, 3) of a camera over a photo, and their matrices.
+
+    They lie as far apart as in ten seconds of video.
+    """
+    still, matrices = camera(photo, size, LOOP)
+    return [np.array(view) for view in render(still, matrices[:count], size)], matrices[:count]
+
+
 def render(still: Image.Image, matrices: Matrix, size: tuple[int, int]) -> Iterator[Frame]:
     """Yield the (H, W, 3) uint8 frame that each (2, 3) matrix sees, bilinear."""
     for matrix in matrices:
@@ -71,12 +81,7 @@ def warp_error(frames: Sequence[Frame], affines: Matrix) -> float:
     ``frames`` are T (H, W, 3) uint8, ``affines`` (T, 2, 3); only pixels that both frames show count.
     In squared units of the range [0, 1], mean over pairs; a sharp still picture has a small floor
     from interpolation.
-
-    Raises:
-        FrameError: there is no pair of frames.
     """
-    if len(frames) < 2:
-        raise FrameError("A warping error needs at least two frames.", "Give a longer clip.")
     errors = []
     for (before, frame), (start, end) in zip(pairwise(frames), pairwise(affines), strict=True):
         way = flow(motion(end, start), (frame.shape[0], frame.shape[1]))

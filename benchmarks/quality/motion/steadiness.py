@@ -11,7 +11,7 @@ import numpy as np
 
 from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.quality.gallery import original_of
-from stylepress.benchmarks.quality.motion.camera import camera, render, warp_error
+from stylepress.benchmarks.quality.motion.camera import views_of, warp_error
 from stylepress.benchmarks.quality.motion.course import Pixels, follow, open_flow
 from stylepress.benchmarks.report import Model
 from stylepress.progress import Progress
@@ -23,8 +23,6 @@ Run = Callable[[Pixels], Pixels]
 Painters = Mapping[Model, Run]
 """How each model draws: (1, H, W, 3) uint8 to the same shape."""
 Film = Sequence[Pixels]
-LOOP = 300
-"""Frames of a camera's whole way: neighbours lie as far apart as in ten seconds of video."""
 STILL_FRAMES, NOISE_LEVELS = 8, 4.0
 WARPING, PUT_IN, FLICKER = "warping error", "warping error put in", "flicker"
 
@@ -36,9 +34,7 @@ def on_camera(
 
     And a still scene with a camera's noise. A model is also held against its original.
     """
-    still, matrices = camera(photo, size, LOOP)
-    matrices = matrices[:count]
-    views = [np.array(view) for view in render(still, matrices, size)]
+    views, matrices = views_of(photo, size, count)
     stills = noisy_stills(views[0])
     films = _films("a moving camera", painters, [*views, *stills], progress=progress)
     floor, of = warp_error(views, matrices), f"{count} frames of a camera, its motion exactly known"

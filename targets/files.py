@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-Probe = Callable[[], Mapping[str, float]]
-"""Read some sensors once: values by name. One that fails now is left out."""
+LIMIT_BYTES = 16 << 20
+"""What is read of one file at most: a list of Debian packages has a few."""
 
 
 class Tree:
@@ -22,7 +22,14 @@ class Tree:
         Raises:
             OSError: it cannot be read.
         """
-        return (self.root / name).read_bytes().decode(errors="replace").strip("\0\n\t ")
+        with (self.root / name).open("rb") as file:
+            return file.read(LIMIT_BYTES).decode(errors="replace").strip("\0\n\t ")
+
+    def known(self, name: str) -> str:
+        """Return a file's text, empty where it cannot be read."""
+        with suppress(OSError):
+            return self.text(name)
+        return ""
 
     def number(self, name: str) -> float:
         """Return a file's number.
@@ -58,32 +65,6 @@ class Tree:
             with suppress(OSError):
                 if self.text(f"{folder}/name") == wanted:
                     yield folder
-
-    def groups(self) -> list[str]:
-        """Return the folders of this process's control groups, the innermost first.
-
-        Of the memory controller in the old layout, all in the new one.
-        """
-        base, own = "sys/fs/cgroup", ""
-        with suppress(OSError):
-            for line in self.text("proc/self/cgroup").splitlines():
-                if line.startswith("0::"):
-                    own = line[3:].strip("/")
-        parts = own.split("/") if own else []
-        return ["/".join([base, *parts[:depth]]) for depth in range(len(parts), -1, -1)]
-
-
-def numbers(tree: Tree, names: Mapping[str, str], *, scale: float = 1.0) -> Probe:
-    """Return a probe of one number a file: ``names`` maps a sensor to its file."""
-
-    def read() -> Mapping[str, float]:
-        values: dict[str, float] = {}
-        for name, file in names.items():
-            with suppress(OSError, ValueError):
-                values[name] = scale * tree.number(file)
-        return values
-
-    return read
 
 
 def reason(error: Exception, root: Path) -> str:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
-
-from stylepress.benchmarks.machine.files import Probe
 
 SLOWED: Mapping[str, int] = {
     "hardware slowdown": 0x8,
@@ -41,7 +39,7 @@ class Gpus:
         self._used_until = [0] * len(self._handles)
 
     def facts(self) -> list[dict[str, Any]]:
-        """Return what each GPU is and how it is set, by the names of the machine record."""
+        """Return what each GPU is and how it is set."""
         return [self._facts(handle) for handle in self._handles]
 
     def read(self, ours: Sequence[int]) -> Mapping[str, float]:
@@ -67,8 +65,7 @@ class Gpus:
             ask("SystemGetCudaDriverVersion"),
         )
         limit = ask("DeviceGetEnforcedPowerLimit", handle)
-        mig, ecc = (ask(f"DeviceGet{name}Mode", handle) for name in ("Mig", "Ecc"))
-        persistence = ask("DeviceGetPersistenceMode", handle)
+        mig = ask("DeviceGetMigMode", handle)
         return {
             "name": _text(ask("DeviceGetName", handle)),
             "uuid_sha256": uuid and hashlib.sha256(str(_text(uuid)).encode()).hexdigest()[:16],
@@ -76,11 +73,8 @@ class Gpus:
             "driver": _text(ask("SystemGetDriverVersion")),
             "cuda": cuda and f"{cuda // 1000}.{cuda % 1000 // 10}",
             "capability": capability and f"{capability[0]}.{capability[1]}",
-            "persistence": None if persistence is None else bool(persistence),
             "mig": mig and bool(mig[0]),
-            "ecc": ecc and bool(ecc[0]),
             "power_limit_w": limit and limit / 1000,
-            "temperature_c": ask("DeviceGetTemperature", handle, nvml.NVML_TEMPERATURE_GPU),
             "most_sm_mhz": ask("DeviceGetMaxClockInfo", handle, nvml.NVML_CLOCK_SM),
             "set_sm_mhz": ask("DeviceGetApplicationsClock", handle, nvml.NVML_CLOCK_SM),
         }
@@ -145,16 +139,6 @@ def open_gpus() -> Gpus:
     except ImportError as error:
         raise LookupError("the package nvidia-ml-py is not installed") from error
     return Gpus(library)
-
-
-def nvml_probe(ours: Callable[[], Sequence[int]]) -> Probe:
-    """Return the probe of all GPUs.
-
-    Raises:
-        LookupError: the package, the driver or a GPU is missing.
-    """
-    gpus = open_gpus()
-    return lambda: gpus.read(ours())
 
 
 def slowed_by(events: int) -> tuple[str, ...]:

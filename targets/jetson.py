@@ -7,9 +7,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from stylepress.benchmarks.machine.files import Tree
-from stylepress.targets.detect import MODE, RELEASE
+from stylepress.targets.files import Tree
 
+RELEASE = re.compile(r"R(\d+) \(release\), REVISION: ([\d.]+)")
+MODE = re.compile(r"POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)")
+STATUS = re.compile(r"pmode:(\d+)")
+COMPATIBLE = "proc/device-tree/compatible"
 GPU_NAMES = ("gpu", "ga10b", "gv11b", "gp10b", "gm20b", "gb10b")
 """What NVIDIA's integrated GPUs are called below /sys/class/devfreq."""
 FIELD = re.compile(r"^(Package|Status|Version): (.*)$", re.MULTILINE)
@@ -22,41 +25,44 @@ LIBRARIES: Mapping[str, re.Pattern[str]] = {
 
 
 def read_board(tree: Tree) -> dict[str, Any]:
-    """Return the facts of a Jetson, by the names of the machine record.
-
-    The number of a power mode means another mode on another module and JetPack, so the name is
-    read beside it from nvpmodel's own files.
+    """Return the facts of a Jetson.
 
     Raises:
         LookupError: this is no Jetson.
     """
-    model, compatible, tegra = (
-        _or_nothing(tree, name)
-        for name in (
-            "proc/device-tree/model",
-            "proc/device-tree/compatible",
-            "etc/nv_tegra_release",
-        )
-    )
-    release = RELEASE.search(tegra)
-    if release is None and "jetson" not in model.lower():
+    model, compatible = tree.known("proc/device-tree/model"), tree.known(COMPATIBLE)
+    l4t = l4t_release(tree)
+    if not l4t and "jetson" not in model.lower():
         raise LookupError("this is no Jetson")
-    status = _or_nothing(tree, "var/lib/nvpmodel/status").partition("pmode:")[2]
-    number = int(status) if status.isdigit() else None
-    modes = {int(one): name for one, name in MODE.findall(_or_nothing(tree, "etc/nvpmodel.conf"))}
+    number, mode = power_mode(tree)
     chips = (one.partition(",")[2] for one in compatible.split("\0") if "nvidia,tegra" in one)
     return {
         "model": model or None,
         "chip": next(chips, None),
-        "l4t": None if release is None else f"{release[1]}.{release[2]}",
+        "l4t": l4t or None,
         "jetpack": debian_packages(tree).get("nvidia-jetpack"),
         "power_mode": number,
-        "power_mode_name": None if number is None else modes.get(number),
+        "power_mode_name": mode or None,
         "clocks_locked": clocks_locked(tree),
-        "gpu_mhz": next(
-            ((1e-6 * least, 1e-6 * most) for least, most, _ in _clocks(tree, gpu=True)), None
-        ),
     }
+
+
+def l4t_release(tree: Tree) -> str:
+    """Return the release of Linux for Tegra, e.g. 36.4.3; empty where this is none."""
+    match = RELEASE.search(tree.known("etc/nv_tegra_release"))
+    return f"{match[1]}.{match[2]}" if match else ""
+
+
+def power_mode(tree: Tree) -> tuple[int | None, str]:
+    """Return the number of the power mode, and its name from nvpmodel's own files.
+
+    The number means another mode on another module and JetPack.
+    """
+    status = STATUS.search(tree.known("var/lib/nvpmodel/status"))
+    if status is None:
+        return None, ""
+    modes = {int(one): name for one, name in MODE.findall(tree.known("etc/nvpmodel.conf"))}
+    return int(status[1]), modes.get(int(status[1]), "")
 
 
 def clocks_locked(tree: Tree) -> bool | None:
@@ -87,7 +93,7 @@ def system_libraries(tree: Tree) -> dict[str, str]:
 def debian_packages(tree: Tree) -> dict[str, str]:
     """Return the versions of the Debian packages that are installed; none on another system."""
     found = {}
-    for paragraph in _or_nothing(tree, "var/lib/dpkg/status").split("\n\n"):
+    for paragraph in tree.known("var/lib/dpkg/status").split("\n\n"):
         fields = dict(FIELD.findall(paragraph))
         # Of a package that was removed its configuration may still be told.
         if fields.get("Status", "").endswith(" installed") and {"Package", "Version"} <= {*fields}:
@@ -105,9 +111,3 @@ def _clocks(tree: Tree, *, gpu: bool) -> Iterator[tuple[float, float, float]]:
                 tree.number(f"{folder}/{name.format(end)}") for end in ("min", "max", "cur")
             )
             yield least, most, now
-
-
-def _or_nothing(tree: Tree, name: str) -> str:
-    with suppress(OSError):
-        return tree.text(name)
-    return ""
