@@ -18,6 +18,7 @@ from stylepress.compress.distil import Teacher
 from stylepress.compress.fidelity import fidelity, parted
 from stylepress.compress.stage import distil
 from stylepress.recipe import load_recipe
+from stylepress.step_fields import Preset
 from stylepress.steps import DistilStep, TrainStep
 from stylepress.train.folding import fold
 from stylepress.train.photos import Photos
@@ -28,7 +29,7 @@ from stylepress.train.trainer.part import Part, adam, warm_linear
 from stylepress.train.trainer.session import open_session
 from stylepress.train.weights.checkpoint import load_network
 
-PRESET = "base"
+PRESET: Preset = "base"
 TIMES = 2
 """Steps of each training for each step of a recovery after pruning: it begins from nothing."""
 SAME: dict[str, Any] = {

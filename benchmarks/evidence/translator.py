@@ -24,6 +24,7 @@ from stylepress.export.lowering.fp16 import to_fp16
 from stylepress.export.onnx_file import serialized
 from stylepress.model_steps import PairsStep
 from stylepress.picture import Pixels
+from stylepress.step_fields import Preset
 from stylepress.steps import DistilStep
 from stylepress.train.models.stage import train_model
 from stylepress.train.pairs import to_cartoon
@@ -35,7 +36,7 @@ SIDE = 256
 SQUARE = 64
 TIMES = 3
 """Steps of the student for each step of a recovery after pruning; the teacher has half of them."""
-PRESET = "base"
+PRESET: Preset = "base"
 FEW_ROUNDS = 8
 """The generator takes a second a frame."""
 NOTHING = 1e-9

@@ -35,11 +35,11 @@ def photos(tmp_path: Path) -> Photos:
     return Photos.below(folder, Silent())
 
 
-def learnt(photos: Photos, folder: Path, **changes: float) -> TrainingSummary:
+def learnt(photos: Photos, folder: Path, weight: float = 0.0) -> TrainingSummary:
     """Distil shortly, the student all but standing still."""
     step = DistilStep(
         steps=40, batch=2, learning_rate=1e-6, seed=3, crop_px=64, pool=4, pool_px=64,
-        style_weight=0.0, content_weight=0.0, grid_weight=0.0, noise_weight=0.0, **changes,
+        style_weight=0.0, content_weight=0.0, grid_weight=0.0, noise_weight=0.0, patchgan_weight=weight,
     )  # fmt: skip
     _, summary = distil_student(Teacher(Grainy(), UNIT), photos, SIZE, step, Session(folder))
     return summary
@@ -53,7 +53,7 @@ def test_without_a_weight_there_is_no_discriminator(photos: Photos, tmp_path: Pa
 def test_a_discriminator_learns_to_tell_and_the_student_minds_it(
     photos: Photos, tmp_path: Path
 ) -> None:
-    summary = learnt(photos, tmp_path / "judged", patchgan_weight=2.0)
+    summary = learnt(photos, tmp_path / "judged", 2.0)
     # To guess costs 0.25, and a student that is told from its teacher more than twice that.
     assert summary.terms["judge"] < 0.25
     assert summary.terms["patchgan"] > 2 * 0.25
