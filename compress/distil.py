@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 import stylepress
 from stylepress.artifact import Artifact
+from stylepress.compress.patchgan import PatchGan
 from stylepress.compress.pool import pool_of
 from stylepress.compress.taps import Taps
 from stylepress.compress.terms import PIXEL_TERMS, TERMS, Comparison, Term, weighted
@@ -120,22 +121,28 @@ def learn(
     held = _held(teacher, session)
     taps = lesson.taps
     modules = {"student": student} if taps is None else {"student": student, "taps": taps}
+    schedule = warm_linear(step.steps, hold=pixel_steps(step))
     parts = [
         Part(
             name,
             module,
             adam(module, step.learning_rate),
-            warm_linear(step.steps, hold=pixel_steps(step)),
+            schedule,
             channels_last=lesson.channels_last and module is student,
         )
         for name, module in modules.items()
     ]
     preview = side_by_side(photos.crop(generator(step.seed or 0, 0), step.crop_px))
     terms = (*TERMS, *lesson.extra)
+    patchgan = PatchGan(step.patchgan_weight, schedule) if step.patchgan_weight else None
+    objectives = [Objective(_terms(held, taps, step, terms, patchgan), tuple(modules))]
+    if patchgan is not None:
+        parts.append(patchgan.part())
+        objectives.append(patchgan.objective)
     with pool_of(held, photos, step, session) as pool:
         training = Training(
             parts=parts,
-            objectives=[Objective(_terms(held, taps, step, terms), tuple(modules))],
+            objectives=objectives,
             sample=pool.cut,
             prepare=pool.draw,
             before_step=lesson.before_step,
@@ -182,13 +189,17 @@ def _held(teacher: Teacher, session: Session) -> Teacher:
 
 
 def _terms(
-    teacher: Teacher, taps: Taps | None, step: DistilStep, terms: Sequence[Term]
+    teacher: Teacher,
+    taps: Taps | None,
+    step: DistilStep,
+    terms: Sequence[Term],
+    patchgan: PatchGan | None = None,
 ) -> Callable[[Iteration], dict[str, Tensor]]:
     """Return what weighs one batch: the student's pictures against the teacher's."""
 
     begin = pixel_steps(step)
 
-    def weighed(now: Iteration) -> dict[str, Tensor]:
+    def weigh(now: Iteration) -> dict[str, Tensor]:
         def redraw(pictures: Tensor) -> Tensor:
             with now.autocast():
                 drawn: Tensor = now.net("student")(pictures)
@@ -218,9 +229,15 @@ def _terms(
             features=features,
             redraw=redraw,
         )
-        return weighted(terms if now.number >= begin else PIXEL_TERMS, step, comparison)
+        whole = now.number >= begin
+        weighed = weighted(terms if whole else PIXEL_TERMS, step, comparison)
+        if patchgan is not None:
+            patchgan.note(comparison)
+        if patchgan is not None and whole:
+            weighed |= patchgan.term(now, comparison)
+        return weighed
 
-    return weighed
+    return weigh
 
 
 def _with_twin(content: Tensor, step: DistilStep, now: Iteration) -> tuple[Tensor, tuple[int, int]]:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Literal
@@ -35,6 +36,7 @@ from stylepress.runtime.machine import usable_cores
 from stylepress.runtime.media.album import passed_over, planned, written_name
 from stylepress.runtime.media.images import WRITABLE, writable_suffix, write_picture
 from stylepress.runtime.media.lanes import Clocks, Styling, ordered
+from stylepress.runtime.port_values import PortValues, port_values
 from stylepress.runtime.prepared import ready
 from stylepress.runtime.style_code import chosen_style
 
@@ -54,6 +56,7 @@ class StylizeOptions:
     Attributes:
         strength: how much of the style, 0..1.
         style: a picture whose style is taken, or names of a library's styles (``style_code.py``).
+        ports: ``NAME=VALUE`` for further inputs: a file for a mask or a control picture, or a number.
         backend: its name, or None for the fastest one here (measured, remembered in ``cache``).
         lanes: frames worked on at once; None for as many as there are cores.
         limit_pixels: the largest picture or frame, checked before it is decoded.
@@ -68,6 +71,7 @@ class StylizeOptions:
 
     strength: float = 1.0
     style: str | None = None
+    ports: tuple[str, ...] = ()
     backend: str | None = None
     lanes: int | None = None
     limit_pixels: int = LIMIT_PIXELS
@@ -138,6 +142,7 @@ def stylize(
     """
     work = _Stylizing(bundle, options, progress, opener or _chooser(bundle, options, progress))
     work.stop, work.style = stop or work.stop, chosen_style(bundle, options.style)
+    work.values = port_values(bundle, options.ports)
     if source.is_dir():
         return work.folder(source, target)
     check_file(source)
@@ -182,6 +187,7 @@ class _Stylizing:
     stop: threading.Event = field(default_factory=threading.Event)
     warnings: list[str] = field(default_factory=list)
     style: Mapping[str, Array] = field(default_factory=dict)
+    values: PortValues = field(default_factory=PortValues)
 
     def picture(self, source: Path, target: Path) -> Summary:
         """Stylize one picture, with all cores on it."""
@@ -289,7 +295,11 @@ class _Stylizing:
 
     def _styling(self, engine: Engine) -> Styling:
         return Styling(
-            engine, strength=self.options.strength, least=self.bundle.least, style=self.style
+            engine,
+            strength=self.options.strength,
+            least=self.bundle.least,
+            style=self.style,
+            beside=partial(self.values.feeds, self.bundle.graph()),
         )
 
     def _note(self, name: str, *warnings: str) -> None:

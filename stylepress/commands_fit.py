@@ -57,7 +57,7 @@ def fit(
     $ stylepress fit glass.yaml --latency-ms 3 --drift 0.4 --storage postgresql://host/search
     """
     from stylepress.export.fit.page import page, record
-    from stylepress.export.fit.search import Budget, Effort, lines
+    from stylepress.export.fit.result import Budget, Effort, lines
     from stylepress.export.fit.search import fit as search
     from stylepress.recipe import changed, load_recipe
     from stylepress.replace import replacing_file

@@ -43,6 +43,14 @@ def run(
             help="Picture whose style is taken, or styles of a library, as in glass=0.7,starry=0.3.",
         ),
     ] = None,
+    port: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Feed another input of the bundle: a picture for a mask or a control picture, as in "
+            "mask=mask.png, or a number. Scaled to each frame; may be given several times.",
+        ),
+    ] = None,
     backend: BackendName = None,
     lanes: Annotated[
         int | None, typer.Option(metavar="N", help="Frames at once; default: one a core.")
@@ -81,6 +89,7 @@ def run(
     $ stylepress run runs/candy/bundle clip.mp4 clip-candy.mp4 --strength 0.8
     $ stylepress run runs/candy/bundle holiday/ holiday-candy/
     $ stylepress run runs/any-style/bundle cat.jpg cat-monet.jpg --style monet.jpg
+    $ stylepress run runs/two-styles/bundle cat.jpg cat-two.jpg --port mask=mask.png
     """
     from stylepress.runtime.bundle import read_bundle
     from stylepress.runtime.stylize import StylizeOptions, stylize
@@ -88,6 +97,7 @@ def run(
     options = StylizeOptions(
         strength=strength,
         style=style,
+        ports=tuple(port or ()),
         backend=backend,
         lanes=lanes,
         limit_pixels=round(limit_megapixels * MEGAPIXEL),

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from typing_extensions import Self
 
 from stylepress.section import Section
 from stylepress.step_fields import VERIFY_SIZES, FolderName, PhotoFolder, Sizes, StepSeed
@@ -25,12 +26,21 @@ class Lora(Section):
 class DiffusionStep(Section):
     """Make a bundle that redraws pictures by a prompt, with a folder of Stable Diffusion.
 
-    Made for networks of few steps (Turbo, LCM, Hyper); without classifier-free guidance.
+    Made for networks of few steps (Turbo, LCM, Hyper), which want no guidance.
     """
 
     step: Literal["diffusion"] = "diffusion"
     pipeline: Path = Field(description="diffusers folder with unet, vae, tokenizer, text_encoder")
     prompt: str = Field(min_length=1, max_length=2000, description="read once, and kept as numbers")
+    negative: str = Field(
+        default="", max_length=2000, description="what it shall not show, where guidance is above 1"
+    )
+    guidance: float = Field(
+        default=1.0,
+        ge=1,
+        le=20,
+        description="above 1 it follows the prompt more, at twice the time",
+    )
     sampling: int = Field(default=1, ge=1, le=4, description="steps from noise to picture")
     amount: float = Field(
         default=0.5, gt=0, le=1, description="share of the noise: 0.3 retouches, 1 invents"
@@ -58,3 +68,11 @@ class DiffusionStep(Section):
     photos: PhotoFolder = None
     seed: StepSeed = None
     folder: FolderName = None
+
+    @model_validator(mode="after")
+    def _negative_is_heard(self) -> Self:
+        if self.negative and self.guidance == 1:
+            raise ValueError(
+                "negative does nothing without guidance. Add e.g. `guidance: 5`, or leave it out."
+            )
+        return self

@@ -59,12 +59,29 @@ class Painting(Trained):
     style_weight: Weight = 1.0
 
 
+class LibraryStyle(Style):
+    """A style of a library: a picture, a pattern, or a network whose pictures are copied."""
+
+    teacher: Path | None = Field(
+        default=None, description="checkpoint of a network whose pictures are copied"
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if [self.picture, self.pattern, self.teacher].count(None) != 2:
+            raise ValueError(
+                "a style of a library is one picture, one pattern or one teacher. "
+                "Write `glass: {teacher: glass/teacher}`, or `starry: starry.jpg`."
+            )
+        return self
+
+
 class LibraryStep(Painting):
     """Train one network on several styles, mixed live by weights."""
 
     step: Literal["library"] = "library"
-    styles: Mapping[StyleName, Style] = Field(
-        min_length=2, max_length=64, description="pictures or patterns by name"
+    styles: Mapping[StyleName, LibraryStyle] = Field(
+        min_length=2, max_length=64, description="pictures, patterns or teachers by name"
     )
     width: int = Field(default=32, ge=4, le=256, description="channels of the first layer")
     blocks: int = Field(default=5, ge=1, le=32, description="residual blocks")

@@ -164,6 +164,11 @@ class DistilStep(StylingStep):
         default=30.0, description="distance of what is locked to a 4-pixel grid"
     )
     feature_weight: Weight = Field(default=0.0, description="distance between inner features")
+    patchgan_weight: Weight = Field(
+        default=0.0,
+        description="likeness by a discriminator of 70-pixel patches that learns beside; off: copying "
+        "needs none",
+    )
     taps: tuple[str, ...] = Field(
         default=(), description="teacher layers to compare features with, e.g. res5"
     )
@@ -249,7 +254,9 @@ class PruneStep(StylingStep):
     rounds: int = Field(default=2, ge=1, le=16, description="cuts, with a recovery after each")
     steps: Steps = Field(default=900, description="of recovery, over all rounds")
     batch: int = Field(default=2, ge=1, le=1024)
-    learning_rate: LearningRate = Field(default=1e-3, description="a third of a distillation's")
+    learning_rate: LearningRate = Field(
+        default=3e-4, description="a tenth of a distillation's: more overwrites what stayed"
+    )
     max_drift: float = Field(
         default=0.5, gt=0, le=10, description="fidelity, 0 a copy, beyond which a cut is undone"
     )

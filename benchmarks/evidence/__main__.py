@@ -21,6 +21,7 @@ from stylepress.benchmarks.evidence import (
     program,
     speed,
     temporal,
+    trainings,
     video,
 )
 from stylepress.benchmarks.evidence.documents import rewrite
@@ -108,6 +109,10 @@ PARTS: tuple[Part, ...] = (
     Part("temporal", "temporal", temporal.figures, {
         temporal.WARPING: most(0.7, "x"),
         temporal.STYLE: most(1.05, "x"),
+    }, timed=False),
+    Part("trainings", "trainings", trainings.rows, {
+        trainings.STEP: most(1.05, "x"),
+        trainings.WAITING: most(5, "%"),
     }, timed=False),
 )  # fmt: skip
 """Everything that is measured, by table."""

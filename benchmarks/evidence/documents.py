@@ -81,6 +81,7 @@ PLACES: Mapping[str, tuple[str, Callable[[Sequence[Row]], str]]] = {
     "devices": ("docs/devices/devices.md", lowered_table),
     "engines": ("docs/devices/devices.md", figures_table),
     "temporal": ("docs/models.md", figures_table),
+    "trainings": ("docs/models.md", figures_table),
 }
 """The document that shows a table, and how."""
 

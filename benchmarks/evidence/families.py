@@ -1,6 +1,8 @@
 """The table of docs/models.md: every family trained, loaded, exported, run and measured, really.
 
-    python -m stylepress.benchmarks.evidence.families [--write docs/models.md] [FAMILY ...]
+    python -m stylepress.benchmarks.evidence.families [--write docs/models.md [--missing]] [FAMILY ...]
+
+A row is written as soon as it is measured; rows of families that are not named stay.
 
 Weights are random, in the published layout and size: what is proven is that files of that kind
 load, export and run, and what they cost; not what a published file looks like.
@@ -10,13 +12,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -29,11 +34,14 @@ from stylepress.model_steps import (
     AdainStep,
     DiffuseStep,
     LibraryStep,
+    LibraryStyle,
     ModelStep,
     PairsStep,
     RegionsStep,
     SampleStep,
+    TranslateStep,
 )
+from stylepress.replace import replacing_file
 from stylepress.runtime.backends import EngineOptions, open_engine
 from stylepress.runtime.bundle import Bundle, read_bundle
 from stylepress.runtime.choice import self_test
@@ -42,13 +50,14 @@ from stylepress.steps import ExportStep, LoadStep, TrainStep
 from stylepress.train.families.adain import AdaIn
 from stylepress.train.families.diffusers_folder import CONFIG, INDEX, WEIGHTS
 from stylepress.train.models.stage import train_model
+from stylepress.train.patterns import draw
 from stylepress.train.stage import load, train
 from stylepress.train.weights.checkpoint import load_network
 from stylepress.train.weights.families import FAMILIES
 from stylepress.usual import with_loss
 from stylepress.work import Work
 
-RECIPES = Path(__file__).parents[2] / "recipes"
+RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 PHOTOS, HELD_OUT, STYLES = (
     RECIPES / "photos" / "train", RECIPES / "photos" / "heldout", RECIPES / "styles",
 )  # fmt: skip
@@ -59,13 +68,16 @@ HEAD = (
     *("exports", "runs", "params, GMAC at 256²"),
 )
 SHORT: dict[str, Any] = {"photos": PHOTOS, "seed": 1, "precision": "fp32", "sample_every": 10_000}
+EDGES: dict[str, Any] = {"task": "edges", "steps": 200, "learning_rate": 2e-3, "steady_share": 0.3}
 SMALL: dict[str, Any] = {"width": 8, "crop_px": 64, **SHORT}
 NOISE: dict[str, Any] = {"side_px": 16, "width": 8, "noise": 32, "batch": 16, **SHORT}
 GLASS, STROKES = Style(pattern="glass", size=256), Style(pattern="strokes", size=256)
 TRAININGS: Mapping[str, TrainStep | ModelStep] = {
     "transformer": with_loss(TrainStep(blocks=1, steps=80, style=GLASS, **SMALL), "swd"),
     "library": with_loss(
-        LibraryStep(styles={"glass": GLASS, "strokes": STROKES}, blocks=1, steps=120, **SMALL),
+        LibraryStep(
+            styles={name: LibraryStyle(pattern=name, size=256) for name in ("glass", "strokes")},
+            blocks=1, steps=120, **SMALL),
         "swd",
     ),
     "regions": with_loss(
@@ -73,19 +85,17 @@ TRAININGS: Mapping[str, TrainStep | ModelStep] = {
     ),
     "adain": AdainStep(styles=STYLES, decoder=4, steps=40, crop_px=64, **SHORT),
     "resnet": PairsStep(
-        blocks=2, judge_width=4, steps=200, learning_rate=2e-3, steady_share=0.3, **SMALL
+        blocks=2, judge_width=4, **EDGES, **SMALL
     ),
     "unet": PairsStep(
-        model="unet", downs=4, judge_width=4, steps=200, learning_rate=2e-3, steady_share=0.3,
-        **SMALL,
+        model="unet", downs=4, judge_width=4, **EDGES, **SMALL
     ),
     "translator": PairsStep(
-        blocks=2, judge_width=4, up="resize", attention=True, scales=2,
-        steps=200, learning_rate=2e-3, steady_share=0.3, **SMALL,
+        blocks=2, judge_width=4, up="resize", attention=True, scales=2, **EDGES, **SMALL
     ),
     "conditioned": DiffuseStep(
         width=16, levels=2, batch=4, steps=250, learning_rate=2e-3, average=0.98, crop_px=64,
-        **SHORT,
+        task="edges", **SHORT,
     ),
     "dcgan": SampleStep(model="dcgan", steps=200, learning_rate=1e-3, **NOISE),
     "cgan": SampleStep(
@@ -113,23 +123,24 @@ OURS = frozenset(
 def row(name: str, folder: Path, home: Path) -> list[str]:
     """Try one family; a cell says what came of it."""
     at = Work(name=name, folder=folder / "t", board=folder / "b", device="cpu", home=home)
-    numbers: list[str] = [""]
-    trained = _said(lambda: _trained(name, folder, at, numbers))
+    learnt: list[str] = []
+    trained = _said(lambda: _trained(name, folder, learnt))
+    numbers = "; ".join(learnt)
     public = folder / "public"
     public.mkdir()
     loaded: dict[str, Artifact] = {}
     reads = _said(lambda: _loaded(name, public, folder, at, loaded))
     if name not in loaded:
-        return [f"`{name}`", trained, numbers[-1], reads, "", "", ""]
+        return [f"`{name}`", trained, numbers, reads, "", "", ""]
     bundles: dict[str, Bundle] = {}
     exports = _said(lambda: _exported(name, loaded[name], folder, at, bundles))
     if name not in bundles:
-        return [f"`{name}`", trained, numbers[-1], reads, exports, "", ""]
+        return [f"`{name}`", trained, numbers, reads, exports, "", ""]
     runs = _said(lambda: _ran(bundles[name]))
     cost = bundles[name].artifact.numbers
     scale = (SIDE / 512) ** 2 if bundles[name].graph().kind == "frame" else 1.0
     measured = f"{cost['params'] / 1e6:.2f} M, {cost['macs_512'] * scale / 1e9:.2f} G"
-    return [f"`{name}`", trained, numbers[-1], reads, exports, runs, measured]
+    return [f"`{name}`", trained, numbers, reads, exports, runs, measured]
 
 
 def _said(done: Callable[[], str]) -> str:
@@ -146,21 +157,47 @@ def _said(done: Callable[[], str]) -> str:
         return f"no: {type(error).__name__}"
 
 
-def _trained(name: str, folder: Path, at: Work, numbers: list[str]) -> str:
-    if name not in TRAININGS:
+def _trained(name: str, folder: Path, numbers: list[str]) -> str:
+    """Train in each way that a family is trained in; write to ``numbers`` what each learned."""
+    steps = [*([TRAININGS[name]] if name in TRAININGS else []), *_translations(name, folder)]
+    for step in steps:
+        at = Work(
+            name=name,
+            folder=folder / f"{step.step}-state",
+            board=folder / "board",
+            device="cpu",
+            home=Path.home(),
+        )
+        out = folder / step.step
+        if isinstance(step, TrainStep):
+            network = load_network(train(None, step, out, at).folder)
+        else:
+            network = load_network(train_model(None, step, out, at).folder)
+        if network.family != name:
+            return "no: another family"
+        torch.manual_seed(0)
+        fresh = FAMILIES[name].full(network.config).eval()
+        if isinstance(fresh, AdaIn):  # what is trained is its decoder
+            fresh.encoder = cast("AdaIn", network.module).encoder
+        numbers.append(learned(step, (network.module, fresh), HELD_OUT).line())
+    if not steps:
         return "distilled" if name == "student" else "no"
-    step = TRAININGS[name]
-    out = folder / "trained"
-    if isinstance(step, TrainStep):
-        network = load_network(train(None, step, out, at).folder)
-    else:
-        network = load_network(train_model(None, step, out, at).folder)
-    torch.manual_seed(0)
-    fresh = FAMILIES[name].full(network.config).eval()
-    if isinstance(fresh, AdaIn):  # what is trained is its decoder
-        fresh.encoder = cast("AdaIn", network.module).encoder
-    numbers.append(learned(step, (network.module, fresh), HELD_OUT).line())
-    return f"`{step.step}`, {step.steps} steps" if network.family == name else "no: another family"
+    return "; ".join(f"`{step.step}`, {step.steps} steps" for step in steps)
+
+
+def _translations(name: str, folder: Path) -> list[TranslateStep]:
+    """Return a short CycleGAN for the family of its generator, between photos and drawn glass."""
+    if name != "resnet":
+        return []
+    paintings = folder / "paintings"
+    paintings.mkdir()
+    Image.fromarray(draw("glass", seed=1, size=256)).save(paintings / "glass.png")
+    return [
+        TranslateStep(
+            paintings=paintings, blocks=2, judge_width=8, steps=200, learning_rate=2e-3,
+            steady_share=0.3, cycle_weight=2.0, identity_weight=0.0, **SMALL,
+        )
+    ]  # fmt: skip
 
 
 def _loaded(name: str, public: Path, folder: Path, at: Work, kept: dict[str, Artifact]) -> str:
@@ -220,26 +257,39 @@ def _ran(bundle: Bundle) -> str:
     return "yes"
 
 
-def table(names: Sequence[str]) -> str:
-    """Return the table as Markdown."""
-    lines = [f"| {' | '.join(HEAD)} |", f"|{'---|' * len(HEAD)}"]
-    for name in names:
-        with tempfile.TemporaryDirectory() as folder:
-            lines.append(f"| {' | '.join(row(name, Path(folder), Path.home()))} |")
-    return "\n".join(lines)
+def rows_of(text: str) -> dict[str, str]:
+    """Return the lines of the table that a document holds, by family."""
+    inside = re.search(rf"<!-- {MARKER} -->\n(.*?)<!-- /{MARKER} -->", text, re.DOTALL)
+    found = re.finditer(r"^\| `(\w+)` .*$", inside[1] if inside else "", re.MULTILINE)
+    return {match[1]: match[0] for match in found}
+
+
+def table(lines: Mapping[str, str]) -> str:
+    """Return the table as Markdown, families in the order in which they are known."""
+    body = [lines[name] for name in FAMILIES if name in lines]
+    return "\n".join([f"| {' | '.join(HEAD)} |", f"|{'---|' * len(HEAD)}", *body])
 
 
 def main() -> None:
-    """Make the table, and put it between the marks of a document."""
+    """Measure the rows, and put each between the marks of a document."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("names", nargs="*", default=list(FAMILIES))
-    parser.add_argument("--write", type=Path)
+    parser.add_argument("names", nargs="*", default=[*FAMILIES], help="default all")
+    parser.add_argument("--write", type=Path, help="document that holds the table")
+    parser.add_argument("--missing", action="store_true", help="measure what has no row yet")
     options = parser.parse_args()
-    made = table(options.names)
-    if options.write:
-        text = filled(options.write.read_text(encoding="utf-8"), {MARKER: made})
-        options.write.write_text(text, encoding="utf-8")
-    print(made)  # noqa: T201
+    for name in options.names:
+        text = options.write.read_text(encoding="utf-8") if options.write else ""
+        if options.missing and name in rows_of(text):
+            continue
+        began = time.perf_counter()
+        with tempfile.TemporaryDirectory() as folder:
+            line = f"| {' | '.join(row(name, Path(folder), Path.home()))} |"
+        print(f"{line}  {time.perf_counter() - began:.0f} s", flush=True)  # noqa: T201
+        if options.write:
+            text = options.write.read_text(encoding="utf-8")  # others may have changed it since
+            made = table({**rows_of(text), name: line})
+            with replacing_file(options.write) as beside:
+                beside.write_text(filled(text, {MARKER: made}), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from stylepress.model_steps import (
     PairsStep,
     RegionsStep,
     SampleStep,
+    TranslateStep,
 )
 from stylepress.progress import Silent
 from stylepress.step_fields import Style
@@ -39,6 +40,7 @@ DRAWN = 192
 DIRECTIONS = 128
 STYLE_PX = 128
 Net = Callable[..., Tensor]
+Styling = TrainStep | LibraryStep | AdainStep | RegionsStep | TranslateStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def learned(
         return _translated(step, nets, photos)
     if isinstance(step, SampleStep):
         return _sampled(step, nets)
-    if isinstance(step, TrainStep | LibraryStep | AdainStep | RegionsStep):
+    if isinstance(step, TrainStep | LibraryStep | AdainStep | RegionsStep | TranslateStep):
         return _styled(step, nets, photos)
     raise RecipeError(f"Nothing is measured for `{step.step}`.", "Measure another step.")
 
@@ -155,7 +157,7 @@ def sliced(drawn: Tensor, real: Tensor) -> float:
 
 
 def _styled(
-    step: TrainStep | LibraryStep | AdainStep | RegionsStep,
+    step: Styling,
     nets: tuple[nn.Module, nn.Module],
     photos: Path,
 ) -> Learned:
@@ -176,7 +178,7 @@ def _styled(
     return Learned("distance from the style", trained, fresh, off(lambda *_: content))
 
 
-def _styles(step: TrainStep | LibraryStep | AdainStep | RegionsStep) -> list[Tensor]:
+def _styles(step: Styling) -> list[Tensor]:
     named: list[Style] = []
     if isinstance(step, LibraryStep):
         named = list(step.styles.values())
@@ -184,14 +186,15 @@ def _styles(step: TrainStep | LibraryStep | AdainStep | RegionsStep) -> list[Ten
         named = [step.outside, step.inside]
     elif isinstance(step, TrainStep) and step.style is not None:
         named = [step.style]
-    elif isinstance(step, AdainStep):
-        pictures = Photos.below(step.styles, Silent())
+    elif isinstance(step, AdainStep | TranslateStep):
+        folder = step.styles if isinstance(step, AdainStep) else step.paintings
+        pictures = Photos.below(folder, Silent())
         named = [Style(picture=path) for path in pictures.paths[:2]]
     return [style_pixels(style) for style in named]
 
 
 def _drawing(
-    step: TrainStep | LibraryStep | AdainStep | RegionsStep,
+    step: Styling,
     net: nn.Module,
     content: Tensor,
     count: int,
@@ -209,4 +212,6 @@ def _drawing(
             content,
             net.encode_style(style[None]).expand(len(content), -1),  # type: ignore[operator]
         )
+    if isinstance(step, TranslateStep):
+        return lambda *_: net(2 * content - 1) / 2 + 0.5
     return lambda *_: net(content * 255) / 255

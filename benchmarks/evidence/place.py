@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 from stylepress.artifact import Artifact
 from stylepress.benchmarks.timing.baselines import float_bundle
 from stylepress.export.fit.latency import quickest
+from stylepress.picture import Pixels
 from stylepress.ports import Graph
 from stylepress.progress import Progress
 from stylepress.runtime.backends import Engine, EngineOptions, open_engine
@@ -62,12 +65,12 @@ class Place:
         )
 
 
-def side_by_side(*bundles: Artifact) -> tuple[float, ...]:
+def side_by_side(*bundles: Artifact, rounds: int = ROUNDS) -> tuple[float, ...]:
     """Return the time of a call of each bundle in ms, in turns: load falls on all alike."""
     engines = [_opened(bundle) for bundle in bundles]
     times: list[list[float]] = [[] for _ in engines]
     feeds = [_feeds(engine.graph) for engine in engines]
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for engine, own, taken in zip(engines, feeds, times, strict=True):
             began = perf_counter()
             engine.run(own)
@@ -75,6 +78,16 @@ def side_by_side(*bundles: Artifact) -> tuple[float, ...]:
     for engine in engines:
         engine.close()
     return tuple(quickest(iter(taken)) for taken in times)
+
+
+def pictures(bundle: Artifact, frames: Iterable[Pixels], backend: str = ENGINE) -> list[Pixels]:
+    """Return what an engine makes of frames, (1, H, W, 3) uint8 each; (H, W, 3) uint8 each."""
+    read = read_bundle(bundle.folder)
+    with closing(open_engine(read, backend, options=EngineOptions())) as engine:
+        port = engine.graph.picture
+        if port is None:
+            raise TypeError("a frame graph takes a picture")
+        return [np.array(next(iter(engine.run({port.name: f}).values())))[0] for f in frames]
 
 
 def _opened(artifact: Artifact) -> Engine:

@@ -38,7 +38,8 @@ CONSISTENCY = ("LCMScheduler", "TCDScheduler")
 class Pipeline:
     """What draws: all in eval mode, float32, on the CPU.
 
-    ``embedding`` is the prompt, (1, tokens, width). ``side`` is the side of the pictures it was
+    ``embedding`` is the prompt, (1, tokens, width), ``away`` the one that guidance leads away from.
+    ``side`` is the side of the pictures it was
     trained on, ``shrink`` pixels a latent; ``scaling`` what latents are multiplied by.
     """
 
@@ -52,6 +53,7 @@ class Pipeline:
     side: int
     shrink: int
     scaling: float
+    away: Tensor | None = None
 
 
 @dataclass(frozen=True)

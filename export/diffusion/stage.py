@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import stylepress
@@ -76,10 +77,10 @@ def stylizer_of(step: DiffusionStep, work: Work) -> Stylizer:
         count = merge(changes.unet, unet, lora.scale, lora.file)
         count += merge(changes.text, words.encoder, lora.scale, lora.file)
         work.progress.say(f"{name}: {count} layers changed ({changes.dialect}).")
-    embedding, whole = words.embedding(step.prompt)
-    if not whole:
-        work.progress.warn("The prompt is longer than the text encoder reads; its end is left out.")
-    parts = pipeline(step.pipeline, unet, embedding, step.vae)
+    (embedding, whole), (away, all_of_it) = map(words.embedding, (step.prompt, step.negative))
+    if not (whole and all_of_it):
+        work.progress.warn("A prompt is longer than the text encoder reads; its end is left out.")
+    parts = replace(pipeline(step.pipeline, unet, embedding, step.vae), away=away)
     size = step.size or (parts.side, parts.side)
     # What the UNet halves must come out even, on the way down and back.
     multiple = parts.shrink * 2 ** (len(unet.config.block_out_channels) - 1)  # type: ignore[union-attr, arg-type]
@@ -95,6 +96,7 @@ def stylizer_of(step: DiffusionStep, work: Work) -> Stylizer:
         sampling=step.sampling,
         amount=step.amount,
         seed=step.seed or 0,
+        guidance=step.guidance,
         controlnet=None if step.controlnet is None else controlnet(step.controlnet),
         adapter=None if step.adapter is None else adapter(step.adapter),
     ).eval()

@@ -27,11 +27,14 @@ class Stylizer(nn.Module):
     2010.02502, equation 12 with sigma 0), or, for consistency models, made noisy again between
     steps (Luo et al. 2023, arXiv 2310.04378). The noise is the same for every picture, so that
     frames of a video do not flicker by it. ``more`` are control pictures, (N, h, w, 3) uint8, and
-    their strengths, (N,), in the order of ``ports``.
+    their strengths, (N,), in the order of ``ports``. With ``guidance`` g above 1 the network is
+    asked twice in one batch, and goes from the answer to ``parts.away`` g times as far as to that
+    to the prompt (Ho and Salimans 2022, arXiv 2207.12598, in the form of diffusers).
     """
 
     noise: Tensor
     prompt: Tensor
+    away: Tensor
     clock: Tensor
 
     def __init__(
@@ -42,6 +45,7 @@ class Stylizer(nn.Module):
         sampling: int,
         amount: float,
         seed: int,
+        guidance: float = 1.0,
         controlnet: nn.Module | None = None,
         adapter: nn.Module | None = None,
     ) -> None:
@@ -50,7 +54,7 @@ class Stylizer(nn.Module):
         self.vae: Any = parts.vae
         self.controlnet, self.adapter = controlnet, adapter
         self.size, self.scaling, self.predicts = size, parts.scaling, parts.predicts
-        self.consistency = parts.consistency
+        self.consistency, self.guidance = parts.consistency, guidance
         first = max(1, round(amount * parts.noise.times))
         self.times = [round(first * (1 - number / sampling)) - 1 for number in range(sampling)]
         self.shares = [parts.noise.shares[time] for time in self.times]
@@ -58,6 +62,8 @@ class Stylizer(nn.Module):
         latents = (1, parts.latent, size[0] // parts.shrink, size[1] // parts.shrink)
         self.register_buffer("noise", torch.randn(latents, generator=draw))
         self.register_buffer("prompt", parts.embedding.clone())
+        away = parts.embedding if parts.away is None else parts.away
+        self.register_buffer("away", away.clone())
         self.register_buffer("clock", torch.tensor(self.times, dtype=torch.float32))
 
     @property
@@ -78,7 +84,8 @@ class Stylizer(nn.Module):
         x = _mixed(start, noise, self.shares[0])
         clean = x
         for number, share in enumerate(self.shares):
-            predicted = self._predicted(x, self.clock[number : number + 1], prompt, control, hints)
+            time = self.clock[number : number + 1]
+            predicted = self._guided(x, time, prompt, control, hints)
             clean, around = _parted(x, predicted, share, self.predicts)
             if number + 1 < len(self.shares):
                 x = _mixed(clean, noise if self.consistency else around, self.shares[number + 1])
@@ -92,6 +99,25 @@ class Stylizer(nn.Module):
             coded.latent_dist.mode() if hasattr(coded, "latent_dist") else coded.latents
         )
         return latent * self.scaling
+
+    def _guided(
+        self,
+        x: Tensor,
+        time: Tensor,
+        prompt: Tensor,
+        control: tuple[Tensor, ...],
+        hints: list[Tensor] | None,
+    ) -> Tensor:
+        if self.guidance == 1:
+            return self._predicted(x, time, prompt, control, hints)
+        away = self.away.expand(x.shape[0], -1, -1)
+        control = tuple(torch.cat([one, one]) for one in control)
+        hints = hints and [torch.cat([one, one]) for one in hints]
+        both = torch.cat([x, x]), time, torch.cat([away, prompt]), control, hints
+        answers = self._predicted(*both)
+        # Slices, because the exporter cannot split what it does not know the length of.
+        repelled, attracted = answers[: x.shape[0]], answers[x.shape[0] :]
+        return repelled + self.guidance * (attracted - repelled)
 
     def _predicted(
         self,

@@ -1,4 +1,4 @@
-"""What the search may choose: a student's size and the precision it is shipped in."""
+"""What the search may choose: a student's size, its share of channels, the precision it ships in."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ WIDTHS, HALVES, BLOCKS = (16, 32, 48, 64), (16, 32), (0, 2, 4, 6, 8)
 NORMS = (False, True)
 DEEP_WIDTHS, DEEP_BLOCKS = (0, 32, 64, 96, 128), (2, 4, 6, 8)
 """Widths are multiples of 16, which is what engines are fast in; INT8 wants 32."""
+KEEPS = (1.0, 0.85, 0.7, 0.5)
+"""Shares of its channels that stay of a distilled student, where the recipe prunes it; 1 is all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One point of the search."""
+    """One point of the search: a student, and what of its channels stays (``keep``)."""
 
     size: StudentSize
     precision: Precision
+    keep: float = 1.0
 
     @property
     def key(self) -> str:
@@ -36,12 +39,15 @@ class Candidate:
         deep = f"-d{size.deep_width}x{size.deep_blocks}" if size.deep_width else ""
         fine = "" if size.stride == 4 else f"-s{size.stride}"
         norms = "-n" if size.norms else ""
-        return f"w{size.width}-b{size.blocks}-h{size.half}{fine}{deep}{norms}-{self.precision}"
+        kept = f"-k{100 * self.keep:g}" if self.keep < 1 else ""
+        whole = f"w{size.width}-b{size.blocks}-h{size.half}{fine}{deep}{norms}"
+        return f"{whole}{kept}-{self.precision}"
 
     def values(self) -> dict[str, Any]:
         """Return it as plain values, as the search keeps them."""
         size = {key: value for key, value in asdict(self.size).items() if key != "stride"}
-        return {**size, "precision": self.precision}
+        kept = {"keep": self.keep} if self.keep < 1 else {}
+        return {**size, "precision": self.precision, **kept}
 
 
 class Chooser(Protocol):
@@ -51,7 +57,9 @@ class Chooser(Protocol):
         """Return one of ``choices``."""
 
 
-def suggested(chooser: Chooser, precisions: tuple[Precision, ...]) -> Candidate:
+def suggested(
+    chooser: Chooser, precisions: tuple[Precision, ...], keeps: tuple[float, ...] = (1.0,)
+) -> Candidate:
     """Let ``chooser`` choose each value; the depth of a level that is not there is not asked for.
 
     >>> class First:
@@ -72,7 +80,8 @@ def suggested(chooser: Chooser, precisions: tuple[Precision, ...]) -> Candidate:
         deep_blocks=deep_blocks,
         norms=choose("norms", NORMS),
     )
-    return Candidate(size, choose("precision", precisions))
+    keep = choose("keep", keeps) if len(keeps) > 1 else 1.0
+    return Candidate(size, choose("precision", precisions), keep)
 
 
 def presets(precisions: tuple[Precision, ...]) -> Iterator[tuple[Preset, Candidate]]:

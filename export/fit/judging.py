@@ -1,4 +1,4 @@
-"""How far the pictures of a bundle's engine are from its teacher's, on photos held out."""
+"""How far the pictures of a student, or of its bundle's engine, are from its teacher's."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stylepress.artifact import Artifact
 from stylepress.build import BuildOptions, BuildResult
 from stylepress.compress.distil import Teacher
 from stylepress.compress.fidelity import drift, parted
@@ -31,6 +32,19 @@ def bundle_drift(
         return drift(teacher, drawn_by(engine), held, env=options.environ, home=options.home)
     finally:
         engine.close()
+
+
+def student_drift(
+    teacher: Artifact, student: Artifact, photos: Path, options: BuildOptions, *, progress: Progress
+) -> float:
+    """Return the drift of a student's checkpoint, on photos held out."""
+    _, held = parted(Photos.below(photos, progress))
+    original, copy = (
+        Teacher(loaded.module, loaded.image)
+        for loaded in (load_network(teacher.folder), load_network(student.folder))
+    )
+    value, _ = drift(original, copy, held, env=options.environ, home=options.home)
+    return value
 
 
 class drawn_by:  # noqa: N801 - reads as a verb where it is used

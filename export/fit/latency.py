@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from stylepress.artifact import Artifact
 from stylepress.errors import ArtifactError
@@ -135,13 +136,7 @@ def timer_on(
     def timed(student: StudentSize, precision: Precision) -> float:
         with tempfile.TemporaryDirectory() as folder:
             bundle = random_bundle(student, precision, Path(folder) / "bundle", keep_float)
-            engine = open_engine(
-                read_bundle(bundle.folder), backend, options=EngineOptions(size=size)
-            )
-            try:
-                taken = quiet_ms(engine, size)
-            finally:
-                engine.close()
+            taken = bundle_ms(bundle.folder, backend, size)
         progress.say(f"measured {Candidate(student, precision).key}: {taken:.2f} ms on {backend}")
         return taken
 
@@ -155,6 +150,13 @@ def random_bundle(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         net = FoldedStudent(student).eval()
+    return student_bundle(net, precision, out, keep_float)
+
+
+def student_bundle(
+    net: nn.Module, precision: Precision, out: Path, keep_float: KeepFloat = "none"
+) -> Artifact:
+    """Write the bundle of a folded student, whole or pruned, to be timed and not to be shipped."""
     graph = FrameGraph(net, ImageRange.of(IMAGE), least=IMAGE.least)
     model = onnx_model(graph, opset=OPSET)
     stored = "fp32" if precision == "fp32" else "int8"
@@ -172,6 +174,15 @@ def random_bundle(
         parent="",
         numbers={},
     )
+
+
+def bundle_ms(folder: Path, backend: str, size: tuple[int, int]) -> float:
+    """Return the time of one frame of a bundle in ms, at (height, width)."""
+    engine = open_engine(read_bundle(folder), backend, options=EngineOptions(size=size))
+    try:
+        return quiet_ms(engine, size)
+    finally:
+        engine.close()
 
 
 def quiet_ms(engine: Engine, size: tuple[int, int]) -> float:

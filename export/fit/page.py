@@ -9,7 +9,7 @@ from html import escape
 from typing import Any
 
 from stylepress.export.fit.candidate import Candidate, presets
-from stylepress.export.fit.search import Finalist, Fit, front
+from stylepress.export.fit.result import Finalist, Fit, front
 from stylepress.export.fit.study import Trial
 
 WIDTH, HEIGHT = 860, 460
@@ -104,7 +104,8 @@ def _drawing(result: Fit, names: Mapping[str, str]) -> str:
     for trial in trained:
         colour = "front" if trial.candidate.key in best else "short"
         said = (
-            f"{trial.candidate.key}: {trial.latency_ms:.2f} ms predicted, drift {trial.drift:.3f}"
+            f"{trial.candidate.key}: {trial.latency_ms:.2f} ms "
+            f"{'predicted' if trial.candidate.keep == 1 else 'timed'}, drift {trial.drift:.3f}"
         )
         parts.append(
             _mark(x(trial.latency_ms), y(trial.drift or 0.0), colour, trial.candidate, said, names)

@@ -4,133 +4,39 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
 from stylepress.build import BuildOptions, BuildResult, Until, build_recipe
 from stylepress.errors import BackendError, RecipeError, TrainingError
-from stylepress.export.fit.candidate import Candidate, Precision, presets
-from stylepress.export.fit.judging import bundle_drift
-from stylepress.export.fit.latency import LatencyTable, Timer, quiet_ms, read_table, timer_on
+from stylepress.export.fit.candidate import KEEPS, Candidate, Precision, presets
+from stylepress.export.fit.judging import bundle_drift, student_drift
+from stylepress.export.fit.latency import (
+    LatencyTable,
+    Timer,
+    bundle_ms,
+    read_table,
+    student_bundle,
+    timer_on,
+)
+from stylepress.export.fit.result import Budget, Effort, Finalist, Fit, front
 from stylepress.export.fit.study import Study, Trial
 from stylepress.progress import Progress
-from stylepress.recipe import Recipe, changed
-from stylepress.runtime.backends import BACKENDS, EngineOptions, open_engine
-from stylepress.runtime.bundle import read_bundle
+from stylepress.recipe import FOLDERS, Recipe, changed
+from stylepress.runtime.backends import BACKENDS
 from stylepress.runtime.machine import machine
-from stylepress.steps import DistilStep, ExportStep, QuantizeStep, Step
+from stylepress.steps import DistilStep, ExportStep, PruneStep, QuantizeStep, Step
 from stylepress.targets.detect import fits
 from stylepress.targets.target import Target, load_target, usable_engines
+from stylepress.train.weights.checkpoint import load_network
 
 SLACK = 1.1
 """A student is trained although it is predicted this much too slow: the table errs."""
 JUDGES = ("fidelity_effnet", "fidelity_vgg")
 """Whose figure is the drift: first the judge that no training minimises."""
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What is asked for: time of one frame on the target's engine, and drift (0 is a copy)."""
-
-    latency_ms: float
-    drift: float
-
-    def holds(self, latency_ms: float, drift: float) -> bool:
-        """Say whether both are met."""
-        return latency_ms <= self.latency_ms and drift <= self.drift
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How long to search: trials, minutes of them, steps of each, and how many are trained on."""
-
-    trials: int = 24
-    minutes: float | None = None
-    short_steps: int | None = None
-    best: int = 3
-
-
-@dataclass(frozen=True)
-class Finalist:
-    """A student trained in full: measured, not predicted."""
-
-    candidate: Candidate
-    predicted_ms: float
-    measured_ms: float
-    drift: float
-    bundle: Path
-    preset: str = ""
-
-
-@dataclass(frozen=True)
-class Fit:
-    """What a search found."""
-
-    budget: Budget
-    backend: str
-    size: tuple[int, int]
-    tried: Sequence[Trial]
-    finalists: Sequence[Finalist]
-
-    @property
-    def best(self) -> Finalist | None:
-        """The finalist inside the budget with the least drift."""
-        inside = [f for f in self.finalists if self.budget.holds(f.measured_ms, f.drift)]
-        return min(inside, key=lambda finalist: finalist.drift, default=None)
-
-    def verdict(self) -> str:
-        """Say what was found, or how near the search came."""
-        budget = self.budget
-        asked = f"{budget.latency_ms:g} ms and drift {budget.drift:g}"
-        if self.best is not None:
-            best = self.best
-            return (
-                f"{best.candidate.key} is inside {asked}: {best.measured_ms:.2f} ms, drift "
-                f"{best.drift:.3f}. It lies in {best.bundle}."
-            )
-        if not self.finalists:
-            fastest = min(self.tried, key=lambda tried: tried.latency_ms, default=None)
-            near = (
-                f"the fastest, {fastest.candidate.key}, is predicted at {fastest.latency_ms:.2f} ms"
-                if fastest
-                else "no trial was done"
-            )
-            return f"Nothing is inside {asked}: {near}."
-        nearest = min(self.finalists, key=lambda f: _excess(f, budget))
-        return (
-            f"Nothing is inside {asked}. The nearest, {nearest.candidate.key}, takes "
-            f"{nearest.measured_ms:.2f} ms ({nearest.measured_ms / budget.latency_ms:.2f} of what "
-            f"is allowed) and drifts by {nearest.drift:.3f} ({nearest.drift / budget.drift:.2f}). "
-            f"{_obstacle(self.finalists, budget)}"
-        )
-
-
-def _obstacle(finalists: Sequence[Finalist], budget: Budget) -> str:
-    """Say which half of a budget that nobody is inside cannot be met."""
-    fastest = min(finalist.measured_ms for finalist in finalists)
-    least = min(finalist.drift for finalist in finalists)
-    if fastest > budget.latency_ms:
-        return f"None that was trained is fast enough: the fastest takes {fastest:.2f} ms."
-    if least > budget.drift:
-        return f"None that was trained drifts so little: the least is {least:.3f}. Train longer."
-    return "Each half is met by some student, and no student meets both."
-
-
-def _excess(finalist: Finalist, budget: Budget) -> float:
-    return max(finalist.measured_ms / budget.latency_ms, finalist.drift / budget.drift)
-
-
-def front(tried: Sequence[Trial]) -> list[Trial]:
-    """Return those that no other beats in both time and drift, the fastest first."""
-    trained = [trial for trial in tried if trial.drift is not None]
-    ordered = sorted(trained, key=lambda trial: (trial.latency_ms, trial.drift or 0.0))
-    kept: list[Trial] = []
-    for trial in ordered:
-        if not kept or (trial.drift or 0.0) < (kept[-1].drift or 0.0):
-            kept.append(trial)
-    return kept
 
 
 def fit(
@@ -145,7 +51,8 @@ def fit(
 ) -> Fit:
     """Search for the best student of a recipe inside a budget, and build the best few.
 
-    The recipe's own steps are what each student goes through; only size and precision change.
+    The recipe's own steps are what each student goes through; only size, precision and, where
+    it prunes, the share of channels change.
     The search goes on where an earlier one of the same recipe and target stopped. ``timer`` times
     what the latency table lacks; default the target's engine on this machine.
 
@@ -159,6 +66,7 @@ def fit(
         search.identity,
         seed=recipe.seed,
         precisions=search.precisions,
+        keeps=search.keeps,
     )
     again = study.take_up()
     if again:
@@ -191,6 +99,8 @@ class _Search:
         quantize = next((step for step in recipe.steps if isinstance(step, QuantizeStep)), None)
         self.precisions = _precisions(quantize)
         self.keep_float = quantize.keep_float if quantize else "none"
+        self.prune = next((step for step in recipe.steps if isinstance(step, PruneStep)), None)
+        self.keeps = KEEPS if self.prune is not None else (1.0,)
         self.table = self._table(timer)
         self.steps = effort.short_steps or max(20, self.distil.steps // 10)
 
@@ -226,14 +136,35 @@ class _Search:
     def _trial_of(self, candidate: Candidate) -> Trial:
         predicted = self.table.predict(candidate)
         self.table.save(self.out / "latency.json")
-        if predicted > SLACK * self.budget.latency_ms:
+        if predicted * candidate.keep**2 > SLACK * self.budget.latency_ms:
             return Trial(candidate, predicted, None, "too slow, not trained")
         short = self._variant(candidate, self.steps, export=False)
         try:
             result = self._built(short, self.out / "trials" / candidate.key, until="compress")
         except TrainingError as error:
             return Trial(candidate, predicted, None, error.wrong)
-        return Trial(candidate, predicted, _drift(result.student.numbers))
+        if candidate.keep == 1:
+            return Trial(candidate, predicted, _drift(result.student.numbers))
+        return self._pruned_trial(candidate, result)
+
+    def _pruned_trial(self, candidate: Candidate, result: BuildResult) -> Trial:
+        """Time and judge a pruned student: its widths are not known before."""
+        pruned = result.artifacts[(self.prune and self.prune.folder) or FOLDERS["prune"]]
+        module = load_network(pruned.folder).module
+        with tempfile.TemporaryDirectory() as folder:
+            bundle = student_bundle(
+                module, candidate.precision, Path(folder) / "bundle", self.keep_float
+            )
+            taken = bundle_ms(bundle.folder, self.backend, self.size)
+        drift = student_drift(
+            result.teacher, pruned, self._photos(), self.options, progress=self.progress
+        )
+        return Trial(candidate, taken, drift, "timed, not predicted")
+
+    def _photos(self) -> Path:
+        if self.recipe.photos is None:
+            raise RecipeError("Drift is judged on photos.", "Add `photos: FOLDER` to the recipe.")
+        return self.recipe.photos
 
     def finals(self, tried: Sequence[Trial]) -> list[Finalist]:
         """Train the best few in full, build their bundles and measure them."""
@@ -247,32 +178,33 @@ class _Search:
         return finalists
 
     def _judged(self, trial: Trial, result: BuildResult, preset: str) -> Finalist:
-        bundle = read_bundle(result.bundle.folder)
-        engine = open_engine(bundle, self.backend, options=EngineOptions(size=self.size))
-        try:
-            measured = quiet_ms(engine, self.size)
-        finally:
-            engine.close()
-        photos = self.recipe.photos
-        if photos is None:
-            raise RecipeError("Drift is judged on photos.", "Add `photos: FOLDER` to the recipe.")
+        measured = bundle_ms(result.bundle.folder, self.backend, self.size)
         drift, judge = bundle_drift(
-            result, self.backend, photos, self.options, progress=self.progress
+            result, self.backend, self._photos(), self.options, progress=self.progress
         )
         key = trial.candidate.key
         self.progress.say(f"{key}: {measured:.2f} ms measured, drift {drift:.3f} by {judge}")
         return Finalist(
-            trial.candidate, trial.latency_ms, measured, drift, bundle.artifact.folder, preset
+            trial.candidate, trial.latency_ms, measured, drift, result.bundle.folder, preset
         )
 
     def _variant(self, candidate: Candidate, steps: int, *, export: bool) -> Recipe:
         """Return the recipe with another student, trained for so many steps."""
         size = candidate.values()
         size.pop("precision")
+        size.pop("keep", None)
         kept: list[Step] = []
         for step in self.recipe.steps:
             if isinstance(step, DistilStep):
                 step = step.model_copy(update={"steps": steps, "start": None})
+            elif isinstance(step, PruneStep):
+                if candidate.keep == 1:
+                    continue
+                share = max(1, round(step.steps * steps / self.distil.steps))
+                # What a cut costs is judged here, against the teacher and not the student.
+                step = step.model_copy(
+                    update={"keep": candidate.keep, "steps": share, "max_drift": 10}
+                )
             elif isinstance(step, QuantizeStep) and candidate.precision == "fp32":
                 continue
             elif isinstance(step, QuantizeStep) and candidate.precision == "mixed":
@@ -356,16 +288,3 @@ def _drift(numbers: Mapping[str, float]) -> float:
         "Nobody can judge how far a student drifts.",
         "Run `pip install 'stylepress[judge]'`, and search again.",
     )
-
-
-def lines(result: Fit) -> Iterator[str]:
-    """Yield what a person wants to read of a search."""
-    if result.finalists:
-        yield f"{'student':28} {'predicted':>10} {'measured':>10} {'drift':>7}"
-    for finalist in result.finalists:
-        named = f"  preset {finalist.preset}" if finalist.preset else ""
-        yield (
-            f"{finalist.candidate.key:28} {finalist.predicted_ms:7.2f} ms "
-            f"{finalist.measured_ms:7.2f} ms {finalist.drift:7.3f}{named}"
-        )
-    yield result.verdict()

@@ -16,7 +16,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from stylepress.errors import OutputError
-from stylepress.export.fit.candidate import Candidate, Precision, suggested
+from stylepress.export.fit.candidate import KEEPS, Candidate, Precision, suggested
 
 HOST, PROCESS = "host", "process"
 LATENCY, DRIFT, NOTE = "latency_ms", "drift", "note"
@@ -43,7 +43,13 @@ class Study:
     """
 
     def __init__(
-        self, storage: str, name: str, *, seed: int, precisions: tuple[Precision, ...]
+        self,
+        storage: str,
+        name: str,
+        *,
+        seed: int,
+        precisions: tuple[Precision, ...],
+        keeps: tuple[float, ...] = (1.0,),
     ) -> None:
         """Open or begin the study ``name`` in ``storage``: a database's URL, or a journal's path.
 
@@ -51,7 +57,7 @@ class Study:
             OutputError: the storage cannot be reached; nothing of it is lost.
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.storage, self.precisions = storage, precisions
+        self.storage, self.precisions, self.keeps = storage, precisions, keeps
         with self._reached():
             self._study = optuna.create_study(
                 storage=_storage(storage),
@@ -67,7 +73,8 @@ class Study:
         """Ask for these first, unless they were asked for before."""
         with self._reached():
             for candidate in candidates:
-                self._study.enqueue_trial(_values(candidate), skip_if_exists=True)
+                values = _values(candidate, whole=len(self.keeps) > 1)
+                self._study.enqueue_trial(values, skip_if_exists=True)
 
     def take_up(self) -> int:
         """Give up what a process that is gone had begun on this machine, and ask for it again."""
@@ -87,7 +94,7 @@ class Study:
             trial = self._study.ask()
             trial.set_user_attr(HOST, socket.gethostname())
             trial.set_user_attr(PROCESS, os.getpid())
-            return trial.number, suggested(trial, self.precisions)
+            return trial.number, suggested(trial, self.precisions, self.keeps)
 
     def tell(self, number: int, tried: Trial) -> None:
         """Keep what became of a trial; one without a drift counts as pruned."""
@@ -147,13 +154,15 @@ def _storage(place: str) -> BaseStorage:
     return JournalStorage(JournalFileBackend(str(Path(place))))
 
 
-def _values(candidate: Candidate) -> dict[str, Any]:
-    values = candidate.values()
+def _values(candidate: Candidate, *, whole: bool) -> dict[str, Any]:
+    """Return what a trial is asked with; ``whole`` says that a share of 1 is a choice, too."""
+    values = {**({"keep": 1.0} if whole else {}), **candidate.values()}
     return {key: value for key, value in values.items() if key != "deep_blocks" or value}
 
 
 def _trial_of(trial: FrozenTrial) -> Trial:
-    candidate = suggested(_Remembered(trial.params), ())
+    keeps = KEEPS if "keep" in trial.params else (1.0,)
+    candidate = suggested(_Remembered(trial.params), (), keeps)
     latency = float(trial.user_attrs.get(LATENCY, trial.values[0] if trial.values else 0.0))
     drift = float(trial.values[1]) if trial.values else None
     return Trial(candidate, latency, drift, str(trial.user_attrs.get(NOTE, "")))

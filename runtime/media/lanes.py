@@ -67,10 +67,12 @@ class Styling:
         strength: float = 1.0,
         least: int = 1,
         style: Mapping[str, Any] | None = None,
+        beside: Callable[[tuple[int, int]], Mapping[str, Any]] | None = None,
     ) -> None:
         """Take the engine, how much of the style to apply (0..1), and its smallest side in px.
 
-        ``style`` feeds what else the graph takes: a style's code, by port name.
+        ``style`` feeds what else the graph takes: a style's code, by port name. ``beside`` returns
+        what goes with a frame of a size (height, width): a mask, a control picture.
         """
         self.engine = engine
         self.strength = strength
@@ -85,6 +87,7 @@ class Styling:
         offered = {port.name for port in graph.controls}
         self._feeds: dict[str, Any] = {STRENGTH: strength} if STRENGTH in offered else {}
         self._feeds |= style or {}
+        self._beside = beside
 
     def __call__(self, frame: Pixels) -> Pixels:
         """Return the stylized frame: (H, W, 3) uint8 RGB in and out, any H and W from 1.
@@ -93,7 +96,10 @@ class Styling:
         """
         height, width = frame.shape[:2]
         batch = np.ascontiguousarray(padded(frame, self.least))[None]
-        styled = self.engine.run(self._feeds | {self._source: batch})[self._sink]
+        feeds = self._feeds | {self._source: batch}
+        if self._beside is not None:
+            feeds |= self._beside((batch.shape[1], batch.shape[2]))
+        styled = self.engine.run(feeds)[self._sink]
         if styled.shape != batch.shape or styled.dtype != np.uint8:
             raise VerificationError(
                 f"The engine made {styled.dtype} {styled.shape} of a uint8 {batch.shape} frame.",

@@ -10,7 +10,7 @@ from torch import nn
 
 from stylepress.benchmarks.evidence.learned import Learned, learned, sliced
 from stylepress.errors import RecipeError
-from stylepress.model_steps import PairsStep, TranslateStep
+from stylepress.model_steps import PairsStep, ShortenStep
 
 PHOTOS = Path(__file__).parents[2] / "recipes" / "photos" / "heldout"
 
@@ -35,5 +35,5 @@ def test_a_translator_that_changes_nothing_is_as_far_as_its_input() -> None:
 
 
 def test_what_nothing_is_measured_of_is_said() -> None:
-    with pytest.raises(RecipeError, match="translate"):
-        learned(TranslateStep(paintings=PHOTOS), (nn.Identity(), nn.Identity()), PHOTOS)
+    with pytest.raises(RecipeError, match="shorten"):
+        learned(ShortenStep(), (nn.Identity(), nn.Identity()), PHOTOS)

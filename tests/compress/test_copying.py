@@ -20,7 +20,6 @@ from stylepress.errors import RecipeError
 from stylepress.progress import Silent
 from stylepress.steps import DistilStep, LoadStep
 from stylepress.train.features.distances import COPY_LAYERS, copy_distance
-from stylepress.train.features.vgg import vgg_from
 from stylepress.train.folding import fold
 from stylepress.train.photos import Photos
 from stylepress.train.stage import load
@@ -29,7 +28,7 @@ from stylepress.train.transformer import TransformerNet
 from stylepress.train.weights.checkpoint import load_network
 from stylepress.usual import with_loss
 from stylepress.work import Work
-from tests.train.test_vgg import caffe
+from tests.train.small_vgg import small_vgg
 
 
 class Heard(Silent):
@@ -59,7 +58,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_copy_costs_nothing_and_both_terms_weigh_as_told() -> None:
     step = with_loss(DistilStep(copy_weight=2, gram_weight=3), "vgg")
-    terms = Copying(vgg_from(caffe("vgg19"))).terms
+    terms = Copying(small_vgg()).terms
     content, target, other = pictures(1), pictures(2), pictures(3)
     same = weighted(terms, step, Comparison(target, content, target, torch.Generator()))
     assert {name: float(value) for name, value in same.items()} == {"copy": 0, "grams": 0}
@@ -73,7 +72,7 @@ def test_a_copy_costs_nothing_and_both_terms_weigh_as_told() -> None:
 
 
 def test_gradients_reach_the_student_only() -> None:
-    copying = Copying(vgg_from(caffe("vgg19")))
+    copying = Copying(small_vgg())
     output, target = pictures(1).requires_grad_(), pictures(2).requires_grad_()
     copying.distance(Comparison(output, pictures(3), target, torch.Generator())).backward()  # type: ignore[no-untyped-call]
     assert output.grad is not None
@@ -103,8 +102,11 @@ def test_a_student_that_draws_something_else_is_warned_about(folder: Path) -> No
 
 
 def test_a_distillation_goes_on_from_a_student_of_its_size_only(
-    folder: Path, tmp_path: Path
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(
+        "stylepress.compress.fidelity.find_judges", lambda **_: {}
+    )  # they take long
     torch.manual_seed(0)
     torch.save(TransformerNet(8, 1).state_dict(), tmp_path / "net.pth")
     work = Work(name="x", folder=tmp_path / "state", board=tmp_path / "board", home=tmp_path)
@@ -126,7 +128,7 @@ def test_a_distillation_goes_on_from_a_student_of_its_size_only(
 
 
 def test_features_leave_out_the_rim_and_look_at_corners_now_and_then() -> None:
-    copying = Copying(vgg_from(caffe("vgg19")), margin_px=8)
+    copying = Copying(small_vgg(), margin_px=8)
     target = pictures(2)
     rim = target.clone()
     rim[..., :4, :] = 0  # seen from the corners at the top only
@@ -136,7 +138,7 @@ def test_features_leave_out_the_rim_and_look_at_corners_now_and_then() -> None:
 
 
 def test_the_deepest_layer_is_seen_at_a_third_of_the_steps_and_counts_three_times() -> None:
-    vgg = vgg_from(caffe("vgg19"))
+    vgg = small_vgg()
     output, target, draw = pictures(1), pictures(2), torch.Generator().manual_seed(1)
     copying = Copying(vgg)
     found = [
@@ -148,7 +150,7 @@ def test_the_deepest_layer_is_seen_at_a_third_of_the_steps_and_counts_three_time
 
 
 def test_a_style_picture_draws_the_gram_matrices_for_its_share() -> None:
-    vgg, style = vgg_from(caffe("vgg19")), pictures(5)[0]
+    vgg, style = small_vgg(), pictures(5)[0]
     step = with_loss(DistilStep(gram_weight=2, to_style=0.25), "vgg")
 
     def of(copying: Copying) -> dict[str, Tensor]:

@@ -12,7 +12,9 @@ from onnx import helper, numpy_helper
 from PIL import Image
 
 from stylepress.__main__ import main
-from tests.frames import seal_frames
+from stylepress.artifact import Artifact
+from stylepress.ports import Port
+from tests.frames import frame_ports, seal_frames
 
 Capture = pytest.CaptureFixture[str]
 SHAPE: tuple[int | str, ...] = ("batch", "height", "width", 3)
@@ -91,6 +93,70 @@ def test_options_reach_the_engine(bundle: Path, capsys: Capture) -> None:
     shown = capsys.readouterr()
     assert json.loads(shown.out)["written"] == 1
     assert shown.err == ""
+
+
+def test_a_mask_is_fed_from_a_file_of_any_size(bundle: Path, capsys: Capture) -> None:
+    folder = bundle.parent / "masked"
+    seal_masked(folder)
+    mask = Image.new("RGBA", (40, 20), (0, 0, 0, 255))
+    mask.paste((255, 255, 255, 255), (20, 0, 40, 20))
+    mask.save(bundle.parent / "mask.png")
+    out = bundle.parent / "out.png"
+    run = ["run", str(folder), str(bundle.parent / "photo.png"), str(out), "-b", "onnxruntime"]
+    assert main([*run, "--port", f"mask={bundle.parent / 'mask.png'}"]) == 0
+    drawn = np.asarray(Image.open(out))
+    assert (drawn[:, :8] == 0).all()
+    assert (drawn[:, 12:] == (200, 100, 50)).all()
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("mask", "NAME=VALUE"),
+        ("mask=none.png", "picture for mask cannot be read"),
+        ("maks=mask.png", "It has mask"),
+        ("strength=0.5", "no input 'strength'"),
+    ],
+)
+def test_a_port_that_cannot_be_fed_is_told(
+    bundle: Path, capsys: Capture, word: str, told: str
+) -> None:
+    seal_masked(bundle.parent / "masked")
+    run = ["run", str(bundle.parent / "masked"), str(bundle.parent / "photo.png"), "a.png"]
+    assert main([*run, "-b", "onnxruntime", "--port", word]) == 2
+    assert told in capsys.readouterr().err
+
+
+def seal_masked(folder: Path) -> None:
+    """Seal a bundle that shows a frame where its mask is white: frame * (mask / 255)."""
+    node, value = helper.make_node, helper.make_tensor_value_info
+    nodes = [
+        node("Cast", ["frame"], ["f"], to=1),
+        node("Cast", ["mask"], ["m"], to=1),
+        node("Div", ["m", "white"], ["share"]),
+        node("Mul", ["f", "share"], ["d"]),
+        node("Cast", ["d"], ["frame_out"], to=2),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "masked",
+        [value("frame", 2, list(SHAPE)), value("mask", 2, [*SHAPE[:3], 1])],
+        [value("frame_out", 2, list(SHAPE))],
+        [numpy_helper.from_array(np.array(255, np.float32), "white")],
+    )
+    opset = [helper.make_opsetid("", 18)]
+    model = helper.make_model(graph, opset_imports=opset, ir_version=8)
+    ports = frame_ports()
+    mask = Port(name="mask", shape=(*SHAPE[:3], 1), dtype="uint8", low=0, high=255, default=255.0)
+    ports = ports.model_copy(update={"inputs": (ports.inputs[0], mask)})
+
+    def fill(beside: Path) -> None:
+        (beside / "model.onnx").write_bytes(model.SerializeToString())
+
+    Artifact.create(
+        folder, fill, kind="bundle", name="masked", graphs={"frame": ports},
+        made_by={"opset": 18}, numbers={},
+    )  # fmt: skip
 
 
 def test_the_fastest_backend_is_measured_and_remembered(bundle: Path, capsys: Capture) -> None:

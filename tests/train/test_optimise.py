@@ -13,15 +13,16 @@ from torch import Tensor
 from stylepress.errors import FrameError, OutputError
 from stylepress.progress import Silent
 from stylepress.train.features.distances import STYLE_LAYERS, style_distance, style_grams
-from stylepress.train.features.vgg import Vgg, vgg_from
+from stylepress.train.features.vgg import Vgg
 from stylepress.train.gatys.optimise import OptimiseOptions, optimise
 from stylepress.train.gatys.picture_file import optimise_file
+from tests.train.small_vgg import small_vgg
 from tests.train.test_vgg import caffe
 
 
 @pytest.fixture
 def vgg() -> Vgg:
-    return vgg_from(caffe("vgg19"))
+    return small_vgg()
 
 
 def picture(seed: int, height: int = 40, width: int = 48) -> Tensor:

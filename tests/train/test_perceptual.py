@@ -16,15 +16,15 @@ from stylepress.train.features.distances import (
     resized,
     total_variation,
 )
-from stylepress.train.features.vgg import Vgg, vgg_from
+from stylepress.train.features.vgg import Vgg
 from stylepress.train.perceptual import PerceptualLoss
 from stylepress.train.style_loss import ImageLoss
-from tests.train.test_vgg import caffe
+from tests.train.small_vgg import small_vgg
 
 
 @pytest.fixture
 def vgg() -> Vgg:
-    return vgg_from(caffe("vgg19"))
+    return small_vgg()
 
 
 def picture(seed: int, side: int = 48, count: int | None = None) -> Tensor:

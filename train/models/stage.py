@@ -24,6 +24,7 @@ from stylepress.model_steps import (
 from stylepress.step_fields import Style
 from stylepress.steps import TrainStep, recorded
 from stylepress.train.models.adain import train_adain
+from stylepress.train.models.copying import CopyLoss
 from stylepress.train.models.diffuse import train_diffuse
 from stylepress.train.models.gan import train_gan
 from stylepress.train.models.library import train_library
@@ -37,7 +38,7 @@ from stylepress.train.stage import album, image_loss, step_vgg, style_pixels
 from stylepress.train.style_loss import ImageLoss
 from stylepress.train.trainer.plan import Session, TrainingSummary
 from stylepress.train.trainer.session import open_session
-from stylepress.train.weights.checkpoint import save_checkpoint
+from stylepress.train.weights.checkpoint import LoadedNetwork, load_network, save_checkpoint
 from stylepress.train.weights.families import FAMILIES
 from stylepress.work import Work
 
@@ -81,10 +82,31 @@ def _adain(photos: Photos, step: AdainStep, work: Work, session: Session) -> Mad
 
 
 def _library(photos: Photos, step: LibraryStep, work: Work, session: Session) -> Made:
-    losses = {name: _style_loss(style, step, work, session) for name, style in step.styles.items()}
-    net, summary = train_library(photos, losses, step, session)
+    device = session.device
+    files = {name: style.teacher for name, style in step.styles.items() if style.teacher}
+    teachers = {name: _drawing(load_network(file), file) for name, file in files.items()}
+    vgg = step_vgg(step.vgg, work, device) if teachers and step.loss == "vgg" else None
+    losses = {
+        name: CopyLoss(teachers[name], vgg, device)
+        if name in teachers
+        else _style_loss(style, step, work, session)
+        for name, style in step.styles.items()
+    }
+    start = next((one.module for one in teachers.values()), None)
+    net, summary = train_library(photos, losses, step, session, start=start)
     config = {"styles": ",".join(net.styles), "width": net.width, "blocks": net.blocks}
     return net, "library", config, summary
+
+
+def _drawing(teacher: LoadedNetwork, path: Path) -> LoadedNetwork:
+    """Return a teacher that draws of a photo alone, or refuse it."""
+    frame = FAMILIES[teacher.family].graphs(teacher.config).get("frame")
+    if frame is None or frame.kind != "frame" or frame.inputs:
+        raise RecipeError(
+            f"The teacher {path} is a {teacher.family}, which does not draw a picture of a photo alone.",
+            "Name a network of one style, such as a `transformer`.",
+        )
+    return teacher
 
 
 def _style_loss(

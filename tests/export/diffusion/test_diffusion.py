@@ -66,6 +66,7 @@ def test_a_recipe_makes_one_graph_of_a_pipeline_and_what_controls_it(
     recipe.write_text(
         f"name: night\ntarget: plain.yaml\nsteps:\n  - {{step: diffusion, pipeline: pipeline, prompt: {PROMPT}, "
         "vae: taesd, controlnet: control, adapter: hint, half: true, sampling: 1, "
+        "guidance: 2.0, negative: an oil, "
         "verify_sizes: [[32, 32], [33, 47]]}\n"
     )
     out = tmp_path / "built"
@@ -94,11 +95,15 @@ def test_a_recipe_makes_one_graph_of_a_pipeline_and_what_controls_it(
             assert np.array_equal(model(frame, **weak), model(frame, **blank))
 
 
-def test_steps_without_randomness_are_those_of_diffusers(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("guidance", [1.0, 5.0])
+def test_steps_without_randomness_are_those_of_diffusers(tmp_path: Path, guidance: float) -> None:
     from diffusers import DDIMScheduler
 
     pipeline = write_pipeline(tmp_path / "plain")
-    step = DiffusionStep(pipeline=pipeline, prompt=PROMPT, sampling=4, amount=1.0)
+    step = DiffusionStep(
+        pipeline=pipeline, prompt=PROMPT, sampling=4, amount=1.0, guidance=guidance,
+        negative="an oil" if guidance > 1 else "",
+    )  # fmt: skip
     stylizer = stylizer_of(step, work(tmp_path))
     scheduler = DDIMScheduler.from_pretrained(
         pipeline / "scheduler", timestep_spacing="trailing", clip_sample=False
@@ -110,10 +115,19 @@ def test_steps_without_randomness_are_those_of_diffusers(folder: Path, tmp_path:
         coded = stylizer.vae.encode(image).latent_dist.mode() * stylizer.scaling
         latent = scheduler.add_noise(coded, stylizer.noise, scheduler.timesteps[:1])
         for time in scheduler.timesteps:
-            predicted = stylizer.unet(latent, time, stylizer.prompt).sample
+            asked, away = (
+                stylizer.unet(latent, time, words).sample
+                for words in (stylizer.prompt, stylizer.away)
+            )
+            predicted = away + guidance * (asked - away)
             latent = scheduler.step(predicted, time, latent).prev_sample
         last = stylizer.vae.decode(latent / stylizer.scaling).sample
         assert float((stylizer(image) - last).abs().max()) < 1e-4
+
+
+def test_a_negative_prompt_that_nobody_heeds_is_refused() -> None:
+    with pytest.raises(ValueError, match="negative does nothing without guidance"):
+        DiffusionStep(pipeline=Path("p"), prompt=PROMPT, negative="rain")
 
 
 def test_what_cannot_be_used_is_named(folder: Path, tmp_path: Path) -> None:

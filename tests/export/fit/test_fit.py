@@ -14,9 +14,11 @@ import pytest
 import torch
 from PIL import Image
 
+from stylepress.artifact import Artifact
 from stylepress.build import BuildOptions
 from stylepress.cache import Cache
 from stylepress.errors import ArtifactError, OutputError, RecipeError
+from stylepress.export.fit import search
 from stylepress.export.fit.candidate import Candidate, Precision, presets
 from stylepress.export.fit.latency import (
     LatencyTable,
@@ -26,7 +28,8 @@ from stylepress.export.fit.latency import (
     read_table,
 )
 from stylepress.export.fit.page import page, record
-from stylepress.export.fit.search import Budget, Effort, Finalist, Fit, fit, front
+from stylepress.export.fit.result import Budget, Effort, Finalist, Fit, front
+from stylepress.export.fit.search import fit
 from stylepress.export.fit.study import Study, Trial
 from stylepress.export.frame_graph import MODEL
 from stylepress.progress import Silent
@@ -211,6 +214,36 @@ def test_a_search_builds_the_best_it_found_and_repeats_nothing(
     assert {tried.candidate.key for tried in again.tried} == {
         tried.candidate.key for tried in first.tried
     }
+
+
+def test_where_the_recipe_prunes_shares_of_channels_are_searched_too(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = recipe.read_text().replace(
+        "  - {step: export",
+        "  - {step: prune, multiple_of: 4, rounds: 1, steps: 3, batch: 1, crop_px: 64, loss: swd}\n"
+        "  - {step: export",
+    )
+    recipe.write_text(text)
+    halved = Candidate(StudentSize(16, 0, 16), "fp32", keep=0.5)
+    monkeypatch.setattr(search, "presets", lambda _precisions: [("nano", halved)])
+    effort = Effort(trials=1, short_steps=1, best=1)
+    options = BuildOptions(out=tmp_path / "fit", home=Path.home())
+    found = search.fit(
+        load_recipe(recipe),
+        Budget(3000.0, 1e6),
+        effort,
+        options=options,
+        timer=additive,
+        progress=Silent(),
+    )
+    (tried,) = found.tried
+    assert tried.candidate == halved
+    assert tried.note == "timed, not predicted"
+    assert found.best is not None
+    shipped = Artifact.load(found.best.bundle)
+    whole = random_bundle(halved.size, "fp32", tmp_path / "whole")
+    assert shipped.files[MODEL].size_bytes < 0.8 * whole.files[MODEL].size_bytes
 
 
 def test_a_recipe_without_a_student_has_nothing_to_search(recipe: Path, tmp_path: Path) -> None:
