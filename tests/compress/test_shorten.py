@@ -146,7 +146,8 @@ def test_halving_stops_at_the_steps_that_were_asked_for(teacher: Artifact, tmp_p
 def test_a_consistency_model_becomes_one_graph_with_noise_for_each_guess(
     teacher: Artifact, tmp_path: Path
 ) -> None:
-    student = shorten(teacher, quick("consistency"), tmp_path / "student", work(tmp_path))
+    step = quick("consistency", blocks=1)
+    student = shorten(teacher, step, tmp_path / "student", work(tmp_path))
     bundle = export(student, ExportStep(), tmp_path / "bundle", work(tmp_path))
     assert bundle.graphs["sample"].inputs[0].shape == ("batch", 6, 16, 16)
     feed = noise(1, 6, 16, 16)
