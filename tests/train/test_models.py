@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,16 @@ def test_a_model_trained_here_becomes_a_bundle_that_runs(tmp_path: Path, family:
     assert len(drawn) == 1 or not np.array_equal(drawn[0], drawn[1])
 
 
+@pytest.fixture
+def _in_one_thread() -> Iterator[None]:
+    """Sums of several threads are added in another order, and the killed process has its own count."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("_in_one_thread")
 def test_a_cyclegan_that_was_killed_ends_bit_for_bit_where_the_undisturbed_one_ends(
     tmp_path: Path,
 ) -> None:
@@ -118,6 +129,7 @@ def test_a_cyclegan_that_was_killed_ends_bit_for_bit_where_the_undisturbed_one_e
 
 def train_until_killed(folder: str) -> None:
     """Train a CycleGAN; once a state was saved, this process is ended as `kill -9` ends it."""
+    torch.set_num_threads(1)
     place = work(Path(folder))
 
     class Killed(Silent):
