@@ -6,12 +6,9 @@ import torch
 from torch import Tensor
 
 from stylepress.compress.terms import Comparison, Term, to_style_share
-from stylepress.train.features.distances import COPY_LAYERS, gram, relative_gap, style_grams
+from stylepress.train.features.distances import COPY_LAYERS, DEEP, gram, relative_gap, style_grams
 from stylepress.train.features.vgg import Vgg
 
-DEEP = 1 / 3
-"""Share of the steps that look at the deepest layer, which costs as much as all others together;
-it counts three times there, so that nothing changes in the mean."""
 CORNERS = 0.3
 """Share of the steps that look at a corner of the crop, and so at the edges of pictures."""
 
@@ -51,7 +48,10 @@ class Copying:
         )
 
     def distance(self, comparison: Comparison) -> Tensor:
-        """Mean over relu1_1 to relu4_1 of the squared distance over the target's square."""
+        """Mean over relu1_1 to relu4_1 of the squared distance over the target's square.
+
+        The deepest counts for more at the steps that look at it, so that nothing changes in the mean.
+        """
         drawn, aims = self._features(comparison)
         gaps = [
             relative_gap(drawn[name], aims[name]).mean() / (DEEP if name == COPY_LAYERS[-1] else 1)

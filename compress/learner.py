@@ -7,14 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import nn
 
 from stylepress.errors import RecipeError
-from stylepress.ports import Port
 from stylepress.train.folding import fold, unfold
 from stylepress.train.student import FoldedStudent, Student
 from stylepress.train.teacher import to_public_range, to_unit_range
 from stylepress.train.transformer import TransformerNet
+from stylepress.train.unit_range import InUnitRange
 from stylepress.train.weights.checkpoint import LoadedNetwork, load_network
 from stylepress.train.weights.families import FAMILIES
 
@@ -34,21 +34,6 @@ class Learner:
         """Return the network as it is shipped, in eval mode; what learns here stays as it is."""
         network = self.ship(copy.deepcopy(self.layers).cpu().eval())
         return network.eval().requires_grad_(False)
-
-
-class InUnitRange(nn.Module):
-    """Any network, on pictures in [0, 1]."""
-
-    def __init__(self, network: nn.Module, image: Port) -> None:
-        super().__init__()
-        self.network, self.bgr = network, image.order == "bgr"
-        self.low = float(image.low or 0.0)
-        self.span = float(1.0 if image.high is None else image.high) - self.low
-
-    def forward(self, image: Tensor) -> Tensor:
-        flipped = image.flip(1) if self.bgr else image
-        output: Tensor = (self.network(flipped * self.span + self.low) - self.low) / self.span
-        return output.flip(1) if self.bgr else output
 
 
 def picture_network(folder: Path) -> LoadedNetwork:

@@ -1,7 +1,7 @@
 """An optional discriminator of patches beside the terms of a distillation; it is off by default.
 
-That a student needs none is the finding of OMGD (Ren et al. 2021, arXiv 2108.06908), and ours: the
-teacher's picture is there to be compared with. For teachers whose texture is noise that nothing can
+That a student needs none is the finding of OMGD (Ren et al. 2021, arXiv 2108.06908): the teacher's
+picture is there to be compared with. For teachers whose texture is noise that nothing can
 copy place by place, a discriminator asks for texture of the kind instead.
 """
 

@@ -166,8 +166,8 @@ class DistilStep(StylingStep):
     feature_weight: Weight = Field(default=0.0, description="distance between inner features")
     patchgan_weight: Weight = Field(
         default=0.0,
-        description="likeness by a discriminator of 70-pixel patches that learns beside; off: copying "
-        "needs none",
+        description="likeness by a discriminator of 70-pixel patches that learns beside; what it gains "
+        "here was not measured",
     )
     taps: tuple[str, ...] = Field(
         default=(), description="teacher layers to compare features with, e.g. res5"

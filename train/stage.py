@@ -184,7 +184,7 @@ def _beginning(path: Path, step: TrainStep) -> TransformerNet:
 def _companion(path: Path, device: Device) -> Callable[[Tensor], Tensor]:
     """Load the network whose pictures a training stays near, frozen on the device."""
     loaded = load_network(path)
-    device.hold(loaded.module.eval().requires_grad_(False))
+    device.hold(loaded.module)
     return partial(draw_in_unit_range, loaded.module, loaded.image)
 
 

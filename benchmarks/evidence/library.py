@@ -144,11 +144,8 @@ def _small(picture: Pixels) -> Pixels:
 
 
 def _write(table: Table, steps: int, document: Path) -> None:
-    """Put the table into the document, with the command that measures it again."""
-    where = table.origin.line().replace(
-        "`make results`", f"`python -m stylepress.benchmarks.evidence.library --steps {steps}`"
-    )
-    text = f"{figures_table(table.rows)}\n\n{where}"
+    """Put the table into the document, with the steps of the training."""
+    text = f"{figures_table(table.rows)}\n\n{table.origin.line()} {steps} steps."
     with replacing_file(document) as beside:
         beside.write_text(
             filled(document.read_text(encoding="utf-8"), {TABLE: text}), encoding="utf-8"

@@ -1,5 +1,6 @@
 """A teacher is trained on the step's own numbers, on any device."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from stylepress.train.trainer.device import Device, resolve_device
 from stylepress.train.trainer.plan import Board, Session
 from stylepress.train.weights.checkpoint import load_network
 from stylepress.work import Work
+from tests.train.small_vgg import small_vgg
 
 STEP = TrainStep(width=4, blocks=1, steps=8, batch=2, crop_px=64, style_px=64, seed=1, save_every=4)
 
@@ -118,3 +120,21 @@ def test_a_teacher_goes_on_from_one_of_its_size_only(tmp_path: Path, photos: Pho
         train(None, again.model_copy(update={"width": 8}), tmp_path / "third", work)
     with pytest.raises(RecipeError, match="features of VGG"):
         train(None, again.model_copy(update={"near": tmp_path / "first"}), tmp_path / "third", work)
+
+
+def test_the_step_stays_near_the_network_that_it_names(
+    tmp_path: Path, photos: Photos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stylepress.train.stage.step_vgg", lambda *_: small_vgg())
+    work = Work(name="x", folder=tmp_path / "state", board=tmp_path / "board", home=tmp_path)
+    usual = {"photos": tmp_path / "photos", "style": Style(pattern="glass", size=64), "loss": "vgg"}
+    alone = STEP.model_copy(update={**usual, "steps": 24, "learning_rate": 0.01})
+    aim = load_network(train(None, alone, tmp_path / "aim", work).folder).module
+    image = photos.crop(torch.Generator().manual_seed(9), 64)[None] * 255
+    gaps = []
+    for number, weight in enumerate((0.0, 50.0)):
+        near = alone.model_copy(update={"near": tmp_path / "aim", "near_weight": weight, "seed": 2})
+        place = replace(work, folder=tmp_path / f"state-{number}")
+        drawn = load_network(train(None, near, tmp_path / f"{number}", place).folder).module(image)
+        gaps.append(float((drawn - aim(image)).abs().mean()))
+    assert gaps[1] < 0.8 * gaps[0]

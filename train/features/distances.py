@@ -15,6 +15,9 @@ from stylepress.train.features.vgg import Vgg
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 COPY_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
+DEEP = 1 / 3
+"""Share of the steps of a copying that look at the deepest of these layers, which costs as much as
+all others together."""
 CONTENT_LAYER = "relu4_1"
 STYLE_SIDE = 448
 """Shorter side at which a style picture is looked at, in pixels."""

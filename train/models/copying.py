@@ -5,15 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from stylepress.train.features.distances import COPY_LAYERS, copy_distance, out_of_range
+from stylepress.train.features.distances import COPY_LAYERS, DEEP, copy_distance, out_of_range
 from stylepress.train.features.vgg import Vgg
 from stylepress.train.trainer.device import Device
 from stylepress.train.unit_range import draw_in_unit_range
 from stylepress.train.weights.checkpoint import LoadedNetwork
 
 PIXEL_WEIGHT, RANGE_WEIGHT = 2.0, 0.5
-DEEP = 1 / 3
-"""Share of the steps that look at the deepest layer, which costs as much as all others together."""
 
 
 class CopyLoss:
