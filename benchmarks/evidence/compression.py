@@ -26,7 +26,7 @@ import torch
 
 from stylepress.artifact import Artifact
 from stylepress.benchmarks.evidence.distilled import distilled_rows
-from stylepress.benchmarks.evidence.documents import EACH_LAYER, rewrite
+from stylepress.benchmarks.evidence.documents import EACH_LAYER, compression_table, filled
 from stylepress.benchmarks.evidence.few_steps import sampler_rows
 from stylepress.benchmarks.evidence.int8 import int8_rows
 from stylepress.benchmarks.evidence.place import ENGINE, SIZE, STYLE, Place, side_by_side
@@ -67,6 +67,7 @@ from stylepress.export.frame_graph import MODEL
 from stylepress.export.int8.quantize import observe_inputs, quantize_observed
 from stylepress.export.int8.sensitivity import saved_by_int8, sensitivities
 from stylepress.options import terminal
+from stylepress.replace import replacing_file
 from stylepress.steps import QuantizeStep
 from stylepress.train.photos import Photos
 from stylepress.train.student import PRESETS, StudentSize
@@ -273,7 +274,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         provenance = Provenance.of(record_machine(os.environ), options.checkout, day=day)
         table = Table(NAME, tuple(rows.values()), provenance)
         write_table(table, options.checkout / RESULTS)
-        rewrite(options.checkout, {NAME: table})
+        page = options.checkout / "docs" / "compression.md"
+        text = f"{compression_table(table.rows)}\n\n{table.origin.line()}"
+        with replacing_file(page) as beside:
+            beside.write_text(filled(page.read_text("utf-8"), {NAME: text}), encoding="utf-8")
     return 0
 
 

@@ -97,7 +97,6 @@ PLACES: Mapping[str, tuple[str, Callable[[Sequence[Row]], str]]] = {
     "engines": ("docs/devices/devices.md", figures_table),
     "temporal": ("docs/models.md", figures_table),
     "trainings": ("docs/models.md", figures_table),
-    "compression": ("docs/compression.md", compression_table),
 }
 """The document that shows a table, and how."""
 
