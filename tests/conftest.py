@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from stylepress.runtime.machine import usable_cores
+
 IN_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 if IN_WORKER:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -25,8 +27,7 @@ MEASURED = "report: Report"
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """A process more than cores: tests that wait for a camera or a child leave theirs to others."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(4, (cores or 1) + 1)
+    return min(4, usable_cores() + 1)
 
 
 @pytest.hookimpl(optionalhook=True)
