@@ -93,7 +93,7 @@ def compare(
     ] = 10,
     min_time: Annotated[
         float,
-        typer.Option(metavar="S", min=0, help="Least seconds a run, after as long a warm-up."),
+        typer.Option(metavar="S", min=0, help="Least seconds a run, after half as long a warm-up."),
     ] = 1,
     min_count: Annotated[
         int, typer.Option(metavar="N", min=1, help="Least timed calls a run.")
@@ -303,7 +303,7 @@ def _options(values: dict[str, Any], limits: Limits, screen: Progress) -> DuelOp
             complete=values["complete"],
             min_s=min_s,
             min_count=values["min_count"],
-            warm_s=min_s,
+            warm_s=min_s / 2,
             rest_s=min(0.2, min_s),
         ),
         limits=limits,

@@ -19,8 +19,8 @@ from stylepress.benchmarks.verdict.runs import Run
 from stylepress.benchmarks.verdict.session import PairPlan
 from stylepress.runtime.bundle import Bundle
 
-SCHEMA_VERSION: Literal[5] = 5
-"""5: no curves of sensors over time."""
+SCHEMA_VERSION: Literal[6] = 6
+"""6: both runs of a pair work by turns."""
 Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE", "NOT COMPARABLE", "TREND", "NO BASELINE"]
 Mode = Literal["fresh processes", "trend", "not measured"]
 EXIT_CODES: Mapping[Outcome, int] = {
@@ -70,7 +70,7 @@ class Comparison(Part):
     a verdict does not say anything about.
     """
 
-    schema_version: Literal[5] = SCHEMA_VERSION
+    schema_version: Literal[6] = SCHEMA_VERSION
     document: Literal["comparison"] = "comparison"
     tool: str
     created: str
@@ -144,6 +144,7 @@ class Comparison(Part):
             return ()
         counts = {
             "were discarded": sum(bool(run.invalid) for run in runs),
+            "count though others used the machine": sum(bool(run.disturbed) for run in runs),
             "were not settled when their warm-up ended": sum(not run.stable for run in runs)
             if settings.plan.warm_s > 0
             else 0,
@@ -168,7 +169,7 @@ class Comparison(Part):
         return (
             f"{settings.width}x{settings.height}, "
             f"{settings.threads} {'thread' if settings.threads == 1 else 'threads'}, pairs of "
-            f"interleaved fresh processes (order seed {settings.plan.seed}): {steps}. A time fails when it "
+            f"fresh processes that work by turns (order seed {settings.plan.seed}): {steps}. A time fails when it "
             f"is worse by more than its limit and not by chance{again}; floor "
             f"{settings.floor_source}. Base and new are medians; worse by is of the pairs."
         )

@@ -26,8 +26,8 @@ from stylepress.runtime.bundle import Bundle, read_bundle
 if TYPE_CHECKING:
     from stylepress.benchmarks.verdict.terms import DuelOptions
 
-SCHEMA_VERSION: Literal[4] = 4
-"""4: an entry is a check."""
+SCHEMA_VERSION: Literal[5] = 5
+"""5: both runs of a pair work by turns."""
 LENGTHS = ("min_s", "min_count", "warm_s")
 USUAL_PAIRS = 10
 
@@ -50,7 +50,7 @@ class Floor(Part):
     hundreds of thousands, and their figures are in ``entries``.
     """
 
-    schema_version: Literal[4] = SCHEMA_VERSION
+    schema_version: Literal[5] = SCHEMA_VERSION
     document: Literal["floor"] = "floor"
     tool: str
     created: str
