@@ -97,7 +97,7 @@ def compare(
     ] = 1,
     min_count: Annotated[
         int, typer.Option(metavar="N", min=1, help="Least timed calls a run.")
-    ] = 30,
+    ] = 20,
     extend: Annotated[
         bool, typer.Option("--extend/--no-extend", help="As many pairs again while it is open.")
     ] = True,

@@ -62,7 +62,7 @@ class PairPlan(Part):
     extend: bool = True
     confirm: bool = True
     min_s: Seconds = 1.0
-    min_count: int = Field(default=30, ge=1)
+    min_count: int = Field(default=20, ge=1)
     warm_s: Seconds = 0.5
     rest_s: Seconds = 0.2
     seed: int = 0
