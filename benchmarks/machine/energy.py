@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from stylepress.benchmarks.check import Check
-from stylepress.benchmarks.machine.power import INA3221, RAPL, total_rails
+from stylepress.benchmarks.machine.sensors import INA3221, RAPL, total_rails
 from stylepress.benchmarks.machine.timeline import Timeline, Window
 
 Source = Literal["nvml counter", "nvml power", "ina3221", "rapl"]
