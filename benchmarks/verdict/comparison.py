@@ -9,12 +9,11 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from stylepress.benchmarks.check import Check
-from stylepress.benchmarks.engines import weights_bytes
 from stylepress.benchmarks.gate import Limits, figure
 from stylepress.benchmarks.machine.record import Machine
 from stylepress.benchmarks.part import FileFact, Part, Skipped, read_json, schema_of
 from stylepress.benchmarks.report import Shown
-from stylepress.benchmarks.timing.systems import precision
+from stylepress.benchmarks.timing.systems import precision, weights_bytes
 from stylepress.benchmarks.verdict.runs import Run
 from stylepress.benchmarks.verdict.session import PairPlan
 from stylepress.runtime.bundle import Bundle

@@ -12,14 +12,20 @@ from time import perf_counter
 
 from stylepress import __version__
 from stylepress.benchmarks.check import Check, reasons_of, together
-from stylepress.benchmarks.engines import bundle_pairs, common_backends, golden_check
 from stylepress.benchmarks.gate import figure
 from stylepress.benchmarks.machine.record import record_machine
 from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.quality.gallery import album
 from stylepress.benchmarks.quality.judges import BLIND, JUDGES, Drawn, judged
 from stylepress.benchmarks.quality.photos import Photo, Style, other_photos, read_style
-from stylepress.benchmarks.timing.systems import Pixels, check_threads, opened
+from stylepress.benchmarks.timing.systems import (
+    Pixels,
+    bundle_pairs,
+    check_threads,
+    common_backends,
+    golden_check,
+    opened,
+)
 from stylepress.benchmarks.verdict.comparison import Comparison, Settings, side_of, weights_check
 from stylepress.benchmarks.verdict.rule import Key, Paired, Rule, decide, looks
 from stylepress.benchmarks.verdict.runs import WHY_NOT, LookName, pairs_of, subject_of

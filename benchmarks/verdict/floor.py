@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from stylepress import __version__
 from stylepress.benchmarks.check import Check
-from stylepress.benchmarks.engines import common_backends
 from stylepress.benchmarks.machine.record import Machine, differing, record_machine
 from stylepress.benchmarks.part import Part, Skipped, read_json, schema_of
-from stylepress.benchmarks.timing.systems import NULL
+from stylepress.benchmarks.timing.systems import NULL, common_backends
 from stylepress.benchmarks.verdict.rule import ALPHA, Paired, Rule, least_pairs, measured
 from stylepress.benchmarks.verdict.runs import MEASURES, Run, pairs_of
 from stylepress.benchmarks.verdict.session import QUIETER, Arms, Ask, Session, Watch

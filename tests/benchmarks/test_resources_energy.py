@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.machine import energy
-from stylepress.benchmarks.machine.energy import GROSS, LONG_S, NET, energies
 from stylepress.benchmarks.machine.sensors import ina3221_probe, rapl_probe, total_rails
-from stylepress.benchmarks.machine.timeline import Timeline, Window
+from stylepress.benchmarks.machine.timeline import GROSS, LONG_S, NET, Timeline, Window, energies
 from stylepress.benchmarks.machine.watch import Watch
 from stylepress.benchmarks.timing import scenarios
 from stylepress.benchmarks.timing.loop import WarmRule

@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from stylepress.benchmarks.check import Check
-from stylepress.benchmarks.engines import golden_check
 from stylepress.benchmarks.gate import USUAL
-from stylepress.benchmarks.timing.systems import Pixels, Run
+from stylepress.benchmarks.timing.systems import Pixels, Run, golden_check
 from stylepress.benchmarks.verdict.comparison import Comparison
 from stylepress.benchmarks.verdict.duel import duel, lone
 from stylepress.benchmarks.verdict.runs import pairs_of
