@@ -19,7 +19,7 @@ from stylepress.benchmarks.part import Part
 
 Arm = Literal["base", "new"]
 LookName = Literal["first", "extension", "confirmation"]
-AGREED = 0.05
+AGREED = 0.1
 Pairs = tuple[tuple[float, ...], tuple[float, ...]]
 """Values of both arms, base first."""
 
@@ -93,7 +93,7 @@ def disagreement(base: Run, new: Run) -> float:
 
 
 def agree(base: Run, new: Run) -> bool:
-    """Say whether the rounds of a pair agree well enough to stand for it: within 5 %, or within half of
+    """Say whether the rounds of a pair agree well enough to stand for it: within 10 %, or within half of
     what they show. The same for both arms exchanged, so that it favours none."""
     times = rounds_ms(base, new)
     before, after = times[len(times) // 2]

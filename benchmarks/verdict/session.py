@@ -66,7 +66,7 @@ class PairPlan(Part):
     warm_s: Seconds = 0.5
     rest_s: Seconds = 0.2
     seed: int = 0
-    patience_s: Seconds = 300.0
+    patience_s: Seconds = 120.0
     complete: bool = False
 
     @property

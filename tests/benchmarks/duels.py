@@ -207,11 +207,19 @@ class Heard(Silent):
         self.warned.append(message)
 
 
-def run(pair: int, arm: str, ms: Sequence[float], invalid: Sequence[str] = ()) -> Run:
+def run(
+    pair: int,
+    arm: str,
+    ms: Sequence[float],
+    invalid: Sequence[str] = (),
+    *,
+    turns: Sequence[int] | None = None,
+) -> Run:
     return Run.model_validate(
         {
             "part": "first", "pair": pair, "place": 0, "backend": "onnxruntime", "arm": arm,
-            "samples_ns": [round(1e6 * one) for one in ms], "turns": [len(ms), 0], "load_ns": 1, "first_call_ns": 1,
-            "stable": True, "peak_rss_bytes": None, "invalid": invalid,
+            "samples_ns": [round(1e6 * one) for one in ms], "turns": turns or [len(ms), 0],
+            "load_ns": 1, "first_call_ns": 1, "stable": True, "peak_rss_bytes": None,
+            "invalid": invalid,
         }
     )  # fmt: skip
