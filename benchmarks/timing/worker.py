@@ -190,7 +190,7 @@ class _Process:
         """
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            if line == DONE:
+            if line.endswith(DONE):
                 return
         self._failed(self._process.wait())
 

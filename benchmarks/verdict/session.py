@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
+import numpy as np
 from pydantic import Field
 
 from stylepress.benchmarks.machine.watch import Event
 from stylepress.benchmarks.part import Part
+from stylepress.benchmarks.quality.photos import Photo
 from stylepress.benchmarks.timing.worker import Answer, Request, fresh
 from stylepress.benchmarks.verdict.runs import (
     Arm,
@@ -103,6 +105,13 @@ class Arms:
         return subject_of(self.name, self.backend)
 
 
+def frames_file(photos: Sequence[Photo], work: Path, name: str = "frames") -> Path:
+    """Write the photos' frames for the arms, uint8 (K, H, W, 3)."""
+    path = work / f"{name.replace('/', '-')}.npy"
+    np.save(path, np.concatenate([photo.frame for photo in photos]))
+    return path
+
+
 Ask = Callable[[Sequence[Request], Mapping[str, str]], Sequence[Answer]]
 """Runs both arms by turns in an environment: ``fresh``, unless a caller knows another place."""
 
@@ -132,8 +141,8 @@ class Session:
         self._left_s = plan.patience_s
         self._made = 0
 
-    def measure(self, part: LookName, asked: Sequence[Arms], pairs: int) -> list[Run]:
-        """Run ``pairs`` pairs of each; return those that count.
+    def measure(self, part: LookName, arms: Arms, pairs: int) -> list[Run]:
+        """Run so many pairs; return the runs that count, none of what was given up.
 
         A pair that was spoiled is put off until the others are measured, after waiting a while. When
         others have been waited for long enough, what they do only makes intervals wider.
@@ -141,34 +150,25 @@ class Session:
         Raises:
             RunError: a process failed.
         """
-        began = len(self.runs)
-        order = orders(pairs, seed=self.plan.seed, part=part)
-        waiting = deque(
-            (pair, arms)
-            for couple in range(0, pairs, 2)
-            for arms in asked
-            for pair in range(couple, min(couple + 2, pairs))
-            if arms.subject not in self.given_up
-        )
-        where = ", ".join(arms.subject for arms in asked)
-        self.progress.start(f"{TITLES[part]} in {where}: {pairs} pairs", 2 * len(waiting))
-        tries: Counter[tuple[int, str]] = Counter()
-        in_a_row = 0
+        if arms.subject in self.given_up:
+            return []
+        began, tries, in_a_row = len(self.runs), Counter[int](), 0
+        order, waiting = orders(pairs, seed=self.plan.seed, part=part), deque(range(pairs))
+        self.progress.start(f"{TITLES[part]} in {arms.subject}: {pairs} pairs", 2 * pairs)
         while waiting:
-            pair, arms = waiting.popleft()
+            pair = waiting.popleft()
             why = self._pair(part, pair, order[pair], arms)
             if not why:
                 in_a_row = 0
                 continue
-            tries[pair, arms.subject] += 1
+            tries[pair] += 1
             in_a_row += 1
-            if self._left_s <= 0 and tries[pair, arms.subject] >= TRIES:
-                why = f"one pair was spoiled {tries[pair, arms.subject]} times ({why})"
+            if self._left_s <= 0 and tries[pair] >= TRIES:
+                why = f"one pair was spoiled {tries[pair]} times ({why})"
                 self.given_up[arms.subject] = why
                 self.progress.warn(f"{arms.subject} is given up: {why}. {QUIETER}")
-                waiting = deque(one for one in waiting if one[1] != arms)
-                continue
-            waiting.append((pair, arms))
+                break
+            waiting.append(pair)
             self.progress.warn(f"A pair is put off: {why}.")
             self._wait(in_a_row)
         self.progress.finish()

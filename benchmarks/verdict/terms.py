@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import numpy as np
 
 from stylepress.benchmarks.gate import FIGURES, USUAL, Limits
 from stylepress.benchmarks.machine.record import Machine
@@ -69,13 +67,6 @@ class DuelOptions:
         if self.photos is None:
             return golden_photos(bundle, self.size, limit=self.most_photos)
         return read_photos(self.photos, self.size, limit=self.most_photos, progress=progress)
-
-
-def frames_file(photos: Sequence[Photo], work: Path, name: str = "frames") -> Path:
-    """Write the photos' frames for the arms, uint8 (K, H, W, 3)."""
-    path = work / f"{name.replace('/', '-')}.npy"
-    np.save(path, np.concatenate([photo.frame for photo in photos]))
-    return path
 
 
 def rules_of(

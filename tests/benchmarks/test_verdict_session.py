@@ -23,8 +23,7 @@ from stylepress.benchmarks.timing.worker import (
     peak_bytes,
     run_request,
 )
-from stylepress.benchmarks.verdict.session import Arms, Session
-from stylepress.benchmarks.verdict.terms import frames_file
+from stylepress.benchmarks.verdict.session import Arms, Session, frames_file
 from stylepress.errors import BackendError
 from stylepress.progress import Silent
 from tests.benchmarks.duels import BUSY, TINY, Machine
@@ -144,8 +143,8 @@ def session(spoils: int, kind: Literal["foreign load", "throttled"] = "throttled
     )
 
 
-def arms(style: Mapping[str, Path], work: Path, photos: Sequence[Photo]) -> list[Arms]:
-    return [Arms(style["bundle"], style["bundle"], "null", frames_file(photos, work))]
+def arms(style: Mapping[str, Path], work: Path, photos: Sequence[Photo]) -> Arms:
+    return Arms(style["bundle"], style["bundle"], "null", frames_file(photos, work))
 
 
 def test_a_spoiled_pair_is_kept_does_not_count_and_is_measured_again(
