@@ -41,9 +41,7 @@ class Request:
     """What to run, and for how long; it travels as JSON.
 
     ``frames`` is a .npy file with uint8 (K, H, W, 3), fed one at a time in turn; else some pattern
-    of ``height`` and ``width``. Warm-up lasts at least ``warm_s`` and ``warm_count`` calls, and on
-    until the medians of three windows (half a second each, a third of ``warm_s`` where that is
-    less) agree, but no longer than ``warm_cap_s``; none at all when ``warm_cap_s`` is 0. Measuring
+    of ``height`` and ``width``. Warm-up lasts ``warm_s``, a call at least where it is not 0. Measuring
     lasts at least ``min_s`` and ``min_count`` calls, in equal parts of as many ``turns``. The first call
     of a further turn, after another engine used the caches, does not count where a call is short.
     ``cache`` keeps what was compiled.
@@ -57,8 +55,6 @@ class Request:
     answer: str = ""
     threads: int | None = None
     warm_s: float = 0.0
-    warm_count: int = 0
-    warm_cap_s: float = 0.0
     min_s: float = 0.0
     min_count: int = 1
     turns: int = 1
@@ -69,8 +65,7 @@ class Request:
 class Answer:
     """What one run took: every call in nanoseconds; what a system does not tell is None.
 
-    ``turns`` are how many calls each turn has. ``stable`` says whether the warm-up settled before its cap. Of the
-    machine's monotonic clock, ns: when the process ``began``, the backend was ``imported`` and its
+    ``turns`` are how many calls each turn has. Of the machine's monotonic clock, ns: when the process ``began``, the backend was ``imported`` and its
     turn to open came, the engine ``opened`` from the bundle on disk, checks included, the ``first``
     frame done, the last ``ended``. ``load_bytes`` is the highest resident memory until the first frame was done,
     ``steady_bytes`` after that.
@@ -78,7 +73,6 @@ class Answer:
 
     samples_ns: tuple[int, ...]
     turns: tuple[int, ...]
-    stable: bool
     engine: dict[str, str | int]
     began: int = 0
     imported: int = 0
@@ -241,7 +235,7 @@ def steps_of(request: Request, began: int) -> Steps:
     """Import; open and run the first frame; warm up; take each turn; close: a step each."""
     import numpy as np
 
-    from stylepress.benchmarks.timing.loop import WallClock, WarmRule, WarmUp, closed_loop, warm_up
+    from stylepress.benchmarks.timing.loop import WallClock, closed_loop
     from stylepress.runtime.backends import EngineOptions, load_backend
     from stylepress.runtime.bundle import read_bundle
 
@@ -260,10 +254,8 @@ def steps_of(request: Request, began: int) -> Steps:
         first = time.perf_counter_ns()
         load, forgotten = peak_bytes(), forget_peak()
         yield
-        warmed, window_s = WarmUp(), min(0.5, request.warm_s / 3)
-        if request.warm_cap_s:
-            rule = WarmRule(request.warm_s, request.warm_count, window_s, most_s=request.warm_cap_s)
-            warmed = warm_up(call, _nothing, rule=rule, clock=clock)
+        if request.warm_s:
+            closed_loop(call, _nothing, least_s=request.warm_s, clock=clock)
         gc.collect()
         taken = list[tuple[int, ...]]()
         least_s = request.min_s / request.turns
@@ -285,7 +277,6 @@ def steps_of(request: Request, began: int) -> Steps:
     return Answer(
         samples_ns=tuple(call_ns for turn in taken for call_ns in turn),
         turns=tuple(map(len, taken)),
-        stable=warmed.stable,
         engine=facts,
         began=began,
         imported=imported,

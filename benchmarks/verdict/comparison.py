@@ -144,9 +144,6 @@ class Comparison(Part):
         counts = {
             "were discarded": sum(bool(run.invalid) for run in runs),
             "count though others used the machine": sum(bool(run.disturbed) for run in runs),
-            "were not settled when their warm-up ended": sum(not run.stable for run in runs)
-            if settings.plan.warm_s > 0
-            else 0,
         }
         found = [f"{count} of {len(runs)} runs {what}" for what, count in counts.items() if count]
         if settings.floor_source == "assumed":

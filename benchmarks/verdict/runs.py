@@ -42,7 +42,6 @@ class Run(Part):
     turns: tuple[int, ...]
     load_ns: int
     first_call_ns: int
-    stable: bool
     peak_rss_bytes: int | None
     invalid: tuple[str, ...] = ()
     disturbed: tuple[str, ...] = ()

@@ -40,7 +40,7 @@ OTHERS = ("foreign load", "foreign GPU process")
 """What falls on both arms of a pair alike: it spoils one whose rounds disagree, and no other."""
 QUIETER = "Wait until the machine is quiet and cool."
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-TAKEN = ("samples_ns", "turns", "load_ns", "first_call_ns", "stable", "peak_rss_bytes")
+TAKEN = ("samples_ns", "turns", "load_ns", "first_call_ns", "peak_rss_bytes")
 """What an answer and a run have by the same names."""
 TITLES: Mapping[LookName, str] = {
     "first": "Comparing",
@@ -64,9 +64,9 @@ class PairPlan(Part):
     extend: bool = True
     confirm: bool = True
     min_s: Seconds = 1.0
-    min_count: int = Field(default=20, ge=1)
-    warm_s: Seconds = 0.5
-    rest_s: Seconds = 0.2
+    min_count: int = Field(default=10, ge=1)
+    warm_s: Seconds = 1 / 3
+    rest_s: Seconds = 0.1
     seed: int = 0
     patience_s: Seconds = 120.0
     complete: bool = False
@@ -222,7 +222,6 @@ class Session:
             frames=str(arms.frames),
             threads=self.threads,
             warm_s=plan.warm_s,
-            warm_cap_s=plan.warm_s,
             min_s=plan.min_s,
             min_count=plan.min_count,
             turns=2 * plan.rounds,

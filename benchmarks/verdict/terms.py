@@ -106,7 +106,7 @@ def forecast(plan: PairPlan, subjects: int) -> str:
     A run that is spoiled, a warm-up that does not settle and slow frames come on top.
 
     >>> forecast(PairPlan(), 2)
-    'Up to 10 pairs of runs in 2 backends: about 84 s, less where a failure is obvious, up to 4 minutes more for what stays open or is not; longer where 20 calls take more than 1 s.'
+    'Up to 10 pairs of runs in 2 backends: about 75 s, less where a failure is obvious, up to 4 minutes more for what stays open or is not; longer where 10 calls take more than 1 s.'
     """
     pair_s = subjects * (2 * (plan.warm_s + plan.min_s) + plan.rest_s + START_S)
     last = looks(plan.pairs, extend=plan.extend)[-1].pairs

@@ -61,7 +61,7 @@ class Machine:
         )
         return Answer(
             samples_ns=tuple((1e6 * ms * shaken).round().astype(int).tolist()), turns=(1,) * 10,
-            opened=10**6, first=2 * 10**6, load_bytes=10**8, stable=True,
+            opened=10**6, first=2 * 10**6, load_bytes=10**8,
             engine={"backend": request.backend},
         )  # fmt: skip
 
@@ -219,7 +219,7 @@ def run(
         {
             "part": "first", "pair": pair, "place": 0, "backend": "onnxruntime", "arm": arm,
             "samples_ns": [round(1e6 * one) for one in ms], "turns": turns or [len(ms), 0],
-            "load_ns": 1, "first_call_ns": 1, "stable": True, "peak_rss_bytes": None,
+            "load_ns": 1, "first_call_ns": 1, "peak_rss_bytes": None,
             "invalid": invalid,
         }
     )  # fmt: skip
