@@ -83,9 +83,9 @@ def optimise(
 
 
 def photos_fetch(folder: WriteTo = None, json: Json = False, quiet: Quiet = False) -> None:
-    """Fetch some ninety photos to train on, from packages that Debian distributes freely.
+    """Fetch some ninety photos to train on, and a film, from packages that Debian distributes freely.
 
-    250 MB are downloaded once through apt and 30 MB kept, with their licences in LICENSES.md.
+    250 MB are downloaded once through apt and 40 MB kept, with their licences in LICENSES.md.
 
     [bold]Example[/bold]
 

@@ -75,6 +75,7 @@ PARTS: tuple[Part, ...] = (
         "EffNet fidelity of the student": most(0.55),
         pictures.PATCHES: most(1.25, "x"),
         pictures.STEADY: most(1.2, "x"),
+        pictures.FOOTAGE: most(1.2, "x"),
         pictures.GRID: most(1.1, "x"),
         pictures.INT8: least(32, "dB"),
         pictures.SMALL: most(1 / 12, "of"),

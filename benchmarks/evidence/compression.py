@@ -4,7 +4,7 @@ Parts are ``calibration`` (peak memory, ours beside ONNX Runtime's), ``prune`` (
 its channels, torch-pruning's own choice beside), ``frozen`` (its norms stand still), ``latency`` (the table of `fit` against random students), ``int8`` (against float, ONNX Runtime's and NNCF's beside),
 ``layers`` (drift a layer brings for the time it saves), ``sampler`` (diffusion in few steps), ``distilled`` (a student beside the
 same net without a teacher) and ``translator`` (a CycleGAN's generator made small). With ``--write`` the parts that were
-measured take the place of their rows in benchmarks/results/compression.csv.
+measured take the place of their rows in benchmarks/results/compression.csv and docs/compression.md.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import torch
 
 from stylepress.artifact import Artifact
 from stylepress.benchmarks.evidence.distilled import distilled_rows
+from stylepress.benchmarks.evidence.documents import EACH_LAYER, rewrite
 from stylepress.benchmarks.evidence.few_steps import sampler_rows
 from stylepress.benchmarks.evidence.int8 import int8_rows
 from stylepress.benchmarks.evidence.place import ENGINE, SIZE, STYLE, Place, side_by_side
@@ -228,8 +229,9 @@ def layer_rows(place: Place) -> Iterator[Row]:
             Row, subject=f"student {STYLE}, {layer.layer}", engine=ENGINE, precision="int8",
             size="512x512", digest=student.digest,
         )  # fmt: skip
-        yield row("squared levels that its INT8 adds", layer.drift)
-        yield row("time that its INT8 saves", layer.saved, "ms")
+        added, saved_ms = EACH_LAYER
+        yield row(added, layer.drift)
+        yield row(saved_ms, layer.saved, "ms")
 
 
 PARTS: Mapping[str, Callable[[Place], Iterator[Row]]] = {
@@ -269,7 +271,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.write:
         day = datetime.now(timezone.utc).date().isoformat()
         provenance = Provenance.of(record_machine(os.environ), options.checkout, day=day)
-        write_table(Table(NAME, tuple(rows.values()), provenance), options.checkout / RESULTS)
+        table = Table(NAME, tuple(rows.values()), provenance)
+        write_table(table, options.checkout / RESULTS)
+        rewrite(options.checkout, {NAME: table})
     return 0
 
 

@@ -12,6 +12,7 @@ from stylepress.replace import replacing_file
 
 EQUAL_DB = 99.0
 """What stands for pictures that are equal in every pixel."""
+EACH_LAYER = ("squared levels that its INT8 adds", "time that its INT8 saves")
 MARKED = re.compile(r"<!-- (?P<name>[a-z-]+) -->\n.*?<!-- /(?P=name) -->", re.DOTALL)
 
 
@@ -50,6 +51,20 @@ def figures_table(rows: Sequence[Row]) -> str:
     return "\n\n".join(pivot(group, heads, cell=_kept) for group in groups.values())
 
 
+def listed_table(rows: Sequence[Row]) -> str:
+    """A line a row, for figures of many kinds."""
+    lines = [("figure", "of", "where", "measured", "promised", "remark"), ("---",) * 6]
+    for row in rows:
+        where = " ".join(part for part in (row.engine, row.precision, row.size) if part)
+        lines.append((row.figure, row.subject, where, _kept(row), row.promise, row.note))
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def compression_table(rows: Sequence[Row]) -> str:
+    """All figures but those of single layers, of which a network has dozens."""
+    return listed_table([row for row in rows if row.figure not in EACH_LAYER])
+
+
 def speed_table(rows: Sequence[Row]) -> str:
     """Every model in every engine: ratio to the teacher in torch eager, milliseconds; by size."""
     heads = {"subject": "model", "engine": "engine", "precision": "precision"}
@@ -82,6 +97,7 @@ PLACES: Mapping[str, tuple[str, Callable[[Sequence[Row]], str]]] = {
     "engines": ("docs/devices/devices.md", figures_table),
     "temporal": ("docs/models.md", figures_table),
     "trainings": ("docs/models.md", figures_table),
+    "compression": ("docs/compression.md", compression_table),
 }
 """The document that shows a table, and how."""
 

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from stylepress.benchmarks.evidence.row import Row, mean
 from stylepress.benchmarks.evidence.setting import PHOTOS, Drawn, Setting, Shipped
-from stylepress.benchmarks.quality.motion.course import views_of, warp_error
+from stylepress.benchmarks.quality.motion.course import follow, open_flow, views_of, warp_error
+from stylepress.benchmarks.quality.motion.footage import read_footage
 from stylepress.benchmarks.quality.photos import unit
 from stylepress.benchmarks.quality.pixels import Picture, grid_energy, psnr_db, style_distance
 from stylepress.export.stage import frame_graph_of
@@ -32,8 +33,11 @@ TRAINED_ON: Name = "vgg"
 PATCHES, GRID = "patch distance, student / teacher", "grid artefact, student / teacher"
 STEADY, INT8 = "warping error, student / teacher", "PSNR of INT8 against the float student"
 SMALL = "bundle over the teacher's weights in float32"
+FOOTAGE = "warping error on footage, student / teacher"
+FILM = "debian/opencv-doc-vtest.avi"
+"""What `stylepress photos fetch recipes/photos/debian` brings beside photos: people in a street."""
 FRAMES = 6
-"""Of a camera over a photo, for the warping error."""
+"""Of a camera over a photo, or of the film, for the warping error."""
 SHOWN = ("astronaut", "raccoon")
 TILE_PX, GAP_PX = 320, 6
 
@@ -49,6 +53,7 @@ def figures(setting: Setting) -> Iterator[Row]:
             yield from _judged(style, judge, drawn, picture)
         yield from _pixels(style, drawn, picture)
         yield _steadiness(style, setting)
+        yield from _on_footage(style, setting)
         yield _size(style)
 
 
@@ -121,6 +126,33 @@ def _steadiness(style: Shipped, setting: Setting) -> Row:
         )
     note = f"{student:.3g}, teacher {teacher:.3g}; {FRAMES} frames of a camera, motion known"
     return _row(STEADY, style, student / teacher, note)
+
+
+def _on_footage(style: Shipped, setting: Setting) -> Iterator[Row]:
+    """Hold the student's change along the estimated flow of a film against the teacher's."""
+    film = setting.recipes / "photos" / FILM
+    if not film.is_file():
+        setting.progress.warn(f"{film} is not here, so nothing is measured on footage.")
+        return
+    flow = open_flow()
+    if isinstance(flow, str):
+        setting.progress.warn(f"Nothing is measured on footage: {flow}.")
+        return
+    title, estimate = flow
+    frames = read_footage(film, setting.size, count=FRAMES, progress=setting.progress).frames
+    with ExitStack() as stack:
+        runs = (
+            setting.network(style.teacher),
+            setting.engine(read_bundle(style.bundle.folder), setting.size, stack),
+        )
+        films = [[np.array(run(frame[np.newaxis])[0]) for frame in frames] for run in runs]
+    followed = follow(frames, films, estimate)
+    if followed is not None:
+        teacher, student = followed.warp_errors
+        note = (
+            f"{student:.3g}, teacher {teacher:.3g}; {FRAMES} frames of {film.name}, flow by {title}"
+        )
+        yield _row(FOOTAGE, style, student / teacher, note)
 
 
 def _size(style: Shipped) -> Row:

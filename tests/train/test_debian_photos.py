@@ -36,6 +36,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     data = store / "opencv-doc" / PACKAGES["opencv-doc"].folder / "data"
     Image.new("RGB", (100, 100)).save(data / "icon.jpg")
     Image.new("RGB", (400, 400)).save(data / "starry_night.jpg")
+    (data / "vtest.avi").write_bytes(b"a film")
     tools.mkdir()
     for name, script in {"apt-get": APT, "dpkg-deb": DPKG}.items():
         (tools / name).write_text(script)
@@ -55,6 +56,7 @@ def test_photos_are_kept_smaller_with_their_licences_and_what_is_held_out_is_not
     assert {min(Image.open(photo).convert("L").size) for photo in photos} == {1024}
     licences = (tmp_path / "photos/LICENSES.md").read_text()
     assert all(name in licences and package.terms in licences for name, package in PACKAGES.items())
+    assert (tmp_path / "photos/opencv-doc-vtest.avi").read_bytes() == b"a film"
     assert not [photo for photo in photos if "starry" in photo.name or "icon" in photo.name]
 
 
