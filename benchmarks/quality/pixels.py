@@ -33,8 +33,6 @@ VISIBLE = 0.5 / 255
 PERIOD = 4
 BLOCKS = np.outer(*[np.hanning(TILE // PERIOD + 2)[1:-1].repeat(PERIOD)] * 2)
 """Hann window that is level inside each block of a grid of 4 pixels: (64, 64)."""
-WINDOW_SIDE = 11
-"""Of SSIM's window: smaller pictures have no SSIM."""
 
 
 def scaled(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -216,23 +216,12 @@ Steps = Generator[None, None, Answer]
 """What runs until it is somebody else's turn, again and again, and gives its answer at the end."""
 
 
-def run_request(request: Request, *, began: int = 0) -> Answer:
-    """Measure once, in this process, without others.
+def steps_of(request: Request, began: int) -> Steps:
+    """Import; open and run the first frame; warm up; take each turn; close: a step each.
 
     Raises:
         ArtifactError, BackendError, FrameError: the bundle or the backend cannot be used.
     """
-    steps = steps_of(request, began)
-    try:
-        while True:
-            next(steps)
-    except StopIteration as end:
-        answer: Answer = end.value
-        return answer
-
-
-def steps_of(request: Request, began: int) -> Steps:
-    """Import; open and run the first frame; warm up; take each turn; close: a step each."""
     import numpy as np
 
     from stylepress.benchmarks.timing.loop import WallClock, closed_loop

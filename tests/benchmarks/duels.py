@@ -17,7 +17,7 @@ from PIL import Image
 from stylepress.artifact import Artifact
 from stylepress.benchmarks.machine.watch import Event
 from stylepress.benchmarks.timing.systems import opened
-from stylepress.benchmarks.timing.worker import Answer, Request, run_request
+from stylepress.benchmarks.timing.worker import Answer, Request, steps_of
 from stylepress.benchmarks.verdict.comparison import Comparison
 from stylepress.benchmarks.verdict.duel import duel
 from stylepress.benchmarks.verdict.runs import Run
@@ -109,7 +109,18 @@ def compared(
 
 def really(requests: Sequence[Request], environ: Mapping[str, str]) -> list[Answer]:
     """Run both arms in this process."""
-    return [run_request(request) for request in requests]
+    return [alone(request) for request in requests]
+
+
+def alone(request: Request) -> Answer:
+    """Measure once, in this process."""
+    steps = steps_of(request, 0)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:  # noqa: PERF203
+            answer: Answer = end.value
+            return answer
 
 
 def altered(

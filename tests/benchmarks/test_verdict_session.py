@@ -21,12 +21,11 @@ from stylepress.benchmarks.timing.worker import (
     RunError,
     fresh,
     peak_bytes,
-    run_request,
 )
 from stylepress.benchmarks.verdict.session import Arms, Session, frames_file
 from stylepress.errors import BackendError
 from stylepress.progress import Silent
-from tests.benchmarks.duels import BUSY, TINY, Machine
+from tests.benchmarks.duels import BUSY, TINY, Machine, alone
 
 ENVIRON = {**os.environ, "OMP_NUM_THREADS": "1"}
 
@@ -66,7 +65,7 @@ def test_an_arm_warms_up_as_asked(
     style: Mapping[str, Path], photos: Sequence[Photo], tmp_path: Path
 ) -> None:
     asked = replace(request(style, photos, tmp_path, "null"), warm_s=0.05, turns=3)
-    answer = run_request(asked)
+    answer = alone(asked)
     assert answer.ended - answer.first > 5e7
     assert answer.turns == (1, 1, 1)
 
