@@ -34,9 +34,9 @@ figures: $(STAMP)
 results: $(STAMP)
 	$(BIN)/python -m stylepress.benchmarks.evidence --write
 
-# A process more than cores, up to four; a file's tests stay in one. `ARGS=-n0` runs all in this one.
+# A process for each core, up to four; a file's tests stay in one. `ARGS=-n0` runs all in this one.
 test: check
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .

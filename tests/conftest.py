@@ -12,21 +12,13 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-IN_WORKER = "PYTEST_XDIST_WORKER" in os.environ
-if IN_WORKER:
+if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 gc.set_threshold(50_000)  # tracing networks makes objects by the million, and they stay
 
 MEASURED = "report: Report"
 """How a test asks for the measurement of tests/benchmarks/conftest.py, which takes long to make."""
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """A process more than cores: tests that wait for a camera or a child leave theirs to others."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(4, (cores or 1) + 1)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -56,13 +48,4 @@ def _no_users_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep what a test builds or measures out of the user's own cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STYLEPRESS_CACHE", str(tmp_path_factory.mktemp("users-cache")))
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread_an_engine() -> Iterator[None]:
-    """Let an engine that is asked for no number of threads take one, beside other processes."""
-    with pytest.MonkeyPatch.context() as patch:
-        if IN_WORKER:
-            patch.setattr("stylepress.runtime.backends.usable_cores", lambda: 1)
         yield

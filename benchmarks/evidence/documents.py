@@ -12,7 +12,6 @@ from stylepress.replace import replacing_file
 
 EQUAL_DB = 99.0
 """What stands for pictures that are equal in every pixel."""
-EACH_LAYER = ("squared levels that its INT8 adds", "time that its INT8 saves")
 MARKED = re.compile(r"<!-- (?P<name>[a-z-]+) -->\n.*?<!-- /(?P=name) -->", re.DOTALL)
 
 
@@ -60,11 +59,6 @@ def listed_table(rows: Sequence[Row]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def compression_table(rows: Sequence[Row]) -> str:
-    """All figures but those of single layers, of which a network has dozens."""
-    return listed_table([row for row in rows if row.figure not in EACH_LAYER])
-
-
 def speed_table(rows: Sequence[Row]) -> str:
     """Every model in every engine: ratio to the teacher in torch eager, milliseconds; by size."""
     heads = {"subject": "model", "engine": "engine", "precision": "precision"}
@@ -97,7 +91,6 @@ PLACES: Mapping[str, tuple[str, Callable[[Sequence[Row]], str]]] = {
     "engines": ("docs/devices/devices.md", figures_table),
     "temporal": ("docs/models.md", figures_table),
     "trainings": ("docs/models.md", figures_table),
-    "compression": ("docs/compression.md", compression_table),
 }
 """The document that shows a table, and how."""
 
@@ -114,16 +107,26 @@ def rewrite(checkout: Path, tables: Mapping[str, Table]) -> list[Path]:
         if name not in PLACES:
             continue
         path = checkout / PLACES[name][0]
-        text = path.read_text(encoding="utf-8")
-        if name not in {match["name"] for match in MARKED.finditer(text)}:
-            raise InputError(
-                f"{path} has no pair of markers for {name}.",
-                "Put <!-- NAME --> and <!-- /NAME -->, each on its own line, into it.",
-            )
-        with replacing_file(path) as beside:
-            beside.write_text(filled(text, {name: part(table)}), encoding="utf-8")
+        fill(path, name, part(table))
         files.append(path)
     return files
+
+
+def fill(path: Path, name: str, text: str) -> None:
+    """Put ``text`` between the markers of that name in a document.
+
+    Raises:
+        InputError: the document has no such markers.
+        OutputError: it cannot be written.
+    """
+    whole = path.read_text(encoding="utf-8")
+    if name not in {match["name"] for match in MARKED.finditer(whole)}:
+        raise InputError(
+            f"{path} has no pair of markers for {name}.",
+            "Put <!-- NAME --> and <!-- /NAME -->, each on its own line, into it.",
+        )
+    with replacing_file(path) as beside:
+        beside.write_text(filled(whole, {name: text}), encoding="utf-8")
 
 
 def part(table: Table) -> str:

@@ -26,7 +26,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from stylepress.artifact import Artifact
-from stylepress.benchmarks.evidence.documents import filled
+from stylepress.benchmarks.evidence.documents import fill
 from stylepress.benchmarks.evidence.learned import learned
 from stylepress.errors import StylepressError
 from stylepress.export.stage import export
@@ -41,7 +41,6 @@ from stylepress.model_steps import (
     SampleStep,
     TranslateStep,
 )
-from stylepress.replace import replacing_file
 from stylepress.runtime.backends import EngineOptions, open_engine
 from stylepress.runtime.bundle import Bundle, read_bundle
 from stylepress.runtime.choice import self_test
@@ -288,8 +287,7 @@ def main() -> None:
         if options.write:
             text = options.write.read_text(encoding="utf-8")  # others may have changed it since
             made = table({**rows_of(text), name: line})
-            with replacing_file(options.write) as beside:
-                beside.write_text(filled(text, {MARKER: made}), encoding="utf-8")
+            fill(options.write, MARKER, made)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from stylepress.artifact import Artifact
-from stylepress.benchmarks.evidence.documents import figures_table, filled
+from stylepress.benchmarks.evidence.documents import figures_table, fill
 from stylepress.benchmarks.evidence.row import (
     RESULTS,
     Provenance,
@@ -38,7 +38,6 @@ from stylepress.export.stage import export
 from stylepress.model_steps import LibraryStep, LibraryStyle
 from stylepress.options import home, terminal
 from stylepress.picture import Pixels
-from stylepress.replace import replacing_file
 from stylepress.runtime.bundle import read_bundle
 from stylepress.runtime.style_code import style_of_names
 from stylepress.steps import ExportStep
@@ -144,15 +143,6 @@ def _small(picture: Pixels) -> Pixels:
     return np.asarray(image)
 
 
-def _write(table: Table, steps: int, document: Path) -> None:
-    """Put the table into the document, with the steps of the training."""
-    text = f"{figures_table(table.rows)}\n\n{table.origin.line()} {steps} steps."
-    with replacing_file(document) as beside:
-        beside.write_text(
-            filled(document.read_text(encoding="utf-8"), {TABLE: text}), encoding="utf-8"
-        )
-
-
 def main() -> int:
     """Train, measure, print a line a row; with ``--write`` write the table and the document."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -175,7 +165,8 @@ def main() -> int:
                 origin = Provenance.of(record_machine(os.environ), options.checkout, day=day)
                 table = Table(TABLE, measured, origin)
                 screen.say(f"Wrote {write_table(table, options.checkout / RESULTS)}")
-                _write(table, options.steps, options.checkout / "docs" / "models.md")
+                text = f"{figures_table(table.rows)}\n\n{origin.line()} {options.steps} steps."
+                fill(options.checkout / "docs" / "models.md", TABLE, text)
         except StylepressError as error:
             screen.error(str(error))
             return error.exit_code

@@ -132,7 +132,10 @@ def _on_footage(style: Shipped, setting: Setting) -> Iterator[Row]:
     """Hold the student's change along the estimated flow of a film against the teacher's."""
     film = setting.recipes / "photos" / FILM
     if not film.is_file():
-        setting.progress.warn(f"{film} is not here, so nothing is measured on footage.")
+        setting.progress.warn(
+            f"{film} is not here, so nothing is measured on footage. `stylepress photos "
+            "fetch` brings it into a folder that holds no photos yet."
+        )
         return
     flow = open_flow()
     if isinstance(flow, str):
@@ -147,12 +150,12 @@ def _on_footage(style: Shipped, setting: Setting) -> Iterator[Row]:
         )
         films = [[np.array(run(frame[np.newaxis])[0]) for frame in frames] for run in runs]
     followed = follow(frames, films, estimate)
-    if followed is not None:
-        teacher, student = followed.warp_errors
-        note = (
-            f"{student:.3g}, teacher {teacher:.3g}; {FRAMES} frames of {film.name}, flow by {title}"
-        )
-        yield _row(FOOTAGE, style, student / teacher, note)
+    if followed is None:
+        setting.progress.warn(f"Nothing is measured on footage: no part of {film} can be followed.")
+        return
+    teacher, student = followed.warp_errors
+    note = f"{student:.3g}, teacher {teacher:.3g}; {FRAMES} frames of {film.name}, flow by {title}"
+    yield _row(FOOTAGE, style, student / teacher, note)
 
 
 def _size(style: Shipped) -> Row:

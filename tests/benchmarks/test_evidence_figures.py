@@ -19,6 +19,7 @@ from stylepress.errors import ArtifactError, FrameError
 from stylepress.progress import Silent
 from stylepress.steps import DistilStep
 from stylepress.targets.target import load_target
+from tests.runtime.clips import write_clip
 
 PLAN = Plan(rounds=2, turn_s=0.01, most_calls=2, warm_up=1)
 
@@ -63,6 +64,22 @@ def test_pictures_of_the_same_network_are_alike_and_the_poster_shows_them(
     monkeypatch.setattr(pictures, "SHOWN", ("hill", "lake"))
     with Image.open(draw_poster(setting, tmp_path / "styles.jpg")) as picture:
         assert picture.size == (6 * TILE_PX + 5 * GAP_PX, TILE_PX)
+
+
+def test_a_film_is_followed_where_it_is_there_and_said_to_be_missing_where_not(
+    setting: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("cv2")
+    warned: list[str] = []
+    monkeypatch.setattr(setting.progress, "warn", warned.append, raising=False)
+    assert not list(pictures._on_footage(setting.style, setting))
+    assert "is not here" in warned[0]
+    (photo,) = setting.frames("heldout", (120, 160))[0]
+    film = [np.roll(photo, 2 * number, axis=1) for number in range(pictures.FRAMES)]
+    monkeypatch.setattr(pictures, "FILM", str(write_clip(tmp_path / "pan.mp4", film)))
+    (row,) = pictures._on_footage(setting.style, setting)
+    assert row.figure == pictures.FOOTAGE
+    assert row.value == pytest.approx(1, rel=0.3)
 
 
 def test_a_network_looks_at_a_picture_once() -> None:

@@ -68,6 +68,14 @@ def test_tables_in_documents_are_made_of_the_rows(tables: Mapping[str, Table]) -
         assert name not in tables or filled(text, {name: part(tables[name])}) == text
 
 
+def test_the_page_of_compression_is_made_of_its_rows(tables: Mapping[str, Table]) -> None:
+    pytest.importorskip("torch_pruning")
+    from stylepress.benchmarks.evidence.compression import NAME, page_part
+
+    text = (ROOT / "docs" / "compression.md").read_text(encoding="utf-8")
+    assert filled(text, {NAME: page_part(tables[NAME])}) == text
+
+
 def test_each_table_was_measured_in_one_place_from_a_commit(tables: Mapping[str, Table]) -> None:
     assert {"figures", "speed", "power", "judged"} <= set(tables)
     assert all(table.origin.commit for table in tables.values())

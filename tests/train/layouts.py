@@ -38,7 +38,7 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
     "cgan": {"classes": "class-1,class-2,class-3", "noise": 10, "width": 4, "ups": 2},
     "stylegan": {"noise": 8, "width": 4, "ups": 2},
     "swin": {"noise": 8, "width": 4, "ups": 2},
-    "conditioned": {"width": 8, "levels": 2, "sampling": 1},
+    "conditioned": {"width": 8, "levels": 2, "sampling": 2},
     "dcgan": {"noise": 10, "width": 4, "ups": 3},
     "unet2d": UNET,
 }

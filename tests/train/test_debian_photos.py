@@ -57,6 +57,7 @@ def test_photos_are_kept_smaller_with_their_licences_and_what_is_held_out_is_not
     licences = (tmp_path / "photos/LICENSES.md").read_text()
     assert all(name in licences and package.terms in licences for name, package in PACKAGES.items())
     assert (tmp_path / "photos/opencv-doc-vtest.avi").read_bytes() == b"a film"
+    assert "`opencv-doc`: 1 pictures and a film" in licences
     assert not [photo for photo in photos if "starry" in photo.name or "icon" in photo.name]
 
 
