@@ -18,8 +18,8 @@ from stylepress.benchmarks.quality.study import Drift
 from stylepress.benchmarks.timing.latency import Timing
 from stylepress.benchmarks.timing.outcome import Outcome, quantile
 
-SCHEMA_VERSION: Literal[7] = 7
-"""7: no scenario of a server."""
+SCHEMA_VERSION: Literal[6] = 6
+"""6: no curves of sensors over time."""
 FLUCTUATION = 0.25
 """Spread (IQR) of the rounds over their median, above which a time is called unstable."""
 BUSY_LOAD = 0.25
@@ -115,7 +115,7 @@ class Report(Part):
     ``scenes`` has its own.
     """
 
-    schema_version: Literal[7] = SCHEMA_VERSION
+    schema_version: Literal[6] = SCHEMA_VERSION
     tool: str
     created: str
     scenario: Scenario

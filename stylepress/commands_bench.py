@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypedDict
+from typing import TYPE_CHECKING, Annotated, Literal, TypedDict
 
 import typer
 
@@ -38,7 +38,7 @@ OF_SELFTEST = (
     *("min_time", "foreign_load", "out", "quiet"),
 )
 OF_DRIFT = ("gate", "gate_file", "references", "extractor")
-OF_FIXED_RATE = ("fps", "deadline")
+OF_FIXED_RATE = ("fps", "queue", "drop", "deadline")
 """Options that a self-test takes, that say how pictures are judged, that are of a camera."""
 
 
@@ -88,17 +88,32 @@ def bench(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Also play single-stream, fixed-rate or offline; may be repeated.",
+            help="Also play single-stream, fixed-rate, server or offline; may be repeated.",
         ),
     ] = None,
     fps: Annotated[
         float, typer.Option(metavar="HZ", min=0.001, max=1e6, help="Of the fixed-rate camera.")
     ] = 30,
+    queue: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Frames of it that wait, at most.")
+    ] = 1,
+    drop: Annotated[
+        Literal["oldest", "newest", "none"], typer.Option(help="Frame that a full queue drops.")
+    ] = "oldest",
     deadline: Annotated[
         float | None,
         typer.Option(
             metavar="MS", min=0.001, help="From capture to done; default till the next frame."
         ),
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(metavar="HZ", min=0.001, max=1e6, help="Requests a second to the server."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Draws when they arrive.")] = 0,
+    lanes: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Frames at once; default 1, offline one a core."),
     ] = None,
     starts: Annotated[
         int,
@@ -233,6 +248,12 @@ def _check_given(context: typer.Context) -> None:
         (False, ("pairs",), "without `--selftest`"),
         (played, ("min_time",), "without `--scenario` or `--selftest`"),
         ("fixed-rate" in played, OF_FIXED_RATE, "without `--scenario fixed-rate`"),
+        ("server" in played, ("rate", "seed"), "without `--scenario server`"),
+        (
+            played - {"single-stream"},
+            ("lanes",),
+            "without `--scenario fixed-rate`, `server` or `offline`",
+        ),
         (values["drift"] is not False, OF_DRIFT, "with `--no-drift`"),
     ):
         if not does:

@@ -16,6 +16,7 @@ from stylepress.benchmarks.machine.watch import Validity
 from stylepress.benchmarks.part import Part
 from stylepress.benchmarks.timing.loop import WarmUp
 
+Drop = Literal["oldest", "newest", "none"]
 Measures = Literal["service time", "response time", "throughput"]
 """From when a sample was begun, or from when it was due: two metrics, never in one column."""
 MEDIAN = 0.5
@@ -37,17 +38,23 @@ class Setting(Part):
     """A scenario. ``lanes`` samples run at once.
 
     ``single stream``: one sample after the other, a closed loop. ``offline``: all samples are there
-    from the start. ``fixed rate``: a camera of ``rate_hz``; one frame waits, until the next comes and
-    it is dropped. A frame is in time when it is done ``deadline_ms`` after its capture.
+    from the start. ``server``: requests at random times (Poisson, by ``seed``), ``rate_hz`` of them.
+    ``fixed rate``: a camera of ``rate_hz``, whose frames wait in a ``queue`` that is full drops the
+    ``oldest`` that waits or the ``newest`` that arrives, or is without bound (``none``); a frame is
+    in time when it is done ``deadline_ms`` after its capture.
     """
 
-    name: Literal["single stream", "fixed rate", "offline"]
+    name: Literal["single stream", "fixed rate", "server", "offline"]
     rate_hz: float | None = Field(default=None, gt=0)
+    seed: int = 0
+    queue: int = Field(default=1, ge=1)
+    drop: Drop = "oldest"
     deadline_ms: float | None = Field(default=None, gt=0)
     lanes: int = Field(default=1, ge=1)
 
     def __str__(self) -> str:
-        rate = f" at {self.rate_hz:g} fps" if self.rate_hz else ""
+        unit = {"fixed rate": "fps", "server": "Hz"}.get(self.name)
+        rate = f" at {self.rate_hz:g} {unit}" if unit else ""
         return f"{self.name}{rate}{'' if self.lanes == 1 else f', {self.lanes} lanes'}"
 
 
@@ -56,8 +63,9 @@ class Samples(Part):
 
     ``scheduled`` is when it was due, ``began`` when the system was given it, ``done`` when the
     system gave it back. ``late`` is by how much the harness, not the system, was late with it, in
-    an open loop. ``start_ns`` is the start by the machine's monotonic clock. ``dropped`` and
-    ``due_later`` count frames that were not run: another came first, or the run was ended.
+    an open loop. ``start_ns`` is the start by the machine's monotonic clock. ``dropped`` are the
+    numbers of those a full queue dropped; ``waiting`` and ``due_later`` count what was not run when
+    the run was ended.
     """
 
     start_ns: int = 0
@@ -65,12 +73,16 @@ class Samples(Part):
     began: tuple[int, ...]
     done: tuple[int, ...]
     late: tuple[int, ...] = ()
-    dropped: int = 0
+    dropped: tuple[int, ...] = ()
+    waiting: int = 0
     due_later: int = 0
 
     @property
+    def service_ns(self) -> tuple[int, ...]:
+        return tuple(done - began for began, done in zip(self.began, self.done, strict=True))
+
+    @property
     def response_ns(self) -> tuple[int, ...]:
-        """From due to done; in a closed loop a sample is due when it is begun."""
         return tuple(done - due for due, done in zip(self.scheduled, self.done, strict=True))
 
     @property
@@ -107,7 +119,10 @@ class Outcome(Part):
 def outcome(
     setting: Setting, samples: Samples, *, length: Length, warm_up: WarmUp, system: str = ""
 ) -> Outcome:
-    """Take the figures of samples; frames that were dropped count as never done."""
+    """Take the figures of samples.
+
+    Frames that were dropped, and those that still waited at the end, count as never done.
+    """
     measures: Measures = "response time"
     if setting.name in ("single stream", "offline"):
         measures = "service time" if setting.name == "single stream" else "throughput"
@@ -152,17 +167,19 @@ def _figures(
     """Yield what a scenario found, or why not.
 
     Throughput is of the scenario that measures it: frames a second of one stream are its latency. A
-    missed frame was dropped, or done after its deadline. Jitter is the interquartile range of the
-    times between frames shown, from four on.
+    missed frame was dropped, done after its deadline, or still waited when the run was ended. Jitter
+    is the interquartile range of the times between frames shown, from four on.
     """
-    ages, done, never = samples.response_ns, sorted(samples.done), samples.dropped
+    ages, done = samples.response_ns, sorted(samples.done)
+    never = samples.waiting + len(samples.dropped)
     if measures == "throughput":
         rate = len(done) / samples.seconds if samples.seconds else 0.0
         yield Check(
             subject=subject, metric="throughput", unit="Hz", new=rate, larger_is_worse=False
         )
         return
-    yield from (quantile(subject, ages, share, never=never) for share in SHARES)
+    taken = samples.service_ns if measures == "service time" else ages
+    yield from (quantile(subject, taken, share, never=never) for share in SHARES)
     if setting.name != "fixed rate":
         return
     # The first frame comes at once and the last ends nothing: n frames are n - 1 periods.
@@ -173,7 +190,7 @@ def _figures(
     late, offered = sum(age > deadline_ns for age in ages), len(ages) + never
     for metric, count in (
         ("frames missed", never + late),
-        ("frames dropped", never),
+        ("frames dropped", len(samples.dropped)),
     ):
         note = f"{count} of {offered}"
         yield Check(subject=subject, metric=metric, unit="%", new=100 * count / offered, note=note)
@@ -181,7 +198,7 @@ def _figures(
     quarters = quantiles(gaps, n=4) if len(gaps) > 2 else None
     jitter = quarters[2] - quarters[0] if quarters else None
     yield Check(subject=subject, metric="jitter", unit="ms", new=jitter)
-    if never:
+    if samples.dropped:
         metric = "p90 of those shown"
         yield quantile(subject, ages, 0.9).model_copy(update={"metric": metric})
 
@@ -190,6 +207,8 @@ def _doubts(
     samples: Samples, length: Length, warm_up: WarmUp, *, late_ns: int | None
 ) -> Iterator[str]:
     count, seconds = len(samples.done), samples.seconds
+    if samples.waiting:
+        yield f"{samples.waiting} samples still waited when it was ended after {length.most_s:g} s"
     # An open loop is as long as its schedule, of which the last sample may be done before min_s.
     short = late_ns is None and (count < length.min_count or seconds < length.min_s)
     if short or samples.due_later:

@@ -1,26 +1,29 @@
-"""How a model is used while it is measured: one frame at a time, by a camera, all frames at once.
+"""How a model is used while it is measured: one frame at a time, a camera, a server, a batch.
 
-When a camera's frames are due is known before, so nothing has to put them in: what has come while a
-frame was drawn follows from the time alone, nothing runs beside the system, and a clock that tests set
-can drive the whole.
+Every arrival is known before, so no thread has to put samples in. What a queue would hold when a
+lane becomes free follows from the time alone, so one lane needs no thread at all, nothing runs
+beside the system, and a clock that tests set can drive the whole.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from threading import Event, Lock
+from random import Random
+from threading import Lock
 from typing import Any
 
 from stylepress.benchmarks.machine.timeline import LEAST_S, LONG_S, Window, energies, readable
 from stylepress.benchmarks.machine.watch import Watch
 from stylepress.benchmarks.timing.loop import Clock, WallClock, WarmRule, WarmUp, warm_up
-from stylepress.benchmarks.timing.outcome import Length, Outcome, Samples, Setting, outcome
+from stylepress.benchmarks.timing.outcome import Drop, Length, Outcome, Samples, Setting, outcome
 from stylepress.errors import RecipeError
 
-SCENARIOS = ("single-stream", "fixed-rate", "offline")
+SCENARIOS = ("single-stream", "fixed-rate", "server", "offline")
+MOST_ARRIVALS = 1_000_000
 WARM_CALLS = 3
 """How often each of several lanes is run beside the others, before anything is measured."""
 IDLE_S = 2.0
@@ -32,27 +35,33 @@ Next = Callable[[], Any]
 def setting_of(name: str, asked: Mapping[str, Any], *, cores: int) -> Setting:
     """Return the setting of a scenario, from the options of the command by their names.
 
-    A camera's deadline is the next frame; ``offline`` has a lane a core.
+    A camera's deadline is the next frame; lanes are one, and one a core for ``offline``.
 
     Raises:
-        RecipeError: no such scenario.
+        RecipeError: no such scenario, or a server without a rate.
     """
     if name not in SCENARIOS:
         raise RecipeError(f"There is no scenario {name!r}.", f"Name one of {', '.join(SCENARIOS)}.")
+    lanes = asked["lanes"] or (cores if name == "offline" else 1)
     if name == "fixed-rate":
-        return camera(asked["fps"], deadline_ms=asked["deadline"])
-    if name == "offline":
-        return Setting(name="offline", lanes=cores)
-    return Setting(name="single stream")
+        due = {} if asked["deadline"] is None else {"deadline_ms": asked["deadline"]}
+        return camera(asked["fps"], queue=asked["queue"], drop=asked["drop"], lanes=lanes, **due)
+    if name == "server":
+        if asked["rate"] is None:
+            raise RecipeError("A server gets requests at a rate.", "Give e.g. `--rate 20`.")
+        return Setting(name="server", rate_hz=asked["rate"], seed=asked["seed"], lanes=lanes)
+    return (
+        Setting(name="offline", lanes=lanes) if name == "offline" else Setting(name="single stream")
+    )
 
 
-def camera(fps: float, *, deadline_ms: float | None = None) -> Setting:
-    """Return the setting of a camera; its deadline is the next frame where none is told.
+def camera(fps: float, **others: Any) -> Setting:
+    """Return the setting of a camera whose deadline is the next frame.
 
     >>> camera(25).deadline_ms
     40.0
     """
-    return Setting(name="fixed rate", rate_hz=fps, deadline_ms=deadline_ms or 1000 / fps)
+    return Setting(name="fixed rate", rate_hz=fps, **{"deadline_ms": 1000 / fps, **others})
 
 
 def play(
@@ -107,68 +116,172 @@ def run_scenario(
 
     A single stream measures service time in a closed loop: it waits for a slow answer before it
     asks again, so one stall counts as one sample. What users feel of it is measured in an open loop,
-    by a camera: response time from when a frame was due, whether or not the last one is done. Offline
-    measures throughput alone. A run ends at ``length.most_s``, and the outcome says so.
+    by a server and a fixed rate: response time from when a sample was due, whether or not the last
+    one is answered. A rate that the system cannot keep ends in a queue that only grows, or drops
+    frames; samples are left at ``length.most_s``, and the outcome says so. Offline measures
+    throughput alone.
     """
     length, clock = length or Length(), clock or WallClock()
     warmed = warm_lanes(run, next_sample, lanes=setting.lanes, rule=rule, clock=clock)
-    if setting.rate_hz:
-        samples = film(run, next_sample, setting.rate_hz, length=length, clock=clock)
+    rate_hz, bounds = setting.rate_hz or 0.0, (length.min_s, length.min_count)
+    queue: Queue | Stock
+    if setting.name == "fixed rate":
+        arrivals = steady_ns(rate_hz, min_s=bounds[0], min_count=bounds[1])
+        queue = Queue(arrivals, room=None if setting.drop == "none" else setting.queue,
+                      drop=setting.drop)  # fmt: skip
+    elif setting.name == "server":
+        queue = Queue(poisson_ns(rate_hz, seed=setting.seed, min_s=bounds[0], min_count=bounds[1]))
     else:
-        samples = drain(run, next_sample, lanes=setting.lanes, length=length, clock=clock)
+        queue = Stock(least_ns=round(1e9 * bounds[0]), least_count=bounds[1])
+    most_ns = round(1e9 * length.most_s)
+    samples = drain(queue, run, next_sample, lanes=setting.lanes, most_ns=most_ns, clock=clock)
     return outcome(setting, samples, length=length, warm_up=warmed, system=system)
 
 
-def film(run: Run, next_sample: Next, fps: float, *, length: Length, clock: Clock) -> Samples:
-    """Draw a camera's frames, each when it is due: after one is drawn the last that has come.
+def poisson_ns(rate_hz: float, *, seed: int, min_s: float, min_count: int) -> tuple[int, ...]:
+    """Draw arrival times of a Poisson process, in ns from the start, rising.
 
-    Frame k is due at k / ``fps``. Those that another followed meanwhile are dropped.
+    Gaps are exponential with mean ``1 / rate_hz``, by inversion of uniform numbers: one seed gives
+    one schedule, whatever the versions. As many as ``min_count`` and ``min_s`` seconds both ask.
     """
-    count = max(length.min_count, math.ceil(length.min_s * fps))
+    _check(rate_hz, min_s, min_count)
+    random = Random(seed)
+    arrivals: list[int] = []
+    now_s = 0.0
+    while len(arrivals) < min_count or now_s < min_s:
+        now_s -= math.log1p(-random.random()) / rate_hz
+        arrivals.append(round(1e9 * now_s))
+    return tuple(arrivals)
+
+
+def steady_ns(rate_hz: float, *, min_s: float, min_count: int) -> tuple[int, ...]:
+    """Return the times k / ``rate_hz`` of a camera, in ns from the start.
+
+    >>> steady_ns(25, min_s=0.1, min_count=1)
+    (0, 40000000, 80000000)
+    """
+    _check(rate_hz, min_s, min_count)
+    count = max(min_count, math.ceil(min_s * rate_hz))
+    return tuple(round(1e9 * number / rate_hz) for number in range(count))
+
+
+def _check(rate_hz: float, min_s: float, min_count: int) -> None:
+    if max(min_count, min_s * rate_hz) > MOST_ARRIVALS:
+        raise RecipeError(
+            f"{rate_hz:g} samples a second for {min_s:g} s are more than {MOST_ARRIVALS:,}, and "
+            f"each is kept.",
+            "Ask for a lower rate or a shorter time.",
+        )
+
+
+class Stock:
+    """Samples that are there whenever a lane is free, until the run is as long as it shall be."""
+
+    dropped: Sequence[int] = ()
+    waiting = due_later = 0
+
+    def __init__(self, *, least_ns: int, least_count: int) -> None:
+        self._least_ns, self._left = least_ns, least_count
+
+    def take(self, now_ns: int, *, until_ns: float) -> int | None:
+        """Return when the next sample is due, which is now; None at the end."""
+        if now_ns >= until_ns or (self._left <= 0 and now_ns >= self._least_ns):
+            return None
+        self._left -= 1
+        return now_ns
+
+    def give_up(self) -> None:
+        self._left, self._least_ns = 0, 0
+
+
+class Queue:
+    """Samples that are due at ``arrivals`` and wait until a lane takes them.
+
+    ``room`` is how many may wait, None for any number. A take is exact as long as takes come in
+    the order of time, which their lock sees to.
+    """
+
+    def __init__(self, arrivals: Sequence[int], *, room: int | None = None, drop: Drop = "none"):
+        self.arrivals, self.room, self.drop = arrivals, room, drop
+        self.dropped: list[int] = []
+        self.waiting = self.due_later = 0
+        self._waiting: deque[int] = deque()
+        self._next = 0
+
+    def take(self, now_ns: int, *, until_ns: float) -> int | None:
+        """Return when the sample was or is due that a lane that is free now runs next; None at the end.
+
+        When none waits, it is the next to come. None is taken at ``until_ns``, or to begin then.
+        """
+        self._arrive(now_ns)
+        if now_ns >= until_ns:
+            self.give_up()
+        if self._waiting:
+            return self.arrivals[self._waiting.popleft()]
+        if self._next < len(self.arrivals) and self.arrivals[self._next] >= until_ns:
+            self.give_up()
+        if self._next == len(self.arrivals):
+            return None
+        self._next += 1
+        return self.arrivals[self._next - 1]
+
+    def give_up(self) -> None:
+        self.waiting += len(self._waiting)
+        self.due_later += len(self.arrivals) - self._next
+        self._waiting.clear()
+        self._next = len(self.arrivals)
+
+    def _arrive(self, now_ns: int) -> None:
+        """Let all samples wait that are due, or be dropped."""
+        while self._next < len(self.arrivals) and self.arrivals[self._next] <= now_ns:
+            if self.room is None or len(self._waiting) < self.room:
+                self._waiting.append(self._next)
+            elif self.drop == "newest":
+                self.dropped.append(self._next)
+            else:
+                self.dropped.append(self._waiting.popleft())
+                self._waiting.append(self._next)
+            self._next += 1
+
+
+def drain(
+    queue: Queue | Stock, run: Run, next_sample: Next, *, lanes: int, most_ns: int, clock: Clock
+) -> Samples:
+    """Let lanes run what a queue holds until it is empty or ``most_ns`` is over."""
     taken: list[tuple[int, int, int, int]] = []
-    number = dropped = 0
-    start = clock.now_ns()
-    while number < count:
-        free = clock.now_ns() - start
-        come = min(int(free * fps / 1e9), count - 1)
-        dropped, number = dropped + max(0, come - number), max(number, come)
-        due = round(1e9 * number / fps)
-        if max(free, due) >= 1e9 * length.most_s:
-            break
-        sample = next_sample()
-        clock.sleep_until_ns(start + due)
-        began = clock.now_ns() - start
-        run(sample)
-        taken.append((due, began, clock.now_ns() - start, began - max(due, free)))
-        number += 1
-    due_ns, began_ns, done_ns, late = zip(*taken, strict=True) if taken else [()] * 4
-    return Samples(
-        start_ns=start, scheduled=due_ns, began=began_ns, done=done_ns, late=late,
-        dropped=dropped, due_later=count - number,
-    )  # fmt: skip
+    lock, start = Lock(), clock.now_ns()
 
+    def lane() -> None:
+        while True:
+            free = clock.now_ns() - start  # waiting for another lane's sample is our doing
+            with lock:
+                due = queue.take(clock.now_ns() - start, until_ns=most_ns)
+                if due is None:
+                    return
+                sample = next_sample()
+            clock.sleep_until_ns(start + due)
+            began = clock.now_ns() - start
+            run(sample)
+            done = clock.now_ns() - start
+            taken.append((due, began, done, began - max(due, free)))
 
-def drain(run: Run, next_sample: Next, *, lanes: int, length: Length, clock: Clock) -> Samples:
-    """Let lanes run samples, each the next when its last is done, until the run is long enough."""
-    taken: list[tuple[int, int]] = []
-    lock, begun, start = Lock(), 0, clock.now_ns()
-
-    def call() -> bool:
-        nonlocal begun
+    def stop() -> None:
         with lock:
-            now_s = (clock.now_ns() - start) / 1e9
-            if now_s >= length.most_s or (begun >= length.min_count and now_s >= length.min_s):
-                return False
-            begun += 1
-            sample = next_sample()
-        began = clock.now_ns() - start
-        run(sample)
-        taken.append((began, clock.now_ns() - start))
-        return True
+            queue.give_up()
 
-    run_lanes(call, lanes)
-    began_ns, done_ns = zip(*sorted(taken), strict=True) if taken else [()] * 2
-    return Samples(start_ns=start, scheduled=began_ns, began=began_ns, done=done_ns)
+    run_lanes(lane, lanes, stop=stop)
+    columns: list[tuple[int, ...]] = list(zip(*sorted(taken), strict=True)) or [()] * 4
+    due, began, done, late = columns
+    return Samples(
+        start_ns=start,
+        scheduled=due,
+        began=began,
+        done=done,
+        late=late if isinstance(queue, Queue) else (),
+        dropped=tuple(sorted(queue.dropped)),
+        waiting=queue.waiting,
+        due_later=queue.due_later,
+    )
 
 
 def warm_lanes(
@@ -181,30 +294,35 @@ def warm_lanes(
     if rule is None:
         return WarmUp()
     warmed = warm_up(run, next_sample, rule=rule, clock=clock)
+    lock = Lock()
+
+    def lane() -> None:
+        for _ in range(WARM_CALLS):
+            with lock:
+                sample = next_sample()
+            run(sample)
+
     if lanes > 1:
-        several = Length(min_s=0, min_count=WARM_CALLS * lanes)
-        drain(run, next_sample, lanes=lanes, length=several, clock=clock)
+        run_lanes(lane, lanes, stop=lambda: None)
     return warmed
 
 
-def run_lanes(call: Callable[[], bool], lanes: int) -> None:
-    """Let each lane call until it is told False, each but a single one in a thread.
+def run_lanes(lane: Callable[[], None], lanes: int, *, stop: Callable[[], None]) -> None:
+    """Run a lane as often as asked, each but a single one in a thread.
 
-    When one raises, the others end too; then it is raised here.
+    When one raises, ``stop`` is called, so that the others end too; then it is raised here.
     """
-    stop = Event()
 
-    def lane() -> None:
+    def guarded() -> None:
         try:
-            while not stop.is_set() and call():
-                pass
+            lane()
         except BaseException:
-            stop.set()
+            stop()
             raise
 
     if lanes == 1:
         lane()
         return
     with ThreadPoolExecutor(lanes, thread_name_prefix="scenario") as pool:
-        for future in [pool.submit(lane) for _ in range(lanes)]:
+        for future in [pool.submit(guarded) for _ in range(lanes)]:
             future.result()

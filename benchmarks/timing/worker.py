@@ -247,17 +247,15 @@ def steps_of(request: Request, began: int) -> Steps:
             closed_loop(call, _nothing, least_s=request.warm_s, clock=clock)
         gc.collect()
         taken = list[tuple[int, ...]]()
-        least_s = request.min_s / request.turns
-        least_count = math.ceil(request.min_count / request.turns)
+        share = {
+            "least_s": request.min_s / request.turns,
+            "least_count": math.ceil(request.min_count / request.turns),
+        }
         for _ in range(request.turns):
             yield
-            if taken and 4e-9 * taken[-1][-1] < least_s:
+            if taken and 4e-9 * taken[-1][-1] < share["least_s"]:
                 call(None)
-            taken.append(
-                closed_loop(
-                    call, _nothing, least_s=least_s, least_count=least_count, clock=clock
-                ).taken_ns
-            )
+            taken.append(closed_loop(call, _nothing, **share, clock=clock).taken_ns)
         ended = time.perf_counter_ns()
         yield
         facts = dict(engine.describe())
@@ -313,7 +311,7 @@ def main() -> int:
             arrived.acquire()
     except StopIteration as end:
         Path(request.answer).write_text(json.dumps(asdict(end.value)), encoding="utf-8")
-        os._exit(0)  # what an interpreter tidies up at its end is nobody's to wait for
+        return 0
     except StylepressError as error:
         sys.stderr.write(str(error))
         return REFUSED

@@ -15,7 +15,6 @@ from stylepress.benchmarks.report import Report, against, read_report
 from stylepress.benchmarks.show.files import write_forms
 from stylepress.benchmarks.show.render import markdown
 from stylepress.benchmarks.timing.outcome import Setting
-from stylepress.benchmarks.timing.scenarios import camera
 from stylepress.benchmarks.timing.systems import named
 from stylepress.errors import BackendError, FrameError, RecipeError
 from stylepress.progress import Silent
@@ -170,7 +169,7 @@ def test_what_only_copies_frames_plays_every_scenario_and_what_cannot_be_measure
             backends=("null",),
             settings=(
                 Setting(name="single stream"),
-                camera(500),
+                Setting(name="server", rate_hz=500),
                 Setting(name="offline", lanes=2),
             ),
         ),

@@ -38,7 +38,7 @@ def test_the_schema_is_draft_2020_12_and_names_every_part_that_is_written(
     assert schema["$schema"].endswith("2020-12/schema")
     keys = set(json.loads(written.read_text(encoding="utf-8")))
     assert keys == set(schema["properties"]) - {"gallery"}
-    assert schema["properties"]["schema_version"]["const"] == 7
+    assert schema["properties"]["schema_version"]["const"] == 6
 
 
 def test_what_is_written_obeys_its_schema(written: Path) -> None:

@@ -68,4 +68,4 @@ def test_the_first_call_is_no_sample() -> None:
         rule=rule,
         clock=clock,
     )
-    assert made.samples.response_ns == (MS,)
+    assert made.samples.service_ns == (MS,)
