@@ -26,7 +26,7 @@ def fit(
         Path | None,
         typer.Option("--out", "-o", metavar="DIR", help="Where to write; default runs/NAME-fit."),
     ] = None,
-    trials: Annotated[int, typer.Option(min=1, max=100_000, help="Students to try.")] = 24,
+    trials: Annotated[int, typer.Option(min=1, max=100_000, help="Students to train.")] = 24,
     minutes: Annotated[
         float | None, typer.Option(min=0.01, help="Stop trying after so many minutes.")
     ] = None,

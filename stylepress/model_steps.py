@@ -33,12 +33,12 @@ class AdainStep(Trained):
         description="folder of style pictures; the more, the better it generalises"
     )
     decoder: int = Field(
-        default=32, ge=1, le=128, description="width of the decoder; 64 is the published one"
+        default=64, ge=1, le=128, description="width of the decoder; 64 is the published one"
     )
-    steps: Steps = 1500
+    steps: Steps = 800
     crop_px: CropPx = 128
     batch: Batch = 2
-    learning_rate: LearningRate = 1e-3
+    learning_rate: LearningRate = 2e-5
     content_weight: Weight = 1.0
     style_weight: Weight = 10.0
     vgg: VggFile = None

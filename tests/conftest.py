@@ -44,6 +44,20 @@ settings.load_profile("stylepress")
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _operators_once() -> Iterator[None]:
+    """Build torch.onnx's table of operators once: every export builds it anew, in up to half a second."""
+    try:
+        from torch.onnx._internal.exporter import _registration
+    except ImportError:  # no torch here, or one that keeps the table elsewhere
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        registry = _registration.ONNXRegistry
+        patch.setattr(registry, "from_torchlib", cache(registry.from_torchlib))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _no_users_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep what a test builds or measures out of the user's own cache."""
     with pytest.MonkeyPatch.context() as patch:

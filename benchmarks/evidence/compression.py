@@ -3,7 +3,8 @@
 Parts are ``calibration`` (peak memory, ours beside ONNX Runtime's), ``prune`` (a teacher at 70 % of
 its channels, torch-pruning's own choice beside), ``frozen`` (its norms stand still), ``latency`` (the table of `fit` against random students), ``int8`` (against float, ONNX Runtime's and NNCF's beside),
 ``layers`` (drift a layer brings for the time it saves), ``sampler`` (diffusion in few steps), ``distilled`` (a student beside the
-same net without a teacher) and ``translator`` (a CycleGAN's generator made small). With ``--write`` the parts that were
+same net without a teacher), ``translator`` (a CycleGAN's generator made small), ``fronts`` (the presets of each style) and
+``fit`` (what a search finds beside them). With ``--write`` the parts that were
 measured take the place of their rows in benchmarks/results/compression.csv and docs/compression.md.
 """
 
@@ -28,6 +29,7 @@ from stylepress.artifact import Artifact
 from stylepress.benchmarks.evidence.distilled import distilled_rows
 from stylepress.benchmarks.evidence.documents import fill, listed_table
 from stylepress.benchmarks.evidence.few_steps import sampler_rows
+from stylepress.benchmarks.evidence.fronts import fit_rows, front_rows
 from stylepress.benchmarks.evidence.int8 import int8_rows
 from stylepress.benchmarks.evidence.place import ENGINE, SIZE, STYLE, Place, side_by_side
 from stylepress.benchmarks.evidence.pruned import prune_rows
@@ -244,6 +246,8 @@ PARTS: Mapping[str, Callable[[Place], Iterator[Row]]] = {
     "sampler": sampler_rows,
     "distilled": distilled_rows,
     "translator": translator_rows,
+    "fronts": front_rows,
+    "fit": fit_rows,
 }
 
 

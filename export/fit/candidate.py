@@ -84,6 +84,11 @@ def suggested(
     return Candidate(size, choose("precision", precisions), keep)
 
 
+def least(precisions: tuple[Precision, ...]) -> Candidate:
+    """Return the smallest student of all, in the last (fastest) of the precisions."""
+    return Candidate(StudentSize(width=WIDTHS[0], blocks=0, half=HALVES[0]), precisions[-1])
+
+
 def presets(precisions: tuple[Precision, ...]) -> Iterator[tuple[Preset, Candidate]]:
     """Yield the presets that the search can reach, with the last (fastest) of the precisions."""
     for name, size in PRESETS.items():

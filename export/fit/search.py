@@ -12,7 +12,7 @@ from time import monotonic
 
 from stylepress.build import BuildOptions, BuildResult, Until, build_recipe
 from stylepress.errors import BackendError, RecipeError, TrainingError
-from stylepress.export.fit.candidate import KEEPS, Candidate, Precision, presets
+from stylepress.export.fit.candidate import KEEPS, Candidate, Precision, least, presets
 from stylepress.export.fit.judging import bundle_drift, student_drift
 from stylepress.export.fit.latency import (
     LatencyTable,
@@ -35,6 +35,11 @@ from stylepress.train.weights.checkpoint import load_network
 
 SLACK = 1.1
 """A student is trained although it is predicted this much too slow: the table errs."""
+TOO_SLOW = "too slow, not trained"
+LEFT_OUT = 5
+"""A search ends when so many times the students that were asked for are known."""
+REPEATS = 50
+"""So many proposals in a row that were tried before end a search: nothing new is near."""
 JUDGES = ("fidelity_effnet", "fidelity_vgg")
 """Whose figure is the drift: first the judge that no training minimises."""
 
@@ -67,11 +72,11 @@ def fit(
         seed=recipe.seed,
         precisions=search.precisions,
         keeps=search.keeps,
+        limit_ms=SLACK * budget.latency_ms,
     )
     again = study.take_up()
     if again:
         progress.say(f"{again} trials that a process had begun and not finished are done again.")
-    study.begin_with([candidate for _, candidate in presets(search.precisions)])
     search.trials(study)
     tried = study.tried()
     return Fit(budget, search.backend, search.size, tried, search.finals(tried))
@@ -113,31 +118,59 @@ class _Search:
         return f"{self.recipe.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
     def trials(self, study: Study) -> None:
-        """Do as many trials as are lacking, as long as there is time."""
+        """Train as many students as are lacking, as long as there is time.
+
+        One that is too slow costs little and is not counted, unless there is nothing else.
+        """
         began, effort = monotonic(), self.effort
+        # What another budget left out may fit into this one.
+        known = {
+            tried.candidate.key: tried
+            for tried in study.tried()
+            if tried.drift is not None or self._too_slow(tried.candidate, tried.latency_ms)
+        }
+        trained = sum(tried.drift is not None for tried in known.values())
         self.progress.start("Trying students", effort.trials)
-        self.progress.advance(min(effort.trials, study.count))
-        known = {tried.candidate.key: tried for tried in study.tried()}
+        self.progress.advance(min(effort.trials, trained))
+        first = [least(self.precisions), *(each for _, each in presets(self.precisions))]
+        waiting = [candidate for candidate in first if candidate.key not in known]
         self.progress.say(f"{'student':28} {'predicted':>10} {'drift':>7}")
-        while study.count < effort.trials:
+        repeated = 0
+        while trained < effort.trials and len(known) < LEFT_OUT * effort.trials:
             if effort.minutes is not None and monotonic() - began > 60 * effort.minutes:
                 self.progress.say(f"{effort.minutes:g} minutes are over.")
                 break
+            if waiting:
+                study.next(waiting.pop(0))
             number, candidate = study.ask()
-            tried = known.get(candidate.key) or self._trial_of(candidate)
+            if candidate.key in known:
+                study.tell(number, known[candidate.key])
+                repeated += 1
+                if repeated == REPEATS:
+                    self.progress.say(f"{REPEATS} students in a row were tried before.")
+                    break
+                continue
+            repeated = 0
+            tried = self._trial_of(candidate)
             study.tell(number, tried)
             known[candidate.key] = tried
+            nothing_less = candidate == first[0] and tried.note == TOO_SLOW and len(self.keeps) == 1
             drift = "" if tried.drift is None else f"{tried.drift:7.3f}"
             line = f"{candidate.key:28} {tried.latency_ms:7.2f} ms {drift} {tried.note}"
             self.progress.say(line.rstrip())
-            self.progress.advance()
+            if tried.note != TOO_SLOW:
+                trained += 1
+                self.progress.advance()
+            if nothing_less:
+                self.progress.say("That is the smallest student of all: the others are slower.")
+                break
         self.progress.finish()
 
     def _trial_of(self, candidate: Candidate) -> Trial:
         predicted = self.table.predict(candidate)
         self.table.save(self.out / "latency.json")
-        if predicted * candidate.keep**2 > SLACK * self.budget.latency_ms:
-            return Trial(candidate, predicted, None, "too slow, not trained")
+        if self._too_slow(candidate, predicted):
+            return Trial(candidate, predicted, None, TOO_SLOW)
         short = self._variant(candidate, self.steps, export=False)
         try:
             result = self._built(short, self.out / "trials" / candidate.key, until="compress")
@@ -146,6 +179,9 @@ class _Search:
         if candidate.keep == 1:
             return Trial(candidate, predicted, _drift(result.student.numbers))
         return self._pruned_trial(candidate, result)
+
+    def _too_slow(self, candidate: Candidate, predicted: float) -> bool:
+        return predicted * candidate.keep**2 > SLACK * self.budget.latency_ms
 
     def _pruned_trial(self, candidate: Candidate, result: BuildResult) -> Trial:
         """Time and judge a pruned student: its widths are not known before."""

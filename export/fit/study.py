@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,8 +52,11 @@ class Study:
         seed: int,
         precisions: tuple[Precision, ...],
         keeps: tuple[float, ...] = (1.0,),
+        limit_ms: float = math.inf,
     ) -> None:
         """Open or begin the study ``name`` in ``storage``: a database's URL, or a journal's path.
+
+        Candidates above ``limit_ms`` teach the sampler to choose faster ones.
 
         Raises:
             OutputError: the storage cannot be reached; nothing of it is lost.
@@ -67,14 +72,18 @@ class Study:
             )
             done = len(self._study.trials)
             # A sampler begins anew with each process: the same seed again would repeat itself.
-            self._study.sampler = optuna.samplers.TPESampler(seed=seed + done, multivariate=False)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # constraints are "experimental" since 2021
+                self._study.sampler = optuna.samplers.TPESampler(
+                    seed=seed + done,
+                    multivariate=False,
+                    constraints_func=lambda trial: (trial.user_attrs[LATENCY] - limit_ms,),
+                )
 
-    def begin_with(self, candidates: Sequence[Candidate]) -> None:
-        """Ask for these first, unless they were asked for before."""
+    def next(self, candidate: Candidate) -> None:
+        """Ask for this one next, behind what waits already."""
         with self._reached():
-            for candidate in candidates:
-                values = _values(candidate, whole=len(self.keeps) > 1)
-                self._study.enqueue_trial(values, skip_if_exists=True)
+            self._study.enqueue_trial(_values(candidate, whole=len(self.keeps) > 1))
 
     def take_up(self) -> int:
         """Give up what a process that is gone had begun on this machine, and ask for it again."""
@@ -119,13 +128,6 @@ class Study:
             trials = self._study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
         latest = {trial.candidate.key: trial for trial in map(_trial_of, trials)}
         return list(latest.values())
-
-    @property
-    def count(self) -> int:
-        """How many trials are done."""
-        with self._reached():
-            states = (TrialState.COMPLETE, TrialState.PRUNED)
-            return len(self._study.get_trials(deepcopy=False, states=states))
 
     @contextmanager
     def _reached(self) -> Iterator[None]:

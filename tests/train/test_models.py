@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from stylepress.export.stage import export
 from stylepress.model_steps import (
@@ -33,6 +34,7 @@ from stylepress.steps import ExportStep
 from stylepress.train.families.adain import AdaIn
 from stylepress.train.models import stage
 from stylepress.train.models.adain import load_encoder
+from stylepress.train.models.inversion import invert
 from stylepress.train.models.stage import train_model
 from stylepress.train.models.translate import Pool
 from stylepress.train.trainer.state import STATE
@@ -163,3 +165,19 @@ def test_the_encoder_of_adain_is_vgg_up_to_a_factor_a_layer() -> None:
     ours, given = stages[0][..., 2:-2, 2:-2], theirs["relu1_1"][..., 2:-2, 2:-2]
     factor = float(given.sum() / ours.sum())
     assert torch.allclose(factor * ours, given, rtol=1e-3, atol=1e-2)
+
+
+@pytest.mark.parametrize("side", [48, 52])
+def test_the_decoder_of_adain_begins_by_drawing_what_the_encoder_saw(side: int) -> None:
+    # Smooth pictures, other ones than it is judged on.
+    draw = torch.Generator().manual_seed(1)
+    coarse = torch.rand(24, 3, 4, 4, generator=draw)
+    pictures = nn.functional.interpolate(coarse, (side, side), mode="bicubic").clamp(0, 1)
+    net = AdaIn(width=4, decoder=4)
+    load_encoder(net, small_vgg(), pictures[:4])
+    invert(net, pictures[:16], draw, Silent())
+    with torch.no_grad():
+        drawn = net.decoder(net.encoder(pictures[16:]))[..., :side, :side]
+    error = (drawn - pictures[16:]).square().mean()
+    # Random features keep little: a flat grey is 1 away, a fresh decoder 4 to 6.
+    assert error < 0.9 * pictures[16:].var()

@@ -11,6 +11,7 @@ from stylepress.errors import CheckpointError
 from stylepress.model_steps import AdainStep
 from stylepress.train.families.adain import AdaIn, restyled, statistics
 from stylepress.train.features.vgg import BGR_MEAN, DEVIATION, MEAN, Vgg
+from stylepress.train.models.inversion import invert
 from stylepress.train.photos import Photos
 from stylepress.train.trainer.device import CPU
 from stylepress.train.trainer.feed import generator
@@ -22,6 +23,8 @@ DEPTH = 9
 """Convolutions of VGG-19 up to relu4_1."""
 SCALED_ON = 4
 """Crops that the encoder's scale is measured on."""
+INVERTED, LEAST_INVERTED, INVERTED_PX = 96, 8, 128
+"""The decoder begins as the inverse of the encoder on so many crops; on fewer where they are larger."""
 FLAT = 1e-6
 STYLE_ZOOM = (1.0, 2.0)
 
@@ -29,10 +32,11 @@ STYLE_ZOOM = (1.0, 2.0)
 def train_adain(
     photos: Photos, styles: Photos, vgg: Vgg, step: AdainStep, session: Session
 ) -> tuple[AdaIn, TrainingSummary]:
-    """Train a decoder from scratch under the frozen encoder; return the network on the CPU.
+    """Train a decoder under the frozen encoder; return the network on the CPU.
 
-    The losses are those of Huang and Belongie 2017: features of what is drawn against those that
-    were asked for, and their statistics at four depths against those of the style picture.
+    It begins as the least-squares inverse of the encoder, and learns by the losses of Huang and
+    Belongie 2017: features of what is drawn against those that were asked for, and their statistics
+    at four depths against those of the style picture; each relative to what is aimed at.
 
     Raises:
         TrainingError: the loss stopped being finite.
@@ -44,9 +48,13 @@ def train_adain(
     crops = torch.stack([photos.crop(draw, step.crop_px, strange=False) for _ in range(SCALED_ON)])
     net = AdaIn(width=vgg.second.shape[0], decoder=step.decoder)
     load_encoder(net, vgg, crops)
-    # A decoder that begins at mid grey need not first find it.
-    nn.init.constant_(cast("Tensor", net.decoder[-1].bias), 0.5)
     session.device.hold(net.encoder, channels_last=True)
+    session.device.hold(net.decoder, channels_last=True)
+    # Odd ones too: a style brings colours that no photo has.
+    share = min(1.0, (INVERTED_PX / step.crop_px) ** 2)
+    count = max(LEAST_INVERTED, round(share * INVERTED))
+    seen = [photos.crop(draw, step.crop_px, strange=n % 2 == 0) for n in range(count)]
+    invert(net, torch.stack(seen).to(session.device.place), draw, session.progress)
     decoder = Part("decoder", net.decoder, adam(net.decoder, step.learning_rate),
                    warm_linear(step.steps), channels_last=True)  # fmt: skip
 
@@ -60,17 +68,17 @@ def train_adain(
             stages = net.stages(drawn)
         stages = [stage.float() for stage in stages]
         gaps = [
-            2 * nn.functional.mse_loss(statistics(one), statistics(other))
+            2 * relative(statistics(one), statistics(other))
             for one, other in zip(stages, wanted, strict=True)
         ]
         return {
-            "content": step.content_weight * nn.functional.mse_loss(stages[-1], asked),
+            "content": step.content_weight * relative(stages[-1], asked),
             "style": step.style_weight * torch.stack(gaps).sum(),
         }
 
     def sample(draw: torch.Generator) -> tuple[Tensor, ...]:
         content = photos.crop(draw, step.crop_px, strange=False)
-        return content, styles.crop(draw, step.crop_px, zoom=STYLE_ZOOM, strange=False)
+        return content, styles.crop(draw, step.crop_px, zoom=STYLE_ZOOM)
 
     shown = [one[None] for one in sample(generator(step.seed or 0, 1))]
 
@@ -90,6 +98,12 @@ def train_adain(
     net.encoder.to(CPU)
     net.encoder.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return net, summary
+
+
+def relative(drawn: Tensor, wanted: Tensor) -> Tensor:
+    """Return the mean square of the error over that of what is wanted, per picture, as a mean."""
+    error = (drawn - wanted).square().flatten(1).mean(1)
+    return (error / wanted.square().flatten(1).mean(1).clamp(min=FLAT)).mean()
 
 
 @torch.no_grad()

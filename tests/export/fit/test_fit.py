@@ -91,15 +91,13 @@ def a_study(storage: str, name: str = "s") -> Study:
 def test_a_study_goes_on_where_it_stopped(tmp_path: Path, kind: str) -> None:
     place = f"sqlite:///{tmp_path}/s.db" if kind == "sqlite" else str(tmp_path / "s.log")
     first = a_study(place)
-    first.begin_with([BASE])
+    first.next(BASE)
     number, candidate = first.ask()
     assert candidate == BASE
     first.tell(number, Trial(candidate, 5.0, 0.3))
     number, other = first.ask()
     first.tell(number, Trial(other, 50.0, None, "too slow, not trained"))
     again = a_study(place)
-    again.begin_with([BASE])
-    assert again.count == 2
     told = {tried.candidate.key: tried for tried in again.tried()}
     assert told[BASE.key].drift == 0.3
     assert told[other.key] == Trial(other, 50.0, None, "too slow, not trained")
@@ -204,12 +202,17 @@ def test_a_search_builds_the_best_it_found_and_repeats_nothing(
     def found(budget: Budget) -> Fit:
         return fit(loaded, budget, effort, options=options, timer=slow, progress=Silent())
 
-    # Of the first three presets, additive time lets pass all but the largest.
-    first = found(Budget(3000.0, 10.0))
-    assert [tried.drift is None for tried in first.tried] == [False, False, True]
+    # A budget below the smallest is hopeless at once; a larger one tries again what that left out.
+    hopeless = found(Budget(1.0, 10.0))
+    assert len(hopeless.tried) == 1
+    assert "predicted at 1025.60 ms" in hopeless.verdict()
+    # The smallest and the first preset pass, larger ones are left out until another passes.
+    first = found(Budget(1500.0, 10.0))
+    assert [tried.drift is None for tried in first.tried][:3] == [False, False, True]
+    assert sum(tried.drift is not None for tried in first.tried) == 3
     assert first.best is not None
     assert (first.best.bundle / "model.onnx").is_file()
-    again = found(Budget(3000.0, 1e-6))
+    again = found(Budget(1500.0, 1e-6))
     assert again.best is None
     assert {tried.candidate.key for tried in again.tried} == {
         tried.candidate.key for tried in first.tried
@@ -227,6 +230,7 @@ def test_where_the_recipe_prunes_shares_of_channels_are_searched_too(
     recipe.write_text(text)
     halved = Candidate(StudentSize(16, 0, 16), "fp32", keep=0.5)
     monkeypatch.setattr(search, "presets", lambda _precisions: [("nano", halved)])
+    monkeypatch.setattr(search, "least", lambda _precisions: halved)
     effort = Effort(trials=1, short_steps=1, best=1)
     options = BuildOptions(out=tmp_path / "fit", home=Path.home())
     found = search.fit(
