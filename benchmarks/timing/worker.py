@@ -247,15 +247,14 @@ def steps_of(request: Request, began: int) -> Steps:
             closed_loop(call, _nothing, least_s=request.warm_s, clock=clock)
         gc.collect()
         taken = list[tuple[int, ...]]()
-        share = {
-            "least_s": request.min_s / request.turns,
-            "least_count": math.ceil(request.min_count / request.turns),
-        }
+        turn_s = request.min_s / request.turns
+        count = math.ceil(request.min_count / request.turns)
         for _ in range(request.turns):
             yield
-            if taken and 4e-9 * taken[-1][-1] < share["least_s"]:
+            if taken and 4e-9 * taken[-1][-1] < turn_s:
                 call(None)
-            taken.append(closed_loop(call, _nothing, **share, clock=clock).taken_ns)
+            calls = closed_loop(call, _nothing, least_s=turn_s, least_count=count, clock=clock)
+            taken.append(calls.taken_ns)
         ended = time.perf_counter_ns()
         yield
         facts = dict(engine.describe())
