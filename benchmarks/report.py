@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -104,8 +104,7 @@ class Shown:
 class Report(Part):
     """Everything one run of ``stylepress bench`` found out.
 
-    ``drifts`` says what each bundle lost against its original; ``suffered`` shows by the bundle's
-    name where its pictures are farthest from it. ``looks`` are figures of each model's pictures, mean
+    ``drifts`` says what each bundle lost against its original. ``looks`` are figures of each model's pictures, mean
     over the photos, alone and ``against`` those of each model that it may be a copy of.
     ``steadiness`` is how little they change along a known motion: a camera over the first photo, and
     the user's videos.
@@ -132,7 +131,6 @@ class Report(Part):
     starts: tuple[Check, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     gallery: tuple[Shown, ...] = Field(default=(), exclude=True)
-    suffered: Mapping[str, tuple[Shown, ...]] = Field(default_factory=dict, exclude=True)
 
     def of_role(self, role: Role) -> tuple[Model, ...]:
         return tuple(model for model in self.models if model.role == role)

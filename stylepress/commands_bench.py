@@ -343,7 +343,7 @@ def _selftest(
     from stylepress.benchmarks.verdict.terms import DuelOptions
 
     # As long as the runs of a comparison, unless somebody asks for others.
-    plan = PairPlan(pairs=pairs, min_s=min_time, warm_s=min_time, rest_s=min(0.2, min_time))
+    plan = PairPlan(pairs=pairs, min_s=min_time, warm_s=min_time / 3, rest_s=min(0.1, min_time))
     options = DuelOptions(**common, plan=plan, photos=photos)
     with (
         terminal(quiet=quiet) as screen,

@@ -93,11 +93,13 @@ def compare(
     ] = 10,
     min_time: Annotated[
         float,
-        typer.Option(metavar="S", min=0, help="Least seconds a run, after as long a warm-up."),
+        typer.Option(
+            metavar="S", min=0, help="Least seconds a run, after a third as long a warm-up."
+        ),
     ] = 1,
     min_count: Annotated[
         int, typer.Option(metavar="N", min=1, help="Least timed calls a run.")
-    ] = 30,
+    ] = 10,
     extend: Annotated[
         bool, typer.Option("--extend/--no-extend", help="As many pairs again while it is open.")
     ] = True,
@@ -303,8 +305,8 @@ def _options(values: dict[str, Any], limits: Limits, screen: Progress) -> DuelOp
             complete=values["complete"],
             min_s=min_s,
             min_count=values["min_count"],
-            warm_s=min_s,
-            rest_s=min(0.2, min_s),
+            warm_s=min_s / 3,
+            rest_s=min(0.1, min_s),
         ),
         limits=limits,
         floor=None if values["floor"] is None else read_floor(values["floor"]),

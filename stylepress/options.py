@@ -46,7 +46,7 @@ ForeignLoad = Annotated[
         metavar="PERCENT",
         min=0,
         max=100,
-        help="Others may use so much of the processor before a run does not count.",
+        help="Others may use so much of the processor before a run may not count.",
     ),
 ]
 

@@ -12,7 +12,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from stylepress.benchmarks.quality.motion.camera import Frame, camera, render
+from stylepress.benchmarks.quality.motion.course import Frame, camera, render
 from stylepress.errors import FrameError
 from stylepress.picture import PHOTO_SUFFIXES
 from stylepress.replace import replacing_file

@@ -17,8 +17,7 @@ from torch import Tensor
 
 from stylepress.benchmarks.evidence.row import Row, mean
 from stylepress.benchmarks.evidence.setting import PHOTOS, Drawn, Setting, Shipped
-from stylepress.benchmarks.quality.motion.camera import views_of, warp_error
-from stylepress.benchmarks.quality.motion.course import follow, open_flow
+from stylepress.benchmarks.quality.motion.course import follow, open_flow, views_of, warp_error
 from stylepress.benchmarks.quality.motion.footage import read_footage
 from stylepress.benchmarks.quality.photos import unit
 from stylepress.benchmarks.quality.pixels import Picture, grid_energy, psnr_db, style_distance

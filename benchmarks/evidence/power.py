@@ -14,7 +14,7 @@ from stylepress.benchmarks.check import Verdict
 from stylepress.benchmarks.evidence.row import Row
 from stylepress.benchmarks.evidence.setting import Setting
 from stylepress.benchmarks.verdict.rule import DELTA, Key, Paired, Rule, decide
-from stylepress.benchmarks.verdict.runs import LookName, orders
+from stylepress.benchmarks.verdict.runs import LookName
 from stylepress.benchmarks.verdict.session import PairPlan
 
 TRIALS, KEY = 400, ("trial", "p50")
@@ -40,7 +40,12 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """A model of a machine: relative deviations of runs that follow each other."""
+    """A model of a machine, as relative deviations.
+
+    ``spread`` is that of a process, which keeps it for a run (``heavy``: with the tails of Student's
+    t); ``walk`` how far the machine drifts over a run, ``spikes`` how many of its turns others slow
+    down. Both of these fall on both arms of a pair, turn by turn.
+    """
 
     name: str
     spread: float
@@ -48,13 +53,17 @@ class Noise:
     spikes: float
     heavy: bool = False
 
-    def __call__(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """Draw what so many runs take, 1 for the undisturbed time."""
-        own = rng.standard_t(3, count) if self.heavy else rng.normal(size=count)
-        walk = np.cumsum(rng.normal(0, self.walk, count))
-        spikes = (rng.random(count) < self.spikes) * rng.exponential(0.10, count)
-        times: np.ndarray = np.exp(self.spread * own + walk + spikes)
-        return times
+    def pairs(self, rng: np.random.Generator, count: int, rounds: int) -> list[Pair]:
+        """Draw what both arms take in so many pairs: their middle round, each round ABBA."""
+        shape = (count, 4 * rounds)
+        own = rng.standard_t(3, (count, 2)) if self.heavy else rng.normal(size=(count, 2))
+        walk = rng.normal(0, self.walk / (2 * rounds) ** 0.5, shape).cumsum(1)
+        spikes = (rng.random(shape) < self.spikes) * rng.exponential(0.10, shape)
+        turns = np.exp(walk + spikes).reshape(count, rounds, 4)
+        times = np.stack([turns[..., [0, 3]].mean(2), turns[..., [1, 2]].mean(2)], 2)
+        times *= np.exp(self.spread * own)[:, None]
+        middle = np.argsort(times[..., 1] / times[..., 0], axis=1)[:, rounds // 2]
+        return [(float(base), float(new)) for base, new in times[np.arange(count), middle]]
 
 
 LOCKED = Noise("board with locked clocks", 0.005, 0.0, 0.0)
@@ -87,24 +96,15 @@ def verdicts(noise: Noise, settings: Settings, slower: float, trials: int) -> li
     The new arm takes longer by a share, ``slower``; arms take turns as they do in a session.
     """
     rule, ends = Rule.assumed(settings.delta), []
+    plan = PairPlan(pairs=settings.pairs, extend=settings.extend)
     for trial in range(trials):
         rng = np.random.default_rng((11, trial))
 
         def figures(part: LookName, keys: Sequence[Key], pairs: int) -> dict[Key, Paired]:
-            times = noise(rng, 2 * pairs)  # noqa: B023
-            both = in_turns(times, seed=int(rng.integers(1 << 30)))  # noqa: B023
+            both = noise.pairs(rng, pairs, plan.rounds)  # noqa: B023
             base, new = zip(*both, strict=True)
             return {key: Paired(base, tuple(n * (1 + slower) for n in new), rule) for key in keys}
 
-        ended = decide(figures, [KEY], plan=PairPlan(pairs=settings.pairs, extend=settings.extend))
+        ended = decide(figures, [KEY], plan=plan)
         ends.append(ended[KEY].verdict)
     return ends
-
-
-def in_turns(times: Sequence[float] | np.ndarray, *, seed: int) -> list[Pair]:
-    """Give runs that follow each other to two arms by turns (ABBA, BAAB): (base, new) pairs."""
-    pairs = []
-    for number, order in enumerate(orders(len(times) // 2, seed=seed)):
-        first, second = float(times[2 * number]), float(times[2 * number + 1])
-        pairs.append((first, second) if order[0] == "base" else (second, first))
-    return pairs

@@ -1,7 +1,7 @@
 """What the temporal term of a distillation buys: one student tuned twice, with it and without.
 
 The student that ships learns on for a few hundred steps. What moves is a camera over a photo, known
-exactly (``quality/motion/camera.py``); style is judged by features that no training minimised.
+exactly (``quality/motion/course.py``); style is judged by features that no training minimised.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from stylepress.benchmarks.evidence.row import Row, mean
 from stylepress.benchmarks.evidence.setting import Setting, Shipped
-from stylepress.benchmarks.quality.motion.camera import views_of, warp_error
+from stylepress.benchmarks.quality.motion.course import views_of, warp_error
 from stylepress.benchmarks.timing.baselines import eager
 from stylepress.compress.copying import Copying
 from stylepress.compress.distil import Teacher, distil_student

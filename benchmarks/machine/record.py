@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import stylepress
-from stylepress.benchmarks.machine.linux import linux_facts
-from stylepress.benchmarks.machine.system import system_facts
+from stylepress.benchmarks.machine.system import linux_facts, system_facts
 from stylepress.benchmarks.part import Part
 from stylepress.runtime.machine import usable_cores
 from stylepress.targets.files import Tree, reason

@@ -85,9 +85,9 @@ class Watch:
         """A run begins."""
         self._begin_ns = time.perf_counter_ns()
 
-    def end(self) -> tuple[str, ...]:
-        """The run is over: return why it does not count, nothing when it does."""
-        return self.judged(Window(self._begin_ns, time.perf_counter_ns())).reasons
+    def end(self) -> tuple[Event, ...]:
+        """The run is over: return what happened meanwhile."""
+        return self.judged(Window(self._begin_ns, time.perf_counter_ns())).events
 
     def judged(self, window: Window) -> Validity:
         """Say whether what ran in a window that is over counts."""

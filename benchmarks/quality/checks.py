@@ -15,8 +15,8 @@ import numpy as np
 from stylepress.benchmarks.check import Check, Verdict
 from stylepress.benchmarks.gate import FIGURES, Limits, figure
 from stylepress.benchmarks.intervals import Interval, mean_interval
-from stylepress.benchmarks.quality.paired import RANGES
-from stylepress.benchmarks.quality.sets import JUDGED, Distances
+from stylepress.benchmarks.quality.frechet import JUDGED, Distances
+from stylepress.benchmarks.quality.pixels import RANGES
 
 SUBJECT = "drift"
 BENIGN_TINT, BENIGN_QUALITY = 1.0, 95

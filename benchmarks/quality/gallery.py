@@ -16,12 +16,14 @@ from PIL import Image
 
 from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.quality.judges import Drawn
-from stylepress.benchmarks.quality.paired import CAP_DB, pair_scores, saturation_percent
 from stylepress.benchmarks.quality.photos import Photo, unit
 from stylepress.benchmarks.quality.pixels import (
+    CAP_DB,
     content_distance,
     grid_energy,
+    pair_scores,
     psnr_db,
+    saturation_percent,
     style_distance,
 )
 from stylepress.benchmarks.report import Column, Model, Role, Shown, against
@@ -172,17 +174,6 @@ def difference(one: Pixels, two: Pixels) -> Pixels:
     gap = np.abs(one.astype(np.int16) - two)
     loud: Pixels = np.minimum(AMPLIFIED * gap, 255).astype(np.uint8)
     return loud
-
-
-def worst_place(one: Pixels, two: Pixels, side: int) -> tuple[slice, slice]:
-    """Return where a square of ``side`` shows most of what two (H, W, 3) pictures differ by."""
-    gap = np.square(one.astype(np.float64) - two).sum(-1)
-    height, width = (min(side, whole) for whole in gap.shape)
-    sums = np.pad(gap, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
-    within = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width]
-    within += sums[:-height, :-width]
-    top, left = (int(place) for place in np.unravel_index(np.argmax(within), within.shape))
-    return slice(top, top + height), slice(left, left + width)
 
 
 def shown(photo: str, column: Column, title: str, frame: Pixels) -> Shown:

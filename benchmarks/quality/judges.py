@@ -16,13 +16,15 @@ from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.gate import Limits, figure
 from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.quality.features.extractor import Extractor
-from stylepress.benchmarks.quality.paired import CAP_DB, colour_shifts, saturation_percent
 from stylepress.benchmarks.quality.photos import unit
 from stylepress.benchmarks.quality.pixels import (
+    CAP_DB,
+    colour_shifts,
     content_distance,
     grid_energy,
     patch_distance,
     psnr_db,
+    saturation_percent,
     style_distance,
 )
 from stylepress.benchmarks.quality.study import Pair, drift_study, shortage

@@ -134,7 +134,7 @@ def golden_photos(bundle: Bundle, size: tuple[int, int], *, limit: int) -> list[
     Raises:
         FrameError: it brings none.
     """
-    from stylepress.benchmarks.engines import golden_pictures
+    from stylepress.benchmarks.timing.systems import golden_pictures
 
     golden = [
         Photo(

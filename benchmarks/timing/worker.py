@@ -1,32 +1,37 @@
 """``python -m stylepress.benchmarks.timing.worker``: one engine in a process of its own.
 
 Open it, run the first frame, warm up, measure, write down, end: what an engine leaves behind in a
-process must not be in the next one's figures.
+process must not be in the next one's figures. Engines that are compared live at the same time, each
+in its process, and work by turns: what the machine does meanwhile falls on both.
 """
 
 from __future__ import annotations
 
 import gc
 import json
+import math
 import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
+from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from stylepress.errors import BackendError, StylepressError, VerificationError
 
 if TYPE_CHECKING:
-    import subprocess
+    from typing_extensions import Self
 
     from stylepress.runtime.backends import Engine
 
 WORKER = "stylepress.benchmarks.timing.worker"
 REFUSED = 2
+GO, DONE = b"go\n", b"stylepress: done\n"
+"""What both processes tell each other around each step; an engine may print what it likes between."""
 CLEAR_PEAK = "5"
 """What makes Linux forget a process's peak when it is written to its ``clear_refs``."""
 
@@ -36,10 +41,10 @@ class Request:
     """What to run, and for how long; it travels as JSON.
 
     ``frames`` is a .npy file with uint8 (K, H, W, 3), fed one at a time in turn; else some pattern
-    of ``height`` and ``width``. Warm-up lasts at least ``warm_s`` and ``warm_count`` calls, and on
-    until the medians of three windows (half a second each, a third of ``warm_s`` where that is
-    less) agree, but no longer than ``warm_cap_s``; none at all when ``warm_cap_s`` is 0. Measuring
-    lasts at least ``min_s`` and ``min_count`` calls. ``cache`` keeps what was compiled.
+    of ``height`` and ``width``. Warm-up lasts ``warm_s``, a call at least where it is not 0. Measuring
+    lasts at least ``min_s`` and ``min_count`` calls, in equal parts of as many ``turns``. The first call
+    of a further turn, after another engine used the caches, does not count where a call is short.
+    ``cache`` keeps what was compiled.
     """
 
     bundle: str
@@ -50,10 +55,9 @@ class Request:
     answer: str = ""
     threads: int | None = None
     warm_s: float = 0.0
-    warm_count: int = 0
-    warm_cap_s: float = 0.0
     min_s: float = 0.0
     min_count: int = 1
+    turns: int = 1
     cache: str | None = None
 
 
@@ -61,15 +65,14 @@ class Request:
 class Answer:
     """What one run took: every call in nanoseconds; what a system does not tell is None.
 
-    ``stable`` says whether the warm-up settled before its cap. Of the
-    machine's monotonic clock, ns: when the process ``began``, the backend was ``imported``,
-    the engine ``opened`` from the bundle on disk, checks included, the ``first`` frame done, the
-    last ``ended``. ``load_bytes`` is the highest resident memory until the first frame was done,
+    ``turns`` are how many calls each turn has. Of the machine's monotonic clock, ns: when the process ``began``, the backend was ``imported`` and its
+    turn to open came, the engine ``opened`` from the bundle on disk, checks included, the ``first``
+    frame done, the last ``ended``. ``load_bytes`` is the highest resident memory until the first frame was done,
     ``steady_bytes`` after that.
     """
 
     samples_ns: tuple[int, ...]
-    stable: bool
+    turns: tuple[int, ...]
     engine: dict[str, str | int]
     began: int = 0
     imported: int = 0
@@ -98,76 +101,140 @@ class RunError(VerificationError):
     exit_code = 2
 
 
-def fresh(request: Request, environ: Mapping[str, str]) -> Answer:
-    """Run an engine in a process of its own, and wait for it; an interrupt ends that one too.
+def fresh(requests: Sequence[Request], environ: Mapping[str, str]) -> list[Answer]:
+    """Run engines in processes of their own at the same time, one of them working at a time.
+
+    They open, warm up and measure by turns (A, B, then A, B, B, A, A, B, ...), as many as each
+    request has. An interrupt ends them too.
 
     Raises:
-        BackendError: the engine cannot be opened.
-        RunError: the process ended without an answer.
+        BackendError: an engine cannot be opened.
+        RunError: a process ended without an answer.
     """
-    import subprocess  # not at the top: they would be in the memory and the start of the engine
-    import tempfile
+    turns = requests[0].turns
+    with ExitStack() as stack:
+        arms = [stack.enter_context(_Process(one, environ)) for one in requests]
+        for arm in arms:
+            arm.begin()
+        for arm in arms:
+            arm.wait()
+        for step in range(-2, turns):  # to open, to warm up, to measure
+            for arm in arms if step % 2 == 0 else arms[::-1]:
+                arm.go()
+                arm.wait()
+        for arm in arms:
+            arm.go()
+        return [arm.answer() for arm in arms]
 
-    with tempfile.TemporaryDirectory(prefix="stylepress-worker-") as folder:
-        words, answer = Path(folder) / "stderr", Path(folder) / "answer.json"
-        line = json.dumps(asdict(replace(request, answer=str(answer)))) + "\n"
-        with words.open("wb") as stderr:
+
+class _Process:
+    """An engine's process, as a context manager."""
+
+    def __init__(self, request: Request, environ: Mapping[str, str]) -> None:
+        self.request, self.environ = request, environ
+
+    def __enter__(self) -> Self:
+        import subprocess  # not at the top: they would be in the memory and the start of the engine
+        import tempfile
+
+        self._folder = tempfile.TemporaryDirectory(prefix="stylepress-worker-")
+        self._words = Path(self._folder.name) / "stderr"
+        self._answer = Path(self._folder.name) / "answer.json"
+        with self._words.open("wb") as stderr:
             # A session of its own: Ctrl-C reaches this process only, which then ends the other.
-            process = subprocess.Popen(
+            self._process = subprocess.Popen(
                 [sys.executable, "-m", WORKER],
                 stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
                 stderr=stderr,
-                env=dict(environ),
+                env=dict(self.environ),
                 start_new_session=True,
             )
-            code = _waited(process, line.encode())
-        if code == 0 and answer.is_file():
-            told = json.loads(answer.read_text(encoding="utf-8"))
-            return Answer(**{**told, "samples_ns": tuple(told["samples_ns"])})
-        said = words.read_text(encoding="utf-8", errors="replace").strip()
-    if code == REFUSED and said:
-        raise BackendError(said)
-    raise RunError(
-        f"A run of {Path(request.bundle).name} in {request.backend} ended with {code}: "
-        f"{said[-300:] or 'it said nothing'}. "
-        f"Try it alone: `stylepress bench {request.bundle}`."
-    )
+        return self
 
-
-def _waited(process: subprocess.Popen[bytes], line: bytes) -> int:
-    assert process.stdin is not None
-    try:
-        with suppress(BrokenPipeError):  # it ended before it read; its last words tell why
-            process.stdin.write(line)
-            process.stdin.flush()
-        return process.wait()
-    finally:
+    def __exit__(self, *raised: object) -> None:
+        process = self._process
         if process.poll() is None:
             process.kill()
             process.wait()
-        with suppress(BrokenPipeError):
-            process.stdin.close()
+        for pipe in (process.stdin, process.stdout):
+            with suppress(BrokenPipeError):
+                assert pipe is not None
+                pipe.close()
+        self._folder.cleanup()
+
+    def begin(self) -> None:
+        asked = asdict(replace(self.request, answer=str(self._answer)))
+        self._write(json.dumps(asked).encode() + b"\n")
+
+    def go(self) -> None:
+        self._write(GO)
+
+    def _write(self, line: bytes) -> None:
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # it ended before it read; its last words tell why
+            self._process.stdin.write(line)
+            self._process.stdin.flush()
+
+    def wait(self) -> None:
+        """Wait until a step is done.
+
+        Raises:
+            BackendError, RunError: the process ended instead.
+        """
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if line.endswith(DONE):
+                return
+        self._failed(self._process.wait())
+
+    def answer(self) -> Answer:
+        """Wait until the process ended, and read what it wrote.
+
+        Raises:
+            BackendError, RunError: it ended without an answer.
+        """
+        code = self._process.wait()
+        if code or not self._answer.is_file():
+            self._failed(code)
+        told = json.loads(self._answer.read_text(encoding="utf-8"))
+        lists = {name: tuple(told[name]) for name in ("samples_ns", "turns")}
+        return Answer(**{**told, **lists})
+
+    def _failed(self, code: int) -> NoReturn:
+        said = self._words.read_text(encoding="utf-8", errors="replace").strip()
+        if code == REFUSED and said:
+            raise BackendError(said)
+        raise RunError(
+            f"A run of {Path(self.request.bundle).name} in {self.request.backend} ended with {code}: "
+            f"{said[-300:] or 'it said nothing'}. "
+            f"Try it alone: `stylepress bench {self.request.bundle}`."
+        )
 
 
-def run_request(request: Request, *, began: int = 0) -> Answer:
-    """Measure once, in this process.
+Steps = Generator[None, None, Answer]
+"""What runs until it is somebody else's turn, again and again, and gives its answer at the end."""
+
+
+def steps_of(request: Request, began: int) -> Steps:
+    """Import; open and run the first frame; warm up; take each turn; close: a step each.
 
     Raises:
         ArtifactError, BackendError, FrameError: the bundle or the backend cannot be used.
     """
     import numpy as np
 
-    from stylepress.benchmarks.timing.loop import WallClock, WarmRule, WarmUp, closed_loop, warm_up
+    from stylepress.benchmarks.timing.loop import WallClock, closed_loop
     from stylepress.runtime.backends import EngineOptions, load_backend
     from stylepress.runtime.bundle import read_bundle
 
     load_backend(request.backend)
-    imported = time.perf_counter_ns()
     # Random numbers would be 15 ms of imports, counted as the first frame's.
     shape, some = (1, request.height, request.width, 3), np.arange(251, dtype=np.uint8)
     frames = np.load(request.frames) if request.frames else np.resize(some, shape)
     options = EngineOptions(threads=request.threads, size=frames.shape[1:3])
+    yield
+    imported = time.perf_counter_ns()
     engine = _opened(read_bundle(Path(request.bundle)), request, options)
     opened = time.perf_counter_ns()
     try:
@@ -175,21 +242,27 @@ def run_request(request: Request, *, began: int = 0) -> Answer:
         call(None)
         first = time.perf_counter_ns()
         load, forgotten = peak_bytes(), forget_peak()
-        warmed, window_s = WarmUp(), min(0.5, request.warm_s / 3)
-        if request.warm_cap_s:
-            rule = WarmRule(request.warm_s, request.warm_count, window_s, most_s=request.warm_cap_s)
-            warmed = warm_up(call, _nothing, rule=rule, clock=clock)
+        yield
+        if request.warm_s:
+            closed_loop(call, _nothing, least_s=request.warm_s, clock=clock)
         gc.collect()
-        calls = closed_loop(
-            call, _nothing, least_s=request.min_s, least_count=request.min_count, clock=clock
-        )
+        taken = list[tuple[int, ...]]()
+        turn_s = request.min_s / request.turns
+        count = math.ceil(request.min_count / request.turns)
+        for _ in range(request.turns):
+            yield
+            if taken and 4e-9 * taken[-1][-1] < turn_s:
+                call(None)
+            calls = closed_loop(call, _nothing, least_s=turn_s, least_count=count, clock=clock)
+            taken.append(calls.taken_ns)
         ended = time.perf_counter_ns()
+        yield
         facts = dict(engine.describe())
     finally:
         engine.close()
     return Answer(
-        samples_ns=calls.taken_ns,
-        stable=warmed.stable,
+        samples_ns=tuple(call_ns for turn in taken for call_ns in turn),
+        turns=tuple(map(len, taken)),
         engine=facts,
         began=began,
         imported=imported,
@@ -219,23 +292,36 @@ def forget_peak() -> bool:
 
 
 def main() -> int:
-    """Read a request from one line of stdin, write the answer to its file; 2 when refused.
+    """Read a request from one line of stdin, take a step for each further line; 2 when refused.
 
-    When the process that asked dies, stdin ends, and so does this one.
+    The answer goes to its file at the end. When the process that asked dies, stdin ends, and so
+    does this one.
     """
     began = time.perf_counter_ns()
-    line = sys.stdin.readline()
-    if not line:
-        return REFUSED
-    request = Request(**json.loads(line))
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    lines, arrived = list[bytes](), threading.Semaphore(0)
+    threading.Thread(target=_listen, args=(lines, arrived), daemon=True).start()
+    arrived.acquire()
+    request = Request(**json.loads(lines[0]))
+    steps = steps_of(request, began)
     try:
-        answer = run_request(request, began=began)
+        while True:
+            next(steps)
+            os.write(sys.stdout.fileno(), DONE)
+            arrived.acquire()
+    except StopIteration as end:
+        Path(request.answer).write_text(json.dumps(asdict(end.value)), encoding="utf-8")
+        return 0
     except StylepressError as error:
         sys.stderr.write(str(error))
         return REFUSED
-    Path(request.answer).write_text(json.dumps(asdict(answer)), encoding="utf-8")
-    return 0
+
+
+def _listen(lines: list[bytes], arrived: threading.Semaphore) -> None:
+    # Not sys.stdin: a buffer that this thread waits in could not be closed at the end.
+    for line in FileIO(sys.stdin.fileno(), closefd=False):
+        lines.append(line)
+        arrived.release()
+    os._exit(REFUSED)
 
 
 def _opened(bundle: Any, request: Request, options: Any) -> Engine:
@@ -268,11 +354,6 @@ def _call(engine: Engine, frames: Any) -> Callable[[object], None]:
 
 def _nothing() -> None:
     return None
-
-
-def _end_with_parent() -> None:
-    sys.stdin.read()
-    os._exit(REFUSED)
 
 
 if __name__ == "__main__":

@@ -9,18 +9,17 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from stylepress.benchmarks.check import Check
-from stylepress.benchmarks.engines import weights_bytes
 from stylepress.benchmarks.gate import Limits, figure
 from stylepress.benchmarks.machine.record import Machine
 from stylepress.benchmarks.part import FileFact, Part, Skipped, read_json, schema_of
 from stylepress.benchmarks.report import Shown
-from stylepress.benchmarks.timing.systems import precision
+from stylepress.benchmarks.timing.systems import precision, weights_bytes
 from stylepress.benchmarks.verdict.runs import Run
 from stylepress.benchmarks.verdict.session import PairPlan
 from stylepress.runtime.bundle import Bundle
 
-SCHEMA_VERSION: Literal[5] = 5
-"""5: no curves of sensors over time."""
+SCHEMA_VERSION: Literal[6] = 6
+"""6: both runs of a pair work by turns."""
 Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE", "NOT COMPARABLE", "TREND", "NO BASELINE"]
 Mode = Literal["fresh processes", "trend", "not measured"]
 EXIT_CODES: Mapping[Outcome, int] = {
@@ -70,7 +69,7 @@ class Comparison(Part):
     a verdict does not say anything about.
     """
 
-    schema_version: Literal[5] = SCHEMA_VERSION
+    schema_version: Literal[6] = SCHEMA_VERSION
     document: Literal["comparison"] = "comparison"
     tool: str
     created: str
@@ -144,9 +143,7 @@ class Comparison(Part):
             return ()
         counts = {
             "were discarded": sum(bool(run.invalid) for run in runs),
-            "were not settled when their warm-up ended": sum(not run.stable for run in runs)
-            if settings.plan.warm_s > 0
-            else 0,
+            "count though others used the machine": sum(bool(run.disturbed) for run in runs),
         }
         found = [f"{count} of {len(runs)} runs {what}" for what, count in counts.items() if count]
         if settings.floor_source == "assumed":
@@ -168,7 +165,7 @@ class Comparison(Part):
         return (
             f"{settings.width}x{settings.height}, "
             f"{settings.threads} {'thread' if settings.threads == 1 else 'threads'}, pairs of "
-            f"interleaved fresh processes (order seed {settings.plan.seed}): {steps}. A time fails when it "
+            f"fresh processes that work by turns (order seed {settings.plan.seed}): {steps}. A time fails when it "
             f"is worse by more than its limit and not by chance{again}; floor "
             f"{settings.floor_source}. Base and new are medians; worse by is of the pairs."
         )

@@ -12,19 +12,25 @@ from time import perf_counter
 
 from stylepress import __version__
 from stylepress.benchmarks.check import Check, reasons_of, together
-from stylepress.benchmarks.engines import bundle_pairs, common_backends, golden_check
 from stylepress.benchmarks.gate import figure
 from stylepress.benchmarks.machine.record import record_machine
 from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.quality.gallery import album
 from stylepress.benchmarks.quality.judges import BLIND, JUDGES, Drawn, judged
 from stylepress.benchmarks.quality.photos import Photo, Style, other_photos, read_style
-from stylepress.benchmarks.timing.systems import Pixels, check_threads, opened
+from stylepress.benchmarks.timing.systems import (
+    Pixels,
+    bundle_pairs,
+    check_threads,
+    common_backends,
+    golden_check,
+    opened,
+)
 from stylepress.benchmarks.verdict.comparison import Comparison, Settings, side_of, weights_check
 from stylepress.benchmarks.verdict.rule import Key, Paired, Rule, decide, looks
 from stylepress.benchmarks.verdict.runs import WHY_NOT, LookName, pairs_of, subject_of
-from stylepress.benchmarks.verdict.session import QUIETER, Arms, Ask, Session, Watch
-from stylepress.benchmarks.verdict.terms import DuelOptions, forecast, frames_file, rules_of
+from stylepress.benchmarks.verdict.session import QUIETER, Arms, Ask, Session, Watch, frames_file
+from stylepress.benchmarks.verdict.terms import DuelOptions, forecast, rules_of
 from stylepress.progress import Progress
 from stylepress.runtime.bundle import Bundle, read_bundle
 
@@ -244,7 +250,7 @@ class _Duel:
             def source(part: LookName, keys: Sequence[Key], pairs: int) -> dict[Key, Paired]:
                 figures = {}
                 for subject in dict.fromkeys(subject for subject, _ in keys):
-                    runs = session.measure(part, [arms[subject]], pairs)
+                    runs = session.measure(part, arms[subject], pairs)
                     for key in (key for key in keys if key[0] == subject):
                         values = pairs_of(runs, *key)
                         if values is not None:

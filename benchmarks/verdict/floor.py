@@ -12,22 +12,21 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from stylepress import __version__
 from stylepress.benchmarks.check import Check
-from stylepress.benchmarks.engines import common_backends
 from stylepress.benchmarks.machine.record import Machine, differing, record_machine
 from stylepress.benchmarks.part import Part, Skipped, read_json, schema_of
-from stylepress.benchmarks.timing.systems import NULL
+from stylepress.benchmarks.timing.systems import NULL, common_backends
 from stylepress.benchmarks.verdict.rule import ALPHA, Paired, Rule, least_pairs, measured
 from stylepress.benchmarks.verdict.runs import MEASURES, Run, pairs_of
-from stylepress.benchmarks.verdict.session import QUIETER, Arms, Ask, Session, Watch
+from stylepress.benchmarks.verdict.session import QUIETER, Arms, Ask, Session, Watch, frames_file
 from stylepress.errors import RecipeError, VerificationError
 from stylepress.progress import Progress
-from stylepress.runtime.bundle import Bundle, read_bundle
+from stylepress.runtime.bundle import read_bundle
 
 if TYPE_CHECKING:
     from stylepress.benchmarks.verdict.terms import DuelOptions
 
-SCHEMA_VERSION: Literal[4] = 4
-"""4: an entry is a check."""
+SCHEMA_VERSION: Literal[5] = 5
+"""5: both runs of a pair work by turns; their calls are not kept."""
 LENGTHS = ("min_s", "min_count", "warm_s")
 USUAL_PAIRS = 10
 
@@ -46,11 +45,9 @@ class Floor(Part):
     ``entries`` are figures of equal arms in a backend, ``of`` a bundle: ``worse`` would be 1 on a perfect
     machine, and ``floor`` is what the arms surely differ by, a share: how far 1 lies outside its
     interval with 95 %. What chance does is in a comparison's own interval, and not counted here again.
-    ``runs`` hold every timed call of the bundles, and none of the null system's: of those a run has
-    hundreds of thousands, and their figures are in ``entries``.
     """
 
-    schema_version: Literal[4] = SCHEMA_VERSION
+    schema_version: Literal[5] = SCHEMA_VERSION
     document: Literal["floor"] = "floor"
     tool: str
     created: str
@@ -63,7 +60,6 @@ class Floor(Part):
     min_count: int = 0
     warm_s: float = 0.0
     entries: tuple[Check, ...]
-    runs: tuple[Run, ...]
     skipped: tuple[Skipped, ...] = ()
 
     def of(self, backend: str, metric: str) -> float | None:
@@ -139,26 +135,27 @@ def selftest(
             f"{plan.pairs} pairs give no floor: they have no interval with 95 %.",
             f"Give `--pairs {least}` or more, better 20.",
         )
-    entries, runs = list[Check](), list[Run]()
-    skipped: dict[Skipped, None] = {}
+    session = Session(
+        plan, threads=options.threads, environ=options.environ, progress=progress, watch=watch,
+        ask=ask,
+    )  # fmt: skip
+    entries, skipped = list[Check](), dict[Skipped, None]()
     for number, folder in enumerate(bundles):
         bundle = read_bundle(folder)
         names, absent = common_backends([bundle], options.backends, options.engine)
         skipped |= dict.fromkeys(absent)
-        # The null system is measured once.
-        backends = names if number else tuple(dict.fromkeys((NULL, *names)))
-        session = _equal_arms(bundle, backends, options, progress, watch=watch, ask=ask)
-        counted = [run for run in session.runs if not run.invalid]
-        for name in backends:
-            # Nothing of the bundle is measured where there is no engine.
-            model = "harness" if name == NULL else bundle.artifact.name
-            entries += entries_of(counted, model, name)
-            if name in session.given_up:
-                skipped[Skipped(what=f"{model} · {name}", why=session.given_up[name])] = None
-        runs += [
-            run.model_copy(update={"samples_ns": ()}) if run.backend == NULL else run
-            for run in session.runs
-        ]
+        with tempfile.TemporaryDirectory(prefix="stylepress-equal-") as work:
+            copy = Path(work) / bundle.artifact.folder.resolve().name
+            shutil.copytree(bundle.artifact.folder, copy)
+            frames = frames_file(options.photos_of(bundle, progress), Path(work))
+            # The null system is measured once.
+            for name in names if number else dict.fromkeys((NULL, *names)):
+                arms = Arms(bundle.artifact.folder, copy, name, frames)
+                # Nothing of the bundle is measured where there is no engine.
+                model = "harness" if name == NULL else bundle.artifact.name
+                entries += entries_of(session.measure("first", arms, plan.pairs), model, name)
+                if name in session.given_up:
+                    skipped[Skipped(what=f"{model} · {name}", why=session.given_up[name])] = None
     if not entries:
         told = "; ".join(f"{one.what}: {one.why}" for one in skipped)
         raise SpoiledError(f"Nothing could be measured: {told}. {QUIETER}")
@@ -172,39 +169,8 @@ def selftest(
         seed=plan.seed,
         **{name: getattr(plan, name) for name in LENGTHS},
         entries=tuple(entries),
-        runs=tuple(runs),
         skipped=tuple(skipped),
     )
-
-
-def _equal_arms(
-    bundle: Bundle,
-    backends: Sequence[str],
-    options: DuelOptions,
-    progress: Progress,
-    *,
-    watch: Watch | None,
-    ask: Ask | None,
-) -> Session:
-    """Run a bundle against a copy of it in each backend; return the session."""
-    from stylepress.benchmarks.verdict.terms import frames_file
-
-    session = Session(
-        options.plan,
-        threads=options.threads,
-        environ=options.environ,
-        progress=progress,
-        watch=watch,
-        ask=ask,
-    )
-    with tempfile.TemporaryDirectory(prefix="stylepress-equal-") as work:
-        folder = bundle.artifact.folder
-        copy = Path(work) / folder.resolve().name
-        shutil.copytree(folder, copy)
-        frames = frames_file(options.photos_of(bundle, progress), Path(work))
-        arms = [Arms(folder, copy, backend, frames) for backend in backends]
-        session.measure("first", arms, options.plan.pairs)
-    return session
 
 
 def check_floor(floor: Floor, machine: Machine, settings: Mapping[str, float]) -> None:

@@ -172,13 +172,12 @@ def judge(figures: Mapping[Key, Paired], alpha: float, *, among: int = 0) -> dic
 
 def obvious(one: Check) -> bool:
     """Say whether a failure is beyond all doubt: twice the limit, and its interval beyond it."""
-    return (
-        one.verdict == "FAIL"
-        and one.limit is not None
-        and _worse(one) > 1 + OBVIOUS * one.limit
-        and one.low is not None
-        and one.low > 1 + one.limit
-    )
+    limit = one.limit or 0.0
+    return _seems_obvious(one) and one.verdict == "FAIL" and (one.low or 0.0) > 1 + limit
+
+
+def _seems_obvious(one: Check) -> bool:
+    return one.limit is not None and _worse(one) > 1 + OBVIOUS * one.limit
 
 
 def confirmed(one: Check, again: Check | None) -> Check:
@@ -199,34 +198,53 @@ def decide(
     """Look at the plan's pairs of one subject after the other, at twice as many where that is open.
 
     ``figures`` are gated, of all subjects (0: all ``keys``). Once a subject obviously fails the
-    comparison has failed: nothing more is measured, unless it shall be ``complete``. What passed at
-    the first look has passed, and keeps the pairs it passed with. A failure that is not obvious is
-    measured once more with as many fresh pairs, and counts only when it fails there too; else it
-    stays open. So does what was to be measured further, or again, and could not be.
+    comparison has failed: nothing more is measured, unless it shall be ``complete``. So what seems to
+    fail like that, and is not sure yet, gets its second look before the next subject is begun; else
+    second looks come last, and only where nothing failed. What passed at the first look has passed,
+    and keeps the pairs it passed with. A failure that is not obvious is measured once more with as
+    many fresh pairs, and counts only when it fails there too; else it stays open. So does what was to
+    be measured further, or again, and could not be.
     """
     among = figures or len(keys)
-    pairs, planned = plan.pairs, looks(plan.pairs, figures=among, extend=plan.extend)
-    look, taken, found = planned[0], dict[Key, Paired](), dict[Key, Check]()
+    planned = looks(plan.pairs, figures=among, extend=plan.extend)
+    first, last = planned[0], planned[-1]
+    taken, found, closer = dict[Key, Paired](), dict[Key, Check](), set[Key]()
+
+    def look_closer(asked: Sequence[Key]) -> None:
+        more = source("extension", asked, last.pairs - first.pairs)
+        taken.update({key: taken[key].joined(one) for key, one in more.items()})
+        closer.update(asked)
+        again = judge({key: taken[key] for key in taken if key in closer}, last.alpha, among=among)
+        stuck = {key: found[key].model_copy(update={"note": STUCK}) for key in asked}
+        found.update(stuck | {key: again[key] for key in more})
+
     for subject in dict.fromkeys(subject for subject, _ in keys):
-        taken |= source("first", [key for key in keys if key[0] == subject], pairs)
-        found = judge(taken, look.alpha, among=among)
-        if not plan.complete and any(map(obvious, found.values())):
+        own = [key for key in keys if key[0] == subject]
+        taken |= source("first", own, first.pairs)
+        once = {key: one for key, one in taken.items() if key not in closer}
+        found |= judge(once, first.alpha, among=among)
+        if plan.complete:
+            continue
+        if len(planned) == 2 and not any(map(obvious, found.values())):
+            unsure = [
+                key for key in own if key in found and found[key].verdict not in (None, "PASS")
+            ]
+            if any(_seems_obvious(found[key]) for key in unsure):
+                look_closer(unsure)
+        if any(map(obvious, found.values())):
             return {key: _settled(one) for key, one in found.items()}
     verdicts = {one.verdict for one in found.values()}
     if len(planned) == 2 and "FAIL" not in verdicts and "INCONCLUSIVE" in verdicts:
-        look = planned[1]
-        unsure = {key[0] for key, one in found.items() if one.verdict == "INCONCLUSIVE"}
-        asked = [key for key in found if key[0] in unsure and found[key].verdict != "PASS"]
-        more = source("extension", asked, look.pairs - pairs)
-        taken |= {key: taken[key].joined(one) for key, one in more.items()}
-        again = judge(taken, look.alpha, among=among)
-        found |= {key: again[key] for key in more}
-        stuck = [key for key in asked if key not in more]
-        found |= {key: found[key].model_copy(update={"note": STUCK}) for key in stuck}
+        unsure = [key for key, one in found.items() if one.verdict == "INCONCLUSIVE"]
+        subjects = {subject for subject, _ in unsure} - {subject for subject, _ in closer}
+        asked = [key for key in found if key[0] in subjects and found[key].verdict != "PASS"]
+        if asked:
+            look_closer(asked)
     if not plan.confirm:
         return found
     failed = [key for key, one in found.items() if one.verdict == "FAIL" and not obvious(one)]
-    fresh = judge(source("confirmation", failed, look.pairs), ALPHA) if failed else {}
+    pairs = last.pairs if closer else first.pairs
+    fresh = judge(source("confirmation", failed, pairs), ALPHA) if failed else {}
     return {key: confirmed(one, fresh.get(key)) for key, one in found.items()}
 
 

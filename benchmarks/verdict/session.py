@@ -1,8 +1,8 @@
-"""Running the pairs: one fresh process after the other, in the drawn order, nothing left behind."""
+"""Running the pairs: two fresh processes by turns, in the drawn order, nothing left behind."""
 
 from __future__ import annotations
 
-import re
+import math
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
@@ -11,26 +11,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
+import numpy as np
 from pydantic import Field
 
+from stylepress.benchmarks.machine.watch import Event
 from stylepress.benchmarks.part import Part
+from stylepress.benchmarks.quality.photos import Photo
 from stylepress.benchmarks.timing.worker import Answer, Request, fresh
-from stylepress.benchmarks.verdict.runs import Arm, LookName, Run, orders, p50_ms, subject_of
+from stylepress.benchmarks.verdict.runs import (
+    Arm,
+    LookName,
+    Run,
+    agree,
+    disagreement,
+    orders,
+    p50_ms,
+    subject_of,
+)
 from stylepress.progress import Progress
 
 TRIES = 3
 """How often a pair is measured at least before a backend in which it is spoiled is given up."""
 PAUSES_S = (5.0, 10.0, 20.0, 40.0, 60.0)
 """How long others are waited for after one, two, ... spoiled pairs in a row."""
-QUIETER = (
-    "Wait until the machine is quiet and cool, or let others use more of it with `--foreign-load`."
-)
+ROUNDS, TURN_S = 5, 0.1
+"""Least rounds of a pair, an odd number, so that one is in the middle; and the longest turn in them."""
+OTHERS = ("foreign load", "foreign GPU process")
+"""What falls on both arms of a pair alike: it spoils one whose rounds disagree, and no other."""
+QUIETER = "Wait until the machine is quiet and cool."
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-NUMBERS = re.compile(r"[\d.]+")
-TAKEN = ("samples_ns", "load_ns", "first_call_ns", "stable", "peak_rss_bytes")
+TAKEN = ("samples_ns", "turns", "load_ns", "first_call_ns", "peak_rss_bytes")
 """What an answer and a run have by the same names."""
-CAP = 2
-"""Times ``warm_s`` after which a warm-up that does not settle ends."""
 TITLES: Mapping[LookName, str] = {
     "first": "Comparing",
     "extension": "Looking closer",
@@ -41,35 +52,39 @@ TITLES: Mapping[LookName, str] = {
 class PairPlan(Part):
     """How many pairs, and how long each run of them lasts; ``seed`` draws the order.
 
-    A run warms up for at least ``warm_s`` and ``warm_count`` calls and measures at least ``min_s``
-    and ``min_count`` calls; between two runs the machine rests ``rest_s``. What is open after
-    ``pairs`` is measured as long again where the plan may ``extend``, and a failure that is not
-    obvious once more where it shall ``confirm``. What others spoil is measured later;
-    ``patience_s`` is how long they are waited for, all together. ``complete`` measures on where the
-    comparison has failed already.
+    A run warms up for ``warm_s``: what changes after that falls on both runs of a pair. It measures at least ``min_s``
+    and ``min_count`` calls, by turns with the other of its pair; between two pairs the machine rests
+    ``rest_s``. What is open after ``pairs`` is measured as long again where the plan may ``extend``,
+    and a failure that is not obvious once more where it shall ``confirm``. What others spoil is measured
+    later; ``patience_s`` is how long they are waited for, all together. ``complete`` measures on
+    where the comparison has failed already.
     """
 
     pairs: int = Field(default=10, ge=1)
     extend: bool = True
     confirm: bool = True
     min_s: Seconds = 1.0
-    min_count: int = Field(default=30, ge=1)
-    warm_s: Seconds = 1.0
-    warm_count: int = Field(default=10, ge=0)
-    rest_s: Seconds = 0.2
+    min_count: int = Field(default=10, ge=1)
+    warm_s: Seconds = 1 / 3
+    rest_s: Seconds = 0.1
     seed: int = 0
-    patience_s: Seconds = 600.0
+    patience_s: Seconds = 120.0
     complete: bool = False
+
+    @property
+    def rounds(self) -> int:
+        """Rounds of a pair: an odd number of two turns an arm each."""
+        return max(ROUNDS, math.ceil(self.min_s / (2 * TURN_S))) | 1
 
 
 class Watch(AbstractContextManager[Any], Protocol):
-    """Something that sees what spoils a run, throttling, foreign load, swapping; and keeps it."""
+    """Something that sees what the machine does meanwhile: throttling, foreign load, swapping."""
 
     def begin(self) -> None:
-        """A run begins."""
+        """A pair begins."""
 
-    def end(self) -> Sequence[str]:
-        """The run is over: return why it does not count, nothing when it does."""
+    def end(self) -> Sequence[Event]:
+        """The pair is over: return what happened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +105,15 @@ class Arms:
         return subject_of(self.name, self.backend)
 
 
-Ask = Callable[[Request, Mapping[str, str]], Answer]
-"""Runs one arm in the given environment: ``fresh``, unless a caller knows another place."""
+def frames_file(photos: Sequence[Photo], work: Path, name: str = "frames") -> Path:
+    """Write the photos' frames for the arms, uint8 (K, H, W, 3)."""
+    path = work / f"{name.replace('/', '-')}.npy"
+    np.save(path, np.concatenate([photo.frame for photo in photos]))
+    return path
+
+
+Ask = Callable[[Sequence[Request], Mapping[str, str]], Sequence[Answer]]
+"""Runs both arms by turns in an environment: ``fresh``, unless a caller knows another place."""
 
 
 class Session:
@@ -119,43 +141,34 @@ class Session:
         self._left_s = plan.patience_s
         self._made = 0
 
-    def measure(self, part: LookName, asked: Sequence[Arms], pairs: int) -> list[Run]:
-        """Run ``pairs`` pairs of each; return those that count.
+    def measure(self, part: LookName, arms: Arms, pairs: int) -> list[Run]:
+        """Run so many pairs; return the runs that count, none of what was given up.
 
-        Two neighbouring pairs of one engine (ABBA or BAAB) run without a pause for another. A pair
-        that was spoiled is put off until the others are measured, after waiting a while.
+        A pair that was spoiled is put off until the others are measured, after waiting a while. When
+        others have been waited for long enough, what they do only makes intervals wider.
 
         Raises:
             RunError: a process failed.
         """
-        began = len(self.runs)
-        order = orders(pairs, seed=self.plan.seed, part=part)
-        waiting = deque(
-            (pair, arms)
-            for couple in range(0, pairs, 2)
-            for arms in asked
-            for pair in range(couple, min(couple + 2, pairs))
-            if arms.subject not in self.given_up
-        )
-        where = ", ".join(arms.subject for arms in asked)
-        self.progress.start(f"{TITLES[part]} in {where}: {pairs} pairs", 2 * len(waiting))
-        tries: Counter[tuple[int, str]] = Counter()
-        in_a_row = 0
+        if arms.subject in self.given_up:
+            return []
+        began, tries, in_a_row = len(self.runs), Counter[int](), 0
+        order, waiting = orders(pairs, seed=self.plan.seed, part=part), deque(range(pairs))
+        self.progress.start(f"{TITLES[part]} in {arms.subject}: {pairs} pairs", 2 * pairs)
         while waiting:
-            pair, arms = waiting.popleft()
+            pair = waiting.popleft()
             why = self._pair(part, pair, order[pair], arms)
             if not why:
                 in_a_row = 0
                 continue
-            tries[pair, arms.subject] += 1
+            tries[pair] += 1
             in_a_row += 1
-            if self._left_s <= 0 and tries[pair, arms.subject] >= TRIES:
-                why = f"one pair was spoiled {tries[pair, arms.subject]} times ({why})"
+            if self._left_s <= 0 and tries[pair] >= TRIES:
+                why = f"one pair was spoiled {tries[pair]} times ({why})"
                 self.given_up[arms.subject] = why
                 self.progress.warn(f"{arms.subject} is given up: {why}. {QUIETER}")
-                waiting = deque(one for one in waiting if one[1] != arms)
-                continue
-            waiting.append((pair, arms))
+                break
+            waiting.append(pair)
             self.progress.warn(f"A pair is put off: {why}.")
             self._wait(in_a_row)
         self.progress.finish()
@@ -169,47 +182,47 @@ class Session:
 
     def _pair(self, part: LookName, pair: int, order: Sequence[Arm], arms: Arms) -> str:
         """Run both arms once; return why the pair does not count, nothing where it does."""
-        both = [self._run(part, pair, arm, arms) for arm in order]
-        # What both halves met is told once, though they met it in other numbers.
-        spoiled = {NUMBERS.sub("", reason): reason for run in both for reason in run.invalid}
-        why = tuple(sorted(spoiled.values()))
-        # A pair counts as a whole: its other half met a machine in another state.
-        self.runs += [run.model_copy(update={"invalid": why}) for run in both]
-        if not why:
-            times = ", ".join(
-                f"{run.arm} {p50_ms(run):.3g} ms" for run in sorted(both, key=lambda run: run.arm)
+        if self._made and self.plan.rest_s:
+            time.sleep(self.plan.rest_s)
+        if self.watch:
+            self.watch.begin()
+        answers = self.ask([self._request(arm, arms) for arm in order], self.environ)
+        events = [event for event in self.watch.end() if event.invalidates] if self.watch else []
+        runs: dict[Arm, Run] = {}
+        for arm, answer in zip(order, answers, strict=True):
+            self.engines.setdefault((arms.subject, arm), answer.engine)
+            runs[arm] = Run(
+                part=part,
+                pair=pair,
+                place=self._made,
+                backend=arms.backend,
+                arm=arm,
+                bundle=arms.name,
+                **{name: getattr(answer, name) for name in TAKEN},
             )
-            self.progress.advance(len(both), note=times)
+            self._made += 1
+        both = runs["base"], runs["new"]
+        why = tuple(event.what for event in events if event.kind not in OTHERS)
+        others = tuple(event.what for event in events if event.kind in OTHERS)
+        if others and self._left_s > 0 and not agree(*both):
+            apart = f"its rounds disagree by {disagreement(*both):.0%}"
+            why, others = (*why, *others, apart), ()
+        marks = {"invalid": why, "disturbed": others}
+        self.runs += [runs[arm].model_copy(update=marks) for arm in order]
+        if not why:
+            base, new = p50_ms(*both)
+            self.progress.advance(2, note=f"base {base:.3g} ms, new {new:.3g} ms")
         return "; ".join(why)
 
-    def _run(self, part: LookName, pair: int, arm: Arm, arms: Arms) -> Run:
+    def _request(self, arm: Arm, arms: Arms) -> Request:
         plan = self.plan
-        if self._made and plan.rest_s:
-            time.sleep(plan.rest_s)
-        self._made += 1
-        request = Request(
+        return Request(
             bundle=str(arms.base if arm == "base" else arms.new),
             backend=arms.backend,
             frames=str(arms.frames),
             threads=self.threads,
             warm_s=plan.warm_s,
-            warm_count=plan.warm_count,
-            warm_cap_s=CAP * plan.warm_s,
             min_s=plan.min_s,
             min_count=plan.min_count,
-        )
-        if self.watch:
-            self.watch.begin()
-        answer = self.ask(request, self.environ)
-        spoiled = tuple(self.watch.end()) if self.watch else ()
-        self.engines.setdefault((arms.subject, arm), answer.engine)
-        return Run(
-            part=part,
-            pair=pair,
-            place=self._made - 1,
-            backend=arms.backend,
-            arm=arm,
-            bundle=arms.name,
-            invalid=spoiled,
-            **{name: getattr(answer, name) for name in TAKEN},
+            turns=2 * plan.rounds,
         )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import numpy as np
 
 from stylepress.benchmarks.gate import FIGURES, USUAL, Limits
 from stylepress.benchmarks.machine.record import Machine
@@ -22,8 +20,8 @@ from stylepress.progress import Progress
 from stylepress.runtime.backends import EngineOptions
 from stylepress.runtime.bundle import Bundle
 
-START_S = 0.9
-"""What a fresh process takes to start, to load the bundle and to end, about."""
+START_S = 1.0
+"""What the two processes of a pair take to start, to load the bundles and to end, about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +69,6 @@ class DuelOptions:
         return read_photos(self.photos, self.size, limit=self.most_photos, progress=progress)
 
 
-def frames_file(photos: Sequence[Photo], work: Path, name: str = "frames") -> Path:
-    """Write the photos' frames for the arms, uint8 (K, H, W, 3)."""
-    path = work / f"{name.replace('/', '-')}.npy"
-    np.save(path, np.concatenate([photo.frame for photo in photos]))
-    return path
-
-
 def rules_of(
     subjects: Mapping[str, str], options: DuelOptions, machine: Machine
 ) -> dict[Key, Rule]:
@@ -115,9 +106,9 @@ def forecast(plan: PairPlan, subjects: int) -> str:
     A run that is spoiled, a warm-up that does not settle and slow frames come on top.
 
     >>> forecast(PairPlan(), 2)
-    'Up to 10 pairs of runs in 2 backends: about 2 minutes, less where a failure is obvious, up to 6 minutes more for what stays open or is not; longer where 30 calls take more than 1 s.'
+    'Up to 10 pairs of runs in 2 backends: about 75 s, less where a failure is obvious, up to 4 minutes more for what stays open or is not; longer where 10 calls take more than 1 s.'
     """
-    pair_s = 2 * subjects * (plan.warm_s + plan.min_s + plan.rest_s + START_S)
+    pair_s = subjects * (2 * (plan.warm_s + plan.min_s) + plan.rest_s + START_S)
     last = looks(plan.pairs, extend=plan.extend)[-1].pairs
     most = last - plan.pairs + (last if plan.confirm else 0)
     more = f", up to {about(most * pair_s)} more for what stays open or is not" if most else ""

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import onnx
@@ -15,8 +15,9 @@ from onnx import helper, numpy_helper
 from PIL import Image
 
 from stylepress.artifact import Artifact
+from stylepress.benchmarks.machine.watch import Event
 from stylepress.benchmarks.timing.systems import opened
-from stylepress.benchmarks.timing.worker import Answer, Request, run_request
+from stylepress.benchmarks.timing.worker import Answer, Request, steps_of
 from stylepress.benchmarks.verdict.comparison import Comparison
 from stylepress.benchmarks.verdict.duel import duel
 from stylepress.benchmarks.verdict.runs import Run
@@ -29,32 +30,44 @@ from stylepress.runtime.bundle import read_bundle
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-TINY = PairPlan(pairs=8, min_s=0, min_count=5, warm_s=0, warm_count=1, rest_s=0, patience_s=0)
+TINY = PairPlan(pairs=8, min_s=0, min_count=5, warm_s=0, rest_s=0, patience_s=0)
 ENVIRON = {**os.environ, "OMP_NUM_THREADS": "1"}
 BUSY = "others used {} % of the processor, more than 5 %"
 
 
 @dataclass
 class Machine:
-    """A Watch, and the processes that it watches: times by run, and which of them are spoiled.
+    """A Watch, and the processes that it watches: times by run, and which pairs are spoiled.
 
     ``times`` gives the milliseconds of a run of a bundle's folder; ``spoils`` is told the backend
-    and the number of its run, from 0.
+    and the number of its pair, from 0. While others use the machine, its rounds disagree.
     """
 
     times: Callable[[Path, int], float] = lambda folder, number: 10 + 0.001 * number
     spoils: Callable[[str, int], bool] = lambda backend, number: False
+    kind: Literal["foreign load", "throttled"] = "foreign load"
     asked: list[str] = field(default_factory=list)
 
-    def ask(self, request: Request, environ: Mapping[str, str]) -> Answer:
+    def ask(self, requests: Sequence[Request], environ: Mapping[str, str]) -> list[Answer]:
         """Answer without running anything."""
+        return [self._answer(request) for request in requests]
+
+    def _answer(self, request: Request) -> Answer:
         number = self.asked.count(request.backend)
         self.asked.append(request.backend)
         ms = self.times(Path(request.bundle), number)
+        shaken = (
+            np.linspace(0.5, 2, 10)[:: 1 if number % 2 else -1] if self._spoilt() else np.ones(10)
+        )
         return Answer(
-            samples_ns=(round(1e6 * ms),) * 5, opened=10**6, first=2 * 10**6, load_bytes=10**8,
-            stable=True, engine={"backend": request.backend},
+            samples_ns=tuple((1e6 * ms * shaken).round().astype(int).tolist()), turns=(1,) * 10,
+            opened=10**6, first=2 * 10**6, load_bytes=10**8,
+            engine={"backend": request.backend},
         )  # fmt: skip
+
+    def _spoilt(self) -> bool:
+        backend = self.asked[-1]
+        return self.spoils(backend, (self.asked.count(backend) - 1) // 2)
 
     def __enter__(self) -> Self:
         return self
@@ -65,10 +78,9 @@ class Machine:
     def begin(self) -> None:
         """Nothing to do."""
 
-    def end(self) -> Sequence[str]:
-        """Say whether the run before was spoiled."""
-        backend, number = self.asked[-1], self.asked.count(self.asked[-1]) - 1
-        return [BUSY.format(len(self.asked))] if self.spoils(backend, number) else ()
+    def end(self) -> Sequence[Event]:
+        """Say whether the pair before was spoiled."""
+        return [Event(kind=self.kind, what=BUSY.format(9))] if self._spoilt() else ()
 
 
 def options(made: Mapping[str, Path], **changes: Any) -> DuelOptions:
@@ -95,9 +107,20 @@ def compared(
     return duel(base, new, options=asked, progress=Silent(), watch=tried, ask=tried.ask)
 
 
-def really(request: Request, environ: Mapping[str, str]) -> Answer:
-    """Run an arm in this process."""
-    return run_request(request)
+def really(requests: Sequence[Request], environ: Mapping[str, str]) -> list[Answer]:
+    """Run both arms in this process."""
+    return [alone(request) for request in requests]
+
+
+def alone(request: Request) -> Answer:
+    """Measure once, in this process."""
+    steps = steps_of(request, 0)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:  # noqa: PERF203
+            answer: Answer = end.value
+            return answer
 
 
 def altered(
@@ -195,11 +218,19 @@ class Heard(Silent):
         self.warned.append(message)
 
 
-def run(pair: int, arm: str, ms: Sequence[float], invalid: Sequence[str] = ()) -> Run:
+def run(
+    pair: int,
+    arm: str,
+    ms: Sequence[float],
+    invalid: Sequence[str] = (),
+    *,
+    turns: Sequence[int] | None = None,
+) -> Run:
     return Run.model_validate(
         {
             "part": "first", "pair": pair, "place": 0, "backend": "onnxruntime", "arm": arm,
-            "samples_ns": [round(1e6 * one) for one in ms], "load_ns": 1, "first_call_ns": 1,
-            "stable": True, "peak_rss_bytes": None, "invalid": invalid,
+            "samples_ns": [round(1e6 * one) for one in ms], "turns": turns or [len(ms), 0],
+            "load_ns": 1, "first_call_ns": 1, "peak_rss_bytes": None,
+            "invalid": invalid,
         }
     )  # fmt: skip

@@ -145,9 +145,12 @@ def test_the_power_of_the_gate_grows_with_the_slowdown_and_shares_sum_to_all() -
         assert all(sum(share) == pytest.approx(100) for share in shares)
 
 
-def test_a_drift_that_is_a_line_cancels_within_a_block() -> None:
-    for base, new in (zip(*power.in_turns(np.arange(8.0), seed=s), strict=True) for s in range(9)):
-        assert sum(base) == sum(new)
+def test_what_falls_on_both_arms_is_not_what_a_pair_differs_by() -> None:
+    shared = power.Noise("drifts and is disturbed", spread=0.0, walk=0.3, spikes=0.1)
+    base, new = np.array(shared.pairs(np.random.default_rng(1), 200, 5)).T
+    assert base.std() > 0.1
+    assert abs(np.median(new / base) - 1) < 0.01
+    assert (new / base).std() < 0.2 * base.std()
 
 
 def test_int8_and_known_defects_are_judged(setting: Setting) -> None:

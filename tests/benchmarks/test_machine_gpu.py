@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from stylepress.benchmarks.machine.energy import energies
 from stylepress.benchmarks.machine.record import Machine, record_machine
-from stylepress.benchmarks.machine.timeline import Timeline, Window
+from stylepress.benchmarks.machine.timeline import Timeline, Window, energies
 from stylepress.benchmarks.machine.watch import Watch, judge
 from stylepress.targets.gpus import Gpus, open_gpus
 

@@ -272,12 +272,12 @@ def test_a_watch_tells_why_a_run_does_not_count(monkeypatch: pytest.MonkeyPatch)
         watch.begin()
         time.sleep(0.1)
         ran = Window(began, time.perf_counter_ns())
-        reasons = watch.end()
+        events = watch.end()
         load = load_of_others(watch.timeline(), ran)
     if load is None:
         pytest.skip("this system does not tell its load")
-    assert len(reasons) == 1
-    assert "others used" in reasons[0]
+    assert [event.kind for event in events] == ["foreign load"]
+    assert "others used" in events[0].what
 
 
 def test_a_sampler_that_cannot_start_is_told(tmp_path: Path) -> None:

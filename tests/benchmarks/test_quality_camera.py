@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stylepress.benchmarks.quality.motion.camera import camera, motion, render, warp_error
+from stylepress.benchmarks.quality.motion.course import camera, motion, render, warp_error
 
 SIZE = (96, 128)
 

@@ -15,7 +15,7 @@ from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.gate import USUAL, Limits
 from stylepress.benchmarks.intervals import Interval, jackknife, mean_interval
 from stylepress.benchmarks.quality.checks import distance_checks, paired_checks
-from stylepress.benchmarks.quality.sets import Distances, Features, distances
+from stylepress.benchmarks.quality.frechet import Distances, Features, distances
 from stylepress.errors import RecipeError
 
 Rows = NDArray[np.float64]

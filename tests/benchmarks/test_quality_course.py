@@ -10,23 +10,21 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from stylepress.benchmarks.quality.motion.camera import (
-    Matrix,
-    camera,
-    flow,
-    motion,
-    render,
-    warp_error,
-)
 from stylepress.benchmarks.quality.motion.course import (
     LEAST_VISIBLE,
     Estimate,
     Flow,
     Followed,
+    Matrix,
+    camera,
     carried,
+    flow,
     follow,
+    motion,
     open_flow,
+    render,
     visible_in_both,
+    warp_error,
 )
 
 Pixels = NDArray[np.uint8]

@@ -19,7 +19,7 @@ from stylepress.benchmarks.quality.features.extractor import (
     prepared,
 )
 from stylepress.benchmarks.quality.features.handcrafted import handcrafted
-from stylepress.benchmarks.quality.features.inception import Inception
+from stylepress.benchmarks.quality.features.networks import Inception
 from stylepress.errors import (
     ArtifactError,
     CheckpointError,

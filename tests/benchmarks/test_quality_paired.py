@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage  # type: ignore[import-untyped]
 
-from stylepress.benchmarks.quality.paired import CAP_DB, colour_shifts, pair_scores
+from stylepress.benchmarks.quality.pixels import CAP_DB, colour_shifts, pair_scores
 
 Pixels = NDArray[np.uint8]
 

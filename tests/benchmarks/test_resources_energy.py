@@ -12,10 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stylepress.benchmarks.check import Check
-from stylepress.benchmarks.machine import energy
-from stylepress.benchmarks.machine.energy import GROSS, LONG_S, NET, energies
-from stylepress.benchmarks.machine.power import ina3221_probe, rapl_probe, total_rails
-from stylepress.benchmarks.machine.timeline import Timeline, Window
+from stylepress.benchmarks.machine.sensors import ina3221_probe, rapl_probe, total_rails
+from stylepress.benchmarks.machine.timeline import GROSS, LONG_S, NET, Timeline, Window, energies
 from stylepress.benchmarks.machine.watch import Watch
 from stylepress.benchmarks.timing import scenarios
 from stylepress.benchmarks.timing.loop import WarmRule
@@ -148,8 +146,10 @@ def test_a_counter_of_ten_updates_a_second_is_believed_after_as_long_as_a_scenar
 def test_a_scenario_is_made_long_enough_for_its_energy_and_tells_it_net_of_rest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(energy, "LEAST_S", 0.1)
-    monkeypatch.setattr(energy, "LEAST_HZ", 0.0)  # a busy machine reads late
+    monkeypatch.setattr("stylepress.benchmarks.machine.timeline.LEAST_S", 0.1)
+    monkeypatch.setattr(
+        "stylepress.benchmarks.machine.timeline.LEAST_HZ", 0.0
+    )  # a busy machine reads late
     monkeypatch.setattr(scenarios, "LEAST_S", 0.1)
     monkeypatch.setattr(scenarios, "LONG_S", 0.12)
     monkeypatch.setattr(scenarios, "IDLE_S", 0.1)

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -30,8 +30,9 @@ from stylepress.runtime.bundle import read_bundle
 
 MEASURED = """
 import time
-from stylepress.benchmarks.timing.worker import Request, run_request
-run_request(Request(bundle, "onnxruntime", 96, 128), began=time.perf_counter_ns())
+from stylepress.benchmarks.timing.worker import Request, steps_of
+for _ in steps_of(Request(bundle, "onnxruntime", 96, 128), time.perf_counter_ns()):
+    pass
 """
 BARE = """
 from pathlib import Path
@@ -119,11 +120,10 @@ def test_a_bundle_tells_bytes_parameters_and_macs(bundle: Artifact) -> None:
 
 def test_an_engine_in_a_fresh_process_tells_its_times_and_its_memory(bundle: Artifact) -> None:
     request = Request(str(bundle.folder), "onnxruntime", 96, 128, min_count=2, threads=1)
-    told = fresh(request, os.environ)
+    [told] = fresh([request], os.environ)
     marks = [told.began, told.imported, told.opened, told.first, told.ended]
     assert marks == sorted(marks)
     assert (len(told.samples_ns), told.engine["backend"]) == (2, "onnxruntime")
-    assert told.stable
     if told.load_bytes is not None:
         assert told.load_bytes > 20 << 20  # Python, numpy and the backend at least
         assert told.peak_rss_bytes == max(told.load_bytes, told.steady_bytes or 0)
@@ -152,7 +152,7 @@ def canned(began_ns: int) -> Answer:
     """An engine that took a second until its first frame, and then ran for one more."""
     first = began_ns + SECOND
     return Answer(
-        samples_ns=(1,), stable=True, engine={}, began=began_ns + 1, imported=began_ns + 2,
+        samples_ns=(1,), turns=(1,), engine={}, began=began_ns + 1, imported=began_ns + 2,
         opened=began_ns + 3, first=first, ended=first + SECOND, load_bytes=90, steady_bytes=40,
     )  # fmt: skip
 
@@ -179,12 +179,13 @@ def test_a_footprint_tells_memory_of_the_last_start_and_why_there_is_none(
 ) -> None:
     caches: list[str] = []
 
-    def answered(request: Request, environ: Mapping[str, str]) -> Answer:
+    def answered(requests: Sequence[Request], environ: Mapping[str, str]) -> list[Answer]:
+        [request] = requests
         cache = Path(str(request.cache))
         assert not list(cache.iterdir()) or len(caches) % 2 == 1  # a cold one has an empty cache
         caches.append(str(cache))
         (cache / "compiled").write_bytes(b"12345")
-        return canned(time.perf_counter_ns())
+        return [canned(time.perf_counter_ns())]
 
     monkeypatch.setattr("stylepress.benchmarks.timing.footprint.fresh", answered)
     with StubWatch() as watch:
@@ -206,4 +207,4 @@ def test_a_real_engine_is_started_cold_and_warm(bundle: Artifact) -> None:
 def test_an_engine_that_cannot_be_opened_is_the_users_to_know(tmp_path: Path) -> None:
     request = Request(str(tmp_path), "null", 96, 128)
     with pytest.raises(BackendError, match="no stylepress artifact"):
-        fresh(request, os.environ)
+        fresh([request], os.environ)

@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from stylepress.benchmarks.check import Check
-from stylepress.benchmarks.engines import golden_check
 from stylepress.benchmarks.gate import USUAL
-from stylepress.benchmarks.timing.systems import Pixels, Run
+from stylepress.benchmarks.timing.systems import Pixels, Run, golden_check
 from stylepress.benchmarks.verdict.comparison import Comparison
 from stylepress.benchmarks.verdict.duel import duel, lone
 from stylepress.benchmarks.verdict.runs import pairs_of
@@ -183,7 +182,7 @@ def test_a_burst_of_load_puts_pairs_off_and_changes_no_verdict(
     patient = TINY.model_copy(update={"patience_s": 600})
     for factor, verdict in ((1.0, "PASS"), (1.39, "FAIL")):
         machine = Machine(
-            times=slower(versions["same"].name, factor), spoils=lambda _, number: number < 6
+            times=slower(versions["same"].name, factor), spoils=lambda _, number: number < 3
         )
         found = compared(style, versions["same"], machine, plan=patient, limits=LOOSE)
         assert found.verdict == verdict
@@ -196,7 +195,7 @@ def test_what_was_never_measured_is_no_pass_however_an_open_verdict_exits(
     style: Mapping[str, Path], versions: Mapping[str, Path], instant: list[float]
 ) -> None:
     patient = TINY.model_copy(update={"patience_s": 60})
-    machine = Machine(spoils=lambda backend, _: backend == "null")
+    machine = Machine(spoils=lambda backend, _: backend == "null", kind="throttled")
     found = compared(style, versions["same"], machine, plan=patient, limits=LOOSE, backends=BOTH)
     assert found.verdict == "INCONCLUSIVE"
     assert (found.code(3), found.code(0), found.code(1)) == (3, 3, 1)
@@ -204,7 +203,6 @@ def test_what_was_never_measured_is_no_pass_however_an_open_verdict_exits(
     assert "never measured" in of(found, "p50_percent", "null").note
     assert sum(instant) == 60
     assert any(reason.startswith("null was given up: one pair") for reason in found.reasons)
-    assert any("--foreign-load" in reason for reason in found.reasons)
 
 
 def test_what_is_too_noisy_may_pass_where_that_is_asked_for(

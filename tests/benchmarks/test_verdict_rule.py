@@ -26,9 +26,10 @@ from stylepress.benchmarks.verdict.rule import (
     least_pairs,
     looks,
 )
-from stylepress.benchmarks.verdict.runs import LookName, orders
+from stylepress.benchmarks.verdict.runs import LookName, agree, orders, p50_ms
 from stylepress.benchmarks.verdict.session import PairPlan
 from stylepress.errors import RecipeError
+from tests.benchmarks.duels import run
 
 KEY: Key = ("engine", "p50")
 
@@ -168,6 +169,39 @@ def test_what_is_obvious_needs_no_second_time_and_stops_the_rest() -> None:
     assert (made[slow].verdict, made[slow].note) == ("FAIL", "obvious")
     whole = decide(source, [slow, calm], plan=PairPlan(pairs=10, complete=True))
     assert (whole[slow].verdict, whole[calm].verdict) == ("FAIL", "PASS")
+
+
+def test_what_seems_obvious_is_looked_at_closer_before_the_next_subject_is_begun() -> None:
+    loud, calm, memory = ("one", "p50"), ("two", "p50"), ("one", "memory")
+    noisy = Paired((1.0,) * 10, (1.4, 1.3, 1.5, 1.45, 1.35, 1.42, 1.38, 0.9, 0.95, 0.97), Rule())
+    parts = {
+        "first": {loud: noisy, memory: pairs(1, 0.005, 10), calm: pairs(1, 0.005, 10)},
+        "extension": {loud: pairs(1.39, 0.02, 10)},
+    }
+    source = Subjects(parts)
+    made = decide(source, [loud, memory, calm], plan=PairPlan(pairs=10))
+    assert source.asked == [("first", [loud, memory]), ("extension", [loud])]
+    assert (made[loud].verdict, made[loud].note, made[loud].pairs) == ("FAIL", "obvious", 20)
+    parts["extension"][loud] = pairs(1, 0.02, 10)
+    made = decide(Subjects(parts), [loud, memory, calm], plan=PairPlan(pairs=10))
+    assert made[loud].verdict == "INCONCLUSIVE", "it had both of its looks"
+    assert made[calm].verdict == "PASS"
+
+
+@given(st.lists(st.floats(0.2, 5), min_size=5, max_size=5))
+def test_whether_rounds_agree_is_the_same_for_both_arms_exchanged(ratios: list[float]) -> None:
+    one = run(0, "base", (10.0,) * 10, turns=(1,) * 10)
+    two = run(0, "new", [10 * ratio for ratio in ratios for _ in "AB"], turns=(1,) * 10)
+    assert agree(one, two) == agree(two, one)
+    assert p50_ms(one, two)[1] == pytest.approx(10 * sorted(ratios)[2])
+
+
+def test_a_burst_that_meets_two_rounds_of_five_moves_a_pair_by_nothing() -> None:
+    usual = [10.0] * 10
+    burst = [10.0, 10, 40, 90, 10, 60, 10, 10, 10, 10]
+    met = run(0, "base", usual, turns=(1,) * 10), run(0, "new", burst, turns=(1,) * 10)
+    assert p50_ms(*met) == (10, 10)
+    assert agree(*met) is False
 
 
 class Script:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal
 
 import pytest
 
@@ -21,18 +21,12 @@ from stylepress.benchmarks.timing.worker import (
     RunError,
     fresh,
     peak_bytes,
-    run_request,
 )
-from stylepress.benchmarks.verdict.session import Arms, PairPlan, Session
-from stylepress.benchmarks.verdict.terms import frames_file
+from stylepress.benchmarks.verdict.session import Arms, Session, frames_file
 from stylepress.errors import BackendError
 from stylepress.progress import Silent
-from tests.benchmarks.duels import Machine
+from tests.benchmarks.duels import BUSY, TINY, Machine, alone
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
-TINY = PairPlan(pairs=8, min_s=0, min_count=5, warm_s=0, warm_count=1, rest_s=0, patience_s=0)
 ENVIRON = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
@@ -41,15 +35,18 @@ def request(
 ) -> Request:
     return Request(
         bundle=str(style["bundle"]), backend=backend, frames=str(frames_file(photos, work)),
-        answer="", threads=1, warm_s=0, warm_count=1, warm_cap_s=0, min_s=0, min_count=3,
+        answer="", threads=1, warm_s=0, min_s=0, min_count=3,
     )  # fmt: skip
 
 
 def test_a_fresh_process_measures_loads_and_tells_its_memory(
     style: Mapping[str, Path], photos: Sequence[Photo], tmp_path: Path
 ) -> None:
-    answer = fresh(request(style, photos, tmp_path, "onnxruntime"), ENVIRON)
-    assert len(answer.samples_ns) == 3
+    asked = replace(request(style, photos, tmp_path, "onnxruntime"), turns=2)
+    answer, other = fresh([asked, replace(asked, min_count=5)], ENVIRON)
+    assert (len(answer.samples_ns), answer.turns, other.turns) == (4, (2, 2), (3, 3))
+    assert other.opened > answer.first, "one works at a time"
+    assert answer.ended > other.ended, "A, B, then B, A"
     assert min(*answer.samples_ns, answer.load_ns, answer.first_call_ns) > 0
     assert answer.engine["backend"] == "onnxruntime"
     # A process of its own: without torch it needs a fraction of what this one does.
@@ -61,14 +58,16 @@ def test_what_an_arm_refuses_is_told_as_it_said_it(
     style: Mapping[str, Path], photos: Sequence[Photo], tmp_path: Path
 ) -> None:
     with pytest.raises(BackendError, match="no backend 'nothing'"):
-        fresh(request(style, photos, tmp_path, "nothing"), ENVIRON)
+        fresh([request(style, photos, tmp_path, "nothing")], ENVIRON)
 
 
 def test_an_arm_warms_up_as_asked(
     style: Mapping[str, Path], photos: Sequence[Photo], tmp_path: Path
 ) -> None:
-    asked = replace(request(style, photos, tmp_path, "null"), warm_count=7, warm_cap_s=60.0)
-    assert run_request(asked).stable
+    asked = replace(request(style, photos, tmp_path, "null"), warm_s=0.05, turns=3)
+    answer = alone(asked)
+    assert answer.ended - answer.first > 5e7
+    assert answer.turns == (1, 1, 1)
 
 
 def test_an_arm_that_dies_is_no_regression(
@@ -76,7 +75,7 @@ def test_an_arm_that_dies_is_no_regression(
 ) -> None:
     asked = replace(request(style, photos, tmp_path, "null"), frames=str(tmp_path / "gone.npy"))
     with pytest.raises(RunError, match=r"FileNotFoundError|gone\.npy") as died:
-        fresh(asked, ENVIRON)
+        fresh([asked], ENVIRON)
     assert died.value.exit_code == 2
 
 
@@ -89,7 +88,7 @@ def test_an_arm_ends_when_the_one_who_asked_is_gone(
     command = [sys.executable, "-m", "stylepress.benchmarks.timing.worker"]
     arm = subprocess.Popen(command, stdin=subprocess.PIPE, env=ENVIRON, start_new_session=True)
     assert arm.stdin is not None
-    arm.stdin.write((json.dumps(asdict(endless)) + "\n").encode())
+    arm.stdin.write((json.dumps(asdict(endless)) + 9 * "\n").encode())
     arm.stdin.close()
     assert arm.wait(timeout=120) != 0
 
@@ -102,7 +101,7 @@ from stylepress.benchmarks.verdict.session import fresh
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background has none
 print("asking", flush=True)
 try:
-    fresh(Request(sys.argv[1], "null", frames=sys.argv[2], threads=1, min_s=1e6), os.environ)
+    fresh([Request(sys.argv[1], "null", frames=sys.argv[2], threads=1, min_s=1e6)], os.environ)
 except KeyboardInterrupt:
     print("interrupted", flush=True)
 """
@@ -137,32 +136,16 @@ def arms_of(parent: int) -> list[int]:
     return [int(child) for child in found.split()]
 
 
-class Spoiler:
-    """A Watch that spoils the first runs it sees."""
-
-    def __init__(self, times: int) -> None:
-        self.left = times
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        pass
-
-    def begin(self) -> None:
-        self.left -= 1
-
-    def end(self) -> Sequence[str]:
-        return ["the clock was throttled"] if self.left >= 0 else ()
+def session(spoils: int, kind: Literal["foreign load", "throttled"] = "throttled") -> Session:
+    """A session on a machine that spoils its first pairs."""
+    machine = Machine(spoils=lambda _, number: number < spoils, kind=kind)
+    return Session(
+        TINY, threads=1, environ=ENVIRON, progress=Silent(), watch=machine, ask=machine.ask
+    )
 
 
-def session(spoils: int) -> Session:
-    watch, ask = Spoiler(spoils), Machine().ask
-    return Session(TINY, threads=1, environ=ENVIRON, progress=Silent(), watch=watch, ask=ask)
-
-
-def arms(style: Mapping[str, Path], work: Path, photos: Sequence[Photo]) -> list[Arms]:
-    return [Arms(style["bundle"], style["bundle"], "null", frames_file(photos, work))]
+def arms(style: Mapping[str, Path], work: Path, photos: Sequence[Photo]) -> Arms:
+    return Arms(style["bundle"], style["bundle"], "null", frames_file(photos, work))
 
 
 def test_a_spoiled_pair_is_kept_does_not_count_and_is_measured_again(
@@ -171,8 +154,7 @@ def test_a_spoiled_pair_is_kept_does_not_count_and_is_measured_again(
     made = session(spoils=1)
     counted = made.measure("first", arms(style, tmp_path, photos), 2)
     assert (len(counted), len(made.runs)) == (4, 6)
-    spoiled = [run.invalid for run in made.runs if run.invalid]
-    assert spoiled == [("the clock was throttled",)] * 2
+    assert [run.invalid for run in made.runs if run.invalid] == [(BUSY.format(9),)] * 2
 
 
 def test_a_backend_that_the_machine_spoils_each_time_is_given_up(
@@ -180,6 +162,14 @@ def test_a_backend_that_the_machine_spoils_each_time_is_given_up(
 ) -> None:
     made = session(spoils=99)
     assert made.measure("first", arms(style, tmp_path, photos), 2) == []
-    assert made.given_up == {"null": "one pair was spoiled 3 times (the clock was throttled)"}
+    assert made.given_up == {"null": f"one pair was spoiled 3 times ({BUSY.format(9)})"}
     assert made.measure("confirmation", arms(style, tmp_path, photos), 2) == []
     assert len(made.runs) == 10
+
+
+def test_others_who_never_leave_spoil_nothing_once_nobody_waits_for_them(
+    style: Mapping[str, Path], photos: Sequence[Photo], tmp_path: Path
+) -> None:
+    made = session(spoils=99, kind="foreign load")
+    assert len(made.measure("first", arms(style, tmp_path, photos), 2)) == 4
+    assert [run.disturbed for run in made.runs] == [(BUSY.format(9),)] * 4

@@ -113,12 +113,12 @@ def open_extractor(
     if path is None:
         return HandcraftedExtractor()
     if str(path) in PUBLISHED and not path.exists():
-        from stylepress.benchmarks.quality.features.published import PublishedExtractor  # torch
+        from stylepress.benchmarks.quality.features.networks import PublishedExtractor  # torch
 
         return PublishedExtractor(str(path), env=env or {}, home=home or Path())
     if not path.is_file():
         raise ArtifactError(f"There is no file {path}.", "Name the Inception weights of FID.")
-    from stylepress.benchmarks.quality.features.inception import InceptionExtractor  # torch
+    from stylepress.benchmarks.quality.features.networks import InceptionExtractor  # torch
 
     return InceptionExtractor(path)
 

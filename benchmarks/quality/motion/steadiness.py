@@ -11,8 +11,13 @@ import numpy as np
 
 from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.quality.gallery import original_of
-from stylepress.benchmarks.quality.motion.camera import views_of, warp_error
-from stylepress.benchmarks.quality.motion.course import Pixels, follow, open_flow
+from stylepress.benchmarks.quality.motion.course import (
+    Pixels,
+    follow,
+    open_flow,
+    views_of,
+    warp_error,
+)
 from stylepress.benchmarks.report import Model
 from stylepress.progress import Progress
 

