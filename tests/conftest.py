@@ -53,7 +53,7 @@ def _operators_once() -> Iterator[None]:
         return
     with pytest.MonkeyPatch.context() as patch:
         registry = _registration.ONNXRegistry
-        patch.setattr(registry, "from_torchlib", cache(registry.from_torchlib))
+        patch.setattr(registry, "from_torchlib", staticmethod(cache(registry.from_torchlib)))
         yield
 
 
