@@ -21,6 +21,20 @@ MEASURED = "report: Report"
 """How a test asks for the measurement of tests/benchmarks/conftest.py, which takes long to make."""
 
 
+SLOW = (
+    "test_families.py", "test_bench.py", "test_models.py", "test_diffusion.py", "test_cli_run.py",
+    "test_fit.py", "test_life.py", "test_source_faults.py", "test_build_torchrun.py",
+    "test_build.py", "test_evidence_figures.py", "test_shorten.py", "test_macs.py", "test_team.py",
+)  # fmt: skip
+"""The files that take longest, which come first: at the end no process waits for one of them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the slow files come first; every process sorts alike."""
+    places = {name: place for place, name in enumerate(SLOW)}
+    items.sort(key=lambda item: places.get(item.path.name, len(SLOW)))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Give a file's tests to one process, and the files that look at the measurement to the same."""
@@ -34,6 +48,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     if config.getoption("dist") != "loadfile":
         return None
+    config.option.loadscopereorder = False  # by how many tests a file has
     scheduler = LoadFileScheduling(config, log)
     scheduler._split_scope = lambda nodeid: group(nodeid.partition("::")[0])
     return scheduler

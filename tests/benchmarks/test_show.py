@@ -31,7 +31,8 @@ from tests.benchmarks.duels import Machine, altered, compared, slower
 @pytest.fixture(scope="module")
 def slow(style: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Comparison:
     new = altered(style["bundle"], tmp_path_factory.mktemp("slow") / "slow")
-    machine = Machine(times=slower(new.name, 1.2), spoils=lambda _, number: number == 4)
+    machine = Machine(times=slower(new.name, 1.2), spoils=lambda _, number: number == 4,
+                      kind="throttled")  # fmt: skip
     return compared(style, new, machine, labels=("main", "my-branch"))
 
 

@@ -33,7 +33,7 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
     "animegan": {"width": 4},
     "adain": {"width": 4, "decoder": 2},
     "taesd": {"width": 8},
-    "translator": {"width": 4, "blocks": 2, "up": "resize", "attention": 1, "scales": 2},
+    "translator": {"width": 4, "blocks": 1, "up": "resize", "attention": 1, "scales": 2},
     "regions": {"width": 4, "blocks": 1},
     "cgan": {"classes": "class-1,class-2,class-3", "noise": 10, "width": 4, "ups": 2},
     "stylegan": {"noise": 8, "width": 4, "ups": 2},
