@@ -82,7 +82,7 @@ TRAININGS: Mapping[str, TrainStep | ModelStep] = {
     "regions": with_loss(
         RegionsStep(inside=GLASS, outside=STROKES, blocks=1, steps=120, **SMALL), "swd"
     ),
-    "adain": AdainStep(styles=STYLES, decoder=4, steps=160, crop_px=64, **SHORT),
+    "adain": AdainStep(styles=STYLES, decoder=32, steps=60, crop_px=64, **SHORT),
     "resnet": PairsStep(
         blocks=2, judge_width=4, **EDGES, **SMALL
     ),
