@@ -30,7 +30,7 @@ STEP = "time of a step over that of a hand-written loop"
 WAITING = "share of the time that waits for data"
 TURNS = 5
 DCGAN = SampleStep(
-    model="dcgan", side_px=32, width=16, batch=16, steps=30, seed=1, sample_every=10_000,
+    model="dcgan", side_px=64, width=32, batch=32, steps=30, seed=1, sample_every=10_000,
     precision="fp32",
 )  # fmt: skip
 PAIRS = PairsStep(
