@@ -28,13 +28,13 @@ from stylepress.train.trainer.plan import Session
 
 STEP = "time of a step over that of a hand-written loop"
 WAITING = "share of the time that waits for data"
-TURNS = 5
+TURNS = 7
 DCGAN = SampleStep(
     model="dcgan", side_px=64, width=32, batch=32, steps=30, seed=1, sample_every=10_000,
     precision="fp32",
 )  # fmt: skip
 PAIRS = PairsStep(
-    width=12, blocks=2, judge_width=12, crop_px=64, batch=2, steps=30, seed=1,
+    width=12, blocks=2, judge_width=12, crop_px=128, batch=2, steps=30, seed=1,
     sample_every=10_000, precision="fp32",
 )  # fmt: skip
 Speeds = tuple[float, float]
