@@ -32,8 +32,7 @@ def front_rows(place: Place) -> Iterator[Row]:
     Each style's search measures a latency table of its own; a time is the median of theirs.
     """
     named = {name: candidate.key for name, candidate in presets(("int8",))}
-    effort = Effort(trials=1 + len(named), short_steps=SHORT, best=0)
-    searches = {style: _searched(place, style, NO_LIMIT, effort) for style in STYLES}
+    searches = {style: _presets(place, style) for style in STYLES}
     row = partial(Row, engine=ENGINE, precision="int8", size="512x512")
     fronts: dict[str, list[tuple[float, float]]] = {style: [] for style in STYLES}
     for name, key in named.items():
@@ -53,8 +52,7 @@ def front_rows(place: Place) -> Iterator[Row]:
 def fit_rows(place: Place) -> Iterator[Row]:
     """Yield how much nearer to the teacher than each preset a student is that is no slower."""
     named = dict(presets(("int8",)))
-    effort = Effort(trials=1 + len(named), short_steps=SHORT, best=0)
-    begun = _searched(place, STYLE, NO_LIMIT, effort)
+    begun = _presets(place, STYLE)
     slowest = max(_trial(begun, candidate.key).latency_ms for candidate in named.values())
     effort = Effort(trials=1000, minutes=MINUTES, short_steps=SHORT, best=0)
     found = _searched(place, STYLE, Budget(slowest, NO_LIMIT.drift), effort)
@@ -72,6 +70,12 @@ def fit_rows(place: Place) -> Iterator[Row]:
             (best.drift or 0.0) / (preset.drift or 1.0), "x", f"{STYLE}, {name}", found.backend,
             "int8", "512x512", note=note,
         )  # fmt: skip
+
+
+def _presets(place: Place, style: str) -> Fit:
+    """Train the smallest student and the presets, which every search begins with."""
+    trials = 1 + len(list(presets(("int8",))))
+    return _searched(place, style, NO_LIMIT, Effort(trials, short_steps=SHORT, best=0))
 
 
 def _searched(place: Place, style: str, budget: Budget, effort: Effort) -> Fit:

@@ -129,7 +129,11 @@ class _Search:
             for tried in study.tried()
             if tried.drift is not None or self._too_slow(tried.candidate, tried.latency_ms)
         }
-        trained = sum(tried.drift is not None for tried in known.values())
+        # What a larger budget trained is known, and does not end the search for faster ones.
+        trained = sum(
+            tried.drift is not None and tried.latency_ms <= SLACK * self.budget.latency_ms
+            for tried in known.values()
+        )
         self.progress.start("Trying students", effort.trials)
         self.progress.advance(min(effort.trials, trained))
         first = [least(self.precisions), *(each for _, each in presets(self.precisions))]

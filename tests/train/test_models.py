@@ -181,3 +181,14 @@ def test_the_decoder_of_adain_begins_by_drawing_what_the_encoder_saw(side: int) 
     error = (drawn - pictures[16:]).square().mean()
     # Random features keep little: a flat grey is 1 away, a fresh decoder 4 to 6.
     assert error < 0.9 * pictures[16:].var()
+
+
+@pytest.mark.usefixtures("_narrow", "_in_one_thread")
+def test_an_adain_that_goes_on_is_not_inverted_anew_and_ends_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = STEPS["adain"].model_copy(update={"steps": 2})
+    whole = train_model(None, step, tmp_path / "whole", work(tmp_path))
+    monkeypatch.delattr("stylepress.train.models.adain.invert")
+    gone_on = replace(work(tmp_path), resume=True)
+    assert train_model(None, step, tmp_path / "again", gone_on).files == whole.files

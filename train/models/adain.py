@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from stylepress.errors import CheckpointError
 from stylepress.model_steps import AdainStep
 from stylepress.train.families.adain import AdaIn, restyled, statistics
+from stylepress.train.features.distances import relative_gap
 from stylepress.train.features.vgg import BGR_MEAN, DEVIATION, MEAN, Vgg
 from stylepress.train.models.inversion import invert
 from stylepress.train.photos import Photos
@@ -18,13 +19,14 @@ from stylepress.train.trainer.feed import generator
 from stylepress.train.trainer.fit import Iteration, Objective, Training, fit
 from stylepress.train.trainer.part import Part, adam, warm_linear
 from stylepress.train.trainer.plan import Session, TrainingSummary
+from stylepress.train.trainer.state import STATE
 
 DEPTH = 9
 """Convolutions of VGG-19 up to relu4_1."""
 SCALED_ON = 4
 """Crops that the encoder's scale is measured on."""
-INVERTED, LEAST_INVERTED, INVERTED_PX = 96, 8, 128
-"""The decoder begins as the inverse of the encoder on so many crops; on fewer where they are larger."""
+INVERTED, INVERTED_PX = 96, 128
+"""The decoder begins as the inverse of the encoder on so many crops, no larger than that."""
 FLAT = 1e-6
 STYLE_ZOOM = (1.0, 2.0)
 
@@ -50,11 +52,11 @@ def train_adain(
     load_encoder(net, vgg, crops)
     session.device.hold(net.encoder, channels_last=True)
     session.device.hold(net.decoder, channels_last=True)
-    # Odd ones too: a style brings colours that no photo has.
-    share = min(1.0, (INVERTED_PX / step.crop_px) ** 2)
-    count = max(LEAST_INVERTED, round(share * INVERTED))
-    seen = [photos.crop(draw, step.crop_px, strange=n % 2 == 0) for n in range(count)]
-    invert(net, torch.stack(seen).to(session.device.place), draw, session.progress)
+    if not (session.resume and (session.folder / STATE).exists()):  # a state holds the decoder
+        # Odd ones too: a style brings colours that no photo has.
+        side = min(step.crop_px, INVERTED_PX)
+        seen = [photos.crop(draw, side, strange=n % 2 == 0) for n in range(INVERTED)]
+        invert(net, torch.stack(seen).to(session.device.place), draw, session.progress)
     decoder = Part("decoder", net.decoder, adam(net.decoder, step.learning_rate),
                    warm_linear(step.steps), channels_last=True)  # fmt: skip
 
@@ -68,11 +70,11 @@ def train_adain(
             stages = net.stages(drawn)
         stages = [stage.float() for stage in stages]
         gaps = [
-            2 * relative(statistics(one), statistics(other))
+            2 * relative_gap(statistics(one), statistics(other)).mean()
             for one, other in zip(stages, wanted, strict=True)
         ]
         return {
-            "content": step.content_weight * relative(stages[-1], asked),
+            "content": step.content_weight * relative_gap(stages[-1], asked).mean(),
             "style": step.style_weight * torch.stack(gaps).sum(),
         }
 
@@ -98,12 +100,6 @@ def train_adain(
     net.encoder.to(CPU)
     net.encoder.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return net, summary
-
-
-def relative(drawn: Tensor, wanted: Tensor) -> Tensor:
-    """Return the mean square of the error over that of what is wanted, per picture, as a mean."""
-    error = (drawn - wanted).square().flatten(1).mean(1)
-    return (error / wanted.square().flatten(1).mean(1).clamp(min=FLAT)).mean()
 
 
 @torch.no_grad()
