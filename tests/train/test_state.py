@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
@@ -281,21 +281,23 @@ def test_a_file_cut_anywhere_is_refused(
 
 
 @pytest.mark.parametrize("form", FORMATS)
-@settings(
-    max_examples=60,
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-@given(data=st.data())
-def test_altered_bytes_give_weights_or_a_checkpoint_error(
-    form: str, tmp_path: Path, data: st.DataObject
-) -> None:
-    whole = bytearray(FORMATS[form](net(1, 0).state_dict()))
-    for place in data.draw(st.lists(st.integers(0, len(whole) - 1), min_size=1, max_size=8)):
-        whole[place] = data.draw(st.integers(0, 255))
-    with suppress(CheckpointError):
-        assert read_state(handed_over(tmp_path, bytes(whole)))
+def test_altered_bytes_give_weights_or_a_checkpoint_error(form: str, tmp_path: Path) -> None:
+    # Written once: the keys of the legacy format are addresses, so its length varies.
+    whole = FORMATS[form](net(1, 0).state_dict())
+    alterations = st.dictionaries(
+        st.integers(0, len(whole) - 1), st.integers(0, 255), min_size=1, max_size=8
+    )
+
+    @settings(max_examples=60, deadline=None, database=None)
+    @given(alterations)
+    def alter(values: dict[int, int]) -> None:
+        content = bytearray(whole)
+        for place, value in values.items():
+            content[place] = value
+        with suppress(CheckpointError):
+            assert read_state(handed_over(tmp_path, bytes(content)))
+
+    alter()
 
 
 @pytest.mark.parametrize("claimed", [2**64 - 1, 2**63, 100_000_000, 4096])
