@@ -105,8 +105,9 @@ class Terminal:
             if self._bars is not None and work.task is not None:
                 self._bars.update(work.task, advance=steps, note=work.note)
             elif not self.quiet and self._is_time(work):
-                self._write(self.err, _line(work, self._clock() - work.began_s))
-                work.shown, work.shown_s = work.done, self._clock()
+                now = self._clock()
+                self._write(self.err, _line(work, now))
+                work.shown, work.shown_s = work.done, now
 
     def finish(self) -> None:
         """End the piece of work begun last."""
@@ -209,11 +210,13 @@ def _print_above(bars: Bars, text: str) -> None:
     bars.console.print(Text.from_ansi(text), soft_wrap=True)
 
 
-def _line(work: _Task, elapsed_s: float) -> str:
+def _line(work: _Task, now_s: float) -> str:
     if not work.total:
-        text = f"{work.title}: {work.done} after {duration(elapsed_s)}"
+        text = f"{work.title}: {work.done} after {duration(now_s - work.began_s)}"
     else:
-        left_s = elapsed_s / work.done * max(0, work.total - work.done)
+        # By the latest pace: later steps of a training may take several times as long.
+        pace_s = (now_s - work.shown_s) / max(1, work.done - work.shown)
+        left_s = pace_s * max(0, work.total - work.done)
         text = (
             f"{work.title}: {100 * work.done // work.total} % "
             f"({work.done} of {work.total}), {duration(left_s)} left"

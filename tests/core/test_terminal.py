@@ -51,6 +51,15 @@ def test_slow_work_tells_its_share_and_the_time_left() -> None:
     assert lines[-1] == "Training: done in 20 s, loss 0.1"
 
 
+def test_the_time_left_follows_the_latest_pace() -> None:
+    terminal, err, clock = plain()
+    terminal.start("Training", 100)
+    for step in range(60):
+        clock.now_s += 1 if step < 50 else 10
+        terminal.advance()
+    assert err.getvalue().splitlines()[-1] == "Training: 60 % (60 of 100), 6 min 40 s left"
+
+
 def test_very_slow_work_speaks_every_ten_seconds() -> None:
     terminal, err, clock = plain()
     work(terminal, clock, steps=100, step_s=5.0)
