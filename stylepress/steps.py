@@ -119,7 +119,7 @@ class DistilStep(StylingStep):
     step: Literal["distil"] = "distil"
     preset: Preset = Field(default="base", description="size of the student")
     size: Size | None = Field(default=None, description="another size than a preset's")
-    steps: Steps = 4500
+    steps: Steps = 3800
     batch: int = Field(default=2, ge=1, le=1024)
     learning_rate: LearningRate = 3e-3
     start: Path | None = Field(
