@@ -9,13 +9,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import reduce
+from operator import or_
 from pathlib import Path
+from statistics import linear_regression
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 from pydantic import Field
 
-from stylepress.benchmarks.machine.sampler import READY
+from stylepress.benchmarks.machine.sensors import READY
 from stylepress.benchmarks.machine.timeline import Follower, Timeline, Window
 from stylepress.benchmarks.part import Part
 from stylepress.errors import VerificationError
@@ -73,12 +75,10 @@ class Watch:
         *,
         period_s: float = 0.1,
         root: Path = Path("/"),
-        pid: int | None = None,
         foreign_load: float = FOREIGN_LOAD,
     ) -> None:
-        """Watch the whole machine, and ``pid`` (this process) and its children as our own."""
-        self.period_s, self.root, self.pid = period_s, root, pid or os.getpid()
-        self.foreign_load = foreign_load
+        """Watch the whole machine, and this process and its children as our own."""
+        self.period_s, self.root, self.foreign_load = period_s, root, foreign_load
         self._begin_ns = 0
 
     def begin(self) -> None:
@@ -111,16 +111,11 @@ class Watch:
         self._folder = tempfile.TemporaryDirectory(prefix="stylepress-watch-")
         file = Path(self._folder.name) / "samples.jsonl"
         self._follower = Follower(file)
-        options = {"pid": self.pid, "out": str(file), "period_s": self.period_s}
+        options = {"pid": os.getpid(), "out": str(file), "period_s": self.period_s}
         asked = json.dumps({**options, "root": str(self.root)})
-        command = [sys.executable, "-m", "stylepress.benchmarks.machine.sampler", asked]
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        command = [sys.executable, "-m", "stylepress.benchmarks.machine.sensors", asked]
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        self._process = subprocess.Popen(command, **pipes, text=True)
         assert self._process.stdout is not None
         if self._process.stdout.readline() != READY:
             _, said = self._process.communicate()
@@ -142,7 +137,8 @@ def judge(timeline: Timeline, window: Window, *, foreign_load: float = FOREIGN_L
     A sensor that is missing is named; it neither condemns a run nor vouches for it.
     """
     timeline = timeline.within(window)
-    unread = {} if timeline.count(window) else {"sampler": "it read nothing meanwhile"}
+    seen = any(at in window for at, _ in timeline.samples)
+    unread = {} if seen else {"sampler": "it read nothing meanwhile"}
     events = (
         *_slowed(timeline, window),
         *_gpu_events(timeline, window, foreign_load),
@@ -196,7 +192,7 @@ def _gpu_events(timeline: Timeline, window: Window, allowed: float) -> Iterator[
         # ever found, and others cannot be told from them.
         known = bool(timeline.peak(f"{gpu}.own_processes", window))
         if sensor == "clock_events":
-            bits = int(np.bitwise_or.reduce([int(value) for value in values]))
+            bits = reduce(or_, map(int, values))
             for cause in slowed_by(bits):
                 yield Event(kind="throttled", what=f"{gpu}: {cause}")
             if bits & POWER_CAPPED:
@@ -225,7 +221,10 @@ def _heating(timeline: Timeline, window: Window) -> Iterator[Event]:
     for name in timeline.names():
         if not (name.startswith("temperature.") or name.endswith(".temperature_c")):
             continue
-        slope = _slope(timeline.series(name, settled))
+        points = timeline.series(name, settled)
+        if len(points) < 2:
+            continue
+        slope = 1e9 * linear_regression(*zip(*points, strict=True)).slope
         if 60 * slope > SLOPE_C and slope * settled.seconds > LEAST_RISE_C:
             what = name.removeprefix("temperature.").removesuffix("_c")
             what += f" rose by {60 * slope:.1f} °C a minute"
@@ -245,13 +244,6 @@ def _clock_fall(timeline: Timeline, window: Window) -> float | None:
             if values and sum(values[:third]) > 0:
                 falls.append(1 - sum(values[-third:]) / sum(values[:third]))
     return max(falls, default=None)
-
-
-def _slope(points: list[tuple[int, float]]) -> float:
-    if len(points) < 2:
-        return 0.0
-    times, values = np.array(points, np.float64).T
-    return float(np.polyfit((times - times[0]) / 1e9, values, 1)[0])
 
 
 def _grown(timeline: Timeline, name: str) -> float:
