@@ -10,8 +10,8 @@ from stylepress import __version__
 from stylepress.benchmarks.check import Check, reasons_of, together
 from stylepress.benchmarks.gate import Limits
 from stylepress.benchmarks.machine.record import differing
-from stylepress.benchmarks.part import Skipped
-from stylepress.benchmarks.report import Model, Report, read_report
+from stylepress.benchmarks.part import Skipped, read_json
+from stylepress.benchmarks.report import Model, Report
 from stylepress.benchmarks.show.figures import figures
 from stylepress.benchmarks.verdict.comparison import Comparison, Side
 from stylepress.benchmarks.verdict.rule import ALPHA, Paired, Rule, confirmed, judge
@@ -30,7 +30,7 @@ def compare_files(
         ArtifactError: one of them is no report.
         RecipeError: an unknown field in ``vary``.
     """
-    found = compare(read_report(base), read_report(new), vary=vary)
+    found = compare(read_json(base, Report), read_json(new, Report), vary=vary)
     sides = zip(("base", "new"), (found.base, found.new), labels, strict=True)
     return found.model_copy(
         update={name: side and side.model_copy(update={"label": one}) for name, side, one in sides}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -13,13 +12,11 @@ from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.intervals import paired_ratio
 from stylepress.benchmarks.machine.record import Machine
 from stylepress.benchmarks.machine.watch import Validity
-from stylepress.benchmarks.part import FileFact, Part, Skipped, read_json, schema_of
+from stylepress.benchmarks.part import Document, FileFact, Part, Skipped
 from stylepress.benchmarks.quality.study import Drift
 from stylepress.benchmarks.timing.latency import Timing
 from stylepress.benchmarks.timing.outcome import Outcome, quantile
 
-SCHEMA_VERSION: Literal[6] = 6
-"""6: no curves of sensors over time."""
 FLUCTUATION = 0.25
 """Spread (IQR) of the rounds over their median, above which a time is called unstable."""
 BUSY_LOAD = 0.25
@@ -101,7 +98,7 @@ class Shown:
     width: int
 
 
-class Report(Part):
+class Report(Document, title="stylepress report"):
     """Everything one run of ``stylepress bench`` found out.
 
     ``drifts`` says what each bundle lost against its original. ``looks`` are figures of each model's pictures, mean
@@ -115,7 +112,9 @@ class Report(Part):
     ``scenes`` has its own.
     """
 
-    schema_version: Literal[6] = SCHEMA_VERSION
+    command: ClassVar[str] = "stylepress bench BUNDLE --out DIR"
+
+    schema_version: Literal[6] = 6
     tool: str
     created: str
     scenario: Scenario
@@ -192,17 +191,3 @@ def _speedup(fast: Latency, slow: Latency) -> Check:
 def against(model: str, original: str) -> str:
     """Name what is measured of one model's pictures beside another's."""
     return f"{model} against {original}"
-
-
-def report_schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of ``report.json``."""
-    return schema_of(Report, "report")
-
-
-def read_report(path: Path) -> Report:
-    """Read a ``report.json``; it has no pictures.
-
-    Raises:
-        ArtifactError: missing, no report, or of another schema version.
-    """
-    return read_json(path, Report, noun="report", command="stylepress bench BUNDLE --out DIR")

@@ -184,9 +184,11 @@ def compare(
     with terminal(quiet=quiet) as screen:
         if kind == "comparison":
             from stylepress.benchmarks.compare import judged_again
-            from stylepress.benchmarks.verdict.comparison import read_comparison
+            from stylepress.benchmarks.part import read_json
+            from stylepress.benchmarks.verdict.comparison import Comparison
 
-            comparison = judged_again(read_comparison(_file(base, "comparison.json")), limits)
+            stored = read_json(_file(base, "comparison.json"), Comparison)
+            comparison = judged_again(stored, limits)
         elif kind == "report":
             from stylepress.benchmarks.compare import compare_files
 
@@ -198,7 +200,10 @@ def compare(
     from stylepress.benchmarks.show.render import markdown
 
     # Shown first: a full disk shall not cost what was measured.
-    screen.show_json(comparison.record()) if json else screen.show(markdown(comparison).rstrip())
+    if json:
+        screen.show_json(comparison.model_dump(mode="json"))
+    else:
+        screen.show(markdown(comparison).rstrip())
     for path in write_forms(comparison, out) if out is not None else ():
         screen.say(f"Wrote {path}")
     if comparison.verdict == "NO BASELINE" and missing_base == "skip":
@@ -281,9 +286,10 @@ def _names(labels: str) -> tuple[str, str]:
 
 
 def _options(values: dict[str, Any], limits: Limits, screen: Progress) -> DuelOptions:
+    from stylepress.benchmarks.part import read_json
     from stylepress.benchmarks.quality.features.extractor import open_extractor
     from stylepress.benchmarks.quality.judges import DriftJudge
-    from stylepress.benchmarks.verdict.floor import read_floor
+    from stylepress.benchmarks.verdict.floor import Floor
     from stylepress.benchmarks.verdict.session import PairPlan
     from stylepress.benchmarks.verdict.terms import DuelOptions
     from stylepress.targets.target import load_target
@@ -309,7 +315,7 @@ def _options(values: dict[str, Any], limits: Limits, screen: Progress) -> DuelOp
             rest_s=min(0.1, min_s),
         ),
         limits=limits,
-        floor=None if values["floor"] is None else read_floor(values["floor"]),
+        floor=None if values["floor"] is None else read_json(values["floor"], Floor),
         photos=values["photos"],
         most_photos=DRIFT_PHOTOS if drift else PHOTOS,
         style=values["style"],

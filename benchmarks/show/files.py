@@ -38,7 +38,7 @@ def forms(document: Document) -> Mapping[str, str]:
             "report.html": page(document),
         }
     return {
-        "comparison.json": comparison_text(document),
+        "comparison.json": json_text(document),
         "summary.md": markdown(document),
         **shared,
         "rows.csv": _csv(list(rows(document))),
@@ -53,11 +53,6 @@ def write_forms(document: Document, out: Path) -> tuple[Path, ...]:
         OutputError: the folder cannot be written to.
     """
     return tuple(write_text(out / name, text) for name, text in forms(document).items())
-
-
-def comparison_text(comparison: Comparison) -> str:
-    """Return what ``comparison.json`` holds."""
-    return json.dumps(comparison.record(), indent=1, allow_nan=False) + "\n"
 
 
 def junit(document: Document) -> str:

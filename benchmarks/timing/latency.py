@@ -1,8 +1,4 @@
-"""Latency of several systems, measured in turns so that a drifting machine is fair to all.
-
-The harness knows two callables: one that runs a system on a sample, one that gives the next
-sample. What it costs by itself is measured with the null backend, as one more system.
-"""
+"""Latency of several systems, measured in turns so that a drifting machine is fair to all."""
 
 from __future__ import annotations
 
@@ -51,10 +47,7 @@ class Timing:
         return sum(map(len, self.rounds_ms))
 
     def percentile_ms(self, share: float) -> float | None:
-        """Return what the percentile ``share`` of all calls does not exceed, with 99 % confidence.
-
-        None when there are too few calls for it: see ``intervals.py``.
-        """
+        """Return what a percentile of all calls surely does not exceed; None: too few calls."""
         return upper_percentile([call for calls in self.rounds_ms for call in calls], share)
 
 

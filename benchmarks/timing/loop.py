@@ -132,17 +132,12 @@ def warm_up(
         calls += len(taken)
         medians.append(median(taken) / 1e6)
         seconds = (window.done[-1] - start) / 1e9
-        enough = seconds >= rule.min_s and calls >= rule.min_count
-        agreed = enough and agree(medians, rule.within)
+        last = medians[-WINDOWS:]
+        agreed = (
+            seconds >= rule.min_s
+            and calls >= rule.min_count
+            and len(last) == WINDOWS
+            and max(last) <= (1 + rule.within) * min(last)
+        )
         if agreed or seconds >= rule.most_s:
             return WarmUp(calls, seconds, agreed)
-
-
-def agree(medians: list[float], within: float) -> bool:
-    """Say whether the last three windows lie within a share of each other.
-
-    >>> agree([9.0, 5.0, 5.05, 5.09], 0.02), agree([5.0, 5.0], 0.02)
-    (True, False)
-    """
-    last = medians[-WINDOWS:]
-    return len(last) == WINDOWS and max(last) <= (1 + within) * min(last)

@@ -1,7 +1,4 @@
-"""What can be put side by side: a model in a backend, from uint8 frames to uint8 frames.
-
-Where the ruler opens bundles and runs them: the only file of comparisons that meets a runtime.
-"""
+"""What can be put side by side: a model in a backend, from uint8 frames to uint8 frames."""
 
 from __future__ import annotations
 
@@ -9,15 +6,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from stylepress.artifact import Artifact
 from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.gate import figure
 from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.report import Model, Role
 from stylepress.errors import ArtifactError, BackendError, RecipeError, VerificationError
+from stylepress.picture import Pixels
 from stylepress.progress import Progress
 from stylepress.runtime.backends import EngineOptions, missing, open_engine, usual
 from stylepress.runtime.bundle import Bundle, read_bundle
@@ -25,7 +20,6 @@ from stylepress.runtime.choice import self_test
 from stylepress.runtime.machine import usable_cores
 from stylepress.runtime.model import Model as Drawing
 
-Pixels = NDArray[np.uint8]
 Run = Callable[[Pixels], Pixels]
 """A model: (1, H, W, 3) uint8 to the same shape."""
 
@@ -125,9 +119,15 @@ def common_backends(
     """
     absent, able, skipped = missing(), list[str](), list[Skipped]()
     for name in wanted or usual():
-        why = absent.get(name) or _refusal(bundles, name, options)
-        skipped += [Skipped(what=name, why=why)] if why else []
-        able += [] if why else [name]
+        try:
+            if name in absent:
+                raise BackendError(absent[name])
+            for bundle in bundles:
+                with opened(bundle, name, options):
+                    pass
+            able.append(name)
+        except BackendError as error:
+            skipped.append(Skipped(what=name, why=str(error)))
         if len(able) == most:
             break
     if not able:
@@ -138,32 +138,22 @@ def common_backends(
     return tuple(able), tuple(skipped)
 
 
-def _refusal(bundles: Sequence[Bundle], backend: str, options: EngineOptions) -> str:
-    try:
-        for bundle in bundles:
-            with opened(bundle, backend, options):
-                pass
-    except BackendError as error:
-        return str(error)
-    return ""
-
-
 def golden_check(bundle: Bundle, backend: str, *, threads: int | None, subject: str) -> Check:
     """Run a bundle's own golden pairs, and FAIL where `run` would refuse it.
 
     A bundle that brings none is not judged, nor is the backend that only copies frames.
     """
-    judged: dict[str, object] = {"kind": "pictures", "limit": bundle.tolerance}
     if backend == NULL:
-        judged = {"note": "copies of frames are not what a network draws"}
-    else:
-        with opened(bundle, backend, EngineOptions(threads=threads)) as model:
-            try:
-                judged |= {"new": self_test(bundle, model.engine), "verdict": "PASS"}
-            except VerificationError as error:
-                judged |= {"verdict": "FAIL", "note": f"`stylepress run` would refuse it. {error}"}
-        if judged["verdict"] == "PASS" and judged["new"] is None:
-            judged = {"note": "it brings no golden pictures"}
+        note = "copies of frames are not what a network draws"
+        return figure("golden_levels", subject, note=note)
+    judged: dict[str, object] = {"kind": "pictures", "limit": bundle.tolerance}
+    with opened(bundle, backend, EngineOptions(threads=threads)) as model:
+        try:
+            judged |= {"new": self_test(bundle, model.engine), "verdict": "PASS"}
+        except VerificationError as error:
+            judged |= {"verdict": "FAIL", "note": f"`stylepress run` would refuse it. {error}"}
+    if judged["verdict"] == "PASS" and judged["new"] is None:
+        judged = {"note": "it brings no golden pictures"}
     return figure("golden_levels", subject, **judged)
 
 

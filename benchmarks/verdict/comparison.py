@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, computed_field, model_validator
 
 from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.gate import Limits, figure
 from stylepress.benchmarks.machine.record import Machine
-from stylepress.benchmarks.part import FileFact, Part, Skipped, read_json, schema_of
+from stylepress.benchmarks.part import Document, FileFact, Part, Skipped
 from stylepress.benchmarks.report import Shown
 from stylepress.benchmarks.timing.systems import precision, weights_bytes
 from stylepress.benchmarks.verdict.runs import Run
 from stylepress.benchmarks.verdict.session import PairPlan
 from stylepress.runtime.bundle import Bundle
 
-SCHEMA_VERSION: Literal[6] = 6
-"""6: both runs of a pair work by turns."""
 Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE", "NOT COMPARABLE", "TREND", "NO BASELINE"]
 Mode = Literal["fresh processes", "trend", "not measured"]
-EXIT_CODES: Mapping[Outcome, int] = {
+Code = Literal[0, 1, 2, 3]
+EXIT_CODES: Mapping[Outcome, Code] = {
     "PASS": 0,
     "TREND": 0,
     "FAIL": 1,
@@ -61,7 +59,7 @@ class Settings(Part):
     photos: tuple[FileFact, ...] = ()
 
 
-class Comparison(Part):
+class Comparison(Document, title="stylepress comparison"):
     """Two arms on one machine, or two reports; and the verdict with its reasons.
 
     ``engines`` are what the backends told of the engines, by what they are of. ``differing`` maps a
@@ -69,7 +67,9 @@ class Comparison(Part):
     a verdict does not say anything about.
     """
 
-    schema_version: Literal[6] = SCHEMA_VERSION
+    command: ClassVar[str] = "stylepress compare A B --out DIR"
+
+    schema_version: Literal[6] = 6
     document: Literal["comparison"] = "comparison"
     tool: str
     created: str
@@ -96,11 +96,9 @@ class Comparison(Part):
             return {name: value for name, value in record.items() if name != "exit_code"}
         return record
 
-    def record(self) -> dict[str, Any]:
-        return {**self.model_dump(mode="json"), "exit_code": self.exit_code}
-
+    @computed_field  # type: ignore[prop-decorator]
     @property
-    def exit_code(self) -> int:
+    def exit_code(self) -> Code:
         """0 pass or trend, 1 fail, 2 not comparable or no baseline, 3 inconclusive."""
         return EXIT_CODES[self.verdict]
 
@@ -195,21 +193,3 @@ def weights_check(base: Side, new: Side, limits: Limits) -> Check:
         note="" if before != after else "unchanged",
     )
     return limits.held(check)
-
-
-def comparison_schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of ``comparison.json``."""
-    schema = schema_of(Comparison, "comparison")
-    schema["properties"]["exit_code"] = {"enum": sorted(set(EXIT_CODES.values()))}
-    return schema
-
-
-def read_comparison(path: Path) -> Comparison:
-    """Read a ``comparison.json``; it has no pictures.
-
-    Raises:
-        ArtifactError: missing, no comparison, or of another schema version.
-    """
-    return read_json(
-        path, Comparison, noun="comparison", command="stylepress compare A B --out DIR"
-    )

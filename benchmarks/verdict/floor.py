@@ -8,12 +8,12 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import stdev
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from stylepress import __version__
 from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.machine.record import Machine, differing, record_machine
-from stylepress.benchmarks.part import Part, Skipped, read_json, schema_of
+from stylepress.benchmarks.part import Document, Skipped
 from stylepress.benchmarks.timing.systems import NULL, common_backends
 from stylepress.benchmarks.verdict.rule import ALPHA, Paired, Rule, least_pairs, measured
 from stylepress.benchmarks.verdict.runs import MEASURES, Run, pairs_of
@@ -25,8 +25,6 @@ from stylepress.runtime.bundle import read_bundle
 if TYPE_CHECKING:
     from stylepress.benchmarks.verdict.terms import DuelOptions
 
-SCHEMA_VERSION: Literal[5] = 5
-"""5: both runs of a pair work by turns; their calls are not kept."""
 LENGTHS = ("min_s", "min_count", "warm_s")
 USUAL_PAIRS = 10
 
@@ -37,7 +35,7 @@ class SpoiledError(VerificationError):
     exit_code = 2
 
 
-class Floor(Part):
+class Floor(Document, title="stylepress floor"):
     """What ``stylepress bench --selftest`` found out; valid for one machine, size and threads.
 
     It is that of runs of ``min_s`` seconds and ``min_count`` calls at least, warmed up for
@@ -47,7 +45,9 @@ class Floor(Part):
     interval with 95 %. What chance does is in a comparison's own interval, and not counted here again.
     """
 
-    schema_version: Literal[5] = SCHEMA_VERSION
+    command: ClassVar[str] = "stylepress bench BUNDLE --selftest"
+
+    schema_version: Literal[5] = 5
     document: Literal["floor"] = "floor"
     tool: str
     created: str
@@ -198,17 +198,3 @@ def check_floor(floor: Floor, machine: Machine, settings: Mapping[str, float]) -
             f"The floor was measured under other conditions: {shown}.",
             "Measure it here with `stylepress bench BUNDLE --selftest`.",
         )
-
-
-def floor_schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of ``floor.json``."""
-    return schema_of(Floor, "floor")
-
-
-def read_floor(path: Path) -> Floor:
-    """Read a ``floor.json``.
-
-    Raises:
-        ArtifactError: missing, no floor, or of another schema version.
-    """
-    return read_json(path, Floor, noun="floor", command="stylepress bench BUNDLE --selftest")

@@ -24,7 +24,8 @@ from stylepress.benchmarks.show.files import (
     write_forms,
 )
 from stylepress.benchmarks.show.render import markdown, page
-from stylepress.benchmarks.verdict.comparison import Comparison, comparison_schema
+from stylepress.benchmarks.verdict.comparison import Comparison
+from stylepress.document import document_schema
 from tests.benchmarks.duels import Machine, altered, compared, slower
 
 
@@ -143,7 +144,7 @@ def test_throughput_is_what_a_throughput_scenario_measured(report: Report) -> No
 
 def test_what_is_written_obeys_its_schema(slow: Comparison) -> None:
     record = json.loads(forms(slow)["comparison.json"])
-    Draft202012Validator(comparison_schema()).validate(record)
+    Draft202012Validator(document_schema(Comparison, written=True)).validate(record)
     assert [row["metric"] for row in csv.DictReader(forms(slow)["rows.csv"].splitlines())] == [
         one.metric for one in slow.checks
     ]

@@ -13,6 +13,8 @@ import pytest
 
 from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.gate import USUAL
+from stylepress.benchmarks.part import read_json
+from stylepress.benchmarks.show.files import write_forms
 from stylepress.benchmarks.timing.systems import Pixels, Run, golden_check
 from stylepress.benchmarks.verdict.comparison import Comparison
 from stylepress.benchmarks.verdict.duel import duel, lone
@@ -286,11 +288,9 @@ def test_how_long_it_takes_is_told_before_it_begins(
 def test_a_comparison_is_read_back_as_it_was_written(
     style: Mapping[str, Path], versions: Mapping[str, Path], tmp_path: Path
 ) -> None:
-    from stylepress.benchmarks.show.files import write_forms
-    from stylepress.benchmarks.verdict.comparison import read_comparison
-
     found = compared(style, versions["same"])
     write_forms(found, tmp_path)
     record = json.loads((tmp_path / "comparison.json").read_text())
     assert record["exit_code"] == found.exit_code
-    assert read_comparison(tmp_path / "comparison.json") == found.model_copy(update={"gallery": ()})
+    read = read_json(tmp_path / "comparison.json", Comparison)
+    assert read == found.model_copy(update={"gallery": ()})

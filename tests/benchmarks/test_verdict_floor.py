@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stylepress.benchmarks.part import json_text, write_text
+from stylepress.benchmarks.part import json_text, read_json, write_text
 from stylepress.benchmarks.verdict.floor import (
     Floor,
     SpoiledError,
     check_floor,
     entries_of,
     least_delta,
-    read_floor,
     selftest,
     spread,
 )
@@ -76,7 +75,7 @@ def test_a_floor_is_read_back_and_holds_for_its_machine_only(
 ) -> None:
     made = floor(style, Machine())
     path = write_text(tmp_path / "floor.json", json_text(made))
-    assert read_floor(path) == made
+    assert read_json(path, Floor) == made
     other = made.machine.model_copy(update={"cpu": "another"})
     with pytest.raises(RecipeError, match=r"cpu .*--selftest"):
         check_floor(made, other, {"height": 64})
@@ -84,7 +83,7 @@ def test_a_floor_is_read_back_and_holds_for_its_machine_only(
         check_floor(made.model_copy(update={"min_s": 5.0}), made.machine, {"min_s": 1.0})
     path.write_text("{}")
     with pytest.raises(ArtifactError, match="--selftest"):
-        read_floor(path)
+        read_json(path, Floor)
 
 
 def test_a_limit_below_twice_the_floor_is_refused(style: Mapping[str, Path]) -> None:
