@@ -268,7 +268,7 @@ def _bundles(base: Path, new: Path, options: DuelOptions, screen: Progress) -> C
     from stylepress.benchmarks.verdict.duel import duel, lone
 
     if not base.exists():
-        return lone(new, why=NO_BASE.format(base), options=options, progress=screen)
+        return lone(new, why=NO_BASE.format(base), options=options)
     watch = Watch(foreign_load=options.foreign_load)
     return duel(base, new, options=options, progress=screen, watch=watch)
 

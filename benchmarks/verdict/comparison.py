@@ -13,8 +13,7 @@ from stylepress.benchmarks.machine.record import Machine
 from stylepress.benchmarks.part import Document, FileFact, Part, Skipped
 from stylepress.benchmarks.report import Shown
 from stylepress.benchmarks.timing.systems import precision, weights_bytes
-from stylepress.benchmarks.verdict.runs import Run
-from stylepress.benchmarks.verdict.session import PairPlan
+from stylepress.benchmarks.verdict.session import PairPlan, Run
 from stylepress.runtime.bundle import Bundle
 
 Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE", "NOT COMPARABLE", "TREND", "NO BASELINE"]
@@ -63,8 +62,7 @@ class Comparison(Document, title="stylepress comparison"):
     """Two arms on one machine, or two reports; and the verdict with its reasons.
 
     ``engines`` are what the backends told of the engines, by what they are of. ``differing`` maps a
-    field of machine or scenario to its two values: nothing was judged then. ``unjudged`` is what
-    a verdict does not say anything about.
+    field of machine or scenario to its two values, where these forbid a verdict.
     """
 
     command: ClassVar[str] = "stylepress compare A B --out DIR"

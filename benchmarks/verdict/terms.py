@@ -13,8 +13,7 @@ from stylepress.benchmarks.quality.judges import PictureJudge
 from stylepress.benchmarks.quality.photos import Photo, golden_photos, read_photos
 from stylepress.benchmarks.verdict.floor import LENGTHS, Floor, check_floor
 from stylepress.benchmarks.verdict.rule import DELTA, Key, Rule, check_power, looks
-from stylepress.benchmarks.verdict.runs import MEASURES
-from stylepress.benchmarks.verdict.session import PairPlan
+from stylepress.benchmarks.verdict.session import MEASURES, PairPlan
 from stylepress.errors import RecipeError
 from stylepress.progress import Progress
 from stylepress.runtime.backends import EngineOptions
@@ -28,13 +27,11 @@ START_S = 1.0
 class DuelOptions:
     """How bundles are compared.
 
-    ``size`` is (height, width). ``backends`` are all that run here when None, as for ``bench``.
-    ``limits`` are those of the gate file, ``floor`` what equal arms differ by (1 % is assumed when
-    None). ``foreign_load`` is the share of the processor that the watch lets others use. ``photos``
-    is a folder (the base's golden pictures when None), ``most_photos`` of which are taken and
-    ``shown`` put on the page; ``judges`` are further ones, and ``references`` a folder of other
-    photos for those of them that hold pictures against a world. ``labels`` are what base and new are
-    called.
+    ``size`` is (height, width), ``backends`` all that run here when None, as for ``bench``.
+    ``floor`` is what equal arms differ by (1 % when None), ``foreign_load`` the share of the processor
+    that the watch lets others use. ``photos`` is a folder (the base's golden pictures when None),
+    ``most_photos`` of which are taken and ``shown`` put on the page; ``judges`` are further ones, and
+    ``references`` a folder of other photos for them. ``labels`` are what base and new are called.
     """
 
     size: tuple[int, int] = (512, 512)
@@ -101,9 +98,7 @@ def rules_of(
 
 
 def forecast(plan: PairPlan, subjects: int) -> str:
-    """Say how long a plan takes, and how much longer at most, before it begins.
-
-    A run that is spoiled, a warm-up that does not settle and slow frames come on top.
+    """Say how long a plan takes, and how much longer at most, if no run is spoiled.
 
     >>> forecast(PairPlan(), 2)
     'Up to 10 pairs of runs in 2 backends: about 75 s, less where a failure is obvious, up to 4 minutes more for what stays open or is not; longer where 10 calls take more than 1 s.'

@@ -15,13 +15,12 @@ from onnx import helper, numpy_helper
 from PIL import Image
 
 from stylepress.artifact import Artifact
-from stylepress.benchmarks.machine.watch import Event
+from stylepress.benchmarks.machine.watch import Event, Watch
 from stylepress.benchmarks.timing.systems import opened
 from stylepress.benchmarks.timing.worker import Answer, Request, steps_of
 from stylepress.benchmarks.verdict.comparison import Comparison
 from stylepress.benchmarks.verdict.duel import duel
-from stylepress.benchmarks.verdict.runs import Run
-from stylepress.benchmarks.verdict.session import PairPlan
+from stylepress.benchmarks.verdict.session import PairPlan, Run
 from stylepress.benchmarks.verdict.terms import DuelOptions
 from stylepress.progress import Silent
 from stylepress.runtime.backends import EngineOptions
@@ -36,7 +35,7 @@ BUSY = "others used {} % of the processor, more than 5 %"
 
 
 @dataclass
-class Machine:
+class Machine(Watch):
     """A Watch, and the processes that it watches: times by run, and which pairs are spoiled.
 
     ``times`` gives the milliseconds of a run of a bundle's folder; ``spoils`` is told the backend
@@ -78,9 +77,9 @@ class Machine:
     def begin(self) -> None:
         """Nothing to do."""
 
-    def end(self) -> Sequence[Event]:
+    def end(self) -> tuple[Event, ...]:
         """Say whether the pair before was spoiled."""
-        return [Event(kind=self.kind, what=BUSY.format(9))] if self._spoilt() else ()
+        return (Event(kind=self.kind, what=BUSY.format(9)),) if self._spoilt() else ()
 
 
 def options(made: Mapping[str, Path], **changes: Any) -> DuelOptions:

@@ -18,7 +18,7 @@ from stylepress.benchmarks.show.files import write_forms
 from stylepress.benchmarks.timing.systems import Pixels, Run, golden_check
 from stylepress.benchmarks.verdict.comparison import Comparison
 from stylepress.benchmarks.verdict.duel import duel, lone
-from stylepress.benchmarks.verdict.runs import pairs_of
+from stylepress.benchmarks.verdict.session import pairs_of
 from stylepress.errors import ArtifactError, RecipeError
 from stylepress.progress import Silent
 from stylepress.runtime.backends import EngineOptions
@@ -249,10 +249,10 @@ def test_without_a_baseline_the_new_bundle_is_held_against_its_own_golden_pairs(
     style: Mapping[str, Path], versions: Mapping[str, Path]
 ) -> None:
     asked = options(style)
-    good = lone(style["bundle"], why="there is none", options=asked, progress=Silent())
+    good = lone(style["bundle"], why="there is none", options=asked)
     assert (good.verdict, good.exit_code, good.base) == ("NO BASELINE", 2, None)
     assert good.reasons == ("there is none",)
-    bad = lone(versions["wrong"], why="there is none", options=asked, progress=Silent())
+    bad = lone(versions["wrong"], why="there is none", options=asked)
     assert bad.verdict == "FAIL"
 
 
@@ -260,7 +260,7 @@ def test_p90_looks_at_as_many_calls_of_both_arms() -> None:
     """The estimate from above lies higher the fewer calls there are."""
     long, short = [1 + 0.001 * n for n in range(400)], [1 + 0.001 * n for n in range(80)]
     runs = [run(0, "base", long), run(0, "new", short)]
-    values = pairs_of(runs, "onnxruntime", "p90_percent")
+    values = pairs_of(runs, "p90_percent")
     assert values is not None
     assert values[0] == values[1]
 

@@ -23,6 +23,7 @@ from stylepress.benchmarks.timing.worker import (
     peak_bytes,
 )
 from stylepress.benchmarks.verdict.session import Arms, Session, frames_file
+from stylepress.benchmarks.verdict.terms import DuelOptions
 from stylepress.errors import BackendError
 from stylepress.progress import Silent
 from tests.benchmarks.duels import BUSY, TINY, Machine, alone
@@ -96,8 +97,7 @@ def test_an_arm_ends_when_the_one_who_asked_is_gone(
 ASKS = """
 import os, signal, sys
 from pathlib import Path
-from stylepress.benchmarks.timing.worker import Request
-from stylepress.benchmarks.verdict.session import fresh
+from stylepress.benchmarks.timing.worker import Request, fresh
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background has none
 print("asking", flush=True)
 try:
@@ -139,9 +139,8 @@ def arms_of(parent: int) -> list[int]:
 def session(spoils: int, kind: Literal["foreign load", "throttled"] = "throttled") -> Session:
     """A session on a machine that spoils its first pairs."""
     machine = Machine(spoils=lambda _, number: number < spoils, kind=kind)
-    return Session(
-        TINY, threads=1, environ=ENVIRON, progress=Silent(), watch=machine, ask=machine.ask
-    )
+    asked = DuelOptions(plan=TINY, threads=1, environ=ENVIRON)
+    return Session(asked, progress=Silent(), watch=machine, ask=machine.ask)
 
 
 def arms(style: Mapping[str, Path], work: Path, photos: Sequence[Photo]) -> Arms:
