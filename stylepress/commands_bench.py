@@ -282,8 +282,7 @@ def _write(
 ) -> None:
     """Show a report, then write the forms of it that were asked for."""
     from stylepress.benchmarks.part import json_text, write_text
-    from stylepress.benchmarks.show.files import write_forms
-    from stylepress.benchmarks.show.render import markdown, page
+    from stylepress.benchmarks.show.files import markdown, page, write_forms
 
     # Shown first: a full disk shall not cost what was measured.
     screen.show(markdown(report).rstrip())

@@ -196,8 +196,7 @@ def compare(
             comparison = compare_files(*files, vary=vary or (), labels=_names(labels))
         else:
             comparison = _bundles(base, _named(new), _options(values, limits, screen), screen)
-    from stylepress.benchmarks.show.files import write_forms
-    from stylepress.benchmarks.show.render import markdown
+    from stylepress.benchmarks.show.files import markdown, write_forms
 
     # Shown first: a full disk shall not cost what was measured.
     if json:

@@ -114,8 +114,8 @@ class Watch:
         options = {"pid": os.getpid(), "out": str(file), "period_s": self.period_s}
         asked = json.dumps({**options, "root": str(self.root)})
         command = [sys.executable, "-m", "stylepress.benchmarks.machine.sensors", asked]
-        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-        self._process = subprocess.Popen(command, **pipes, text=True)
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
         assert self._process.stdout is not None
         if self._process.stdout.readline() != READY:
             _, said = self._process.communicate()

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 
-from stylepress.benchmarks.check import Check, signed
+from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.quality.study import Drift
 from stylepress.benchmarks.report import Report, against
-from stylepress.benchmarks.show.words import NONE, Table, amount
 from stylepress.benchmarks.verdict.comparison import Comparison
 
 ELSEWHERE = ("drift_psnr", "drift_ssim")
 """Figures of a study that a report's pictures have too."""
 SETS = ("", "drift_percent", "drift_benign_times")
 """Those that are distances between sets."""
-MEGABYTE = 1e6
 
 
 def figures(report: Report) -> Iterator[Check]:
@@ -27,7 +25,7 @@ def figures(report: Report) -> Iterator[Check]:
             yield _figure(latency.name, "latency p50", latency.median_ms, "ms")
             yield _figure(latency.name, "latency p90", latency.p90_ms, "ms")
     for model in report.of_role("bundle"):
-        yield _figure(model.name, "weights", model.weights_bytes / MEGABYTE, "MB")
+        yield _figure(model.name, "weights", model.weights_bytes / 1e6, "MB")
     yield from report.looks
     for drift in report.drifts:
         yield from _drift(drift)
@@ -50,43 +48,8 @@ def gated(document: Report | Comparison) -> tuple[Check, ...]:
     )
 
 
-def pivot(title: str, checks: Iterable[Check], *, first: str) -> Table:
-    """Lay figures out with a row a subject and a column a metric; a dash, or why there is none."""
-    cells: dict[str, dict[str, str]] = {}
-    for check in checks:
-        text = (check.note or NONE) if check.new is None else amount(check.new, check.unit)
-        cells.setdefault(check.subject, {})[check.metric] = text
-    every = dict.fromkeys(metric for row in cells.values() for metric in row)
-    metrics = [name for name in every if any(row.get(name, NONE) != NONE for row in cells.values())]
-    rows = [[who, *(row.get(name, NONE) for name in metrics)] for who, row in cells.items()]
-    return Table(title, [first, *metrics], rows if metrics else [])
-
-
-def checks_table(title: str, checks: Sequence[Check], *, value: str = "new") -> Table:
-    """Lay out checks a row each: what matters comes first, as a phone shows four columns."""
-    several = len({check.subject for check in checks}) > 1
-    rows = [
-        [
-            check.name if several else check.metric,
-            signed(check.verdict) if check.verdict else NONE,
-            check.change or NONE,
-            check.written(check.new),
-            check.limit_text or NONE,
-            check.written(check.base),
-            check.interval or NONE,
-            check.remark or NONE,
-        ]
-        for check in checks
-    ]
-    heads = ["figure", "verdict", "worse by", value, "limit", "base", "95 % interval", "remark"]
-    return Table(title, heads, rows).filled
-
-
-def _figure(
-    subject: str, metric: str, value: float | None, unit: str = "", **facts: object
-) -> Check:
-    known = {"subject": subject, "metric": metric, "unit": unit, "new": value}
-    return Check.model_validate({**known, **facts})
+def _figure(subject: str, metric: str, value: float | None, unit: str) -> Check:
+    return Check(subject=subject, metric=metric, unit=unit, new=value)
 
 
 def _drift(drift: Drift) -> Iterator[Check]:
@@ -96,9 +59,11 @@ def _drift(drift: Drift) -> Iterator[Check]:
     for check in drift.checks:
         if check.new is None or check.key.startswith(ELSEWHERE):
             continue
-        metric, ends = check.metric, {"low": check.low, "high": check.high}
-        of = over if check.key in SETS else drift.sample
+        figure = _figure(subject, check.metric, abs(check.new), check.unit)
+        facts = {"of": over if check.key in SETS else drift.sample}
         if check.key == "drift_percent":  # of either sign, and nearer is a change too
-            metric, ends = f"{metric}, size", {}
-            of = f"{over}, {drift.references} of references"
-        yield _figure(subject, metric, abs(check.new), check.unit, of=of, **ends)
+            facts["metric"] = f"{check.metric}, size"
+            facts["of"] = f"{over}, {drift.references} of references"
+            yield figure.model_copy(update=facts)
+        else:
+            yield figure.model_copy(update={**facts, "low": check.low, "high": check.high})

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
 from stylepress.benchmarks.check import Check, Verdict, signed
+from stylepress.benchmarks.machine.record import Machine
+from stylepress.benchmarks.machine.watch import Validity
 from stylepress.benchmarks.quality.gallery import EQUAL, original_of
 from stylepress.benchmarks.report import Report, Shown
 from stylepress.benchmarks.show import tables
-from stylepress.benchmarks.show.figures import checks_table, gated
-from stylepress.benchmarks.show.words import Table, amount, machine_facts, meanwhile, reasons
+from stylepress.benchmarks.show.figures import gated
+from stylepress.benchmarks.show.tables import Table, amount
 from stylepress.benchmarks.verdict.comparison import Comparison
+
+UNITS = {"mhz": "MHz", "gib": "GiB", "mib": "MiB", "w": "W", "s": "s", "c": "°C", "percent": "%"}
+"""How a field's name ends, and what it is in."""
+
 
 LOOKS = {"✗": "bad", "✓": "good", "?": "open"}
 """How what begins with a verdict's sign looks."""
@@ -107,10 +113,9 @@ def sliders(report: Report) -> Iterator[Slider]:
                 break
 
 
-def photos(pictures: Iterable[Shown], first: int = 0) -> Iterator[tuple[str, Numbered]]:
-    """Yield the pictures of each photo, numbered from ``first``."""
-    numbered = enumerate(pictures, first)
-    for photo, group in groupby(numbered, key=lambda each: each[1].photo):
+def photos(pictures: Iterable[Shown]) -> Iterator[tuple[str, Numbered]]:
+    """Yield the pictures of each photo, numbered."""
+    for photo, group in groupby(enumerate(pictures), key=lambda each: each[1].photo):
         yield photo, list(group)
 
 
@@ -140,13 +145,13 @@ def differing(comparison: Comparison) -> list[list[str]]:
 
 
 def judged(comparison: Comparison) -> Table:
-    return checks_table("What the verdict rests on", comparison.gated)
+    return tables.checks_table("What the verdict rests on", comparison.gated)
 
 
 def shown(comparison: Comparison) -> Table:
     title = "Both reports" if comparison.mode == "trend" else "Measured, not judged"
     rest = [check for check in comparison.checks if check.verdict is None and check.new is not None]
-    return checks_table(title, rest)
+    return tables.checks_table(title, rest)
 
 
 def arms_sliders(comparison: Comparison) -> list[Slider]:
@@ -169,10 +174,8 @@ def discarded(comparison: Comparison) -> list[str]:
 def sides(comparison: Comparison) -> Iterator[tuple[str, str]]:
     for word, side in (("base", comparison.base), ("new", comparison.new)):
         if side is not None:
-            label, size = (
-                f"{side.label}: " if side.label else "",
-                amount(side.weights_bytes / 1e6, "MB"),
-            )
+            label = f"{side.label}: " if side.label else ""
+            size = amount(side.weights_bytes / 1e6, "MB")
             yield word, f"{label}{side.name}, {side.precision}, {size}, {side.digest[:12]}"
 
 
@@ -211,3 +214,72 @@ def strip(check: Check) -> dict[str, Any]:
         "span": tuple(map(place, (check.low or point, point, check.high or point))),
         "ends": [f"{100 * (end - 1):+.1f} %" for end in (low, high)],
     }
+
+
+def reasons(missing: Mapping[str, str]) -> str:
+    """Tell what is missing by the reason, each once.
+
+    >>> reasons({"turbo": "no file", "clocks_mhz": "no file", "board": "no Jetson"})
+    'turbo, clocks: no file; board: no Jetson'
+    """
+    names: dict[str, list[str]] = {}
+    for field, why in missing.items():
+        names.setdefault(why, []).append(_field(field)[0])
+    return "; ".join(f"{', '.join(each)}: {why}" for why, each in names.items())
+
+
+def machine_line(machine: Machine) -> str:
+    """Name the machine in a few words."""
+    gpus = [str(gpu["name"]) for gpu in machine.gpus or () if gpu["name"]]
+    board = str(machine.board["model"] or "") if machine.board else ""
+    cores = f"{machine.cores} cores" if machine.cores else ""
+    return ", ".join(filter(None, (board or machine.cpu, cores, *gpus)))
+
+
+def machine_facts(machine: Machine) -> Iterator[tuple[str, str]]:
+    """Yield what is known of a machine, a name and a value each."""
+    for field, value in machine.model_dump(exclude_none=True, exclude={"missing"}).items():
+        name, unit = _field(field)
+        for part in value if field == "gpus" else (value,):
+            if text := _value(part):
+                yield name.removesuffix("s") if field == "gpus" else name, f"{text} {unit}".strip()
+
+
+def meanwhile(validity: Validity) -> str:
+    """Say what was seen of the machine while the turns were measured."""
+    load = validity.foreign_load
+    sightings = [] if load is None else [f"others used {load:.0%} of the processor"]
+    sightings += [event.what for event in validity.events if event.kind != "foreign load"]
+    return "; ".join(sightings) or "nothing was seen"
+
+
+def _field(field: str) -> tuple[str, str]:
+    """Part a field's name into words and its unit.
+
+    >>> _field("power_limit_w"), _field("cpu")
+    (('power limit', 'W'), ('cpu', ''))
+    """
+    name, _, end = field.rpartition("_")
+    if name and end in UNITS:
+        return name.replace("_", " "), UNITS[end]
+    return field.replace("_", " "), ""
+
+
+def _value(value: Any) -> str:
+    """Write a field's value.
+
+    >>> _value(((800.0, 3700.0),)), _value(("avx2", "fma")), _value(True), _value({"fan": 0.5})
+    ('800 to 3700', 'avx2 fma', 'yes', 'fan 0.5')
+    """
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        known = ((name.replace("_", " "), item) for name, item in value.items() if item is not None)
+        return ", ".join(f"{name} {_value(item)}" for name, item in known)
+    if isinstance(value, tuple):
+        if len(value) == 2 and all(isinstance(item, float) for item in value):
+            return f"{value[0]:g} to {value[1]:g}"
+        return (", " if any(isinstance(item, tuple) for item in value) else " ").join(
+            map(_value, value)
+        )
+    return f"{value:g}" if isinstance(value, float) else str(value)

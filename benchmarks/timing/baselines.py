@@ -10,11 +10,12 @@ import numpy as np
 import torch
 
 from stylepress.artifact import Artifact
-from stylepress.benchmarks.timing.systems import Contender, Pixels, Run, bundle_model
+from stylepress.benchmarks.timing.systems import Contender, Run, bundle_model
 from stylepress.export.bundle import write_bundle
 from stylepress.export.frame_graph import FrameGraph
 from stylepress.export.int8.bundle import quantize_bundle
 from stylepress.export.stage import frame_graph_of
+from stylepress.picture import Pixels
 from stylepress.progress import Progress
 from stylepress.recipe import plain_name
 from stylepress.runtime.bundle import read_bundle

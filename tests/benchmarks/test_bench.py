@@ -13,8 +13,7 @@ from stylepress.benchmarks.part import read_json
 from stylepress.benchmarks.quality.photos import check_frame, read_photos
 from stylepress.benchmarks.quality.trials import DriftOptions, Photos, PictureTrials
 from stylepress.benchmarks.report import Report, against
-from stylepress.benchmarks.show.files import write_forms
-from stylepress.benchmarks.show.render import markdown
+from stylepress.benchmarks.show.files import markdown, write_forms
 from stylepress.benchmarks.timing.outcome import Setting
 from stylepress.benchmarks.timing.systems import named
 from stylepress.errors import BackendError, FrameError, RecipeError

@@ -22,8 +22,8 @@ from stylepress.benchmarks.quality.motion.footage import FRAMES, Footage, read_f
 from stylepress.benchmarks.quality.motion.steadiness import Painters, on_clip
 from stylepress.benchmarks.quality.trials import DriftOptions, read_footages
 from stylepress.benchmarks.report import Report
-from stylepress.benchmarks.show.render import markdown as summary
-from stylepress.benchmarks.show.render import page
+from stylepress.benchmarks.show.files import markdown as summary
+from stylepress.benchmarks.show.files import page
 from stylepress.benchmarks.show.tables import motion
 from stylepress.errors import FrameError
 from stylepress.progress import Silent

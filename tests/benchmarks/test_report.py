@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from stylepress.benchmarks.machine.watch import Event, Validity
 from stylepress.benchmarks.part import json_text, read_json, write_text
 from stylepress.benchmarks.report import Report
-from stylepress.benchmarks.show.render import markdown as summary
-from stylepress.benchmarks.show.render import page
+from stylepress.benchmarks.show.files import markdown as summary
+from stylepress.benchmarks.show.files import page
 from stylepress.document import document_schema
 from stylepress.errors import ArtifactError
 

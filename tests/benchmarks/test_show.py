@@ -20,10 +20,11 @@ from stylepress.benchmarks.show.files import (
     dashboards,
     forms,
     junit,
+    markdown,
+    page,
     workflow_commands,
     write_forms,
 )
-from stylepress.benchmarks.show.render import markdown, page
 from stylepress.benchmarks.verdict.comparison import Comparison
 from stylepress.document import document_schema
 from tests.benchmarks.duels import Machine, altered, compared, slower

@@ -15,11 +15,12 @@ from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.gate import USUAL
 from stylepress.benchmarks.part import read_json
 from stylepress.benchmarks.show.files import write_forms
-from stylepress.benchmarks.timing.systems import Pixels, Run, golden_check
+from stylepress.benchmarks.timing.systems import Run, golden_check
 from stylepress.benchmarks.verdict.comparison import Comparison
 from stylepress.benchmarks.verdict.duel import duel, lone
 from stylepress.benchmarks.verdict.session import pairs_of
 from stylepress.errors import ArtifactError, RecipeError
+from stylepress.picture import Pixels
 from stylepress.progress import Silent
 from stylepress.runtime.backends import EngineOptions
 from stylepress.runtime.bundle import Bundle, read_bundle
