@@ -12,7 +12,6 @@ from time import perf_counter_ns
 
 from stylepress import __version__
 from stylepress.benchmarks.check import Check
-from stylepress.benchmarks.entries import Entries, check_originals
 from stylepress.benchmarks.machine.record import Machine, record_machine
 from stylepress.benchmarks.machine.timeline import Window
 from stylepress.benchmarks.machine.watch import FOREIGN_LOAD, Watch
@@ -31,7 +30,16 @@ from stylepress.benchmarks.timing.latency import Plan, Timing, measure
 from stylepress.benchmarks.timing.loop import WarmRule
 from stylepress.benchmarks.timing.outcome import Length, Outcome, Setting
 from stylepress.benchmarks.timing.scenarios import play
-from stylepress.benchmarks.timing.systems import NULL, Contender, Run, check_threads, named, opened
+from stylepress.benchmarks.timing.systems import (
+    NULL,
+    Contender,
+    Entries,
+    Run,
+    check_originals,
+    check_threads,
+    named,
+    opened,
+)
 from stylepress.errors import BackendError, VerificationError
 from stylepress.progress import Progress
 from stylepress.runtime.backends import EngineOptions
@@ -42,19 +50,15 @@ from stylepress.runtime.bundle import Bundle
 class BenchOptions:
     """How a measurement is made.
 
-    ``size`` is (height, width) of the frames; photos are scaled to cover it and cropped.
-    ``backends`` are all that run here when None, ``threads`` as many as there are cores.
-    Quality is taken on ``most_photos`` photos, ``shown`` of them are put on the page, and
-    ``clip_frames`` frames of a moving camera are checked for flicker (0: none), as are some of
-    each video of ``clips``. ``drift`` says how a bundle is studied against its original, on more
-    photos where there are more.
+    ``size`` is (height, width) of the frames; ``backends`` are all that run here when None,
+    ``threads`` as many as there are cores. Quality is taken on ``most_photos`` photos, ``shown`` of
+    them are put on the page, and ``clip_frames`` frames of a moving camera are checked for flicker
+    (0: none), as are some of each video of ``clips``.
 
-    Each bundle is started ``starts`` times cold and warm in each backend, in fresh processes, and
-    in its fastest one plays the scenarios of ``settings`` for ``length`` each after warming up by
-    ``rule``.
-    ``foreign_load`` is the share of all cores that others may use before the times do not count.
-    ``created`` is the time now as ISO 8601, ``environ`` the environment of those processes, which
-    is recorded where it sets threads.
+    Each bundle is started ``starts`` times cold and warm in each backend, in fresh processes of the
+    environment ``environ``, and in its fastest one plays the scenarios of ``settings`` for ``length``
+    each after warming up by ``rule``. ``foreign_load`` is the share of all cores that others may use
+    before the times do not count. ``created`` is the time now as ISO 8601.
     """
 
     size: tuple[int, int] = (512, 512)
@@ -87,10 +91,9 @@ def bench(
 ) -> Report:
     """Measure latency, size and quality of bundles, beside their teacher and float student.
 
-    ``teacher`` is a checkpoint (its baselines need torch), ``student`` the student in float, as a
-    bundle or as the checkpoint (which needs torch too), ``photos`` a folder of photos that no
-    training saw (the bundle's golden pictures when None), ``style`` the style picture. Everything
-    is read before anything is timed. A process of its own watches the machine meanwhile.
+    ``teacher`` is a checkpoint, ``student`` a bundle or a checkpoint (checkpoints need torch),
+    ``photos`` a folder of photos that no training saw (the bundle's golden pictures when None),
+    ``style`` the style picture. Everything is read before anything is timed.
 
     Raises:
         ArtifactError, BackendError, FrameError, CheckpointError, RecipeError: what was handed in

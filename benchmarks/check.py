@@ -21,13 +21,12 @@ SIGNS: dict[str, str] = {"FAIL": "✗", "PASS": "✓", "INCONCLUSIVE": "?"}
 class Check(Part):
     """One figure: what it was before (``base``) and is now (``new``), its limit, and the verdict.
 
-    ``worse`` is how many times as bad the new value is (1: equal; also for figures of which more is
-    better). ``low`` and ``high`` bound ``worse`` where there is one, else ``new``, with
-    ``confidence``. ``limit`` is in the unit of the figure; for ``worse by at most`` it is a share,
-    0.05 for 5 %. ``key`` is the figure's name in a gate file. ``verdict`` is None where nothing is
-    judged, ``note`` says why or what of. ``needed`` is how many pairs might decide what is open;
-    ``values`` are the paired values, (base, new) each, ``confirmation`` is a failure measured once more
-    with fresh pairs. ``of`` is what a figure was measured over: two with another one are not compared.
+    ``worse`` is how many times as bad the new value is (1: equal). ``low`` and ``high`` bound ``worse``
+    where there is one, else ``new``, with ``confidence``. ``limit`` is in the unit of the figure; for
+    ``worse by at most`` it is a share, 0.05 for 5 %. ``key`` is the figure's name in a gate file.
+    ``verdict`` is None where nothing is judged. ``needed`` is how many pairs might decide what is open;
+    ``values`` are (base, new) of each pair, ``confirmation`` is a failure measured once more with fresh
+    pairs. ``of`` is what a figure was measured over: two with another one are not compared.
     """
 
     subject: str

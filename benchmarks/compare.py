@@ -12,7 +12,6 @@ from stylepress.benchmarks.gate import Limits
 from stylepress.benchmarks.machine.record import differing
 from stylepress.benchmarks.part import Skipped, read_json
 from stylepress.benchmarks.report import Model, Report
-from stylepress.benchmarks.show.figures import figures
 from stylepress.benchmarks.verdict.comparison import Comparison, Side
 from stylepress.benchmarks.verdict.rule import ALPHA, Paired, Rule, confirmed, judge
 from stylepress.errors import RecipeError
@@ -40,10 +39,8 @@ def compare_files(
 def compare(base: Report, new: Report, *, vary: Collection[str] = ()) -> Comparison:
     """Set two reports side by side; nothing is judged.
 
-    Between two sessions a machine differs by more than most changes do, and engines of one process
-    by a few percent however often they are called. Fields of machine or scenario that differ are
-    named, and then nothing is shown; those of the machine that are meant to differ are named in
-    ``vary``.
+    Fields of machine or scenario that differ are named, and then nothing is shown; those of the
+    machine that are meant to differ are named in ``vary``.
     """
     vary = [name.removeprefix(MACHINE) for name in vary]
     _check_fields(vary, base, new)
@@ -162,8 +159,8 @@ def _measured_otherwise(base: Report, new: Report) -> Iterator[Skipped]:
 
 
 def _both(base: Report, new: Report) -> Iterator[tuple[Check, Check]]:
-    known: Mapping[str, Check] = {one.name: one for one in figures(base)}
-    return ((known[after.name], after) for after in figures(new) if after.name in known)
+    known: Mapping[str, Check] = {one.name: one for one in base.figures()}
+    return ((known[after.name], after) for after in new.figures() if after.name in known)
 
 
 def _side(models: Sequence[Model]) -> Side:

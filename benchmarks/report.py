@@ -21,7 +21,8 @@ FLUCTUATION = 0.25
 """Spread (IQR) of the rounds over their median, above which a time is called unstable."""
 BUSY_LOAD = 0.25
 """Load average a core before measuring, above which the machine is called busy."""
-
+SETS = ("", "drift_percent", "drift_benign_times")
+"""Figures of a study that are distances between sets."""
 Role = Literal["teacher", "student", "bundle"]
 Column = Literal["content", "teacher", "student", "bundle", "difference"]
 
@@ -45,8 +46,7 @@ class Scenario(Part):
 class Model(Part):
     """One model that was measured.
 
-    ``macs`` are multiply-accumulates of the convolutions for one frame of the scenario, None when
-    nobody counted them. ``weights_bytes`` is the file with the weights.
+    ``macs`` are multiply-accumulates of the convolutions for one frame of the scenario.
     """
 
     name: str
@@ -63,8 +63,7 @@ class Model(Part):
 class Latency(Part):
     """Milliseconds of every call, by round, of one model in one backend.
 
-    ``p90_ms`` is an estimate from above that holds with
-    99 % confidence, None below 64 calls. ``baseline`` says that this is what is compared with.
+    ``p90_ms`` is an estimate from above that holds with 99 % confidence, None below 64 calls.
     """
 
     name: str
@@ -101,15 +100,10 @@ class Shown:
 class Report(Document, title="stylepress report"):
     """Everything one run of ``stylepress bench`` found out.
 
-    ``drifts`` says what each bundle lost against its original. ``looks`` are figures of each model's pictures, mean
-    over the photos, alone and ``against`` those of each model that it may be a copy of.
-    ``steadiness`` is how little they change along a known motion: a camera over the first photo, and
-    the user's videos.
-
-    ``starts`` are of each bundle in each backend: its start, and its memory.
-
-    ``validity`` says whether the turns of ``latencies`` count, None where nobody watched; a scene of
-    ``scenes`` has its own.
+    ``looks`` are figures of each model's pictures, mean over the photos, alone and ``against`` those
+    of each model that it may be a copy of; ``steadiness`` is how little they change along a motion.
+    ``drifts`` says what each bundle lost against its original. ``starts`` are start and memory.
+    ``validity`` says whether the turns of ``latencies`` count, None where nobody watched.
     """
 
     command: ClassVar[str] = "stylepress bench BUNDLE --out DIR"
@@ -139,6 +133,34 @@ class Report(Document, title="stylepress report"):
         own = [latency for latency in self.latencies if latency.model == model]
         return min(own, key=lambda latency: latency.median_ms, default=None)
 
+    def figures(self) -> Iterator[Check]:
+        """Yield what trends and dashboards are made of; not the scenarios that do not count."""
+        for latency in self.latencies:
+            if latency.model is not None:
+                for metric, ms in (("p50", latency.median_ms), ("p90", latency.p90_ms)):
+                    yield Check(subject=latency.name, metric=f"latency {metric}", unit="ms", new=ms)
+        for model in self.of_role("bundle"):
+            megabytes = model.weights_bytes / 1e6
+            yield Check(subject=model.name, metric="weights", unit="MB", new=megabytes)
+        yield from self.looks
+        for drift in self.drifts:
+            yield from _changes(drift)
+        yield from self.steadiness
+        yield from self.starts
+        for scene in self.scenes:
+            if not scene.doubts:
+                yield from (*scene.figures, *scene.energies)
+
+    @property
+    def gated(self) -> tuple[Check, ...]:
+        """What its verdict rests on; the subject says which model it is of."""
+        return tuple(
+            check.model_copy(update={"subject": against(drift.compressed, drift.original)})
+            for drift in self.drifts
+            for check in drift.checks
+            if check.verdict is not None
+        )
+
     def doubts(self) -> tuple[str, ...]:
         return tuple(self._doubts())
 
@@ -158,6 +180,24 @@ class Report(Document, title="stylepress report"):
         for scene in self.scenes:
             if scene.doubts:
                 yield f"{scene.title} does not count: {'; '.join(scene.doubts)}"
+
+
+def _changes(drift: Drift) -> Iterator[Check]:
+    """Yield the sizes of what a study found, but for those that the pictures' own figures tell."""
+    fact = drift.extractor
+    over = f"{fact.name} {fact.sha256[:12]} ({fact.layer}, {fact.preprocessing}), {drift.sample}"
+    for one in drift.checks:
+        if one.new is None or one.key.startswith(("drift_psnr", "drift_ssim")):
+            continue
+        check = Check(
+            subject=against(drift.compressed, drift.original), metric=one.metric, unit=one.unit,
+            new=abs(one.new), low=one.low, high=one.high, of=over if one.key in SETS else drift.sample,
+        )  # fmt: skip
+        if one.key == "drift_percent":  # of either sign, and nearer is a change too
+            of = f"{over}, {drift.references} of references"
+            size = {"metric": f"{one.metric}, size", "low": None, "high": None, "of": of}
+            check = check.model_copy(update=size)
+        yield check
 
 
 def speedups(latencies: Sequence[Latency]) -> tuple[Check, ...]:

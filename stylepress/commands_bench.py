@@ -337,9 +337,9 @@ def _selftest(
     """
     from stylepress.benchmarks.machine.watch import Watch
     from stylepress.benchmarks.part import json_text, write_text
+    from stylepress.benchmarks.verdict.comparison import DuelOptions
     from stylepress.benchmarks.verdict.floor import selftest as measure
     from stylepress.benchmarks.verdict.session import PairPlan
-    from stylepress.benchmarks.verdict.terms import DuelOptions
 
     # As long as the runs of a comparison, unless somebody asks for others.
     plan = PairPlan(pairs=pairs, min_s=min_time, warm_s=min_time / 3, rest_s=min(0.1, min_time))

@@ -30,8 +30,7 @@ from stylepress.replace import writable
 
 if TYPE_CHECKING:
     from stylepress.benchmarks.gate import Limits
-    from stylepress.benchmarks.verdict.comparison import Comparison
-    from stylepress.benchmarks.verdict.terms import DuelOptions
+    from stylepress.benchmarks.verdict.comparison import Comparison, DuelOptions
     from stylepress.progress import Progress
 
 INCONCLUSIVE = 3
@@ -288,9 +287,9 @@ def _options(values: dict[str, Any], limits: Limits, screen: Progress) -> DuelOp
     from stylepress.benchmarks.part import read_json
     from stylepress.benchmarks.quality.features.extractor import open_extractor
     from stylepress.benchmarks.quality.judges import DriftJudge
+    from stylepress.benchmarks.verdict.comparison import DuelOptions
     from stylepress.benchmarks.verdict.floor import Floor
     from stylepress.benchmarks.verdict.session import PairPlan
-    from stylepress.benchmarks.verdict.terms import DuelOptions
     from stylepress.targets.target import load_target
 
     profile = load_target(values["target"]) if values["target"] else None

@@ -55,10 +55,9 @@ class Machine(Part):
     """Processor, memory, GPUs, system and versions. What could not be read is None, with a reason.
 
     ``cores`` are those this process may run on, and ``quota_cores`` what its control group allows it
-    of them. ``clocks_mhz`` are the least and most that each group of cores is allowed. ``gpus`` and
-    ``board`` are what NVML and a Jetson's files tell (``targets/``). ``packages`` are those of Python,
-    or what the system holds with its place. ``commit`` is that of the checkout that measured, with a
-    ``+`` when its files were changed. ``missing`` maps the name of a field to why it is None.
+    of them. ``clocks_mhz`` are the least and most that each group of cores is allowed. ``commit`` is
+    that of the checkout that measured, with a ``+`` when its files were changed. ``missing`` maps the
+    name of a field to why it is None.
     """
 
     cpu: str | None
@@ -96,9 +95,8 @@ def differing(
 ) -> dict[str, tuple[Any, Any]]:
     """Return the gating fields that differ, each with its two values: then nothing is compared.
 
-    What one could not read and the other could differs, and so does a thread variable that only one
-    set. ``vary`` names fields that are meant to differ, e.g. ``packages.openvino``; the name of a
-    group stands for all in it, e.g. ``packages``.
+    ``vary`` names fields that are meant to differ, e.g. ``packages.openvino``; the name of a group
+    stands for all in it, e.g. ``packages``.
     """
     first, second = one.gating(), other.gating()
     return {

@@ -42,10 +42,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """Values of all sensors by time; one that failed once is missing there.
-
-    ``missing`` says why a sensor is not there at all.
-    """
+    """Values of all sensors by time, those that were read; ``missing`` says why one never is."""
 
     samples: tuple[Sample, ...]
     missing: Mapping[str, str] = field(default_factory=dict)
@@ -76,10 +73,7 @@ class Timeline:
         return float(np.interp(when_ns, times, values))
 
     def growth(self, name: str, window: Window) -> float | None:
-        """Return by how much a counter grew in a window, interpolated at its ends.
-
-        None when the counter was not read both before and after it.
-        """
+        """Return by how much a counter grew in a window; None when not read before and after it."""
         first, last = self.at(name, window.begin_ns), self.at(name, window.end_ns)
         return None if first is None or last is None else last - first
 
@@ -87,10 +81,7 @@ class Timeline:
         return max((value for _, value in self.series(name, window)), default=None)
 
     def integral(self, name: str, window: Window) -> float | None:
-        """Return the integral over a window in seconds, by trapezoids.
-
-        None when the sensor was not read both before and after the window.
-        """
+        """Return the integral over a window in seconds; None when not read before and after it."""
         first, last = self.at(name, window.begin_ns), self.at(name, window.end_ns)
         if first is None or last is None:
             return None
@@ -179,7 +170,7 @@ def energies(
 
     Power is integrated by trapezoids. Idle is the mean power while nothing ran, the lower of before
     and after, as a GPU keeps its clocks high for a while; net is gross without it. ``of`` is what was
-    summed. What runs in the window must be over at its end: wait for a GPU before you read the clock.
+    summed. What runs in the window must be over at its end.
     """
     return tuple(
         Check(

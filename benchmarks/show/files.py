@@ -22,7 +22,6 @@ from stylepress.benchmarks.quality.checks import BENIGN
 from stylepress.benchmarks.quality.gallery import AMPLIFIED
 from stylepress.benchmarks.report import Report
 from stylepress.benchmarks.show import pages, tables
-from stylepress.benchmarks.show.figures import figures, gated
 from stylepress.benchmarks.show.tables import Table
 from stylepress.benchmarks.timing.systems import CONVENTION
 from stylepress.benchmarks.verdict.comparison import Comparison
@@ -41,7 +40,7 @@ def forms(document: Report | Comparison) -> Mapping[str, str]:
     return {
         f"{noun}.json": json_text(document),
         told: markdown(document),
-        "annotations.txt": "".join(f"{line}\n" for line in workflow_commands(gated(document))),
+        "annotations.txt": "".join(f"{line}\n" for line in workflow_commands(document.gated)),
         "junit.xml": junit(document),
         **dashboards(document),
         **({"rows.csv": _csv(document)} if isinstance(document, Comparison) else {}),
@@ -64,7 +63,6 @@ def junit(document: Report | Comparison) -> str:
     return _rendered(
         "junit.xml.j2",
         it=document,
-        cases=gated(document),
         suite="single stream" + ("" if frame is None else f" {frame.width}x{frame.height}"),
         change=_change,
         summary=markdown(document),
@@ -97,7 +95,7 @@ def dashboards(document: Report | Comparison) -> dict[str, str]:
     It has one file a direction and divides by the last value, so figures that are 0, negative or not
     finite are left out.
     """
-    every = figures(document) if isinstance(document, Report) else document.checks
+    every = document.figures() if isinstance(document, Report) else document.checks
     plottable = [one for one in every if one.new and math.isfinite(one.new) and one.new > 0]
     smaller, bigger = (
         [

@@ -14,7 +14,6 @@ from stylepress.benchmarks.machine.watch import Validity
 from stylepress.benchmarks.quality.gallery import EQUAL, original_of
 from stylepress.benchmarks.report import Report, Shown
 from stylepress.benchmarks.show import tables
-from stylepress.benchmarks.show.figures import gated
 from stylepress.benchmarks.show.tables import Table, amount
 from stylepress.benchmarks.verdict.comparison import Comparison
 
@@ -40,7 +39,7 @@ class Slider(NamedTuple):
 
 def reasons_of(document: Report | Comparison, verdict: Verdict) -> list[str]:
     """Say why each figure of that verdict has it, in a sentence."""
-    return [check.reason for check in gated(document) if check.verdict == verdict]
+    return [check.reason for check in document.gated if check.verdict == verdict]
 
 
 def look(text: str) -> str:

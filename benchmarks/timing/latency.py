@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -67,9 +67,9 @@ def measure(
     clock = clock or WallClock()
     rounds: dict[str, list[tuple[float, ...]]] = {name: [] for name in systems}
 
-    def turn(name: str, turn_s: float, most: int) -> tuple[int, ...]:
+    def turn(name: str, turn_s: float, most: int) -> Sequence[int]:
         run = systems[name]
-        return closed_loop(run, next_sample, least_s=turn_s, most_count=most, clock=clock).taken_ns
+        return closed_loop(run, next_sample, least_s=turn_s, most_count=most, clock=clock)
 
     least_ns = {
         name: min([turn(name, 0, 1)[0] for _ in range(plan.warm_up)] or [0]) for name in systems

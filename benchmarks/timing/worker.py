@@ -160,11 +160,7 @@ class _Process:
             self._process.stdin.flush()
 
     def wait(self) -> None:
-        """Wait until a step is done.
-
-        Raises:
-            BackendError, RunError: the process ended instead.
-        """
+        """Wait until a step is done; raise why the process ended instead."""
         assert self._process.stdout is not None
         for line in self._process.stdout:
             if line.endswith(DONE):
@@ -172,11 +168,7 @@ class _Process:
         self._failed(self._process.wait())
 
     def answer(self) -> Answer:
-        """Wait until the process ended, and read what it wrote.
-
-        Raises:
-            BackendError, RunError: it ended without an answer.
-        """
+        """Wait until the process ended, and read what it wrote; raise why it wrote nothing."""
         code = self._process.wait()
         if code or not self._answer.is_file():
             self._failed(code)
@@ -233,7 +225,7 @@ def steps_of(request: Request, began: int) -> Generator[None, None, Answer]:
             if taken and 4e-9 * taken[-1][-1] < turn_s:
                 call(None)
             calls = closed_loop(call, nothing, least_s=turn_s, least_count=count, clock=clock)
-            taken.append(calls.taken_ns)
+            taken.append(tuple(calls))
         ended = time.perf_counter_ns()
         yield
         facts = dict(engine.describe())

@@ -27,7 +27,15 @@ from stylepress.benchmarks.timing.systems import (
     opened,
 )
 from stylepress.benchmarks.timing.worker import fresh
-from stylepress.benchmarks.verdict.comparison import Comparison, Settings, side_of, weights_check
+from stylepress.benchmarks.verdict.comparison import (
+    Comparison,
+    DuelOptions,
+    Settings,
+    forecast,
+    rules_of,
+    side_of,
+    weights_check,
+)
 from stylepress.benchmarks.verdict.rule import Key, Paired, Rule, decide, looks
 from stylepress.benchmarks.verdict.session import (
     QUIETER,
@@ -40,7 +48,6 @@ from stylepress.benchmarks.verdict.session import (
     pairs_of,
     subject_of,
 )
-from stylepress.benchmarks.verdict.terms import DuelOptions, forecast, rules_of
 from stylepress.picture import Pixels
 from stylepress.progress import Progress
 from stylepress.runtime.bundle import Bundle, read_bundle
@@ -212,10 +219,7 @@ class _Duel:
         return Match(name, base, new, backends, options.photos_of(base, self.progress))
 
     def _drawn(self, matches: Sequence[Match]) -> dict[str, Drawn]:
-        """Let both arms draw the photos in each backend: one may break what the other keeps.
-
-        The base draws the photos of reference too.
-        """
+        """Let both arms draw the photos in each backend: one may break what the other keeps."""
         options, found = self.options, dict[str, Drawn]()
         style = None if options.style is None else read_style(options.style).pixels
         for match in matches:
@@ -247,10 +251,7 @@ class _Duel:
         return tuple(pictures)
 
     def _times(self, matches: Sequence[Match], rules: Mapping[Key, Rule]) -> Iterator[Check]:
-        """Measure and decide, and yield every figure of the runs.
-
-        What nobody could take is open where it is gated.
-        """
+        """Measure and decide, and yield every figure of the runs; what nobody could take is open."""
         options, session, arms = self.options, self.session, dict[str, Arms]()
         with (
             tempfile.TemporaryDirectory(prefix="stylepress-pairs-") as work,

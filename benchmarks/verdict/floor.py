@@ -33,7 +33,7 @@ from stylepress.progress import Progress
 from stylepress.runtime.bundle import read_bundle
 
 if TYPE_CHECKING:
-    from stylepress.benchmarks.verdict.terms import DuelOptions
+    from stylepress.benchmarks.verdict.comparison import DuelOptions
 
 LENGTHS = ("min_s", "min_count", "warm_s")
 USUAL_PAIRS = 10

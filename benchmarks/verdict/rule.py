@@ -281,10 +281,9 @@ def measured(key: Key, figure: Paired, alpha: float) -> Check:
 
 
 def _needed(one: Check, rule: Rule) -> int | None:
-    """Pairs after which the interval would be half as wide as what it has to stay clear of.
+    """Pairs after which the interval, whose width goes with 1 / sqrt(n), is clear of what it must be.
 
-    The width goes with 1 / sqrt(n). None when that is beyond all reason: the truth is too near
-    the limit.
+    None when that is beyond all reason: the truth is too near the limit.
     """
     if one.low is None or one.high is None or not one.pairs:
         return None

@@ -29,7 +29,7 @@ from stylepress.benchmarks.timing.worker import Answer, Request, fresh
 from stylepress.progress import Progress
 
 if TYPE_CHECKING:
-    from stylepress.benchmarks.verdict.terms import DuelOptions
+    from stylepress.benchmarks.verdict.comparison import DuelOptions
 
 Arm = Literal["base", "new"]
 LookName = Literal["first", "extension", "confirmation"]
@@ -118,10 +118,7 @@ class PairPlan(Part):
 
 @dataclass(frozen=True, slots=True)
 class Arms:
-    """What both arms run: the folders of their bundles in one backend, on the same frames.
-
-    ``name`` tells the bundle from others of the same comparison.
-    """
+    """What both arms run: the folders of their bundles, of one ``name``, in one backend."""
 
     base: Path
     new: Path
@@ -295,10 +292,8 @@ def p50_ms(base: Run, new: Run) -> tuple[float, float]:
 
 
 def p90_ms(base: Run, new: Run) -> tuple[float | None, float | None]:
-    """Return upper estimates of the 90th percentile of as many calls of both, ms; None below 64 of them.
-
-    An estimate from above lies higher the fewer calls there are.
-    """
+    """Return upper estimates of the 90th percentile, ms; None below 64 calls."""
+    # Of as many calls of both: an estimate from above lies higher the fewer there are.
     calls = min(len(base.samples_ns), len(new.samples_ns))
     one, two = (upper_percentile(run.samples_ns[:calls], 0.9) for run in (base, new))
     return one and one / 1e6, two and two / 1e6
@@ -325,10 +320,7 @@ WHY_NOT: Mapping[str, str] = {
 
 
 def pairs_of(runs: Sequence[Run], key: str) -> Pairs | None:
-    """Return a figure of both arms, pair by pair; None where a run does not give it, or there is none.
-
-    ``runs`` are those of one subject that count.
-    """
+    """Return a figure of the runs of one subject, pair by pair; None where one does not give it."""
     arms = ([run for run in runs if run.arm == arm] for arm in ("base", "new"))
     values = [MEASURES[key](*both) for both in zip(*arms, strict=True)]
     known = [(base, new) for base, new in values if base is not None and new is not None]

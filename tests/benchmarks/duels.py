@@ -18,10 +18,9 @@ from stylepress.artifact import Artifact
 from stylepress.benchmarks.machine.watch import Event, Watch
 from stylepress.benchmarks.timing.systems import opened
 from stylepress.benchmarks.timing.worker import Answer, Request, steps_of
-from stylepress.benchmarks.verdict.comparison import Comparison
+from stylepress.benchmarks.verdict.comparison import Comparison, DuelOptions
 from stylepress.benchmarks.verdict.duel import duel
 from stylepress.benchmarks.verdict.session import PairPlan, Run
-from stylepress.benchmarks.verdict.terms import DuelOptions
 from stylepress.progress import Silent
 from stylepress.runtime.backends import EngineOptions
 from stylepress.runtime.bundle import read_bundle

@@ -15,7 +15,6 @@ from jsonschema import Draft202012Validator
 from stylepress.benchmarks.check import Check, Verdict
 from stylepress.benchmarks.gate import figure
 from stylepress.benchmarks.report import Report
-from stylepress.benchmarks.show.figures import figures
 from stylepress.benchmarks.show.files import (
     dashboards,
     forms,
@@ -140,7 +139,7 @@ def test_what_a_dashboard_takes_is_plottable(report: Report, slow: Comparison) -
 
 
 def test_throughput_is_what_a_throughput_scenario_measured(report: Report) -> None:
-    assert not any(one.metric == "throughput" for one in figures(report))
+    assert not any(one.metric == "throughput" for one in report.figures())
 
 
 def test_what_is_written_obeys_its_schema(slow: Comparison) -> None:

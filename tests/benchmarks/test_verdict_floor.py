@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from stylepress.benchmarks.part import json_text, read_json, write_text
+from stylepress.benchmarks.verdict.comparison import rules_of
 from stylepress.benchmarks.verdict.floor import (
     Floor,
     SpoiledError,
@@ -19,7 +20,6 @@ from stylepress.benchmarks.verdict.floor import (
     spread,
 )
 from stylepress.benchmarks.verdict.session import PairPlan
-from stylepress.benchmarks.verdict.terms import rules_of
 from stylepress.errors import ArtifactError, RecipeError
 from stylepress.progress import Silent
 from tests.benchmarks.duels import TINY, Machine, options, run

@@ -22,8 +22,8 @@ from stylepress.benchmarks.timing.worker import (
     fresh,
     peak_bytes,
 )
+from stylepress.benchmarks.verdict.comparison import DuelOptions
 from stylepress.benchmarks.verdict.session import Arms, Session, frames_file
-from stylepress.benchmarks.verdict.terms import DuelOptions
 from stylepress.errors import BackendError
 from stylepress.progress import Silent
 from tests.benchmarks.duels import BUSY, TINY, Machine, alone
