@@ -43,7 +43,6 @@ from stylepress.benchmarks.timing.systems import (
 from stylepress.errors import BackendError, VerificationError
 from stylepress.progress import Progress
 from stylepress.runtime.backends import EngineOptions
-from stylepress.runtime.bundle import Bundle
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +102,17 @@ def bench(
     names: set[str] = set()
     loaded = list(named(bundles, names))
     studied = drift_is_studied(options.drift, original=student or teacher)
-    pictures = _pictures(loaded[0][0], photos, style, options, studied=studied, progress=progress)
+    limit = max(options.most_photos, options.drift.most_photos if studied else 0)
+    if photos is None:
+        found = golden_photos(loaded[0][0], options.size, limit=limit)
+    else:
+        found = read_photos(photos, options.size, limit=limit, progress=progress)
+    pictures = Photos(
+        found[: options.most_photos],
+        found if studied else (),
+        None if style is None else read_style(style),
+        read_footages(options.clips, options.size, progress=progress),
+    )
     looking = PictureTrials(pictures, options, progress=progress)
     engine = EngineOptions(threads=options.threads, size=options.size)
     check_threads(engine, progress)
@@ -123,33 +132,14 @@ def bench(
         return _Bench(entries, options, watch).report(looking, machine)
 
 
-def _pictures(
-    bundle: Bundle,
-    photos: Path | None,
-    style: Path | None,
-    options: BenchOptions,
-    *,
-    studied: bool,
-    progress: Progress,
-) -> Photos:
-    """Read the photos, or else the bundle's golden pictures, the style picture and the clips."""
-    limit = max(options.most_photos, options.drift.most_photos if studied else 0)
-    found = (
-        golden_photos(bundle, options.size, limit=limit)
-        if photos is None
-        else read_photos(photos, options.size, limit=limit, progress=progress)
-    )
-    painting = None if style is None else read_style(style)
-    footages = read_footages(options.clips, options.size, progress=progress)
-    return Photos(found[: options.most_photos], found if studied else (), painting, footages)
-
-
+@dataclass
 class _Bench:
     """A measurement under way; what could not be measured is in ``skipped``."""
 
-    def __init__(self, entries: Entries, options: BenchOptions, watch: Watch) -> None:
-        self.entries, self.options, self.watch = entries, options, watch
-        self.skipped: list[Skipped] = []
+    entries: Entries
+    options: BenchOptions
+    watch: Watch
+    skipped: list[Skipped] = field(default_factory=list)
 
     def report(self, looking: PictureTrials, machine: Machine) -> Report:
         entries, options, contenders = self.entries, self.options, self.entries.contenders

@@ -161,25 +161,24 @@ class Report(Document, title="stylepress report"):
             if check.verdict is not None
         )
 
-    def doubts(self) -> tuple[str, ...]:
-        return tuple(self._doubts())
-
-    def _doubts(self) -> Iterator[str]:
-        load, cores = self.machine.load_average, self.machine.cores
+    def doubts(self) -> list[str]:
+        """Say why times may be wrong."""
+        found, load, cores = list[str](), self.machine.load_average, self.machine.cores
         if load is not None and cores and load / cores > BUSY_LOAD:
-            yield f"the machine was busy before: load average {load:.1f} on {cores} cores"
-        yield from self.validity.reasons if self.validity else ()
+            found.append(f"the machine was busy before: load average {load:.1f} on {cores} cores")
+        found += self.validity.reasons if self.validity else ()
         for latency in self.latencies:
             medians = sorted(latency.timing.round_medians_ms)
             spread = medians[3 * len(medians) // 4] - medians[len(medians) // 4]
             if latency.model and spread > FLUCTUATION * latency.median_ms:
-                yield (
-                    f"{latency.name} is unstable: half of its rounds lie "
-                    f"{spread / latency.median_ms:.0%} apart"
-                )
-        for scene in self.scenes:
-            if scene.doubts:
-                yield f"{scene.title} does not count: {'; '.join(scene.doubts)}"
+                apart = f"half of its rounds lie {spread / latency.median_ms:.0%} apart"
+                found.append(f"{latency.name} is unstable: {apart}")
+        found += [
+            f"{scene.title} does not count: {'; '.join(scene.doubts)}"
+            for scene in self.scenes
+            if scene.doubts
+        ]
+        return found
 
 
 def _changes(drift: Drift) -> Iterator[Check]:

@@ -189,10 +189,13 @@ def compare(
             stored = read_json(_file(base, "comparison.json"), Comparison)
             comparison = judged_again(stored, limits)
         elif kind == "report":
-            from stylepress.benchmarks.compare import compare_files
+            from stylepress.benchmarks.compare import compare as trend
+            from stylepress.benchmarks.part import read_json
+            from stylepress.benchmarks.report import Report
 
             files = _file(base, "report.json"), _file(_named(new), "report.json")
-            comparison = compare_files(*files, vary=vary or (), labels=_names(labels))
+            reports = (read_json(file, Report) for file in files)
+            comparison = trend(*reports, vary=vary or (), labels=_names(labels))
         else:
             comparison = _bundles(base, _named(new), _options(values, limits, screen), screen)
     from stylepress.benchmarks.show.files import markdown, write_forms

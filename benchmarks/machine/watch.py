@@ -71,23 +71,10 @@ class Watch:
     """The sampler's process, as a context manager; times are those of ``time.perf_counter_ns``."""
 
     def __init__(
-        self,
-        *,
-        period_s: float = 0.1,
-        root: Path = Path("/"),
-        foreign_load: float = FOREIGN_LOAD,
+        self, *, period_s: float = 0.1, root: Path = Path("/"), foreign_load: float = FOREIGN_LOAD
     ) -> None:
         """Watch the whole machine, and this process and its children as our own."""
         self.period_s, self.root, self.foreign_load = period_s, root, foreign_load
-        self._begin_ns = 0
-
-    def begin(self) -> None:
-        """A run begins."""
-        self._begin_ns = time.perf_counter_ns()
-
-    def end(self) -> tuple[Event, ...]:
-        """The run is over: return what happened meanwhile."""
-        return self.judged(Window(self._begin_ns, time.perf_counter_ns())).events
 
     def judged(self, window: Window) -> Validity:
         """Say whether what ran in a window that is over counts."""
@@ -139,17 +126,17 @@ def judge(timeline: Timeline, window: Window, *, foreign_load: float = FOREIGN_L
     timeline = timeline.within(window)
     seen = any(at in window for at, _ in timeline.samples)
     unread = {} if seen else {"sampler": "it read nothing meanwhile"}
-    events = (
-        *_slowed(timeline, window),
-        *_gpu_events(timeline, window, foreign_load),
-        *_foreign(timeline, window, foreign_load),
-        *_heating(timeline, window),
-    )
+    load = load_of_others(timeline, window)
+    events = [*_slowed(timeline, window), *_gpu_events(timeline, window, foreign_load)]
+    if load is not None and load > foreign_load and window.seconds >= LEAST_LOAD_S:
+        what = f"others used {load:.0%} of the processor, more than {foreign_load:.0%}"
+        events.append(Event(kind="foreign load", what=what))
+    events += _heating(timeline, window)
     return Validity(
         ok=not any(event.invalidates for event in events),
-        events=events,
+        events=tuple(events),
         samples=len(timeline.series("cpu.busy_s", window)),
-        foreign_load=load_of_others(timeline, window),
+        foreign_load=load,
         missing={**timeline.missing, **unread},
     )
 
@@ -203,13 +190,6 @@ def _gpu_events(timeline: Timeline, window: Window, allowed: float) -> Iterator[
         elif sensor == "foreign_load" and mean > allowed:
             told = f"others used {mean:.0%} of {gpu}, more than {allowed:.0%}"
             yield Event(kind="foreign GPU process", what=told, invalidates=known)
-
-
-def _foreign(timeline: Timeline, window: Window, allowed: float) -> Iterator[Event]:
-    load = load_of_others(timeline, window) if window.seconds >= LEAST_LOAD_S else None
-    if load is not None and load > allowed:
-        what = f"others used {load:.0%} of the processor, more than {allowed:.0%}"
-        yield Event(kind="foreign load", what=what)
 
 
 def _heating(timeline: Timeline, window: Window) -> Iterator[Event]:

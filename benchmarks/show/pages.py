@@ -51,7 +51,8 @@ def facts(document: Report | Comparison) -> list[tuple[str, str]]:
     """Say what is known of the machine, and of what was measured on it."""
     lines = list(machine_facts(document.machine))
     if isinstance(document, Comparison):
-        return [*lines, *document.engine_lines()]
+        told = ((title, facts.items()) for title, facts in document.engines.items())
+        return [*lines, *((title, ", ".join(f"{k} {v}" for k, v in own)) for title, own in told)]
     return lines + ([("meanwhile", meanwhile(document.validity))] if document.validity else [])
 
 

@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from stylepress.benchmarks.intervals import upper_percentile
-from stylepress.benchmarks.timing.loop import Clock, WallClock, closed_loop
+from stylepress.benchmarks.timing.loop import Clock, closed_loop
 from stylepress.progress import Progress
 
 
@@ -64,7 +64,7 @@ def measure(
     A turn begins with an untimed call, which wakes sleeping threads and fills the caches that the
     system before has emptied; a system that needs longer than a turn for one call is spared it.
     """
-    clock = clock or WallClock()
+    clock = clock or Clock()
     rounds: dict[str, list[tuple[float, ...]]] = {name: [] for name in systems}
 
     def turn(name: str, turn_s: float, most: int) -> Sequence[int]:

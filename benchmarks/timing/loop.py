@@ -8,28 +8,17 @@ import time
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 SPIN_NS = 300_000
 """The end of a wait is spun through: a thread that sleeps wakes up 0.1 ms late."""
 WINDOWS, LEAST_CALLS = 3, 3
 
 
-class Clock(Protocol):
-    """A clock that never runs backwards, in nanoseconds of no particular beginning."""
+class Clock:
+    """The system's monotonic clock, ns: one epoch for all processes of a machine."""
 
     def now_ns(self) -> int:
-        """Return the time."""
-
-    def sleep_until_ns(self, when_ns: int) -> None:
-        """Return at ``when_ns``, or at once when that has passed."""
-
-
-class WallClock:
-    """The system's monotonic clock; one epoch for all processes of a machine."""
-
-    def now_ns(self) -> int:
-        """Return the time."""
         return time.perf_counter_ns()
 
     def sleep_until_ns(self, when_ns: int) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from stylepress.benchmarks.machine.timeline import LEAST_S, LONG_S, Window, energies, readable
 from stylepress.benchmarks.machine.watch import Watch
-from stylepress.benchmarks.timing.loop import Clock, WallClock, WarmRule, WarmUp, warm_up
+from stylepress.benchmarks.timing.loop import Clock, WarmRule, WarmUp, warm_up
 from stylepress.benchmarks.timing.outcome import Drop, Length, Outcome, Samples, Setting, outcome
 from stylepress.errors import RecipeError
 
@@ -117,7 +117,7 @@ def run_scenario(
     whether or not the last one is answered. What is left at ``length.most_s`` is not run, and the
     outcome says so. Offline measures throughput alone.
     """
-    length, clock = length or Length(), clock or WallClock()
+    length, clock = length or Length(), clock or Clock()
     warmed = warm_lanes(run, next_sample, lanes=setting.lanes, rule=rule, clock=clock)
     rate_hz, min_s, min_count = setting.rate_hz or 0.0, length.min_s, length.min_count
     queue: Queue | Stock
@@ -256,15 +256,16 @@ def drain(
                 sample = next_sample()
             clock.sleep_until_ns(start + due)
             began = clock.now_ns() - start
-            run(sample)
+            try:
+                run(sample)
+            except BaseException:
+                with lock:
+                    queue.give_up()  # so that the other lanes end too
+                raise
             done = clock.now_ns() - start
             taken.append((due, began, done, began - max(due, free)))
 
-    def stop() -> None:
-        with lock:
-            queue.give_up()
-
-    run_lanes(lane, lanes, stop=stop)
+    run_lanes(lane, lanes)
     columns: list[tuple[int, ...]] = list(zip(*sorted(taken), strict=True)) or [()] * 4
     scheduled, began, done, late = columns
     return Samples(
@@ -298,26 +299,15 @@ def warm_lanes(
             run(sample)
 
     if lanes > 1:
-        run_lanes(lane, lanes, stop=lambda: None)
+        run_lanes(lane, lanes)
     return warmed
 
 
-def run_lanes(lane: Callable[[], None], lanes: int, *, stop: Callable[[], None]) -> None:
-    """Run a lane as often as asked, each but a single one in a thread.
-
-    When one raises, ``stop`` is called, so that the others end too; then it is raised here.
-    """
-
-    def guarded() -> None:
-        try:
-            lane()
-        except BaseException:
-            stop()
-            raise
-
+def run_lanes(lane: Callable[[], None], lanes: int) -> None:
+    """Run a lane as often as asked, each but a single one in a thread; raise what one of them raised."""
     if lanes == 1:
         lane()
         return
     with ThreadPoolExecutor(lanes, thread_name_prefix="scenario") as pool:
-        for future in [pool.submit(guarded) for _ in range(lanes)]:
+        for future in [pool.submit(lane) for _ in range(lanes)]:
             future.result()

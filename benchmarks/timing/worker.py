@@ -195,7 +195,7 @@ def steps_of(request: Request, began: int) -> Generator[None, None, Answer]:
     """
     import numpy as np
 
-    from stylepress.benchmarks.timing.loop import WallClock, closed_loop
+    from stylepress.benchmarks.timing.loop import Clock, closed_loop
     from stylepress.runtime.backends import EngineOptions, load_backend
     from stylepress.runtime.bundle import read_bundle
 
@@ -209,7 +209,7 @@ def steps_of(request: Request, began: int) -> Generator[None, None, Answer]:
     engine = _opened(read_bundle(Path(request.bundle)), request, options)
     opened = time.perf_counter_ns()
     try:
-        call, clock, nothing = _call(engine, frames), WallClock(), lambda: None
+        call, clock, nothing = _call(engine, frames), Clock(), lambda: None
         call(None)
         first = time.perf_counter_ns()
         load, forgotten = peak_bytes(), forget_peak()

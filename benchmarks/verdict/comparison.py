@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -243,10 +243,6 @@ class Comparison(Document, title="stylepress comparison"):
         if base.precision != new.precision:
             return f"{names[0]} {base.precision}", f"{names[1]} {new.precision}"
         return f"{names[0]} {base.digest[:8]}", f"{names[1]} {new.digest[:8]}"
-
-    def engine_lines(self) -> Iterator[tuple[str, str]]:
-        for title, facts in self.engines.items():
-            yield title, ", ".join(f"{name} {value}" for name, value in facts.items())
 
     def doubts(self) -> tuple[str, ...]:
         settings, runs = self.settings, self.runs

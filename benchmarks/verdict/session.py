@@ -22,6 +22,7 @@ import numpy as np
 from pydantic import Field
 
 from stylepress.benchmarks.intervals import least_samples, upper_percentile
+from stylepress.benchmarks.machine.timeline import Window
 from stylepress.benchmarks.machine.watch import Watch
 from stylepress.benchmarks.part import Part
 from stylepress.benchmarks.quality.photos import Photo
@@ -200,10 +201,10 @@ class Session:
         """Run both arms once; return why the pair does not count, nothing where it does."""
         if self.runs and self.plan.rest_s:
             time.sleep(self.plan.rest_s)
-        if self.watch:
-            self.watch.begin()
+        began_ns = time.perf_counter_ns()
         answers = self.ask([self._request(arm, arms) for arm in order], self.options.environ)
-        events = [event for event in self.watch.end() if event.invalidates] if self.watch else []
+        ran = Window(began_ns, time.perf_counter_ns())
+        events = self.watch.judged(ran).events if self.watch else ()
         runs: dict[Arm, Run] = {}
         for place, (arm, answer) in enumerate(zip(order, answers, strict=True), len(self.runs)):
             self.engines.setdefault((arms.subject, arm), answer.engine)
@@ -217,8 +218,9 @@ class Session:
                 **{name: getattr(answer, name) for name in TAKEN},
             )
         both = runs["base"], runs["new"]
-        why = tuple(event.what for event in events if event.kind not in OTHERS)
-        others = tuple(event.what for event in events if event.kind in OTHERS)
+        spoilers = [event for event in events if event.invalidates]
+        why = tuple(event.what for event in spoilers if event.kind not in OTHERS)
+        others = tuple(event.what for event in spoilers if event.kind in OTHERS)
         if others and self._left_s > 0 and not agree(*both):
             apart = f"its rounds disagree by {disagreement(*both):.0%}"
             why, others = (*why, *others, apart), ()

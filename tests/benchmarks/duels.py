@@ -15,7 +15,8 @@ from onnx import helper, numpy_helper
 from PIL import Image
 
 from stylepress.artifact import Artifact
-from stylepress.benchmarks.machine.watch import Event, Watch
+from stylepress.benchmarks.machine.timeline import Window
+from stylepress.benchmarks.machine.watch import Event, Validity, Watch
 from stylepress.benchmarks.timing.systems import opened
 from stylepress.benchmarks.timing.worker import Answer, Request, steps_of
 from stylepress.benchmarks.verdict.comparison import Comparison, DuelOptions
@@ -73,12 +74,11 @@ class Machine(Watch):
     def __exit__(self, *raised: object) -> None:
         """Nothing to do."""
 
-    def begin(self) -> None:
-        """Nothing to do."""
-
-    def end(self) -> tuple[Event, ...]:
+    def judged(self, window: Window) -> Validity:
         """Say whether the pair before was spoiled."""
-        return (Event(kind=self.kind, what=BUSY.format(9)),) if self._spoilt() else ()
+        spoilt = self._spoilt()
+        events = (Event(kind=self.kind, what=BUSY.format(9)),) if spoilt else ()
+        return Validity(ok=not spoilt, events=events, samples=1)
 
 
 def options(made: Mapping[str, Path], **changes: Any) -> DuelOptions:

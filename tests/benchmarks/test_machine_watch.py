@@ -273,10 +273,9 @@ def test_a_watch_tells_why_a_run_does_not_count(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("stylepress.benchmarks.machine.watch.LEAST_LOAD_S", 0)
     with Watch(period_s=0.02, foreign_load=-1) as watch:
         began = time.perf_counter_ns()
-        watch.begin()
         time.sleep(0.1)
         ran = Window(began, time.perf_counter_ns())
-        events = watch.end()
+        events = watch.judged(ran).events
         load = load_of_others(watch.timeline(), ran)
     if load is None:
         pytest.skip("this system does not tell its load")

@@ -109,10 +109,10 @@ def test_a_busy_machine_and_unsteady_rounds_are_doubted(report: Report) -> None:
 
     unwatched = report.model_copy(update={"validity": None, "scenes": ()})
 
-    def doubts(machine: object, latency: object) -> tuple[str, ...]:
+    def doubts(machine: object, latency: object) -> list[str]:
         return unwatched.model_copy(update={"machine": machine, "latencies": (latency,)}).doubts()
 
-    assert doubts(calm, steady) == ()
+    assert doubts(calm, steady) == []
     assert "load average 3.0" in doubts(busy, steady)[0]
     assert "unstable" in doubts(calm, wild)[0]
 
