@@ -155,7 +155,7 @@ class _Bench:
         window = Window(began_ns, perf_counter_ns())
         validity = self.watch.judged(window)
         latencies = tuple(_latency(one, timings[one.name]) for one in contenders)
-        best = _best(contenders, latencies)
+        best = _best(contenders, timings)
         scenes = tuple(self._scenes([one for one in own if one in best.values()]))
         painters = {model: one.run for model, one in best.items() if one.backend != NULL}
         looks, style = looking.looks(painters), looking.photos.style
@@ -234,19 +234,18 @@ class _Bench:
             self.skipped.append(Skipped(what=what, why=str(error)))
 
 
-def _best(contenders: Sequence[Contender], latencies: Sequence[Latency]) -> dict[Model, Contender]:
+def _best(contenders: Sequence[Contender], timings: Mapping[str, Timing]) -> dict[Model, Contender]:
     """The fastest contender of each model, one that only copies frames if there is no other."""
-    order = sorted(
-        zip(contenders, latencies, strict=True),
-        key=lambda one: (one[0].backend == NULL, one[1].median_ms),
-    )
-    best: dict[Model, Contender] = {}
-    for one in contenders:  # in their order
-        model = one.model
-        if model is None or (model.role == "teacher" and model.precision == "int8"):
-            continue
-        best.setdefault(model, next(each for each, _ in order if each.model == model))
-    return best
+
+    def slowness(one: Contender) -> tuple[bool, float]:
+        return one.backend == NULL, timings[one.name].median_ms
+
+    models = dict.fromkeys(one.model for one in contenders if one.model)
+    return {
+        model: min((one for one in contenders if one.model == model), key=slowness)
+        for model in models
+        if (model.role, model.precision) != ("teacher", "int8")
+    }
 
 
 def _no_energy(scenes: Sequence[Outcome]) -> Iterator[Skipped]:

@@ -208,8 +208,16 @@ def slowly(probe: Probe) -> Probe:
     return read
 
 
-def numbers(tree: Tree, names: Mapping[str, tuple[str, ...]], *, scale: float = 1.0) -> Probe:
-    """Return a probe of ``scale`` times the product of the numbers in a sensor's files."""
+def numbers(
+    tree: Tree, names: Mapping[str, tuple[str, ...]], absent: str, *, scale: float = 1.0
+) -> Probe:
+    """Return a probe of ``scale`` times the product of the numbers in a sensor's files.
+
+    Raises:
+        LookupError: there is none, and ``absent`` says so.
+    """
+    if not names:
+        raise LookupError(absent)
 
     def read() -> Mapping[str, float]:
         values: dict[str, float] = {}
@@ -236,9 +244,7 @@ def cooling_probe(tree: Tree) -> Probe:
         kind = tree.known(f"{device}/type")
         if kind and not any(word in kind.lower() for word in NOT_PASSIVE):
             names[f"cooling.{kind} {device.rpartition('device')[2]}"] = (f"{device}/cur_state",)
-    if not names:
-        raise LookupError("this system has no cooling device that slows a processor down")
-    return numbers(tree, names)
+    return numbers(tree, names, "this system has no cooling device that slows a processor down")
 
 
 def alarm_probe(tree: Tree) -> Probe:
@@ -250,25 +256,21 @@ def alarm_probe(tree: Tree) -> Probe:
             names[f"alarm.{tree.known(f'{chip}/in{channel}_label') or channel} {kind}"] = (file,)
     for file in tree.names("sys/class/hwmon/hwmon*/oc*_event_cnt"):
         names[f"overcurrent.{file.rpartition('/')[2].partition('_')[0]}"] = (file,)
-    if not names:
-        raise LookupError("this system has no power monitor that gives alarms")
-    return numbers(tree, names)
+    return numbers(tree, names, "this system has no power monitor that gives alarms")
 
 
 def devfreq_probe(tree: Tree) -> Probe:
     """Return ``clock.gpu_mhz`` of a GPU that is part of the board."""
-    for folder in gpu_folders(tree):
-        return numbers(tree, {"clock.gpu_mhz": (f"{folder}/cur_freq",)}, scale=1e-6)
-    raise LookupError("this system has no integrated GPU with a clock in /sys/class/devfreq")
+    folder = next(iter(gpu_folders(tree)), None)
+    names = {"clock.gpu_mhz": (f"{folder}/cur_freq",)} if folder else {}
+    absent = "this system has no integrated GPU with a clock in /sys/class/devfreq"
+    return numbers(tree, names, absent, scale=1e-6)
 
 
 def ina3221_probe(tree: Tree) -> Probe:
     """Return ``power.ina3221.RAIL_w`` of every rail in use: bus voltage (mV) times current (mA).
 
     Inputs above 3 are shunt voltages and their sum.
-
-    Raises:
-        LookupError: there is no such monitor.
     """
     rails: dict[str, tuple[str, ...]] = {}
     for chip in tree.chips("ina3221"):
@@ -277,9 +279,7 @@ def ina3221_probe(tree: Tree) -> Probe:
             files = f"{chip}/in{n}_input", f"{chip}/curr{n}_input"
             if name and name != "NC" and all(map(tree.known, files)):
                 rails[f"{INA3221}{name}_w"] = files
-    if not rails:
-        raise LookupError("this system has no INA3221 power monitor")
-    return numbers(tree, rails, scale=1e-6)
+    return numbers(tree, rails, "this system has no INA3221 power monitor", scale=1e-6)
 
 
 def total_rails(rails: Iterable[str]) -> tuple[str, ...]:

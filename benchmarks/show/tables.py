@@ -181,7 +181,7 @@ def steadiness(report: Report) -> list[str]:
 
 def speeds(report: Report) -> Table:
     rows = [_speed(latency) for latency in report.latencies if latency.model]
-    return Table("Latency of latency frame", ["system", "median", "p90", "calls", "engine"], rows)
+    return Table("Latency of a frame", ["system", "median", "p90", "calls", "engine"], rows)
 
 
 def _speed(latency: Latency) -> list[str]:

@@ -29,8 +29,6 @@ from stylepress.runtime.machine import usable_cores
 from stylepress.runtime.model import Model as Drawing
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
     from stylepress.benchmarks.quality.photos import Photo
 
 Run = Callable[[Pixels], Pixels]
@@ -244,7 +242,7 @@ def check_originals(student: Path | None, teacher: Path | None) -> None:
         )
 
 
-class Entries:
+class Entries(ExitStack):
     """The contenders of one measurement; a context manager that closes their engines.
 
     Enter the teacher first, the bundles last. ``size`` is (height, width), ``work`` a folder for
@@ -260,10 +258,10 @@ class Entries:
         photos: Sequence[Photo],
         progress: Progress,
     ) -> None:
+        super().__init__()
         self.options, self.size = options, options.size or (512, 512)
         self.work, self.photos, self.progress = work, photos, progress
         self.contenders: list[Contender] = []
-        self._stack = ExitStack()
         self._teacher: Artifact | None = None
         absent, wanted = missing(), backends or usual()
         self.skipped = [Skipped(what=name, why=absent[name]) for name in wanted if name in absent]
@@ -312,7 +310,7 @@ class Entries:
             raise BackendError(
                 f"There is nothing that runs here ({why}).", "See `stylepress doctor`."
             )
-        run = self._stack.enter_context(opened(loaded[0][0], NULL, self.options))
+        run = self.enter_context(opened(loaded[0][0], NULL, self.options))
         self.contenders.append(Contender(None, NULL, run, dict(run.engine.describe())))
 
     def enter(
@@ -326,15 +324,9 @@ class Entries:
         """Open a bundle in each backend (None: in all); one that cannot load it is noted."""
         for backend in self.backends if backends is None else backends:
             try:
-                run = self._stack.enter_context(opened(bundle, backend, self.options))
+                run = self.enter_context(opened(bundle, backend, self.options))
             except (BackendError, FrameError) as error:
                 self.skipped.append(Skipped(what=f"{model.name} · {backend}", why=str(error)))
                 continue
             facts = dict(run.engine.describe())
             self.contenders.append(Contender(model, backend, run, facts, baseline, bundle))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self._stack.close()

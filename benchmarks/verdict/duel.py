@@ -112,7 +112,7 @@ def duel(
     check_threads(options.engine, progress)
     pairs = bundle_pairs(base, new)
     session = Session(options, progress=progress, watch=watch, ask=ask)
-    return _Duel(options, progress, session).comparison(pairs)
+    return _Duel(options, session).comparison(pairs)
 
 
 def lone(new: Path, *, why: str, options: DuelOptions) -> Comparison:
@@ -144,7 +144,6 @@ class _Duel:
     """A comparison under way."""
 
     options: DuelOptions
-    progress: Progress
     session: Session
     skipped: list[Skipped] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -216,25 +215,25 @@ class _Duel:
             return Match(name, base, new, backends, ())
         backends, skipped = common_backends([base, new], options.backends, options.engine)
         self.skipped += skipped
-        return Match(name, base, new, backends, options.photos_of(base, self.progress))
+        return Match(name, base, new, backends, options.photos_of(base, self.session.progress))
 
     def _drawn(self, matches: Sequence[Match]) -> dict[str, Drawn]:
         """Let both arms draw the photos in each backend: one may break what the other keeps."""
-        options, found = self.options, dict[str, Drawn]()
+        options, progress, found = self.options, self.session.progress, dict[str, Drawn]()
         style = None if options.style is None else read_style(options.style).pixels
         for match in matches:
-            others = other_photos(options.references, match.photos, progress=self.progress)
+            others = other_photos(options.references, match.photos, progress=progress)
             names = tuple(photo.fact.name for photo in match.photos)
             photos = tuple(photo.frame for photo in match.photos)
             references = tuple(photo.frame for photo in others)
-            self.progress.start(f"Drawing {match.name}".strip(), len(match.backends))
+            progress.start(f"Drawing {match.name}".strip(), len(match.backends))
             for subject, backend in match.subjects.items():
                 base = self._pictures(subject, match.base, backend, (*photos, *references))
                 new = self._pictures(subject, match.new, backend, photos)
                 count = len(photos)
                 found[subject] = Drawn(names, photos, base[:count], new, style, base[count:])
-                self.progress.advance(note=subject)
-            self.progress.finish()
+                progress.advance(note=subject)
+            progress.finish()
         return found
 
     def _pictures(
@@ -264,7 +263,7 @@ class _Duel:
                     arms[subject] = Arms(*folders, backend, frames, one.name)
             # The fastest first: what users choose, and where the least time shows what is obvious.
             keys = sorted(rules, key=lambda key: self.seconds[key[0]])
-            self.progress.say(forecast(options.plan, len(arms)))
+            session.progress.say(forecast(options.plan, len(arms)))
 
             def source(part: LookName, keys: Sequence[Key], pairs: int) -> dict[Key, Paired]:
                 figures = {}

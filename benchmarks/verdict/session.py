@@ -12,7 +12,7 @@ import random
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from pathlib import Path
 from statistics import median
@@ -139,6 +139,7 @@ def frames_file(photos: Sequence[Photo], work: Path, name: str = "frames") -> Pa
     return path
 
 
+@dataclass
 class Session:
     """The runs of a comparison, in the order they were made; ``runs`` keeps them all.
 
@@ -146,20 +147,16 @@ class Session:
     which others spoiled pairs for longer than anybody waits, and why.
     """
 
-    def __init__(
-        self,
-        options: DuelOptions,
-        *,
-        progress: Progress,
-        watch: Watch | None = None,
-        ask: Ask = fresh,
-    ) -> None:
-        self.options, self.plan, self.progress = options, options.plan, progress
-        self.watch, self.ask = watch, ask
-        self.runs: list[Run] = []
-        self.engines: dict[tuple[str, Arm], dict[str, str | int]] = {}
-        self.given_up: dict[str, str] = {}
-        self._left_s = options.plan.patience_s
+    options: DuelOptions
+    progress: Progress
+    watch: Watch | None = None
+    ask: Ask = fresh
+    runs: list[Run] = field(default_factory=list)
+    engines: dict[tuple[str, Arm], dict[str, str | int]] = field(default_factory=dict)
+    given_up: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._left_s = self.options.plan.patience_s
 
     def measure(self, part: LookName, arms: Arms, pairs: int) -> list[Run]:
         """Run so many pairs; return the runs that count, none of what was given up.
@@ -173,7 +170,7 @@ class Session:
         if arms.subject in self.given_up:
             return []
         began, tries, in_a_row = len(self.runs), Counter[int](), 0
-        order, waiting = orders(pairs, seed=self.plan.seed, part=part), deque(range(pairs))
+        order, waiting = orders(pairs, seed=self.options.plan.seed, part=part), deque(range(pairs))
         self.progress.start(f"{TITLES[part]} in {arms.subject}: {pairs} pairs", 2 * pairs)
         while waiting:
             pair = waiting.popleft()
@@ -199,8 +196,8 @@ class Session:
 
     def _pair(self, part: LookName, pair: int, order: Sequence[Arm], arms: Arms) -> str:
         """Run both arms once; return why the pair does not count, nothing where it does."""
-        if self.runs and self.plan.rest_s:
-            time.sleep(self.plan.rest_s)
+        if self.runs and self.options.plan.rest_s:
+            time.sleep(self.options.plan.rest_s)
         began_ns = time.perf_counter_ns()
         answers = self.ask([self._request(arm, arms) for arm in order], self.options.environ)
         ran = Window(began_ns, time.perf_counter_ns())
@@ -232,7 +229,7 @@ class Session:
         return "; ".join(why)
 
     def _request(self, arm: Arm, arms: Arms) -> Request:
-        plan = self.plan
+        plan = self.options.plan
         return Request(
             bundle=str(arms.base if arm == "base" else arms.new),
             backend=arms.backend,
