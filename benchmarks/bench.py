@@ -12,6 +12,7 @@ from time import perf_counter_ns
 
 from stylepress import __version__
 from stylepress.benchmarks.check import Check
+from stylepress.benchmarks.intervals import upper_percentile
 from stylepress.benchmarks.machine.record import Machine, record_machine
 from stylepress.benchmarks.machine.timeline import Window
 from stylepress.benchmarks.machine.watch import FOREIGN_LOAD, Watch
@@ -267,5 +268,5 @@ def _latency(one: Contender, timing: Timing) -> Latency:
         baseline=one.baseline,
         rounds_ms=tuple(tuple(round(call, 4) for call in calls) for calls in timing.rounds_ms),
         median_ms=timing.median_ms,
-        p90_ms=timing.percentile_ms(0.9),
+        p90_ms=upper_percentile([call for calls in timing.rounds_ms for call in calls], 0.9),
     )

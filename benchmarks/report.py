@@ -204,18 +204,12 @@ def speedups(latencies: Sequence[Latency]) -> tuple[Check, ...]:
 
     The interval holds with 95 %, and is paired by round.
     """
-    fastest: dict[str, Latency] = {}
-    for latency in latencies:
-        if latency.model and not latency.baseline:
-            known = fastest.setdefault(latency.model, latency)
-            if latency.median_ms < known.median_ms:
-                fastest[latency.model] = latency
-    return tuple(
-        _speedup(latency, slow)
-        for latency in fastest.values()
-        for slow in latencies
-        if slow.baseline
+    own = [one for one in latencies if one.model and not one.baseline]
+    fastest = (
+        min((one for one in own if one.model == model), key=lambda one: one.median_ms)
+        for model in dict.fromkeys(one.model for one in own)
     )
+    return tuple(_speedup(fast, slow) for fast in fastest for slow in latencies if slow.baseline)
 
 
 def _speedup(fast: Latency, slow: Latency) -> Check:

@@ -15,7 +15,7 @@ from stylepress.benchmarks.quality.gallery import EQUAL, original_of
 from stylepress.benchmarks.report import Report, Shown
 from stylepress.benchmarks.show import tables
 from stylepress.benchmarks.show.tables import Table, amount
-from stylepress.benchmarks.verdict.comparison import Comparison
+from stylepress.benchmarks.verdict.comparison import Comparison, Side
 
 UNITS = {"mhz": "MHz", "gib": "GiB", "mib": "MiB", "w": "W", "s": "s", "c": "°C", "percent": "%"}
 """How a field's name ends, and what it is in."""
@@ -119,6 +119,12 @@ def photos(pictures: Iterable[Shown]) -> Iterator[tuple[str, Numbered]]:
         yield photo, list(group)
 
 
+def arm(side: Side) -> str:
+    """Say what one of both arms is."""
+    label, size = f"{side.label}: " if side.label else "", amount(side.weights_bytes / 1e6, "MB")
+    return f"{label}{side.name}, {side.precision}, {size}, {side.digest[:12]}"
+
+
 def verdict_look(comparison: Comparison) -> str:
     looks = {"TREND": "TREND", "NOT COMPARABLE": "open", "NO BASELINE": "open"}
     return looks.get(comparison.verdict) or look(signed(comparison.verdict))
@@ -169,14 +175,6 @@ def discarded(comparison: Comparison) -> list[str]:
     """Say how many runs do not count, by the reason."""
     counts = Counter(reason for run in comparison.runs for reason in run.invalid)
     return [f"{n} {'run' if n == 1 else 'runs'}: {why}" for why, n in counts.most_common()]
-
-
-def sides(comparison: Comparison) -> Iterator[tuple[str, str]]:
-    for word, side in (("base", comparison.base), ("new", comparison.new)):
-        if side is not None:
-            label = f"{side.label}: " if side.label else ""
-            size = amount(side.weights_bytes / 1e6, "MB")
-            yield word, f"{label}{side.name}, {side.precision}, {size}, {side.digest[:12]}"
 
 
 def backends(comparison: Comparison) -> Iterator[tuple[str, list[Check]]]:

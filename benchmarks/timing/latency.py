@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from stylepress.benchmarks.intervals import upper_percentile
 from stylepress.benchmarks.timing.loop import Clock, closed_loop
 from stylepress.progress import Progress
 
@@ -45,10 +44,6 @@ class Timing:
     @property
     def calls(self) -> int:
         return sum(map(len, self.rounds_ms))
-
-    def percentile_ms(self, share: float) -> float | None:
-        """Return what a percentile of all calls surely does not exceed; None: too few calls."""
-        return upper_percentile([call for calls in self.rounds_ms for call in calls], share)
 
 
 def measure(

@@ -1,4 +1,4 @@
-"""``python -m stylepress.benchmarks.timing.worker``: one engine in a process of its own.
+"""``python -m stylepress.benchmarks.timing.worker ANSWER``: one engine in a process of its own.
 
 Open it, run the first frame, warm up, measure, write down, end: what an engine leaves behind in a
 process must not be in the next one's figures. Engines that are compared live at the same time, each
@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -40,7 +40,7 @@ class Request:
     of ``height`` and ``width``. Warm-up lasts ``warm_s``, a call at least where it is not 0. Measuring
     lasts at least ``min_s`` and ``min_count`` calls, in equal parts of as many ``turns``. The first call
     of a further turn, after another engine used the caches, does not count where a call is short.
-    ``cache`` keeps what was compiled, ``answer`` is the file for the answer.
+    ``cache`` keeps what was compiled.
     """
 
     bundle: str
@@ -48,7 +48,6 @@ class Request:
     height: int = 0
     width: int = 0
     frames: str = ""
-    answer: str = ""
     threads: int | None = None
     warm_s: float = 0.0
     min_s: float = 0.0
@@ -134,15 +133,14 @@ class _Process:
         with self._words.open("wb") as stderr:
             # A session of its own: Ctrl-C reaches this process only, which then ends the other.
             self._process = subprocess.Popen(
-                [sys.executable, "-m", WORKER],
+                [sys.executable, "-m", WORKER, str(self._answer)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 env=dict(environ),
                 start_new_session=True,
             )
-        asked = asdict(replace(request, answer=str(self._answer)))
-        self.tell(json.dumps(asked).encode() + b"\n")
+        self.tell(json.dumps(asdict(request)).encode() + b"\n")
 
     def close(self) -> None:
         self._process.kill()  # does nothing where it ended
@@ -262,7 +260,7 @@ def forget_peak() -> bool:
     return False
 
 
-def main() -> int:
+def main(answer: Path) -> int:
     """Read a request from one line of stdin, take a step for each further line; 2 when refused.
 
     The answer goes to its file at the end. When the process that asked dies, stdin ends, and so
@@ -272,15 +270,14 @@ def main() -> int:
     lines, arrived = list[bytes](), threading.Semaphore(0)
     threading.Thread(target=_listen, args=(lines, arrived), daemon=True).start()
     arrived.acquire()
-    request = Request(**json.loads(lines[0]))
-    steps = steps_of(request, began)
+    steps = steps_of(Request(**json.loads(lines[0])), began)
     try:
         while True:
             next(steps)
             os.write(sys.stdout.fileno(), DONE)
             arrived.acquire()
     except StopIteration as end:
-        Path(request.answer).write_text(json.dumps(asdict(end.value)), encoding="utf-8")
+        answer.write_text(json.dumps(asdict(end.value)), encoding="utf-8")
         return 0
     except StylepressError as error:
         sys.stderr.write(str(error))
@@ -324,4 +321,4 @@ def _call(engine: Engine, frames: Any) -> Callable[[object], None]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(Path(sys.argv[1])))

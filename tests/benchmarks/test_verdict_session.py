@@ -36,7 +36,7 @@ def request(
 ) -> Request:
     return Request(
         bundle=str(style["bundle"]), backend=backend, frames=str(frames_file(photos, work)),
-        answer="", threads=1, warm_s=0, min_s=0, min_count=3,
+        threads=1, warm_s=0, min_s=0, min_count=3,
     )  # fmt: skip
 
 
@@ -83,10 +83,9 @@ def test_an_arm_that_dies_is_no_regression(
 def test_an_arm_ends_when_the_one_who_asked_is_gone(
     style: Mapping[str, Path], photos: Sequence[Photo], tmp_path: Path
 ) -> None:
-    endless = replace(
-        request(style, photos, tmp_path, "null"), min_s=1e6, answer=str(tmp_path / "a.json")
-    )
-    command = [sys.executable, "-m", "stylepress.benchmarks.timing.worker"]
+    endless = replace(request(style, photos, tmp_path, "null"), min_s=1e6)
+    worker = "stylepress.benchmarks.timing.worker"
+    command = [sys.executable, "-m", worker, str(tmp_path / "answer.json")]
     arm = subprocess.Popen(command, stdin=subprocess.PIPE, env=ENVIRON, start_new_session=True)
     assert arm.stdin is not None
     arm.stdin.write((json.dumps(asdict(endless)) + 9 * "\n").encode())
