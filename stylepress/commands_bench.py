@@ -339,7 +339,7 @@ def _selftest(
     from stylepress.benchmarks.part import json_text, write_text
     from stylepress.benchmarks.verdict.comparison import DuelOptions
     from stylepress.benchmarks.verdict.floor import selftest as measure
-    from stylepress.benchmarks.verdict.session import PairPlan
+    from stylepress.benchmarks.verdict.session import PairPlan, Session
 
     # As long as the runs of a comparison, unless somebody asks for others.
     plan = PairPlan(pairs=pairs, min_s=min_time, warm_s=min_time / 3, rest_s=min(0.1, min_time))
@@ -348,7 +348,7 @@ def _selftest(
         terminal(quiet=quiet) as screen,
         Watch(foreign_load=options.foreign_load) as watch,
     ):
-        floor = measure(bundles, options=options, progress=screen, watch=watch)
+        floor = measure(bundles, Session(options, screen, watch))
     path = write_text((out or Path()) / "floor.json", json_text(floor))
     screen.show(floor.summary().rstrip())
     screen.say(f"Wrote {path}")

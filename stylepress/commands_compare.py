@@ -267,11 +267,12 @@ def _named(new: Path | None) -> Path:
 def _bundles(base: Path, new: Path, options: DuelOptions, screen: Progress) -> Comparison:
     from stylepress.benchmarks.machine.watch import Watch
     from stylepress.benchmarks.verdict.duel import duel, lone
+    from stylepress.benchmarks.verdict.session import Session
 
     if not base.exists():
         return lone(new, why=NO_BASE.format(base), options=options)
     watch = Watch(foreign_load=options.foreign_load)
-    return duel(base, new, options=options, progress=screen, watch=watch)
+    return duel(base, new, Session(options, screen, watch))
 
 
 def _names(labels: str) -> tuple[str, str]:

@@ -19,8 +19,6 @@ from stylepress.benchmarks.verdict.comparison import Comparison, Side
 
 UNITS = {"mhz": "MHz", "gib": "GiB", "mib": "MiB", "w": "W", "s": "s", "c": "°C", "percent": "%"}
 """How a field's name ends, and what it is in."""
-
-
 LOOKS = {"✗": "bad", "✓": "good", "?": "open"}
 """How what begins with a verdict's sign looks."""
 SLID = 2
@@ -93,9 +91,9 @@ def cards(report: Report) -> Iterator[tuple[str, list[tuple[str, str]]]]:
 
 def sliders(report: Report) -> Iterator[Slider]:
     """The first photo: what the user approved beside what ships, then what compression did."""
-    numbered = [
-        each for each in enumerate(report.gallery) if each[1].photo == report.gallery[0].photo
-    ]
+    if not report.gallery:
+        return
+    _, numbered = next(photos(report.gallery))
     after = next((each for each in numbered if each[1].column == "bundle"), None)
     if after is None:
         return
@@ -103,14 +101,13 @@ def sliders(report: Report) -> Iterator[Slider]:
     original = original_of(model, report.models) if model else None
     wanted: list[tuple[str, str | None, str]] = [("teacher", None, "the teacher")]
     if original is not None and original.role == "student":
-        name = original.name
-        wanted.append(("student", name, f"{name}, which it was made from"))
+        wanted.append(("student", original.name, f"{original.name}, which it was made from"))
     wanted.append(("content", None, "the photo"))
     for column, title, words in wanted:
-        for left in numbered:
-            if left[1].column == column and title in (None, left[1].title):
-                yield Slider(left, after, f"Left {words}, right {after[1].title}.")
-                break
+        own = (each for each in numbered if each[1].column == column)
+        left = next((each for each in own if title in (None, each[1].title)), None)
+        if left is not None:
+            yield Slider(left, after, f"Left {words}, right {after[1].title}.")
 
 
 def photos(pictures: Iterable[Shown]) -> Iterator[tuple[str, Numbered]]:

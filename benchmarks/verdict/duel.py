@@ -14,7 +14,6 @@ from stylepress import __version__
 from stylepress.benchmarks.check import Check, reasons_of, together
 from stylepress.benchmarks.gate import figure
 from stylepress.benchmarks.machine.record import record_machine
-from stylepress.benchmarks.machine.watch import Watch
 from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.quality.gallery import album
 from stylepress.benchmarks.quality.judges import BLIND, JUDGES, Drawn, judged
@@ -26,7 +25,6 @@ from stylepress.benchmarks.timing.systems import (
     golden_check,
     opened,
 )
-from stylepress.benchmarks.timing.worker import fresh
 from stylepress.benchmarks.verdict.comparison import (
     Comparison,
     DuelOptions,
@@ -41,7 +39,6 @@ from stylepress.benchmarks.verdict.session import (
     QUIETER,
     WHY_NOT,
     Arms,
-    Ask,
     LookName,
     Session,
     frames_file,
@@ -49,7 +46,6 @@ from stylepress.benchmarks.verdict.session import (
     subject_of,
 )
 from stylepress.picture import Pixels
-from stylepress.progress import Progress
 from stylepress.runtime.bundle import Bundle, read_bundle
 
 DISTURBED = "never measured: the machine disturbed every try"
@@ -88,19 +84,11 @@ class Match:
         ]
 
 
-def duel(
-    base: Path,
-    new: Path,
-    *,
-    options: DuelOptions,
-    progress: Progress,
-    watch: Watch | None = None,
-    ask: Ask = fresh,
-) -> Comparison:
+def duel(base: Path, new: Path, session: Session) -> Comparison:
     """Compare two bundles, or those of one name in two folders.
 
     The new one's golden pairs come first, then pictures, then interleaved runs in fresh processes
-    under the ``watch``, which is started for them; what has failed is not measured further, unless
+    under the session's watch, which is started for them; what has failed is not measured further, unless
     the plan is ``complete``. What is equal to the last byte passes once its golden pairs hold in one
     backend. A backend in which others spoil pairs for longer than the plan is patient stays open.
 
@@ -109,10 +97,8 @@ def duel(
         RecipeError: the settings cannot lead to a verdict.
         RunError: a run failed.
     """
-    check_threads(options.engine, progress)
-    pairs = bundle_pairs(base, new)
-    session = Session(options, progress=progress, watch=watch, ask=ask)
-    return _Duel(options, session).comparison(pairs)
+    check_threads(session.options.engine, session.progress)
+    return _Duel(session.options, session).comparison(bundle_pairs(base, new))
 
 
 def lone(new: Path, *, why: str, options: DuelOptions) -> Comparison:

@@ -8,32 +8,25 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import stdev
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from stylepress import __version__
 from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.machine.record import Machine, differing, record_machine
-from stylepress.benchmarks.machine.watch import Watch
 from stylepress.benchmarks.part import Document, Skipped
 from stylepress.benchmarks.timing.systems import NULL, common_backends
-from stylepress.benchmarks.timing.worker import fresh
 from stylepress.benchmarks.verdict.rule import ALPHA, Paired, Rule, least_pairs, measured
 from stylepress.benchmarks.verdict.session import (
     MEASURES,
     QUIETER,
     Arms,
-    Ask,
     Run,
     Session,
     frames_file,
     pairs_of,
 )
 from stylepress.errors import RecipeError, VerificationError
-from stylepress.progress import Progress
 from stylepress.runtime.bundle import read_bundle
-
-if TYPE_CHECKING:
-    from stylepress.benchmarks.verdict.comparison import DuelOptions
 
 LENGTHS = ("min_s", "min_count", "warm_s")
 USUAL_PAIRS = 10
@@ -120,14 +113,7 @@ def entries_of(runs: Sequence[Run], model: str, backend: str) -> Iterator[Check]
                 yield one.model_copy(update={"floor": floor, "of": model})
 
 
-def selftest(
-    bundles: Sequence[Path],
-    *,
-    options: DuelOptions,
-    progress: Progress,
-    watch: Watch | None = None,
-    ask: Ask = fresh,
-) -> Floor:
+def selftest(bundles: Sequence[Path], session: Session) -> Floor:
     """Measure the floor: each bundle against a copy of itself, and the null system too.
 
     The copy is another folder, of which each backend builds an engine of its own. A backend in
@@ -137,13 +123,12 @@ def selftest(
         RecipeError: fewer than six pairs.
         SpoiledError: nothing could be measured.
     """
-    plan, least = options.plan, least_pairs(1, ALPHA)
+    options, plan, least = session.options, session.options.plan, least_pairs(1, ALPHA)
     if plan.pairs < least:
         raise RecipeError(
             f"{plan.pairs} pairs give no floor: they have no interval with 95 %.",
             f"Give `--pairs {least}` or more, better 20.",
         )
-    session = Session(options, progress=progress, watch=watch, ask=ask)
     entries, skipped = list[Check](), dict[Skipped, None]()
     for number, folder in enumerate(bundles):
         bundle = read_bundle(folder)
@@ -152,7 +137,7 @@ def selftest(
         with tempfile.TemporaryDirectory(prefix="stylepress-equal-") as work:
             copy = Path(work) / bundle.artifact.folder.resolve().name
             shutil.copytree(bundle.artifact.folder, copy)
-            frames = frames_file(options.photos_of(bundle, progress), Path(work))
+            frames = frames_file(options.photos_of(bundle, session.progress), Path(work))
             # The null system is measured once, and nothing of the bundle with it.
             for name in names if number else dict.fromkeys((NULL, *names)):
                 arms = Arms(bundle.artifact.folder, copy, name, frames)

@@ -21,7 +21,7 @@ from stylepress.benchmarks.timing.systems import opened
 from stylepress.benchmarks.timing.worker import Answer, Request, steps_of
 from stylepress.benchmarks.verdict.comparison import Comparison, DuelOptions
 from stylepress.benchmarks.verdict.duel import duel
-from stylepress.benchmarks.verdict.session import PairPlan, Run
+from stylepress.benchmarks.verdict.session import PairPlan, Run, Session
 from stylepress.progress import Silent
 from stylepress.runtime.backends import EngineOptions
 from stylepress.runtime.bundle import read_bundle
@@ -102,7 +102,7 @@ def compared(
     """Compare the bundle of the fixture with another."""
     tried, asked = machine or Machine(), options(made, **changes)
     base = made["bundle"]
-    return duel(base, new, options=asked, progress=Silent(), watch=tried, ask=tried.ask)
+    return duel(base, new, Session(asked, Silent(), tried, tried.ask))
 
 
 def really(requests: Sequence[Request], environ: Mapping[str, str]) -> list[Answer]:

@@ -18,7 +18,7 @@ from stylepress.benchmarks.show.files import write_forms
 from stylepress.benchmarks.timing.systems import Run, golden_check
 from stylepress.benchmarks.verdict.comparison import Comparison
 from stylepress.benchmarks.verdict.duel import duel, lone
-from stylepress.benchmarks.verdict.session import pairs_of
+from stylepress.benchmarks.verdict.session import Session, pairs_of
 from stylepress.errors import ArtifactError, RecipeError
 from stylepress.picture import Pixels
 from stylepress.progress import Silent
@@ -225,10 +225,8 @@ def test_several_bundles_are_compared_in_one_go_and_one_of_them_fails_all(
         shutil.copytree(dots, tmp_path / side / "dots" / "bundle")
         shutil.copytree(style["bundle"], tmp_path / side / "lines")
     machine = Machine()
-    found = duel(
-        tmp_path / "old", tmp_path / "new", options=options(style), progress=Silent(),
-        watch=machine, ask=machine.ask,
-    )  # fmt: skip
+    session = Session(options(style), Silent(), machine, machine.ask)
+    found = duel(tmp_path / "old", tmp_path / "new", session)
     assert found.verdict == "FAIL"
     subjects = {one.subject for one in found.checks}
     assert {"dots in onnxruntime", "lines in onnxruntime", "lines"} <= subjects
@@ -240,10 +238,10 @@ def test_folders_that_do_not_match_are_refused(style: Mapping[str, Path], tmp_pa
         (tmp_path / side).mkdir()
         shutil.copytree(style["bundle"], tmp_path / side / name)
     with pytest.raises(RecipeError, match="holds a, b"):
-        duel(tmp_path / "old", tmp_path / "new", options=options(style), progress=Silent())
+        duel(tmp_path / "old", tmp_path / "new", Session(options(style), Silent()))
     (tmp_path / "none").mkdir()
     with pytest.raises(ArtifactError, match="hold no bundle"):
-        duel(tmp_path / "none", tmp_path / "none", options=options(style), progress=Silent())
+        duel(tmp_path / "none", tmp_path / "none", Session(options(style), Silent()))
 
 
 def test_without_a_baseline_the_new_bundle_is_held_against_its_own_golden_pairs(
@@ -279,10 +277,8 @@ def test_how_long_it_takes_is_told_before_it_begins(
     style: Mapping[str, Path], versions: Mapping[str, Path]
 ) -> None:
     heard, machine = Heard(), Machine()
-    duel(
-        style["bundle"], versions["same"], options=options(style), progress=heard, watch=machine,
-        ask=machine.ask,
-    )  # fmt: skip
+    session = Session(options(style), heard, machine, machine.ask)
+    duel(style["bundle"], versions["same"], session)
     assert any(said.startswith("Up to 8 pairs of runs in 1 backend") for said in heard.said)
 
 

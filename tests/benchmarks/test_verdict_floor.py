@@ -19,7 +19,7 @@ from stylepress.benchmarks.verdict.floor import (
     selftest,
     spread,
 )
-from stylepress.benchmarks.verdict.session import PairPlan
+from stylepress.benchmarks.verdict.session import PairPlan, Session
 from stylepress.errors import ArtifactError, RecipeError
 from stylepress.progress import Silent
 from tests.benchmarks.duels import TINY, Machine, options, run
@@ -27,9 +27,7 @@ from tests.benchmarks.duels import TINY, Machine, options, run
 
 def floor(style: Mapping[str, Path], machine: Machine, plan: PairPlan = TINY) -> Floor:
     asked = options(style, plan=plan)
-    return selftest(
-        [style["bundle"]], options=asked, progress=Silent(), watch=machine, ask=machine.ask
-    )
+    return selftest([style["bundle"]], Session(asked, Silent(), machine, machine.ask))
 
 
 def entry(noise: float, pairs: int, shift: float = 0.0):  # type: ignore[no-untyped-def]
