@@ -28,10 +28,7 @@ Column = Literal["content", "teacher", "student", "bundle", "difference"]
 
 
 class Scenario(Part):
-    """What was run: two reports with different scenarios are not compared.
-
-    One frame after the other, uint8 in and out, each call timed alone.
-    """
+    """What was run, each call timed alone: two reports with different scenarios are not compared."""
 
     height: int
     width: int
@@ -61,10 +58,7 @@ class Model(Part):
 
 
 class Latency(Part):
-    """Milliseconds of every call, by round, of one model in one backend.
-
-    ``p90_ms`` is an estimate from above that holds with 99 % confidence, None below 64 calls.
-    """
+    """Milliseconds of every call, by round, of one model in one backend; few calls have no p90."""
 
     name: str
     model: str | None
@@ -200,10 +194,7 @@ def _changes(drift: Drift) -> Iterator[Check]:
 
 
 def speedups(latencies: Sequence[Latency]) -> tuple[Check, ...]:
-    """Tell how many times as fast as each baseline a bundle is, in its fastest backend.
-
-    The interval holds with 95 %, and is paired by round.
-    """
+    """Tell how many times as fast as each baseline a model is, in its fastest backend, by round."""
     own = [one for one in latencies if one.model and not one.baseline]
     fastest = (
         min((one for one in own if one.model == model), key=lambda one: one.median_ms)

@@ -113,10 +113,7 @@ def record_machine(
     root: Path = Path("/"),
     gpus: Callable[[], Gpus] | None = None,
 ) -> Machine:
-    """Read what this machine is.
-
-    ``root`` is where ``proc`` and ``sys`` are found, ``gpus`` opens the GPUs; tests give their own.
-    """
+    """Read what this machine is; tests give their own ``root`` of ``proc`` and ``sys``, and ``gpus``."""
     tree = Tree(root)
     libraries = system_libraries(tree)
     readers: dict[str, Callable[[], Any]] = {

@@ -119,10 +119,7 @@ class Watch:
 
 
 def judge(timeline: Timeline, window: Window, *, foreign_load: float = FOREIGN_LOAD) -> Validity:
-    """Say whether what ran in a window counts.
-
-    A sensor that is missing is named; it neither condemns a run nor vouches for it.
-    """
+    """Say whether what ran in a window counts; a missing sensor is named, and says neither."""
     timeline = timeline.within(window)
     seen = any(at in window for at, _ in timeline.samples)
     unread = {} if seen else {"sampler": "it read nothing meanwhile"}

@@ -70,10 +70,7 @@ def junit(document: Report | Comparison) -> str:
 
 
 def workflow_commands(checks: Sequence[Check]) -> Iterator[str]:
-    """Yield the workflow commands that mark what failed (errors) and what is open (warnings).
-
-    At most ten of a kind; the last one tells how many more there are.
-    """
+    """Yield commands that mark what failed and what is open; the tenth of a kind counts the others."""
     kinds: tuple[tuple[Verdict, str, str], ...] = (
         ("FAIL", "error", "regression"),
         ("INCONCLUSIVE", "warning", "open"),

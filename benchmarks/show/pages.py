@@ -182,10 +182,7 @@ def backends(comparison: Comparison) -> Iterator[tuple[str, list[Check]]]:
 
 
 def strip(check: Check) -> dict[str, Any]:
-    """Return where every paired ratio, the estimate with its interval, 1 and the limit stand.
-
-    To the right is worse; the scale is logarithmic, in percent of the width.
-    """
+    """Return where ratios, estimate, interval, 1 and limit stand, in percent of a logarithmic scale."""
     worse = [n / b if check.larger_is_worse else b / n for b, n in check.values]
     limit = 1 + (check.limit or 0)
     ends = [*worse, 1.0, limit, check.low or 1.0, check.high or 1.0]

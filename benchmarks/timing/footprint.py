@@ -85,10 +85,7 @@ def _memory(name: str, timeline: Timeline, before_ns: int, last: Answer) -> Iter
 
 
 def gpu_bytes(near: Timeline) -> int | None:
-    """Sum over GPUs by how much our processes' memory rose, or else what is in use, in bytes.
-
-    Engines that the process above holds open are there before, and are not this one's.
-    """
+    """Sum over GPUs by how much our processes' memory rose, or else what is in use, in bytes."""
     names, rises = near.names("gpu"), []
     for name in (name for name in names if name.endswith(".memory_bytes")):
         own = name.replace(".memory_bytes", ".own_memory_bytes")

@@ -205,10 +205,7 @@ class Queue:
         self._next = 0
 
     def take(self, now_ns: int, *, until_ns: float) -> int | None:
-        """Return when the sample was or is due that a lane that is free now runs next; None at the end.
-
-        When none waits, it is the next to come. None is taken at ``until_ns``, or to begin then.
-        """
+        """Return when the sample is due that a free lane runs next; None at ``until_ns`` or the end."""
         self._arrive(now_ns)
         if now_ns >= until_ns:
             self.give_up()

@@ -216,10 +216,7 @@ class Comparison(Document, title="stylepress comparison"):
         return EXIT_CODES[self.verdict]
 
     def code(self, open_code: int) -> int:
-        """Return the exit code where an open verdict exits with ``open_code``.
-
-        What was never measured does not count as a pass: then it stays 3.
-        """
+        """Return the exit code; an open verdict's is ``open_code``, unless nobody measured it: 3."""
         if self.verdict != "INCONCLUSIVE":
             return self.exit_code
         never = any(one.verdict == "INCONCLUSIVE" and one.new is None for one in self.checks)

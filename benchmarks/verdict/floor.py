@@ -165,8 +165,6 @@ def selftest(bundles: Sequence[Path], session: Session) -> Floor:
 def check_floor(floor: Floor, machine: Machine, settings: Mapping[str, float]) -> None:
     """Refuse a floor that was measured elsewhere, otherwise, or by longer runs.
 
-    ``settings`` are height, width, threads, min_s, min_count and warm_s of the comparison.
-
     Raises:
         RecipeError: one of them does not allow it; the fields are named.
     """
