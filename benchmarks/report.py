@@ -28,7 +28,7 @@ Column = Literal["content", "teacher", "student", "bundle", "difference"]
 
 
 class Scenario(Part):
-    """What was run, each call timed alone: two reports with different scenarios are not compared."""
+    """What was run, uint8 in and out, each call timed alone; of others no report is compared."""
 
     height: int
     width: int
@@ -43,7 +43,8 @@ class Scenario(Part):
 class Model(Part):
     """One model that was measured.
 
-    ``macs`` are multiply-accumulates of the convolutions for one frame of the scenario.
+    ``macs`` are multiply-accumulates of the convolutions for one frame of the scenario, None when
+    nobody counted them. ``weights_bytes`` is the file with the weights.
     """
 
     name: str
@@ -58,7 +59,10 @@ class Model(Part):
 
 
 class Latency(Part):
-    """Milliseconds of every call, by round, of one model in one backend; few calls have no p90."""
+    """Milliseconds of every call, by round, of one model in one backend.
+
+    ``p90_ms`` is an estimate from above that holds with 99 % confidence, None below 64 calls.
+    """
 
     name: str
     model: str | None
