@@ -22,7 +22,6 @@ from stylepress.benchmarks.quality.checks import BENIGN
 from stylepress.benchmarks.quality.gallery import AMPLIFIED
 from stylepress.benchmarks.report import Report
 from stylepress.benchmarks.show import pages, tables
-from stylepress.benchmarks.show.tables import Table
 from stylepress.benchmarks.timing.systems import CONVENTION
 from stylepress.benchmarks.verdict.comparison import Comparison
 
@@ -181,12 +180,11 @@ def _environment() -> Environment:
         "prose": _prose,
         "look": pages.look,
         "cell_look": _cell_look,
-        "cell": _cell,
+        "cell": lambda text: text.replace("|", "\\|").replace("\n", " "),
         "xml": lambda text: CONTROL.sub("?", str(text)),
         "base64": lambda data: base64.b64encode(data).decode("ascii"),
     }
     environment.globals |= {
-        "table": _markdown_table,
         "pages": pages,
         "tables": tables,
         "machine_line": pages.machine_line,
@@ -210,17 +208,3 @@ def _cell_look(cell: str) -> str:
     if cell.startswith("none: "):
         return "why"
     return pages.look(cell) or ("long" if len(cell) > LONG else "")
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
-
-
-def _markdown_table(sheet: Table, note: str = "", lead: str = "") -> str:
-    """Lay a table out as Markdown, with what stands before and behind it."""
-    if not sheet.rows:
-        return ""
-    lines = ["| " + " | ".join(sheet.heads) + " |", "|" + "---|" * len(sheet.heads)]
-    lines += ["| " + " | ".join(map(_cell, row)) + " |" for row in sheet.rows]
-    lead, note = (" ".join(text.split()) for text in (lead, note))
-    return "\n".join([*([lead, ""] if lead else []), *lines, "", note]).rstrip() + "\n"
