@@ -12,7 +12,7 @@ from time import perf_counter_ns
 
 from stylepress import __version__
 from stylepress.benchmarks.check import Check
-from stylepress.benchmarks.entries import Entries, check_originals
+from stylepress.benchmarks.intervals import upper_percentile
 from stylepress.benchmarks.machine.record import Machine, record_machine
 from stylepress.benchmarks.machine.timeline import Window
 from stylepress.benchmarks.machine.watch import FOREIGN_LOAD, Watch
@@ -31,30 +31,34 @@ from stylepress.benchmarks.timing.latency import Plan, Timing, measure
 from stylepress.benchmarks.timing.loop import WarmRule
 from stylepress.benchmarks.timing.outcome import Length, Outcome, Setting
 from stylepress.benchmarks.timing.scenarios import play
-from stylepress.benchmarks.timing.systems import NULL, Contender, Run, check_threads, named, opened
+from stylepress.benchmarks.timing.systems import (
+    NULL,
+    Contender,
+    Entries,
+    Run,
+    check_originals,
+    check_threads,
+    named,
+    opened,
+)
 from stylepress.errors import BackendError, VerificationError
 from stylepress.progress import Progress
 from stylepress.runtime.backends import EngineOptions
-from stylepress.runtime.bundle import Bundle
 
 
 @dataclass(frozen=True, slots=True)
 class BenchOptions:
     """How a measurement is made.
 
-    ``size`` is (height, width) of the frames; photos are scaled to cover it and cropped.
-    ``backends`` are all that run here when None, ``threads`` as many as there are cores.
-    Quality is taken on ``most_photos`` photos, ``shown`` of them are put on the page, and
-    ``clip_frames`` frames of a moving camera are checked for flicker (0: none), as are some of
-    each video of ``clips``. ``drift`` says how a bundle is studied against its original, on more
-    photos where there are more.
+    ``size`` is (height, width) of the frames; ``backends`` are all that run here when None,
+    ``threads`` as many as there are cores. Quality is taken on ``most_photos`` photos, ``shown`` of
+    them are put on the page, and ``clip_frames`` frames of a moving camera are checked for flicker
+    (0: none), as are some of each video of ``clips``.
 
-    Each bundle is started ``starts`` times cold and warm in each backend, in fresh processes, and
-    in its fastest one plays the scenarios of ``settings`` for ``length`` each after warming up by
-    ``rule``.
-    ``foreign_load`` is the share of all cores that others may use before the times do not count.
-    ``created`` is the time now as ISO 8601, ``environ`` the environment of those processes, which
-    is recorded where it sets threads.
+    Each bundle is started ``starts`` times cold and warm in each backend, in fresh processes of the
+    environment ``environ``, and in its fastest one plays the scenarios of ``settings`` for ``length``
+    each after warming up by ``rule``. ``foreign_load`` is the share of all cores that others may use
+    before the times do not count. ``created`` is the time now as ISO 8601.
     """
 
     size: tuple[int, int] = (512, 512)
@@ -87,10 +91,9 @@ def bench(
 ) -> Report:
     """Measure latency, size and quality of bundles, beside their teacher and float student.
 
-    ``teacher`` is a checkpoint (its baselines need torch), ``student`` the student in float, as a
-    bundle or as the checkpoint (which needs torch too), ``photos`` a folder of photos that no
-    training saw (the bundle's golden pictures when None), ``style`` the style picture. Everything
-    is read before anything is timed. A process of its own watches the machine meanwhile.
+    ``teacher`` is a checkpoint, ``student`` a bundle or a checkpoint (checkpoints need torch),
+    ``photos`` a folder of photos that no training saw (the bundle's golden pictures when None),
+    ``style`` the style picture. Everything is read before anything is timed.
 
     Raises:
         ArtifactError, BackendError, FrameError, CheckpointError, RecipeError: what was handed in
@@ -100,7 +103,17 @@ def bench(
     names: set[str] = set()
     loaded = list(named(bundles, names))
     studied = drift_is_studied(options.drift, original=student or teacher)
-    pictures = _pictures(loaded[0][0], photos, style, options, studied=studied, progress=progress)
+    limit = max(options.most_photos, options.drift.most_photos if studied else 0)
+    if photos is None:
+        found = golden_photos(loaded[0][0], options.size, limit=limit)
+    else:
+        found = read_photos(photos, options.size, limit=limit, progress=progress)
+    pictures = Photos(
+        found[: options.most_photos],
+        found if studied else (),
+        None if style is None else read_style(style),
+        read_footages(options.clips, options.size, progress=progress),
+    )
     looking = PictureTrials(pictures, options, progress=progress)
     engine = EngineOptions(threads=options.threads, size=options.size)
     check_threads(engine, progress)
@@ -120,33 +133,14 @@ def bench(
         return _Bench(entries, options, watch).report(looking, machine)
 
 
-def _pictures(
-    bundle: Bundle,
-    photos: Path | None,
-    style: Path | None,
-    options: BenchOptions,
-    *,
-    studied: bool,
-    progress: Progress,
-) -> Photos:
-    """Read the photos, or else the bundle's golden pictures, the style picture and the clips."""
-    limit = max(options.most_photos, options.drift.most_photos if studied else 0)
-    found = (
-        golden_photos(bundle, options.size, limit=limit)
-        if photos is None
-        else read_photos(photos, options.size, limit=limit, progress=progress)
-    )
-    painting = None if style is None else read_style(style)
-    footages = read_footages(options.clips, options.size, progress=progress)
-    return Photos(found[: options.most_photos], found if studied else (), painting, footages)
-
-
+@dataclass
 class _Bench:
     """A measurement under way; what could not be measured is in ``skipped``."""
 
-    def __init__(self, entries: Entries, options: BenchOptions, watch: Watch) -> None:
-        self.entries, self.options, self.watch = entries, options, watch
-        self.skipped: list[Skipped] = []
+    entries: Entries
+    options: BenchOptions
+    watch: Watch
+    skipped: list[Skipped] = field(default_factory=list)
 
     def report(self, looking: PictureTrials, machine: Machine) -> Report:
         entries, options, contenders = self.entries, self.options, self.entries.contenders
@@ -162,7 +156,7 @@ class _Bench:
         window = Window(began_ns, perf_counter_ns())
         validity = self.watch.judged(window)
         latencies = tuple(_latency(one, timings[one.name]) for one in contenders)
-        best = _best(contenders, latencies)
+        best = _best(contenders, timings)
         scenes = tuple(self._scenes([one for one in own if one in best.values()]))
         painters = {model: one.run for model, one in best.items() if one.backend != NULL}
         looks, style = looking.looks(painters), looking.photos.style
@@ -241,19 +235,18 @@ class _Bench:
             self.skipped.append(Skipped(what=what, why=str(error)))
 
 
-def _best(contenders: Sequence[Contender], latencies: Sequence[Latency]) -> dict[Model, Contender]:
+def _best(contenders: Sequence[Contender], timings: Mapping[str, Timing]) -> dict[Model, Contender]:
     """The fastest contender of each model, one that only copies frames if there is no other."""
-    order = sorted(
-        zip(contenders, latencies, strict=True),
-        key=lambda one: (one[0].backend == NULL, one[1].median_ms),
-    )
-    best: dict[Model, Contender] = {}
-    for one in contenders:  # in their order
-        model = one.model
-        if model is None or (model.role == "teacher" and model.precision == "int8"):
-            continue
-        best.setdefault(model, next(each for each, _ in order if each.model == model))
-    return best
+
+    def slowness(one: Contender) -> tuple[bool, float]:
+        return one.backend == NULL, timings[one.name].median_ms
+
+    models = dict.fromkeys(one.model for one in contenders if one.model)
+    return {
+        model: min((one for one in contenders if one.model == model), key=slowness)
+        for model in models
+        if (model.role, model.precision) != ("teacher", "int8")
+    }
 
 
 def _no_energy(scenes: Sequence[Outcome]) -> Iterator[Skipped]:
@@ -275,5 +268,5 @@ def _latency(one: Contender, timing: Timing) -> Latency:
         baseline=one.baseline,
         rounds_ms=tuple(tuple(round(call, 4) for call in calls) for calls in timing.rounds_ms),
         median_ms=timing.median_ms,
-        p90_ms=timing.percentile_ms(0.9),
+        p90_ms=upper_percentile([call for calls in timing.rounds_ms for call in calls], 0.9),
     )

@@ -21,13 +21,12 @@ SIGNS: dict[str, str] = {"FAIL": "✗", "PASS": "✓", "INCONCLUSIVE": "?"}
 class Check(Part):
     """One figure: what it was before (``base``) and is now (``new``), its limit, and the verdict.
 
-    ``worse`` is how many times as bad the new value is (1: equal; also for figures of which more is
-    better). ``low`` and ``high`` bound ``worse`` where there is one, else ``new``, with
-    ``confidence``. ``limit`` is in the unit of the figure; for ``worse by at most`` it is a share,
-    0.05 for 5 %. ``key`` is the figure's name in a gate file. ``verdict`` is None where nothing is
-    judged, ``note`` says why or what of. ``needed`` is how many pairs might decide what is open;
-    ``values`` are the paired values, (base, new) each, ``confirmation`` is a failure measured once more
-    with fresh pairs. ``of`` is what a figure was measured over: two with another one are not compared.
+    ``worse`` is how many times as bad the new value is (1: equal). ``low`` and ``high`` bound ``worse``
+    where there is one, else ``new``, with ``confidence``. ``limit`` is in the unit of the figure; for
+    ``worse by at most`` it is a share, 0.05 for 5 %. ``key`` is the figure's name in a gate file.
+    ``verdict`` is None where nothing is judged. ``needed`` is how many pairs might decide what is open;
+    ``values`` are (base, new) of each pair, ``confirmation`` is a failure measured once more with fresh
+    pairs. ``of`` is what a figure was measured over: two with another one are not compared.
     """
 
     subject: str
@@ -120,16 +119,13 @@ def held(check: Check, limit: float | None) -> Check:
     FAIL when all of its interval lies beyond, PASS when all of it keeps the limit, else
     INCONCLUSIVE. A figure without an interval is taken as it is; one that is no number fails.
     """
-    value = check.worse if check.bound == "worse by at most" else check.new
     if limit is None or check.new is None:
         return check.model_copy(update={"limit": limit, "verdict": None})
-    edge = 1 + limit if check.bound == "worse by at most" else limit
-    ends = [one for one in (check.low, check.high) if one is not None]
-    ends = (
-        ends
-        if len(ends) == 2 and check.kind == "pictures"
-        else [math.inf if value is None else value]
-    )
+    grows = check.bound == "worse by at most"
+    value, edge = (check.worse, 1 + limit) if grows else (check.new, limit)
+    ends = [math.inf if value is None else value]
+    if check.kind == "pictures" and check.low is not None and check.high is not None:
+        ends = [check.low, check.high]
     if check.bound == "within":
         ends = [abs(one) for one in ends] if min(ends) * max(ends) > 0 else [0.0, *map(abs, ends)]
     sign = -1 if check.bound == "at least" else 1
@@ -144,11 +140,10 @@ def held(check: Check, limit: float | None) -> Check:
 
 def together(checks: Iterable[Check]) -> Verdict:
     """One that fails fails all; one that is open leaves all open; nothing at all is open."""
-    verdicts = [one.verdict for one in checks if one.verdict is not None]
-    for worst in ("FAIL", "INCONCLUSIVE"):
-        if worst in verdicts:
-            return "FAIL" if worst == "FAIL" else "INCONCLUSIVE"
-    return "PASS" if verdicts else "INCONCLUSIVE"
+    verdicts = {one.verdict for one in checks}
+    if "FAIL" in verdicts:
+        return "FAIL"
+    return "PASS" if "PASS" in verdicts and "INCONCLUSIVE" not in verdicts else "INCONCLUSIVE"
 
 
 def reasons_of(checks: Sequence[Check]) -> tuple[str, ...]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from stylepress import __version__
@@ -11,8 +10,7 @@ from stylepress.benchmarks.check import Check, reasons_of, together
 from stylepress.benchmarks.gate import Limits
 from stylepress.benchmarks.machine.record import differing
 from stylepress.benchmarks.part import Skipped
-from stylepress.benchmarks.report import Model, Report, read_report
-from stylepress.benchmarks.show.figures import figures
+from stylepress.benchmarks.report import Model, Report
 from stylepress.benchmarks.verdict.comparison import Comparison, Side
 from stylepress.benchmarks.verdict.rule import ALPHA, Paired, Rule, confirmed, judge
 from stylepress.errors import RecipeError
@@ -21,47 +19,36 @@ MACHINE = "machine."
 """What the names of a machine's fields begin with where those of a scenario stand beside them."""
 
 
-def compare_files(
-    base: Path, new: Path, *, vary: Collection[str] = (), labels: tuple[str, str] = ("", "")
+def compare(
+    base: Report, new: Report, *, vary: Collection[str] = (), labels: tuple[str, str] = ("", "")
 ) -> Comparison:
-    """Compare two ``report.json`` files; ``labels`` are what they are called.
+    """Set two reports side by side; nothing is judged. ``labels`` are what they are called.
+
+    Fields of machine or scenario that differ are named, and then nothing is shown; those of the
+    machine that are meant to differ are named in ``vary``.
 
     Raises:
-        ArtifactError: one of them is no report.
         RecipeError: an unknown field in ``vary``.
-    """
-    found = compare(read_report(base), read_report(new), vary=vary)
-    sides = zip(("base", "new"), (found.base, found.new), labels, strict=True)
-    return found.model_copy(
-        update={name: side and side.model_copy(update={"label": one}) for name, side, one in sides}
-    )
-
-
-def compare(base: Report, new: Report, *, vary: Collection[str] = ()) -> Comparison:
-    """Set two reports side by side; nothing is judged.
-
-    Between two sessions a machine differs by more than most changes do, and engines of one process
-    by a few percent however often they are called. Fields of machine or scenario that differ are
-    named, and then nothing is shown; those of the machine that are meant to differ are named in
-    ``vary``.
     """
     vary = [name.removeprefix(MACHINE) for name in vary]
     _check_fields(vary, base, new)
     apart = _differing(base, new, vary)
-    doubts = [f"{word}: {doubt}" for word, one in (("base", base), ("new", new))
-              for doubt in one.doubts()]  # fmt: skip
+    doubts = [f"base: {doubt}" for doubt in base.doubts()]
+    doubts += [f"new: {doubt}" for doubt in new.doubts()]
+    known = {one.name: one for one in base.figures()}
+    both = [(known[after.name], after) for after in new.figures() if after.name in known]
     return Comparison(
         tool=f"stylepress {__version__}",
         created=new.created,
         mode="trend",
-        base=_side(base.of_role("bundle")),
-        new=_side(new.of_role("bundle")),
+        base=_side(base.of_role("bundle"), labels[0]),
+        new=_side(new.of_role("bundle"), labels[1]),
         verdict="NOT COMPARABLE" if apart else "TREND",
         reasons=() if apart else tuple(doubts),
         machine=new.machine,
-        checks=() if apart else tuple(_trend(base, new)),
+        checks=() if apart else tuple(_trend(both)),
         differing=apart,
-        skipped=() if apart else tuple(_measured_otherwise(base, new)),
+        skipped=() if apart else tuple(_measured_otherwise(both)),
     )
 
 
@@ -141,9 +128,9 @@ def _differing(base: Report, new: Report, vary: Collection[str]) -> dict[str, tu
     return found
 
 
-def _trend(base: Report, new: Report) -> Iterator[Check]:
+def _trend(both: Sequence[tuple[Check, Check]]) -> Iterator[Check]:
     """Show what both reports hold, unjudged; what changed is of the two values that are shown."""
-    for before, after in _both(base, new):
+    for before, after in both:
         if before.of == after.of and before.new is not None and after.new is not None:
             better, worse = before.new, after.new
             if not after.larger_is_worse:
@@ -153,23 +140,19 @@ def _trend(base: Report, new: Report) -> Iterator[Check]:
             yield after.model_copy(update={**change, **bare})
 
 
-def _measured_otherwise(base: Report, new: Report) -> Iterator[Skipped]:
+def _measured_otherwise(both: Sequence[tuple[Check, Check]]) -> Iterator[Skipped]:
     """Name the figures that both hold and that cannot be compared, and why."""
-    for before, after in _both(base, new):
+    for before, after in both:
         if before.of != after.of:
             why = f"measured over {before.of} then, and over {after.of} now"
             yield Skipped(what=after.name, why=why)
 
 
-def _both(base: Report, new: Report) -> Iterator[tuple[Check, Check]]:
-    known: Mapping[str, Check] = {one.name: one for one in figures(base)}
-    return ((known[after.name], after) for after in figures(new) if after.name in known)
-
-
-def _side(models: Sequence[Model]) -> Side:
+def _side(models: Sequence[Model], label: str) -> Side:
     return Side(
         name=" + ".join(model.name for model in models),
         digest=" + ".join(model.digest for model in models),
         precision=" + ".join(dict.fromkeys(model.precision for model in models)),
         weights_bytes=sum(model.weights_bytes for model in models),
+        label=label,
     )

@@ -73,10 +73,8 @@ def paired_ratio(
 def larger_p(first: Sequence[float], second: Sequence[float], *, above: float = 1.0) -> float:
     """Probability of pairs at least as far up if ``second / first`` were no more than ``above``.
 
-    The exact one-sided signed-rank test: P(T >= t), where t counts the Walsh averages above
-    ``log(above)``. It is the test that ``paired_ratio`` inverts, so its p is at most a half of
-    1 - confidence exactly where the interval's lower end lies above ``above``. Averages that equal
-    it speak for the hypothesis. n pairs cannot give less than 2^-n.
+    The exact one-sided signed-rank test, which ``paired_ratio`` inverts: P(T >= t), where t counts the
+    Walsh averages above ``log(above)``. n pairs cannot give less than 2^-n.
 
     >>> larger_p([1, 1, 1, 1, 1], [2, 3, 4, 5, 6]) == 2**-5
     True
@@ -159,8 +157,7 @@ def jackknife(
     """Bound statistics ``of`` rows by leaving out one picture after the other; say how.
 
     ``pictures`` (N,) numbers the picture of each row, from 0. Of more than 24 some are left out
-    together. A bootstrap would draw pictures twice, which makes covariances smaller and distances
-    larger.
+    together. A bootstrap would draw pictures twice, which makes distances larger.
     """
     count = len(np.unique(pictures))
     values = of(np.arange(len(pictures)))

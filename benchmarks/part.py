@@ -1,16 +1,15 @@
-"""What all measurements at rest have in common: strict models, JSON files, their schemas."""
+"""What all measurements at rest have in common: strict models, and how they are written and read."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from stylepress.errors import ArtifactError
 from stylepress.replace import replacing_file
 
-SCHEMA_URL = "https://json-schema.org/draft/2020-12/schema"
 LIMIT_BYTES = 64 << 20
 
 
@@ -34,13 +33,13 @@ class FileFact(Part):
     sha256: str
 
 
-Document = TypeVar("Document", bound=Part)
+class Document(Part):
+    """What is a file of its own, of its ``title``; ``command`` writes one."""
+
+    command: ClassVar[str]
 
 
-def schema_of(kind: type[Part], noun: str) -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of a document as it is written."""
-    schema = kind.model_json_schema(mode="serialization")
-    return {"$schema": SCHEMA_URL, "title": f"stylepress {noun}", **schema}
+Read = TypeVar("Read", bound=Document)
 
 
 def write_text(path: Path, text: str) -> Path:
@@ -50,34 +49,34 @@ def write_text(path: Path, text: str) -> Path:
     return path
 
 
-def json_text(document: Part) -> str:
+def json_text(document: Document) -> str:
     """Return a document as the JSON that is written, ending with a line's end."""
     return document.model_dump_json(indent=1) + "\n"
 
 
-def read_json(path: Path, kind: type[Document], *, noun: str, command: str) -> Document:
+def read_json(path: Path, kind: type[Read]) -> Read:
     """Read a document of one kind.
-
-    ``noun`` and ``command`` are what it is called and what writes it, for the errors.
 
     Raises:
         ArtifactError: missing, too large, no JSON, another document, or not of this version.
     """
+    noun = kind.model_config["title"]
     try:
         if path.stat().st_size > LIMIT_BYTES:
             raise ArtifactError(
                 f"{path} is larger than {LIMIT_BYTES >> 20} MiB.",
-                f"Write a {noun} with `{command}`.",
+                f"Write a {noun} with `{kind.command}`.",
             )
         return kind.model_validate_json(path.read_bytes())
     except OSError as error:
         raise ArtifactError(
-            f"{path} cannot be read as a {noun} ({error.strerror}).", f"Write one with `{command}`."
+            f"{path} cannot be read as a {noun} ({error.strerror}).",
+            f"Write one with `{kind.command}`.",
         ) from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the whole file"
         raise ArtifactError(
-            f"{path} is no stylepress {noun} of this version: {place}: {first['msg']}.",
-            f"Write it again with `{command}`.",
+            f"{path} is no {noun} of this version: {place}: {first['msg']}.",
+            f"Write it again with `{kind.command}`.",
         ) from error

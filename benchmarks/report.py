@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -13,27 +12,23 @@ from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.intervals import paired_ratio
 from stylepress.benchmarks.machine.record import Machine
 from stylepress.benchmarks.machine.watch import Validity
-from stylepress.benchmarks.part import FileFact, Part, Skipped, read_json, schema_of
+from stylepress.benchmarks.part import Document, FileFact, Part, Skipped
 from stylepress.benchmarks.quality.study import Drift
 from stylepress.benchmarks.timing.latency import Timing
 from stylepress.benchmarks.timing.outcome import Outcome, quantile
 
-SCHEMA_VERSION: Literal[6] = 6
-"""6: no curves of sensors over time."""
 FLUCTUATION = 0.25
 """Spread (IQR) of the rounds over their median, above which a time is called unstable."""
 BUSY_LOAD = 0.25
 """Load average a core before measuring, above which the machine is called busy."""
-
+SETS = ("", "drift_percent", "drift_benign_times")
+"""Figures of a study that are distances between sets."""
 Role = Literal["teacher", "student", "bundle"]
 Column = Literal["content", "teacher", "student", "bundle", "difference"]
 
 
 class Scenario(Part):
-    """What was run: two reports with different scenarios are not compared.
-
-    One frame after the other, uint8 in and out, each call timed alone.
-    """
+    """What was run, uint8 in and out, each call timed alone; of others no report is compared."""
 
     height: int
     width: int
@@ -66,8 +61,7 @@ class Model(Part):
 class Latency(Part):
     """Milliseconds of every call, by round, of one model in one backend.
 
-    ``p90_ms`` is an estimate from above that holds with
-    99 % confidence, None below 64 calls. ``baseline`` says that this is what is compared with.
+    ``p90_ms`` is an estimate from above that holds with 99 % confidence, None below 64 calls.
     """
 
     name: str
@@ -101,21 +95,18 @@ class Shown:
     width: int
 
 
-class Report(Part):
+class Report(Document, title="stylepress report"):
     """Everything one run of ``stylepress bench`` found out.
 
-    ``drifts`` says what each bundle lost against its original. ``looks`` are figures of each model's pictures, mean
-    over the photos, alone and ``against`` those of each model that it may be a copy of.
-    ``steadiness`` is how little they change along a known motion: a camera over the first photo, and
-    the user's videos.
-
-    ``starts`` are of each bundle in each backend: its start, and its memory.
-
-    ``validity`` says whether the turns of ``latencies`` count, None where nobody watched; a scene of
-    ``scenes`` has its own.
+    ``looks`` are figures of each model's pictures, mean over the photos, alone and ``against`` those
+    of each model that it may be a copy of; ``steadiness`` is how little they change along a motion.
+    ``drifts`` says what each bundle lost against its original. ``starts`` are start and memory.
+    ``validity`` says whether the turns of ``latencies`` count, None where nobody watched.
     """
 
-    schema_version: Literal[6] = SCHEMA_VERSION
+    command: ClassVar[str] = "stylepress bench BUNDLE --out DIR"
+
+    schema_version: Literal[6] = 6
     tool: str
     created: str
     scenario: Scenario
@@ -140,44 +131,80 @@ class Report(Part):
         own = [latency for latency in self.latencies if latency.model == model]
         return min(own, key=lambda latency: latency.median_ms, default=None)
 
-    def doubts(self) -> tuple[str, ...]:
-        return tuple(self._doubts())
+    def figures(self) -> Iterator[Check]:
+        """Yield what trends and dashboards are made of; not the scenarios that do not count."""
+        for latency in self.latencies:
+            if latency.model is not None:
+                for metric, ms in (("p50", latency.median_ms), ("p90", latency.p90_ms)):
+                    yield Check(subject=latency.name, metric=f"latency {metric}", unit="ms", new=ms)
+        for model in self.of_role("bundle"):
+            megabytes = model.weights_bytes / 1e6
+            yield Check(subject=model.name, metric="weights", unit="MB", new=megabytes)
+        yield from self.looks
+        for drift in self.drifts:
+            yield from _changes(drift)
+        yield from self.steadiness
+        yield from self.starts
+        for scene in self.scenes:
+            if not scene.doubts:
+                yield from (*scene.figures, *scene.energies)
 
-    def _doubts(self) -> Iterator[str]:
-        load, cores = self.machine.load_average, self.machine.cores
+    @property
+    def gated(self) -> tuple[Check, ...]:
+        """What its verdict rests on; the subject says which model it is of."""
+        return tuple(
+            check.model_copy(update={"subject": against(drift.compressed, drift.original)})
+            for drift in self.drifts
+            for check in drift.checks
+            if check.verdict is not None
+        )
+
+    def doubts(self) -> list[str]:
+        """Say why times may be wrong."""
+        found, load, cores = list[str](), self.machine.load_average, self.machine.cores
         if load is not None and cores and load / cores > BUSY_LOAD:
-            yield f"the machine was busy before: load average {load:.1f} on {cores} cores"
-        yield from self.validity.reasons if self.validity else ()
+            found.append(f"the machine was busy before: load average {load:.1f} on {cores} cores")
+        found += self.validity.reasons if self.validity else ()
         for latency in self.latencies:
             medians = sorted(latency.timing.round_medians_ms)
             spread = medians[3 * len(medians) // 4] - medians[len(medians) // 4]
             if latency.model and spread > FLUCTUATION * latency.median_ms:
-                yield (
-                    f"{latency.name} is unstable: half of its rounds lie "
-                    f"{spread / latency.median_ms:.0%} apart"
-                )
-        for scene in self.scenes:
-            if scene.doubts:
-                yield f"{scene.title} does not count: {'; '.join(scene.doubts)}"
+                apart = f"half of its rounds lie {spread / latency.median_ms:.0%} apart"
+                found.append(f"{latency.name} is unstable: {apart}")
+        found += [
+            f"{scene.title} does not count: {'; '.join(scene.doubts)}"
+            for scene in self.scenes
+            if scene.doubts
+        ]
+        return found
+
+
+def _changes(drift: Drift) -> Iterator[Check]:
+    """Yield the sizes of what a study found, but for those that the pictures' own figures tell."""
+    fact = drift.extractor
+    over = f"{fact.name} {fact.sha256[:12]} ({fact.layer}, {fact.preprocessing}), {drift.sample}"
+    for one in drift.checks:
+        if one.new is None or one.key.startswith(("drift_psnr", "drift_ssim")):
+            continue
+        check = Check(
+            subject=against(drift.compressed, drift.original), metric=one.metric, unit=one.unit,
+            new=abs(one.new), low=one.low, high=one.high, of=over if one.key in SETS else drift.sample,
+        )  # fmt: skip
+        if one.key == "drift_percent":  # of either sign, and nearer is a change too
+            of = f"{over}, {drift.references} of references"
+            size = {"metric": f"{one.metric}, size", "low": None, "high": None, "of": of}
+            check = check.model_copy(update=size)
+        yield check
 
 
 def speedups(latencies: Sequence[Latency]) -> tuple[Check, ...]:
-    """Tell how many times as fast as each baseline a bundle is, in its fastest backend.
-
-    The interval holds with 95 %, and is paired by round.
-    """
-    fastest: dict[str, Latency] = {}
-    for latency in latencies:
-        if latency.model and not latency.baseline:
-            known = fastest.setdefault(latency.model, latency)
-            if latency.median_ms < known.median_ms:
-                fastest[latency.model] = latency
-    return tuple(
-        _speedup(latency, slow)
-        for latency in fastest.values()
-        for slow in latencies
-        if slow.baseline
+    """Tell how many times as fast as each baseline a model is, in its fastest backend, by round."""
+    own = [one for one in latencies if one.model and not one.baseline]
+    fastest = (
+        min((one for one in own if one.model == model), key=lambda one: one.median_ms)
+        for model in dict.fromkeys(one.model for one in own)
     )
+    return tuple(_speedup(fast, slow) for fast in fastest for slow in latencies if slow.baseline)
 
 
 def _speedup(fast: Latency, slow: Latency) -> Check:
@@ -192,17 +219,3 @@ def _speedup(fast: Latency, slow: Latency) -> Check:
 def against(model: str, original: str) -> str:
     """Name what is measured of one model's pictures beside another's."""
     return f"{model} against {original}"
-
-
-def report_schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of ``report.json``."""
-    return schema_of(Report, "report")
-
-
-def read_report(path: Path) -> Report:
-    """Read a ``report.json``; it has no pictures.
-
-    Raises:
-        ArtifactError: missing, no report, or of another schema version.
-    """
-    return read_json(path, Report, noun="report", command="stylepress bench BUNDLE --out DIR")

@@ -282,8 +282,7 @@ def _write(
 ) -> None:
     """Show a report, then write the forms of it that were asked for."""
     from stylepress.benchmarks.part import json_text, write_text
-    from stylepress.benchmarks.show.files import write_forms
-    from stylepress.benchmarks.show.render import markdown, page
+    from stylepress.benchmarks.show.files import markdown, page, write_forms
 
     # Shown first: a full disk shall not cost what was measured.
     screen.show(markdown(report).rstrip())
@@ -338,9 +337,9 @@ def _selftest(
     """
     from stylepress.benchmarks.machine.watch import Watch
     from stylepress.benchmarks.part import json_text, write_text
+    from stylepress.benchmarks.verdict.comparison import DuelOptions
     from stylepress.benchmarks.verdict.floor import selftest as measure
-    from stylepress.benchmarks.verdict.session import PairPlan
-    from stylepress.benchmarks.verdict.terms import DuelOptions
+    from stylepress.benchmarks.verdict.session import PairPlan, Session
 
     # As long as the runs of a comparison, unless somebody asks for others.
     plan = PairPlan(pairs=pairs, min_s=min_time, warm_s=min_time / 3, rest_s=min(0.1, min_time))
@@ -349,7 +348,7 @@ def _selftest(
         terminal(quiet=quiet) as screen,
         Watch(foreign_load=options.foreign_load) as watch,
     ):
-        floor = measure(bundles, options=options, progress=screen, watch=watch)
+        floor = measure(bundles, Session(options, screen, watch))
     path = write_text((out or Path()) / "floor.json", json_text(floor))
     screen.show(floor.summary().rstrip())
     screen.say(f"Wrote {path}")

@@ -30,8 +30,7 @@ from stylepress.replace import writable
 
 if TYPE_CHECKING:
     from stylepress.benchmarks.gate import Limits
-    from stylepress.benchmarks.verdict.comparison import Comparison
-    from stylepress.benchmarks.verdict.terms import DuelOptions
+    from stylepress.benchmarks.verdict.comparison import Comparison, DuelOptions
     from stylepress.progress import Progress
 
 INCONCLUSIVE = 3
@@ -184,21 +183,28 @@ def compare(
     with terminal(quiet=quiet) as screen:
         if kind == "comparison":
             from stylepress.benchmarks.compare import judged_again
-            from stylepress.benchmarks.verdict.comparison import read_comparison
+            from stylepress.benchmarks.part import read_json
+            from stylepress.benchmarks.verdict.comparison import Comparison
 
-            comparison = judged_again(read_comparison(_file(base, "comparison.json")), limits)
+            stored = read_json(_file(base, "comparison.json"), Comparison)
+            comparison = judged_again(stored, limits)
         elif kind == "report":
-            from stylepress.benchmarks.compare import compare_files
+            from stylepress.benchmarks.compare import compare as trend
+            from stylepress.benchmarks.part import read_json
+            from stylepress.benchmarks.report import Report
 
             files = _file(base, "report.json"), _file(_named(new), "report.json")
-            comparison = compare_files(*files, vary=vary or (), labels=_names(labels))
+            reports = (read_json(file, Report) for file in files)
+            comparison = trend(*reports, vary=vary or (), labels=_names(labels))
         else:
             comparison = _bundles(base, _named(new), _options(values, limits, screen), screen)
-    from stylepress.benchmarks.show.files import write_forms
-    from stylepress.benchmarks.show.render import markdown
+    from stylepress.benchmarks.show.files import markdown, write_forms
 
     # Shown first: a full disk shall not cost what was measured.
-    screen.show_json(comparison.record()) if json else screen.show(markdown(comparison).rstrip())
+    if json:
+        screen.show_json(comparison.model_dump(mode="json"))
+    else:
+        screen.show(markdown(comparison).rstrip())
     for path in write_forms(comparison, out) if out is not None else ():
         screen.say(f"Wrote {path}")
     if comparison.verdict == "NO BASELINE" and missing_base == "skip":
@@ -261,11 +267,12 @@ def _named(new: Path | None) -> Path:
 def _bundles(base: Path, new: Path, options: DuelOptions, screen: Progress) -> Comparison:
     from stylepress.benchmarks.machine.watch import Watch
     from stylepress.benchmarks.verdict.duel import duel, lone
+    from stylepress.benchmarks.verdict.session import Session
 
     if not base.exists():
-        return lone(new, why=NO_BASE.format(base), options=options, progress=screen)
+        return lone(new, why=NO_BASE.format(base), options=options)
     watch = Watch(foreign_load=options.foreign_load)
-    return duel(base, new, options=options, progress=screen, watch=watch)
+    return duel(base, new, Session(options, screen, watch))
 
 
 def _names(labels: str) -> tuple[str, str]:
@@ -281,11 +288,12 @@ def _names(labels: str) -> tuple[str, str]:
 
 
 def _options(values: dict[str, Any], limits: Limits, screen: Progress) -> DuelOptions:
+    from stylepress.benchmarks.part import read_json
     from stylepress.benchmarks.quality.features.extractor import open_extractor
     from stylepress.benchmarks.quality.judges import DriftJudge
-    from stylepress.benchmarks.verdict.floor import read_floor
+    from stylepress.benchmarks.verdict.comparison import DuelOptions
+    from stylepress.benchmarks.verdict.floor import Floor
     from stylepress.benchmarks.verdict.session import PairPlan
-    from stylepress.benchmarks.verdict.terms import DuelOptions
     from stylepress.targets.target import load_target
 
     profile = load_target(values["target"]) if values["target"] else None
@@ -309,7 +317,7 @@ def _options(values: dict[str, Any], limits: Limits, screen: Progress) -> DuelOp
             rest_s=min(0.1, min_s),
         ),
         limits=limits,
-        floor=None if values["floor"] is None else read_floor(values["floor"]),
+        floor=None if values["floor"] is None else read_json(values["floor"], Floor),
         photos=values["photos"],
         most_photos=DRIFT_PHOTOS if drift else PHOTOS,
         style=values["style"],

@@ -22,14 +22,13 @@ DOCUMENTS: Mapping[str, tuple[str, str]] = {
     "target": ("stylepress.targets.target", "Target"),
     "serve": ("stylepress.runtime.serve.config", "Configuration"),
     "gate": ("stylepress.benchmarks.gate", "Gate"),
+    "report": ("stylepress.benchmarks.report", "Report"),
+    "comparison": ("stylepress.benchmarks.verdict.comparison", "Comparison"),
+    "floor": ("stylepress.benchmarks.verdict.floor", "Floor"),
 }
-"""Of each file that users write its model: where it is, and its name."""
-SCHEMAS: Mapping[str, tuple[str, str]] = {
-    "report": ("stylepress.benchmarks.report", "report_schema"),
-    "comparison": ("stylepress.benchmarks.verdict.comparison", "comparison_schema"),
-    "floor": ("stylepress.benchmarks.verdict.floor", "floor_schema"),
-}
-"""Of each file that programs read the function that describes it."""
+"""Of each file its model: where it is, and its name."""
+WRITTEN = ("report", "comparison", "floor")
+"""Those that programs write and read, not users."""
 Drawn = Annotated[str, typer.Argument(metavar="NAME", help="Pattern: glass, strokes or woodcut.")]
 
 
@@ -197,14 +196,11 @@ def schema(
 
     $ stylepress schema recipe > recipe.schema.json
     """
-    if document in SCHEMAS:
-        file, name = SCHEMAS[document]
-        terminal().show_json(getattr(import_module(file), name)())
-        return
     from stylepress.document import document_schema
 
     file, name = DOCUMENTS[document]
-    terminal().show_json(document_schema(getattr(import_module(file), name)))
+    model = getattr(import_module(file), name)
+    terminal().show_json(document_schema(model, written=document in WRITTEN))
 
 
 def styles_draw(

@@ -112,12 +112,10 @@ def load_document(path: Path, model: type[ModelT]) -> ModelT:
     return read_document(path).parse(model)
 
 
-def document_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """Return the JSON Schema of a document, for editors and other programs."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **model.model_json_schema(),
-    }
+def document_schema(model: type[BaseModel], *, written: bool = False) -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of a document: as it is read, or as it is ``written``."""
+    schema = model.model_json_schema(mode="serialization" if written else "validation")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
 def read_document(path: Path) -> Document:

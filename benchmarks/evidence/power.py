@@ -14,8 +14,7 @@ from stylepress.benchmarks.check import Verdict
 from stylepress.benchmarks.evidence.row import Row
 from stylepress.benchmarks.evidence.setting import Setting
 from stylepress.benchmarks.verdict.rule import DELTA, Key, Paired, Rule, decide
-from stylepress.benchmarks.verdict.runs import LookName
-from stylepress.benchmarks.verdict.session import PairPlan
+from stylepress.benchmarks.verdict.session import LookName, PairPlan
 
 TRIALS, KEY = 400, ("trial", "p50")
 VERDICTS: tuple[Verdict, ...] = ("FAIL", "PASS", "INCONCLUSIVE")

@@ -10,10 +10,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 import stylepress
-from stylepress.benchmarks.machine.system import linux_facts, system_facts
 from stylepress.benchmarks.part import Part
-from stylepress.runtime.machine import usable_cores
+from stylepress.runtime.machine import quota_cores, usable_cores
 from stylepress.targets.files import Tree, reason
 from stylepress.targets.gpus import Gpus, open_gpus
 from stylepress.targets.jetson import read_board, system_libraries
@@ -40,8 +41,12 @@ THREAD_VARIABLES = (
     *("OMP_PROC_BIND", "OMP_PLACES"),
     *("MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "GOMP_SPINCOUNT", "CUDA_VISIBLE_DEVICES"),
 )
-
-
+CPUS, GIBIBYTE = "sys/devices/system/cpu", 1 << 30
+FLAGS = (
+    *("avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16"),
+    *("asimd", "asimddp", "i8mm", "bf16", "sve"),
+)
+"""Processor features that decide which kernels a backend takes."""
 Facts = dict[str, str | bool | int | float | None]
 """What one GPU or a Jetson is; None where it does not say."""
 
@@ -50,10 +55,9 @@ class Machine(Part):
     """Processor, memory, GPUs, system and versions. What could not be read is None, with a reason.
 
     ``cores`` are those this process may run on, and ``quota_cores`` what its control group allows it
-    of them. ``clocks_mhz`` are the least and most that each group of cores is allowed. ``gpus`` and
-    ``board`` are what NVML and a Jetson's files tell (``targets/``). ``packages`` are those of Python,
-    or what the system holds with its place. ``commit`` is that of the checkout that measured, with a
-    ``+`` when its files were changed. ``missing`` maps the name of a field to why it is None.
+    of them. ``clocks_mhz`` are the least and most that each group of cores is allowed. ``commit`` is
+    that of the checkout that measured, with a ``+`` when its files were changed. ``missing`` maps the
+    name of a field to why it is None.
     """
 
     cpu: str | None
@@ -91,9 +95,8 @@ def differing(
 ) -> dict[str, tuple[Any, Any]]:
     """Return the gating fields that differ, each with its two values: then nothing is compared.
 
-    What one could not read and the other could differs, and so does a thread variable that only one
-    set. ``vary`` names fields that are meant to differ, e.g. ``packages.openvino``; the name of a
-    group stands for all in it, e.g. ``packages``.
+    ``vary`` names fields that are meant to differ, e.g. ``packages.openvino``; the name of a group
+    stands for all in it, e.g. ``packages``.
     """
     first, second = one.gating(), other.gating()
     return {
@@ -110,29 +113,29 @@ def record_machine(
     root: Path = Path("/"),
     gpus: Callable[[], Gpus] | None = None,
 ) -> Machine:
-    """Read what this machine is.
-
-    ``root`` is where ``proc`` and ``sys`` are found, ``gpus`` opens the GPUs; tests give their own.
-    """
+    """Read what this machine is; tests give their own ``root`` of ``proc`` and ``sys``, and ``gpus``."""
     tree = Tree(root)
     libraries = system_libraries(tree)
     readers: dict[str, Callable[[], Any]] = {
-        **linux_facts(tree),
-        **system_facts(),
+        "cpu": lambda: _cpu(tree),
+        "flags": lambda: _flags(tree),
+        "distribution": lambda: tree.field("etc/os-release", "PRETTY_NAME"),
+        "governor": lambda: _governor(tree),
+        "turbo": lambda: _turbo(tree),
+        "quota_cores": lambda: _quota_cores(root),
+        "clocks_mhz": _clocks_mhz,
+        "memory_gib": lambda: round(psutil.virtual_memory().total / GIBIBYTE, 1),
+        "load_average": lambda: round(psutil.getloadavg()[0], 2),
         "gpus": lambda: tuple((gpus or open_gpus)().facts()),
         "board": lambda: read_board(tree),
         "commit": own_commit,
     }
-    missing: dict[str, str] = {}
-
-    def known(name: str) -> Any:
+    found, missing = dict[str, Any](), dict[str, str]()
+    for name, read in readers.items():
         try:
-            return readers[name]()
-        except (OSError, LookupError, ValueError) as error:
-            missing[name] = reason(error, root)
-            return None
-
-    found = {name: known(name) for name in readers}
+            found[name] = read()
+        except (OSError, LookupError, ValueError) as error:  # noqa: PERF203
+            found[name], missing[name] = None, reason(error, root)
     return Machine(
         architecture=platform.machine(),
         cores=usable_cores(),
@@ -146,6 +149,46 @@ def record_machine(
         missing=missing,
         **found,
     )
+
+
+def _cpu(tree: Tree) -> str:
+    """Return the processor's name; a board's own name where it has one, as ARM boards do."""
+    board = tree.known("proc/device-tree/model")
+    return board or tree.field("proc/cpuinfo", "model name", "Hardware", "Processor")
+
+
+def _flags(tree: Tree) -> tuple[str, ...]:
+    known = tree.field("proc/cpuinfo", "flags", "Features").split()
+    return tuple(flag for flag in FLAGS if flag in known)
+
+
+def _governor(tree: Tree) -> str:
+    """Return who sets the clocks; several where groups of cores differ."""
+    files = tree.names(f"{CPUS}/cpu[0-9]*/cpufreq/scaling_governor")
+    if not files:
+        raise FileNotFoundError(2, "No such file or directory", f"/{CPUS}/cpu0/cpufreq")
+    return ",".join(sorted({tree.text(name) for name in files}))
+
+
+def _turbo(tree: Tree) -> bool:
+    with suppress(OSError):
+        return tree.text(f"{CPUS}/intel_pstate/no_turbo") == "0"
+    return tree.text(f"{CPUS}/cpufreq/boost") == "1"
+
+
+def _quota_cores(root: Path) -> float:
+    granted = quota_cores(root)
+    if granted is None:
+        raise LookupError("no control group limits the processor")
+    return granted
+
+
+def _clocks_mhz() -> tuple[tuple[float, float], ...]:
+    """Return the least and most clocks that are allowed, one pair for each kind of core."""
+    ranges = {(one.min, one.max) for one in psutil.cpu_freq(percpu=True) if one.max}
+    if not ranges:
+        raise LookupError("this system does not tell the clocks that its processors may have")
+    return tuple(sorted(ranges))
 
 
 def own_commit() -> str:

@@ -11,8 +11,9 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from operator import itemgetter
 from pathlib import Path
-from typing import Literal
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from stylepress.benchmarks.machine.sensors import INA3221, RAPL, total_rails
 
 Point = tuple[int, float]
 """A time in ns of the machine's monotonic clock, and a value."""
+Sample = tuple[int, Mapping[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +36,15 @@ class Window:
     def seconds(self) -> float:
         return (self.end_ns - self.begin_ns) / 1e9
 
+    def __contains__(self, when_ns: int) -> bool:
+        return self.begin_ns <= when_ns <= self.end_ns
+
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """Values of all sensors by time; one that failed once is missing there.
+    """Values of all sensors by time, those that were read; ``missing`` says why one never is."""
 
-    ``missing`` says why a sensor is not there at all.
-    """
-
-    samples: tuple[tuple[int, Mapping[str, float]], ...]
+    samples: tuple[Sample, ...]
     missing: Mapping[str, str] = field(default_factory=dict)
 
     def names(self, before: str = "") -> list[str]:
@@ -51,18 +53,15 @@ class Timeline:
 
     def within(self, window: Window) -> Timeline:
         """Return the samples inside a window, and one before and after it where there are."""
-        first = bisect_left(self.samples, window.begin_ns, key=_time)
-        last = bisect_right(self.samples, window.end_ns, key=_time)
+        first = bisect_left(self.samples, window.begin_ns, key=itemgetter(0))
+        last = bisect_right(self.samples, window.end_ns, key=itemgetter(0))
         return Timeline(self.samples[max(0, first - 1) : last + 1], self.missing)
-
-    def count(self, window: Window) -> int:
-        return sum(window.begin_ns <= at <= window.end_ns for at, _ in self.samples)
 
     def series(self, name: str, window: Window | None = None) -> list[Point]:
         return [
             (at, values[name])
             for at, values in self.samples
-            if name in values and (window is None or window.begin_ns <= at <= window.end_ns)
+            if name in values and (window is None or at in window)
         ]
 
     def at(self, name: str, when_ns: int) -> float | None:
@@ -74,10 +73,7 @@ class Timeline:
         return float(np.interp(when_ns, times, values))
 
     def growth(self, name: str, window: Window) -> float | None:
-        """Return by how much a counter grew in a window, interpolated at its ends.
-
-        None when the counter was not read both before and after it.
-        """
+        """Return by how much a counter grew in a window; None when not read before and after it."""
         first, last = self.at(name, window.begin_ns), self.at(name, window.end_ns)
         return None if first is None or last is None else last - first
 
@@ -85,10 +81,7 @@ class Timeline:
         return max((value for _, value in self.series(name, window)), default=None)
 
     def integral(self, name: str, window: Window) -> float | None:
-        """Return the integral over a window in seconds, by trapezoids.
-
-        None when the sensor was not read both before and after the window.
-        """
+        """Return the integral over a window in seconds; None when not read before and after it."""
         first, last = self.at(name, window.begin_ns), self.at(name, window.end_ns)
         if first is None or last is None:
             return None
@@ -99,10 +92,6 @@ class Timeline:
         )
 
 
-def _time(sample: tuple[int, Mapping[str, float]]) -> int:
-    return sample[0]
-
-
 class Follower:
     """Reads a sampler's file while it grows, each line once."""
 
@@ -110,7 +99,7 @@ class Follower:
         self.path = path
         self._read_bytes = 0
         self._missing: Mapping[str, str] | None = None
-        self._samples: list[tuple[int, Mapping[str, float]]] = []
+        self._samples: list[Sample] = []
 
     def timeline(self) -> Timeline:
         """Return all samples until now; a last line that is cut off is left for the next time."""
@@ -119,26 +108,42 @@ class Follower:
             text = file.read()
         whole = text[: text.rfind(b"\n") + 1]
         self._read_bytes += len(whole)
-        for line in whole.splitlines():
-            record = json.loads(line)
-            if self._missing is None:
-                self._missing = record["missing"]
-            else:
-                self._samples.append((int(record[0]), record[1]))
+        records = list(map(json.loads, whole.splitlines()))
+        if records and self._missing is None:
+            self._missing = records.pop(0)["missing"]
+        self._samples += [(int(when_ns), values) for when_ns, values in records]
         if self._missing is None:
             return Timeline((), {"sampler": "it wrote nothing"})
         return Timeline(tuple(self._samples), self._missing)
 
 
-Source = Literal["nvml counter", "nvml power", "ina3221", "rapl"]
-SENSORS: Mapping[Source, str] = {
-    "nvml counter": "nvml",
-    "nvml power": "nvml",
-    "ina3221": "ina3221",
-    "rapl": "rapl",
-}
-"""Under which name the sampler says why a source is missing."""
-COUNTERS: Sequence[Source] = ("nvml counter", "rapl")
+class Source(NamedTuple):
+    """What energy is read of: sensors by how their names begin and end.
+
+    ``reader`` is the name under which the sampler says why it is missing. What ``counts`` is a sum
+    of joules, else it is power.
+    """
+
+    name: str
+    reader: str
+    before: str
+    after: str
+    counts: bool
+
+    def sensors(self, timeline: Timeline) -> dict[str, str]:
+        """Return the sensors of what is summed, by rail."""
+        names = [name for name in timeline.names(self.before) if name.endswith(self.after)]
+        shown = "" if self.before == "gpu" else self.before
+        rails = {name.removeprefix(shown).removesuffix(self.after): name for name in names}
+        return {rail: rails[rail] for rail in total_rails(rails)}
+
+
+SOURCES = (
+    Source("nvml counter", "nvml", "gpu", ".energy_j", counts=True),
+    Source("nvml power", "nvml", "gpu", ".power_w", counts=False),
+    Source("ina3221", "ina3221", INA3221, "_w", counts=False),
+    Source("rapl", "rapl", RAPL, "_j", counts=True),
+)
 GROSS, NET = "energy a frame, gross", "energy a frame, net"
 LEAST_S, LONG_S = 5.0, 6.0
 """Windows that are shorter are not believed; one of the latter holds enough updates of a counter that
@@ -150,7 +155,7 @@ LEAST_HZ = 10.0 * 0.9
 
 
 def readable(timeline: Timeline) -> bool:
-    return any(_sensors(source, timeline) for source in SENSORS)
+    return any(source.sensors(timeline) for source in SOURCES)
 
 
 def energies(
@@ -165,11 +170,18 @@ def energies(
 
     Power is integrated by trapezoids. Idle is the mean power while nothing ran, the lower of before
     and after, as a GPU keeps its clocks high for a while; net is gross without it. ``of`` is what was
-    summed. What runs in the window must be over at its end: wait for a GPU before you read the clock.
+    summed. What runs in the window must be over at its end.
     """
     return tuple(
-        Check(subject=subject, metric=f"{metric}, {source}", unit=unit, new=value, of=of, note=note)
-        for source in SENSORS
+        Check(
+            subject=subject,
+            metric=f"{metric}, {source.name}",
+            unit=unit,
+            new=value,
+            of=of,
+            note=note,
+        )
+        for source in SOURCES
         for metric, unit, value, of, note in _counted(source, timeline, window, frames, idle)
     )
 
@@ -177,18 +189,18 @@ def energies(
 def _counted(
     source: Source, timeline: Timeline, window: Window, frames: int, idle: Sequence[Window]
 ) -> Iterator[tuple[str, str, float | None, str, str]]:
-    sensors = _sensors(source, timeline)
+    sensors = source.sensors(timeline)
 
     def joules(when: Window) -> float | None:
         near = timeline.within(when)
-        take = near.growth if source in COUNTERS else near.integral
+        take = near.growth if source.counts else near.integral
         known = [take(sensor, when) for sensor in sensors.values()]
         return None if None in known else sum(value or 0.0 for value in known)
 
-    why = timeline.missing.get(SENSORS[source], "the sensor gives no such value")
+    why = timeline.missing.get(source.reader, "the sensor gives no such value")
     if sensors:
         series = [timeline.series(sensor, window) for sensor in sensors.values()]
-        why = _doubt(series, window, counts=source in COUNTERS)
+        why = _doubt(series, window, counts=source.counts)
     gross = None if why else joules(window)
     if gross is None:
         unread = "the sensor was not read both before and after the window"
@@ -203,21 +215,7 @@ def _counted(
     yield "mean power", "W", gross / window.seconds, rails, ""
 
 
-def _sensors(source: Source, timeline: Timeline) -> dict[str, str]:
-    """Return the sensors of what is summed, by rail."""
-    before, after = {
-        "nvml counter": ("gpu", ".energy_j"),
-        "nvml power": ("gpu", ".power_w"),
-        "ina3221": (INA3221, "_w"),
-        "rapl": (RAPL, "_j"),
-    }[source]
-    names = [name for name in timeline.names(before) if name.endswith(after)]
-    shown = "" if before == "gpu" else before
-    rails = {name.removeprefix(shown).removesuffix(after): name for name in names}
-    return {rail: rails[rail] for rail in total_rails(rails)} if source == "ina3221" else rails
-
-
-def _doubt(series: Sequence[Sequence[tuple[int, float]]], window: Window, *, counts: bool) -> str:
+def _doubt(series: Sequence[Sequence[Point]], window: Window, *, counts: bool) -> str:
     """Say why sensors are not believed in a window; nothing where they are."""
     if window.seconds < LEAST_S:
         return f"the window of {window.seconds:.1f} s is shorter than {LEAST_S:g} s"

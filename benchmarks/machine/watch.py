@@ -9,13 +9,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import reduce
+from operator import or_
 from pathlib import Path
+from statistics import linear_regression
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 from pydantic import Field
 
-from stylepress.benchmarks.machine.sampler import READY
+from stylepress.benchmarks.machine.sensors import READY
 from stylepress.benchmarks.machine.timeline import Follower, Timeline, Window
 from stylepress.benchmarks.part import Part
 from stylepress.errors import VerificationError
@@ -69,25 +71,10 @@ class Watch:
     """The sampler's process, as a context manager; times are those of ``time.perf_counter_ns``."""
 
     def __init__(
-        self,
-        *,
-        period_s: float = 0.1,
-        root: Path = Path("/"),
-        pid: int | None = None,
-        foreign_load: float = FOREIGN_LOAD,
+        self, *, period_s: float = 0.1, root: Path = Path("/"), foreign_load: float = FOREIGN_LOAD
     ) -> None:
-        """Watch the whole machine, and ``pid`` (this process) and its children as our own."""
-        self.period_s, self.root, self.pid = period_s, root, pid or os.getpid()
-        self.foreign_load = foreign_load
-        self._begin_ns = 0
-
-    def begin(self) -> None:
-        """A run begins."""
-        self._begin_ns = time.perf_counter_ns()
-
-    def end(self) -> tuple[Event, ...]:
-        """The run is over: return what happened meanwhile."""
-        return self.judged(Window(self._begin_ns, time.perf_counter_ns())).events
+        """Watch the whole machine, and this process and its children as our own."""
+        self.period_s, self.root, self.foreign_load = period_s, root, foreign_load
 
     def judged(self, window: Window) -> Validity:
         """Say whether what ran in a window that is over counts."""
@@ -111,16 +98,11 @@ class Watch:
         self._folder = tempfile.TemporaryDirectory(prefix="stylepress-watch-")
         file = Path(self._folder.name) / "samples.jsonl"
         self._follower = Follower(file)
-        options = {"pid": self.pid, "out": str(file), "period_s": self.period_s}
+        options = {"pid": os.getpid(), "out": str(file), "period_s": self.period_s}
         asked = json.dumps({**options, "root": str(self.root)})
-        command = [sys.executable, "-m", "stylepress.benchmarks.machine.sampler", asked]
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        command = [sys.executable, "-m", "stylepress.benchmarks.machine.sensors", asked]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
         assert self._process.stdout is not None
         if self._process.stdout.readline() != READY:
             _, said = self._process.communicate()
@@ -137,23 +119,21 @@ class Watch:
 
 
 def judge(timeline: Timeline, window: Window, *, foreign_load: float = FOREIGN_LOAD) -> Validity:
-    """Say whether what ran in a window counts.
-
-    A sensor that is missing is named; it neither condemns a run nor vouches for it.
-    """
+    """Say whether what ran in a window counts; a missing sensor is named, and says neither."""
     timeline = timeline.within(window)
-    unread = {} if timeline.count(window) else {"sampler": "it read nothing meanwhile"}
-    events = (
-        *_slowed(timeline, window),
-        *_gpu_events(timeline, window, foreign_load),
-        *_foreign(timeline, window, foreign_load),
-        *_heating(timeline, window),
-    )
+    seen = any(at in window for at, _ in timeline.samples)
+    unread = {} if seen else {"sampler": "it read nothing meanwhile"}
+    load = load_of_others(timeline, window)
+    events = [*_slowed(timeline, window), *_gpu_events(timeline, window, foreign_load)]
+    if load is not None and load > foreign_load and window.seconds >= LEAST_LOAD_S:
+        what = f"others used {load:.0%} of the processor, more than {foreign_load:.0%}"
+        events.append(Event(kind="foreign load", what=what))
+    events += _heating(timeline, window)
     return Validity(
         ok=not any(event.invalidates for event in events),
-        events=events,
+        events=tuple(events),
         samples=len(timeline.series("cpu.busy_s", window)),
-        foreign_load=load_of_others(timeline, window),
+        foreign_load=load,
         missing={**timeline.missing, **unread},
     )
 
@@ -196,7 +176,7 @@ def _gpu_events(timeline: Timeline, window: Window, allowed: float) -> Iterator[
         # ever found, and others cannot be told from them.
         known = bool(timeline.peak(f"{gpu}.own_processes", window))
         if sensor == "clock_events":
-            bits = int(np.bitwise_or.reduce([int(value) for value in values]))
+            bits = reduce(or_, map(int, values))
             for cause in slowed_by(bits):
                 yield Event(kind="throttled", what=f"{gpu}: {cause}")
             if bits & POWER_CAPPED:
@@ -209,13 +189,6 @@ def _gpu_events(timeline: Timeline, window: Window, allowed: float) -> Iterator[
             yield Event(kind="foreign GPU process", what=told, invalidates=known)
 
 
-def _foreign(timeline: Timeline, window: Window, allowed: float) -> Iterator[Event]:
-    load = load_of_others(timeline, window) if window.seconds >= LEAST_LOAD_S else None
-    if load is not None and load > allowed:
-        what = f"others used {load:.0%} of the processor, more than {allowed:.0%}"
-        yield Event(kind="foreign load", what=what)
-
-
 def _heating(timeline: Timeline, window: Window) -> Iterator[Event]:
     """Tell what still gets hotter once a run has settled, and whether that slowed anything down."""
     settled = Window(window.begin_ns + round(1e9 * SETTLE_S), window.end_ns)
@@ -225,7 +198,10 @@ def _heating(timeline: Timeline, window: Window) -> Iterator[Event]:
     for name in timeline.names():
         if not (name.startswith("temperature.") or name.endswith(".temperature_c")):
             continue
-        slope = _slope(timeline.series(name, settled))
+        points = timeline.series(name, settled)
+        if len(points) < 2:
+            continue
+        slope = 1e9 * linear_regression(*zip(*points, strict=True)).slope
         if 60 * slope > SLOPE_C and slope * settled.seconds > LEAST_RISE_C:
             what = name.removeprefix("temperature.").removesuffix("_c")
             what += f" rose by {60 * slope:.1f} °C a minute"
@@ -245,13 +221,6 @@ def _clock_fall(timeline: Timeline, window: Window) -> float | None:
             if values and sum(values[:third]) > 0:
                 falls.append(1 - sum(values[-third:]) / sum(values[:third]))
     return max(falls, default=None)
-
-
-def _slope(points: list[tuple[int, float]]) -> float:
-    if len(points) < 2:
-        return 0.0
-    times, values = np.array(points, np.float64).T
-    return float(np.polyfit((times - times[0]) / 1e9, values, 1)[0])
 
 
 def _grown(timeline: Timeline, name: str) -> float:

@@ -1,52 +1,53 @@
-"""Reports and comparisons as files for build servers and dashboards; a whole folder of them."""
+"""Reports and comparisons as pages, Markdown, and files for build servers and dashboards."""
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-from stylepress.benchmarks.check import Check, Verdict
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from stylepress.benchmarks.check import Check, Verdict, signed
+from stylepress.benchmarks.gate import meanings
 from stylepress.benchmarks.part import json_text, write_text
+from stylepress.benchmarks.quality.checks import BENIGN
+from stylepress.benchmarks.quality.gallery import AMPLIFIED
 from stylepress.benchmarks.report import Report
-from stylepress.benchmarks.show.figures import figures, gated
-from stylepress.benchmarks.show.render import markdown, page, rendered
+from stylepress.benchmarks.show import pages, tables
+from stylepress.benchmarks.timing.systems import CONVENTION
 from stylepress.benchmarks.verdict.comparison import Comparison
 
-Document = Comparison | Report
 ANNOTATIONS_LIMIT = 10
 """GitHub shows so many of one kind a step."""
+CONTROL = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML 1.0 cannot hold."""
+LONG = 30
+"""Letters of a cell above which it is broken into lines."""
 
 
-def forms(document: Document) -> Mapping[str, str]:
+def forms(document: Report | Comparison) -> Mapping[str, str]:
     """Return every form of a document by the name of its file, the page last."""
-    shared = {
-        "annotations.txt": "".join(f"{line}\n" for line in workflow_commands(gated(document))),
+    noun, told = _noun(document), "report.md" if isinstance(document, Report) else "summary.md"
+    return {
+        f"{noun}.json": json_text(document),
+        told: markdown(document),
+        "annotations.txt": "".join(f"{line}\n" for line in workflow_commands(document.gated)),
         "junit.xml": junit(document),
         **dashboards(document),
-    }
-    if isinstance(document, Report):
-        text = json_text(document)
-        return {
-            "report.json": text,
-            "report.md": markdown(document),
-            **shared,
-            "report.html": page(document),
-        }
-    return {
-        "comparison.json": comparison_text(document),
-        "summary.md": markdown(document),
-        **shared,
-        "rows.csv": _csv(list(rows(document))),
-        "comparison.html": page(document),
+        **({"rows.csv": _csv(document)} if isinstance(document, Comparison) else {}),
+        f"{noun}.html": page(document),
     }
 
 
-def write_forms(document: Document, out: Path) -> tuple[Path, ...]:
+def write_forms(document: Report | Comparison, out: Path) -> tuple[Path, ...]:
     """Write every form into a folder; return their paths, the page last.
 
     Raises:
@@ -55,20 +56,12 @@ def write_forms(document: Document, out: Path) -> tuple[Path, ...]:
     return tuple(write_text(out / name, text) for name, text in forms(document).items())
 
 
-def comparison_text(comparison: Comparison) -> str:
-    """Return what ``comparison.json`` holds."""
-    return json.dumps(comparison.record(), indent=1, allow_nan=False) + "\n"
-
-
-def junit(document: Document) -> str:
+def junit(document: Report | Comparison) -> str:
     """Return one test case a gated figure: a failure, skipped while open, else passed."""
     frame = document.settings if isinstance(document, Comparison) else document.scenario
-    return rendered(
+    return _rendered(
         "junit.xml.j2",
         it=document,
-        cases=gated(document),
-        verdict=document.verdict if isinstance(document, Comparison) else "",
-        command="compare" if isinstance(document, Comparison) else "bench",
         suite="single stream" + ("" if frame is None else f" {frame.width}x{frame.height}"),
         change=_change,
         summary=markdown(document),
@@ -76,10 +69,7 @@ def junit(document: Document) -> str:
 
 
 def workflow_commands(checks: Sequence[Check]) -> Iterator[str]:
-    """Yield the workflow commands that mark what failed (errors) and what is open (warnings).
-
-    At most ten of a kind; the last one tells how many more there are.
-    """
+    """Yield commands that mark what failed and what is open; the tenth of a kind counts the others."""
     kinds: tuple[tuple[Verdict, str, str], ...] = (
         ("FAIL", "error", "regression"),
         ("INCONCLUSIVE", "warning", "open"),
@@ -95,13 +85,13 @@ def workflow_commands(checks: Sequence[Check]) -> Iterator[str]:
             yield f"::{kind} title=stylepress::{len(matching) - len(shown)} more, see the job summary"
 
 
-def dashboards(document: Document) -> dict[str, str]:
+def dashboards(document: Report | Comparison) -> dict[str, str]:
     """Return what github-action-benchmark takes, by the name of its file.
 
     It has one file a direction and divides by the last value, so figures that are 0, negative or not
     finite are left out.
     """
-    every = figures(document) if isinstance(document, Report) else document.checks
+    every = document.figures() if isinstance(document, Report) else document.checks
     plottable = [one for one in every if one.new and math.isfinite(one.new) and one.new > 0]
     smaller, bigger = (
         [
@@ -117,22 +107,24 @@ def dashboards(document: Document) -> dict[str, str]:
     }
 
 
-def rows(comparison: Comparison) -> Iterator[dict[str, Any]]:
-    """Yield one flat row a figure, for tables and change-point tools; None where unknown."""
-    for one in comparison.checks:
-        yield {
-            "time": comparison.created,
-            "tool": comparison.tool,
-            "mode": comparison.mode,
-            "base_digest": comparison.base.digest if comparison.base else None,
-            "new_digest": comparison.new.digest,
-            **one.model_dump(
-                include={
-                    *("subject", "metric", "unit", "base", "new", "worse", "low", "high"),
-                    *("confidence", "pairs", "p_holm", "limit", "verdict"),
-                }
-            ),
-        }
+def _csv(comparison: Comparison) -> str:
+    """Return a flat row a figure, for tables and change-point tools; empty where unknown."""
+    known = {
+        "time": comparison.created,
+        "tool": comparison.tool,
+        "mode": comparison.mode,
+        "base_digest": comparison.base.digest if comparison.base else None,
+        "new_digest": comparison.new.digest,
+    }
+    own = (
+        *("subject", "metric", "unit", "base", "new", "worse", "low", "high"),
+        *("confidence", "limit", "verdict", "pairs", "p_holm"),
+    )
+    file = io.StringIO()
+    writer = csv.DictWriter(file, [*known, *own], lineterminator="\n", extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows({**known, **one.model_dump()} for one in comparison.checks)
+    return file.getvalue()
 
 
 def _change(one: Check) -> str:
@@ -151,14 +143,68 @@ def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def _csv(table: Sequence[Mapping[str, Any]]) -> str:
-    file = io.StringIO()
-    names: Iterable[str] = table[0] if table else ("time",)
-    writer = csv.DictWriter(file, list(names), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table)
-    return file.getvalue()
-
-
 def _json(value: object) -> str:
     return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def page(document: Report | Comparison) -> str:
+    """Return a document as one page that needs nothing else: no script or picture from outside."""
+    return _rendered(f"{_noun(document)}.html.j2", it=document)
+
+
+def markdown(document: Report | Comparison) -> str:
+    """Return a document as Markdown."""
+    text = _rendered(f"{_noun(document)}.md.j2", it=document)
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def _noun(document: Report | Comparison) -> str:
+    return "report" if isinstance(document, Report) else "comparison"
+
+
+def _rendered(template: str, **values: object) -> str:
+    text: str = _environment().get_template(template).render(**values)
+    return text
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=lambda name: name is not None and (".html" in name or ".xml" in name),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "prose": _prose,
+        "look": pages.look,
+        "cell_look": _cell_look,
+        "cell": lambda text: text.replace("|", "\\|").replace("\n", " "),
+        "xml": lambda text: CONTROL.sub("?", str(text)),
+        "base64": lambda data: base64.b64encode(data).decode("ascii"),
+    }
+    environment.globals |= {
+        "pages": pages,
+        "tables": tables,
+        "machine_line": pages.machine_line,
+        "meanings": meanings,
+        "signed": signed,
+        "amplified": AMPLIFIED,
+        "amount": tables.amount,
+        "benign": BENIGN,
+        "convention": CONVENTION,
+    }
+    return environment
+
+
+def _prose(text: str) -> Markup:
+    """Return a text as HTML; what stands between backticks is code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
+def _cell_look(cell: str) -> str:
+    """A reason stands where a value would: smaller, and broken into lines."""
+    if cell.startswith("none: "):
+        return "why"
+    return pages.look(cell) or ("long" if len(cell) > LONG else "")

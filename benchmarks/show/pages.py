@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
 from stylepress.benchmarks.check import Check, Verdict, signed
+from stylepress.benchmarks.machine.record import Machine
+from stylepress.benchmarks.machine.watch import Validity
 from stylepress.benchmarks.quality.gallery import EQUAL, original_of
 from stylepress.benchmarks.report import Report, Shown
 from stylepress.benchmarks.show import tables
-from stylepress.benchmarks.show.figures import checks_table, gated
-from stylepress.benchmarks.show.words import Table, amount, machine_facts, meanwhile, reasons
-from stylepress.benchmarks.verdict.comparison import Comparison
+from stylepress.benchmarks.show.tables import Table, amount
+from stylepress.benchmarks.verdict.comparison import Comparison, Side
 
+UNITS = {"mhz": "MHz", "gib": "GiB", "mib": "MiB", "w": "W", "s": "s", "c": "°C", "percent": "%"}
+"""How a field's name ends, and what it is in."""
 LOOKS = {"✗": "bad", "✓": "good", "?": "open"}
 """How what begins with a verdict's sign looks."""
 SLID = 2
@@ -34,7 +37,7 @@ class Slider(NamedTuple):
 
 def reasons_of(document: Report | Comparison, verdict: Verdict) -> list[str]:
     """Say why each figure of that verdict has it, in a sentence."""
-    return [check.reason for check in gated(document) if check.verdict == verdict]
+    return [check.reason for check in document.gated if check.verdict == verdict]
 
 
 def look(text: str) -> str:
@@ -46,7 +49,8 @@ def facts(document: Report | Comparison) -> list[tuple[str, str]]:
     """Say what is known of the machine, and of what was measured on it."""
     lines = list(machine_facts(document.machine))
     if isinstance(document, Comparison):
-        return [*lines, *document.engine_lines()]
+        told = ((title, facts.items()) for title, facts in document.engines.items())
+        return [*lines, *((title, ", ".join(f"{k} {v}" for k, v in own)) for title, own in told)]
     return lines + ([("meanwhile", meanwhile(document.validity))] if document.validity else [])
 
 
@@ -87,9 +91,9 @@ def cards(report: Report) -> Iterator[tuple[str, list[tuple[str, str]]]]:
 
 def sliders(report: Report) -> Iterator[Slider]:
     """The first photo: what the user approved beside what ships, then what compression did."""
-    numbered = [
-        each for each in enumerate(report.gallery) if each[1].photo == report.gallery[0].photo
-    ]
+    if not report.gallery:
+        return
+    _, numbered = next(photos(report.gallery))
     after = next((each for each in numbered if each[1].column == "bundle"), None)
     if after is None:
         return
@@ -97,21 +101,25 @@ def sliders(report: Report) -> Iterator[Slider]:
     original = original_of(model, report.models) if model else None
     wanted: list[tuple[str, str | None, str]] = [("teacher", None, "the teacher")]
     if original is not None and original.role == "student":
-        name = original.name
-        wanted.append(("student", name, f"{name}, which it was made from"))
+        wanted.append(("student", original.name, f"{original.name}, which it was made from"))
     wanted.append(("content", None, "the photo"))
     for column, title, words in wanted:
-        for left in numbered:
-            if left[1].column == column and title in (None, left[1].title):
-                yield Slider(left, after, f"Left {words}, right {after[1].title}.")
-                break
+        own = (each for each in numbered if each[1].column == column)
+        left = next((each for each in own if title in (None, each[1].title)), None)
+        if left is not None:
+            yield Slider(left, after, f"Left {words}, right {after[1].title}.")
 
 
-def photos(pictures: Iterable[Shown], first: int = 0) -> Iterator[tuple[str, Numbered]]:
-    """Yield the pictures of each photo, numbered from ``first``."""
-    numbered = enumerate(pictures, first)
-    for photo, group in groupby(numbered, key=lambda each: each[1].photo):
+def photos(pictures: Iterable[Shown]) -> Iterator[tuple[str, Numbered]]:
+    """Yield the pictures of each photo, numbered."""
+    for photo, group in groupby(enumerate(pictures), key=lambda each: each[1].photo):
         yield photo, list(group)
+
+
+def arm(side: Side) -> str:
+    """Say what one of both arms is."""
+    label, size = f"{side.label}: " if side.label else "", amount(side.weights_bytes / 1e6, "MB")
+    return f"{label}{side.name}, {side.precision}, {size}, {side.digest[:12]}"
 
 
 def verdict_look(comparison: Comparison) -> str:
@@ -140,13 +148,13 @@ def differing(comparison: Comparison) -> list[list[str]]:
 
 
 def judged(comparison: Comparison) -> Table:
-    return checks_table("What the verdict rests on", comparison.gated)
+    return tables.checks_table("What the verdict rests on", comparison.gated)
 
 
 def shown(comparison: Comparison) -> Table:
     title = "Both reports" if comparison.mode == "trend" else "Measured, not judged"
     rest = [check for check in comparison.checks if check.verdict is None and check.new is not None]
-    return checks_table(title, rest)
+    return tables.checks_table(title, rest)
 
 
 def arms_sliders(comparison: Comparison) -> list[Slider]:
@@ -166,16 +174,6 @@ def discarded(comparison: Comparison) -> list[str]:
     return [f"{n} {'run' if n == 1 else 'runs'}: {why}" for why, n in counts.most_common()]
 
 
-def sides(comparison: Comparison) -> Iterator[tuple[str, str]]:
-    for word, side in (("base", comparison.base), ("new", comparison.new)):
-        if side is not None:
-            label, size = (
-                f"{side.label}: " if side.label else "",
-                amount(side.weights_bytes / 1e6, "MB"),
-            )
-            yield word, f"{label}{side.name}, {side.precision}, {size}, {side.digest[:12]}"
-
-
 def backends(comparison: Comparison) -> Iterator[tuple[str, list[Check]]]:
     """Yield each subject of runs with its judged figures."""
     paired = [one for one in comparison.checks if one.kind == "paired" and one.values]
@@ -184,10 +182,7 @@ def backends(comparison: Comparison) -> Iterator[tuple[str, list[Check]]]:
 
 
 def strip(check: Check) -> dict[str, Any]:
-    """Return where every paired ratio, the estimate with its interval, 1 and the limit stand.
-
-    To the right is worse; the scale is logarithmic, in percent of the width.
-    """
+    """Return where ratios, estimate, interval, 1 and limit stand, in percent of a logarithmic scale."""
     worse = [n / b if check.larger_is_worse else b / n for b, n in check.values]
     limit = 1 + (check.limit or 0)
     ends = [*worse, 1.0, limit, check.low or 1.0, check.high or 1.0]
@@ -211,3 +206,72 @@ def strip(check: Check) -> dict[str, Any]:
         "span": tuple(map(place, (check.low or point, point, check.high or point))),
         "ends": [f"{100 * (end - 1):+.1f} %" for end in (low, high)],
     }
+
+
+def reasons(missing: Mapping[str, str]) -> str:
+    """Tell what is missing by the reason, each once.
+
+    >>> reasons({"turbo": "no file", "clocks_mhz": "no file", "board": "no Jetson"})
+    'turbo, clocks: no file; board: no Jetson'
+    """
+    names: dict[str, list[str]] = {}
+    for field, why in missing.items():
+        names.setdefault(why, []).append(_field(field)[0])
+    return "; ".join(f"{', '.join(each)}: {why}" for why, each in names.items())
+
+
+def machine_line(machine: Machine) -> str:
+    """Name the machine in a few words."""
+    gpus = [str(gpu["name"]) for gpu in machine.gpus or () if gpu["name"]]
+    board = str(machine.board["model"] or "") if machine.board else ""
+    cores = f"{machine.cores} cores" if machine.cores else ""
+    return ", ".join(filter(None, (board or machine.cpu, cores, *gpus)))
+
+
+def machine_facts(machine: Machine) -> Iterator[tuple[str, str]]:
+    """Yield what is known of a machine, a name and a value each."""
+    for field, value in machine.model_dump(exclude_none=True, exclude={"missing"}).items():
+        name, unit = _field(field)
+        for part in value if field == "gpus" else (value,):
+            if text := _value(part):
+                yield name.removesuffix("s") if field == "gpus" else name, f"{text} {unit}".strip()
+
+
+def meanwhile(validity: Validity) -> str:
+    """Say what was seen of the machine while the turns were measured."""
+    load = validity.foreign_load
+    sightings = [] if load is None else [f"others used {load:.0%} of the processor"]
+    sightings += [event.what for event in validity.events if event.kind != "foreign load"]
+    return "; ".join(sightings) or "nothing was seen"
+
+
+def _field(field: str) -> tuple[str, str]:
+    """Part a field's name into words and its unit.
+
+    >>> _field("power_limit_w"), _field("cpu")
+    (('power limit', 'W'), ('cpu', ''))
+    """
+    name, _, end = field.rpartition("_")
+    if name and end in UNITS:
+        return name.replace("_", " "), UNITS[end]
+    return field.replace("_", " "), ""
+
+
+def _value(value: Any) -> str:
+    """Write a field's value.
+
+    >>> _value(((800.0, 3700.0),)), _value(("avx2", "fma")), _value(True), _value({"fan": 0.5})
+    ('800 to 3700', 'avx2 fma', 'yes', 'fan 0.5')
+    """
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        known = ((name.replace("_", " "), item) for name, item in value.items() if item is not None)
+        return ", ".join(f"{name} {_value(item)}" for name, item in known)
+    if isinstance(value, tuple):
+        if len(value) == 2 and all(isinstance(item, float) for item in value):
+            return f"{value[0]:g} to {value[1]:g}"
+        return (", " if any(isinstance(item, tuple) for item in value) else " ").join(
+            map(_value, value)
+        )
+    return f"{value:g}" if isinstance(value, float) else str(value)

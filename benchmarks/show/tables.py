@@ -2,22 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from stylepress.benchmarks.check import signed
+from stylepress.benchmarks.check import Check, signed
 from stylepress.benchmarks.quality.gallery import SATURATION
 from stylepress.benchmarks.quality.motion.steadiness import PUT_IN, WARPING
 from stylepress.benchmarks.quality.study import Drift
 from stylepress.benchmarks.report import Latency, Model, Report, against
-from stylepress.benchmarks.show.figures import checks_table, pivot
-from stylepress.benchmarks.show.words import NONE, Table, amount
 
+NONE = "-"
 SCENARIOS = {
     "service time": "Service time: one frame after the other",
     "response time": "Response time: frames that wait for nobody",
     "throughput": "Throughput: all frames at once",
 }
 """What a scenario measures; two of them never share a table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of texts under heads, and a title. The first column heads a row."""
+
+    title: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    @property
+    def filled(self) -> Table:
+        """It without the columns in which no row has anything."""
+        kept = [n for n in range(len(self.heads)) if any(row[n] != NONE for row in self.rows)]
+        rows = [[row[n] for n in kept] for row in self.rows]
+        return replace(self, heads=[self.heads[n] for n in kept], rows=rows)
+
+
+def amount(value: float | None, unit: str = "") -> str:
+    """Write a value with three digits and its unit; a dash for None.
+
+    >>> amount(5.6234, "ms"), amount(1234.5, "ms"), amount(312.4, "MB"), amount(0.0123, "J")
+    ('5.62 ms', '1234 ms', '312 MB', '12.3 mJ')
+    >>> amount(99.04, "x"), amount(0.9996, "x"), amount(None)
+    ('99.0x', '1.00x', '-')
+    """
+    if value is None:
+        return NONE
+    if unit == "J":
+        return f"{1e3 * value:.3g} mJ" if abs(value) >= 1e-6 else "0 mJ"
+    if unit in ("x", "MB"):
+        text = f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2}f}"
+        return f"{text}{'' if unit == 'x' else ' '}{unit}"
+    return f"{value:.3g} {unit}".strip() if abs(value) < 999.5 else f"{value:.0f} {unit}".strip()
+
+
+def pivot(title: str, checks: Iterable[Check], *, first: str) -> Table:
+    """Lay figures out with a row a subject and a column a metric; a dash, or why there is none."""
+    cells: dict[str, dict[str, str]] = {}
+    for check in checks:
+        text = (check.note or NONE) if check.new is None else amount(check.new, check.unit)
+        cells.setdefault(check.subject, {})[check.metric] = text
+    every = dict.fromkeys(metric for row in cells.values() for metric in row)
+    metrics = [name for name in every if any(row.get(name, NONE) != NONE for row in cells.values())]
+    rows = [[who, *(row.get(name, NONE) for name in metrics)] for who, row in cells.items()]
+    return Table(title, [first, *metrics], rows if metrics else [])
+
+
+def checks_table(title: str, checks: Sequence[Check], *, value: str = "new") -> Table:
+    """Lay out checks a row each: what matters comes first, as a phone shows four columns."""
+    several = len({check.subject for check in checks}) > 1
+    rows = [
+        [
+            check.name if several else check.metric,
+            signed(check.verdict) if check.verdict else NONE,
+            check.change or NONE,
+            check.written(check.new),
+            check.limit_text or NONE,
+            check.written(check.base),
+            check.interval or NONE,
+            check.remark or NONE,
+        ]
+        for check in checks
+    ]
+    heads = ["figure", "verdict", "worse by", value, "limit", "base", "95 % interval", "remark"]
+    return Table(title, heads, rows).filled
 
 
 def headline(report: Report) -> str:
@@ -115,7 +181,7 @@ def steadiness(report: Report) -> list[str]:
 
 def speeds(report: Report) -> Table:
     rows = [_speed(latency) for latency in report.latencies if latency.model]
-    return Table("Latency of latency frame", ["system", "median", "p90", "calls", "engine"], rows)
+    return Table("Latency of a frame", ["system", "median", "p90", "calls", "engine"], rows)
 
 
 def _speed(latency: Latency) -> list[str]:

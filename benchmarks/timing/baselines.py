@@ -4,26 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from stylepress.artifact import Artifact
-from stylepress.benchmarks.timing.systems import Contender, Pixels, Run, bundle_model
+from stylepress.benchmarks.timing.systems import Contender, Entries, Run, bundle_model
 from stylepress.export.bundle import write_bundle
 from stylepress.export.frame_graph import FrameGraph
 from stylepress.export.int8.bundle import quantize_bundle
 from stylepress.export.stage import frame_graph_of
+from stylepress.picture import Pixels
 from stylepress.progress import Progress
 from stylepress.recipe import plain_name
 from stylepress.runtime.bundle import read_bundle
 from stylepress.steps import ExportStep, LoadStep, QuantizeStep
 from stylepress.train.stage import load
 from stylepress.work import Work
-
-if TYPE_CHECKING:
-    from stylepress.benchmarks.entries import Entries
 
 CALIBRATION = 6
 """Photos for the teacher's INT8: it is a baseline for speed, and InstanceNorm adapts to each."""

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 FRAMES, SECONDS = 8, 0.5
 """What a process runs after its first frame, at least: so that the sampler sees it at work."""
-MEGABYTE = 1e6
 
 
 def measure_footprint(
@@ -36,9 +35,9 @@ def measure_footprint(
     """Start a bundle's engine ``rounds`` times cold and warm in turns; the watch is running.
 
     A start is from nothing to the first frame, the median. A cold one has an empty cache of compiled
-    engines, a warm one follows it with that cache. The files are in memory for both, as after any first
-    use. Memory is that of the last warm process at its highest point, as the kernel kept it
-    (VmHWM): until its first frame, and after it. What was not measured is None, its note says why.
+    engines, a warm one follows it with that cache; the files are in memory for both. Memory is the
+    highest of the last warm process (VmHWM) until its first frame, and after it. What was not
+    measured is None, its note says why.
 
     Raises:
         BackendError: the engine cannot be opened.
@@ -61,17 +60,13 @@ def measure_footprint(
                 starts.append((before_ns, fresh([replace(request, cache=cache)], environ)[0]))
                 progress.advance(note=temperature)
     progress.finish()
-    cold, warm = (
-        median((answer.first - began) / 1e6 for began, answer in starts[n::2]) for n in (0, 1)
-    )
     spoiled = watch.judged(Window(starts[0][0], starts[-1][1].ended)).reasons
-    doubt = f"does not count: {'; '.join(spoiled)}" if spoiled else ""
-    times = (("cold start", cold, doubt), ("warm start", warm, doubt))
-    return [
-        *(Check(subject=system.name, metric=name, unit="ms", new=ms, note=note)
-          for name, ms, note in times),
-        *_memory(system.name, watch.timeline(), *starts[-1]),
-    ]  # fmt: skip
+    note = f"does not count: {'; '.join(spoiled)}" if spoiled else ""
+    times = []
+    for name, own in (("cold start", starts[::2]), ("warm start", starts[1::2])):
+        ms = median((answer.first - began) / 1e6 for began, answer in own)
+        times.append(Check(subject=system.name, metric=name, unit="ms", new=ms, note=note))
+    return [*times, *_memory(system.name, watch.timeline(), *starts[-1])]
 
 
 def _memory(name: str, timeline: Timeline, before_ns: int, last: Answer) -> Iterator[Check]:
@@ -84,16 +79,13 @@ def _memory(name: str, timeline: Timeline, before_ns: int, last: Answer) -> Iter
         ("unified memory", unified_bytes(timeline, whole), ""),
     ):
         if size is not None:
-            yield Check(subject=name, metric=metric, unit="MB", new=size / MEGABYTE)
+            yield Check(subject=name, metric=metric, unit="MB", new=size / 1e6)
         elif why:
             yield Check(subject=name, metric=metric, unit="MB", note=why)
 
 
 def gpu_bytes(near: Timeline) -> int | None:
-    """Sum over GPUs by how much our processes' memory rose, or else what is in use, in bytes.
-
-    Engines that the process above holds open are there before, and are not this one's.
-    """
+    """Sum over GPUs by how much our processes' memory rose, or else what is in use, in bytes."""
     names, rises = near.names("gpu"), []
     for name in (name for name in names if name.endswith(".memory_bytes")):
         own = name.replace(".memory_bytes", ".own_memory_bytes")

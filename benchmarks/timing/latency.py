@@ -1,18 +1,13 @@
-"""Latency of several systems, measured in turns so that a drifting machine is fair to all.
-
-The harness knows two callables: one that runs a system on a sample, one that gives the next
-sample. What it costs by itself is measured with the null backend, as one more system.
-"""
+"""Latency of several systems, measured in turns so that a drifting machine is fair to all."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from stylepress.benchmarks.intervals import upper_percentile
-from stylepress.benchmarks.timing.loop import Clock, WallClock, closed_loop
+from stylepress.benchmarks.timing.loop import Clock, closed_loop
 from stylepress.progress import Progress
 
 
@@ -50,13 +45,6 @@ class Timing:
     def calls(self) -> int:
         return sum(map(len, self.rounds_ms))
 
-    def percentile_ms(self, share: float) -> float | None:
-        """Return what the percentile ``share`` of all calls does not exceed, with 99 % confidence.
-
-        None when there are too few calls for it: see ``intervals.py``.
-        """
-        return upper_percentile([call for calls in self.rounds_ms for call in calls], share)
-
 
 def measure(
     systems: Mapping[str, Callable[[Any], object]],
@@ -71,12 +59,12 @@ def measure(
     A turn begins with an untimed call, which wakes sleeping threads and fills the caches that the
     system before has emptied; a system that needs longer than a turn for one call is spared it.
     """
-    clock = clock or WallClock()
+    clock = clock or Clock()
     rounds: dict[str, list[tuple[float, ...]]] = {name: [] for name in systems}
 
-    def turn(name: str, turn_s: float, most: int) -> tuple[int, ...]:
+    def turn(name: str, turn_s: float, most: int) -> Sequence[int]:
         run = systems[name]
-        return closed_loop(run, next_sample, least_s=turn_s, most_count=most, clock=clock).taken_ns
+        return closed_loop(run, next_sample, least_s=turn_s, most_count=most, clock=clock)
 
     least_ns = {
         name: min([turn(name, 0, 1)[0] for _ in range(plan.warm_up)] or [0]) for name in systems

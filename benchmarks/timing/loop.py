@@ -8,28 +8,17 @@ import time
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 SPIN_NS = 300_000
 """The end of a wait is spun through: a thread that sleeps wakes up 0.1 ms late."""
 WINDOWS, LEAST_CALLS = 3, 3
 
 
-class Clock(Protocol):
-    """A clock that never runs backwards, in nanoseconds of no particular beginning."""
+class Clock:
+    """The system's monotonic clock, ns: one epoch for all processes of a machine."""
 
     def now_ns(self) -> int:
-        """Return the time."""
-
-    def sleep_until_ns(self, when_ns: int) -> None:
-        """Return at ``when_ns``, or at once when that has passed."""
-
-
-class WallClock:
-    """The system's monotonic clock; one epoch for all processes of a machine."""
-
-    def now_ns(self) -> int:
-        """Return the time."""
         return time.perf_counter_ns()
 
     def sleep_until_ns(self, when_ns: int) -> None:
@@ -43,18 +32,6 @@ class WallClock:
             select.select((), (), (), 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Calls:
-    """When calls were begun and done, ns of the clock: eight bytes each."""
-
-    began: array[int]
-    done: array[int]
-
-    @property
-    def taken_ns(self) -> tuple[int, ...]:
-        return tuple(done - began for began, done in zip(self.began, self.done, strict=True))
-
-
 def closed_loop(
     run: Callable[[Any], object],
     next_sample: Callable[[], Any],
@@ -64,14 +41,14 @@ def closed_loop(
     most_s: float = math.inf,
     most_count: float = math.inf,
     clock: Clock,
-) -> Calls:
-    """Run samples, the next when the last is done; getting a sample is not in its time.
+) -> array[int]:
+    """Run samples, the next when the last is done; return the ns of each, without getting the sample.
 
     It lasts ``least_s`` and ``least_count`` calls, both, but ends at ``most_s`` or ``most_count``
     all the same; one call is made in any case.
     """
     now = clock.now_ns
-    calls = Calls(array("q"), array("q"))
+    taken = array("q")  # eight bytes each
     start = now()
     least, most = start + 1e9 * least_s, start + 1e9 * most_s
     while True:
@@ -79,11 +56,10 @@ def closed_loop(
         began = now()
         run(sample)
         done = now()
-        calls.began.append(began)
-        calls.done.append(done)
-        count = len(calls.done)
+        taken.append(done - began)
+        count = len(taken)
         if (done >= least and count >= least_count) or done >= most or count >= most_count:
-            return calls
+            return taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +96,7 @@ def warm_up(
     calls, medians = 0, list[float]()
     while True:
         left_s = rule.most_s - (clock.now_ns() - start) / 1e9
-        window = closed_loop(
+        taken = closed_loop(
             run,
             next_sample,
             least_s=rule.window_s,
@@ -128,21 +104,15 @@ def warm_up(
             most_s=left_s,
             clock=clock,
         )
-        taken = window.taken_ns
         calls += len(taken)
         medians.append(median(taken) / 1e6)
-        seconds = (window.done[-1] - start) / 1e9
-        enough = seconds >= rule.min_s and calls >= rule.min_count
-        agreed = enough and agree(medians, rule.within)
+        seconds = (clock.now_ns() - start) / 1e9
+        last = medians[-WINDOWS:]
+        agreed = (
+            seconds >= rule.min_s
+            and calls >= rule.min_count
+            and len(last) == WINDOWS
+            and max(last) <= (1 + rule.within) * min(last)
+        )
         if agreed or seconds >= rule.most_s:
             return WarmUp(calls, seconds, agreed)
-
-
-def agree(medians: list[float], within: float) -> bool:
-    """Say whether the last three windows lie within a share of each other.
-
-    >>> agree([9.0, 5.0, 5.05, 5.09], 0.02), agree([5.0, 5.0], 0.02)
-    (True, False)
-    """
-    last = medians[-WINDOWS:]
-    return len(last) == WINDOWS and max(last) <= (1 + within) * min(last)

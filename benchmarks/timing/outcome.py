@@ -59,13 +59,11 @@ class Setting(Part):
 
 
 class Samples(Part):
-    """Every sample, in the order of arrival: ns from the start of the run.
+    """Every sample, in the order of arrival: ns from ``start_ns`` of the machine's monotonic clock.
 
-    ``scheduled`` is when it was due, ``began`` when the system was given it, ``done`` when the
-    system gave it back. ``late`` is by how much the harness, not the system, was late with it, in
-    an open loop. ``start_ns`` is the start by the machine's monotonic clock. ``dropped`` are the
-    numbers of those a full queue dropped; ``waiting`` and ``due_later`` count what was not run when
-    the run was ended.
+    ``scheduled`` is when it was due, ``began`` when the system was given it, ``done`` when it gave it
+    back; ``late`` is by how much the harness was late with it, in an open loop. ``dropped`` are the
+    numbers of those a full queue dropped; ``waiting`` and ``due_later`` count what was never run.
     """
 
     start_ns: int = 0
@@ -94,9 +92,8 @@ class Samples(Part):
 class Outcome(Part):
     """One run of one scenario by one ``system``, and what the machine did meanwhile.
 
-    ``figures`` are quantiles of what ``measures`` names, and what else a scenario tells: the
-    throughput of one that keeps the system busy, what a viewer sees of a camera. ``late_p99_ms`` is
-    the harness's own lateness. ``doubts`` say why the run does not count; one that counts has none.
+    ``figures`` are quantiles of what ``measures`` names, and what else a scenario tells.
+    ``late_p99_ms`` is the harness's own lateness. ``doubts`` say why the run does not count.
     """
 
     system: str = ""
@@ -119,13 +116,9 @@ class Outcome(Part):
 def outcome(
     setting: Setting, samples: Samples, *, length: Length, warm_up: WarmUp, system: str = ""
 ) -> Outcome:
-    """Take the figures of samples.
-
-    Frames that were dropped, and those that still waited at the end, count as never done.
-    """
-    measures: Measures = "response time"
-    if setting.name in ("single stream", "offline"):
-        measures = "service time" if setting.name == "single stream" else "throughput"
+    """Take the figures of samples."""
+    measured: dict[str, Measures] = {"single stream": "service time", "offline": "throughput"}
+    measures = measured.get(setting.name, "response time")
     # What the harness did, not an estimate: the plain percentile, of however few samples.
     late = sorted(samples.late)[int(0.99 * len(samples.late))] if samples.late else None
     subject = f"{system}, {setting}"
@@ -166,9 +159,8 @@ def _figures(
 ) -> Iterator[Check]:
     """Yield what a scenario found, or why not.
 
-    Throughput is of the scenario that measures it: frames a second of one stream are its latency. A
-    missed frame was dropped, done after its deadline, or still waited when the run was ended. Jitter
-    is the interquartile range of the times between frames shown, from four on.
+    A missed frame was dropped, done after its deadline, or still waited when the run was ended.
+    Jitter is the interquartile range of the times between frames shown, from four on.
     """
     ages, done = samples.response_ns, sorted(samples.done)
     never = samples.waiting + len(samples.dropped)
@@ -187,18 +179,16 @@ def _figures(
     shown = (len(done) - 1) / span_s if span_s else 0.0
     yield Check(subject=subject, metric="shown", unit="Hz", new=shown, larger_is_worse=False)
     deadline_ns = math.inf if setting.deadline_ms is None else 1e6 * setting.deadline_ms
-    late, offered = sum(age > deadline_ns for age in ages), len(ages) + never
-    for metric, count in (
-        ("frames missed", never + late),
-        ("frames dropped", len(samples.dropped)),
-    ):
+    missed, dropped = never + sum(age > deadline_ns for age in ages), len(samples.dropped)
+    offered = len(ages) + never
+    for metric, count in (("frames missed", missed), ("frames dropped", dropped)):
         note = f"{count} of {offered}"
         yield Check(subject=subject, metric=metric, unit="%", new=100 * count / offered, note=note)
     gaps = [1e-6 * (after - before) for before, after in pairwise(done)]
     quarters = quantiles(gaps, n=4) if len(gaps) > 2 else None
     jitter = quarters[2] - quarters[0] if quarters else None
     yield Check(subject=subject, metric="jitter", unit="ms", new=jitter)
-    if samples.dropped:
+    if dropped:
         metric = "p90 of those shown"
         yield quantile(subject, ages, 0.9).model_copy(update={"metric": metric})
 

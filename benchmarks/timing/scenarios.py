@@ -1,8 +1,7 @@
 """How a model is used while it is measured: one frame at a time, a camera, a server, a batch.
 
-Every arrival is known before, so no thread has to put samples in. What a queue would hold when a
-lane becomes free follows from the time alone, so one lane needs no thread at all, nothing runs
-beside the system, and a clock that tests set can drive the whole.
+Every arrival is known before, and what a queue holds when a lane becomes free follows from the time
+alone: nothing runs beside the system, and a clock that tests set can drive the whole.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import Any
 
 from stylepress.benchmarks.machine.timeline import LEAST_S, LONG_S, Window, energies, readable
 from stylepress.benchmarks.machine.watch import Watch
-from stylepress.benchmarks.timing.loop import Clock, WallClock, WarmRule, WarmUp, warm_up
+from stylepress.benchmarks.timing.loop import Clock, WarmRule, WarmUp, warm_up
 from stylepress.benchmarks.timing.outcome import Drop, Length, Outcome, Samples, Setting, outcome
 from stylepress.errors import RecipeError
 
@@ -42,17 +41,17 @@ def setting_of(name: str, asked: Mapping[str, Any], *, cores: int) -> Setting:
     """
     if name not in SCENARIOS:
         raise RecipeError(f"There is no scenario {name!r}.", f"Name one of {', '.join(SCENARIOS)}.")
+    if name == "single-stream":
+        return Setting(name="single stream")
     lanes = asked["lanes"] or (cores if name == "offline" else 1)
+    if name == "offline":
+        return Setting(name="offline", lanes=lanes)
     if name == "fixed-rate":
         due = {} if asked["deadline"] is None else {"deadline_ms": asked["deadline"]}
         return camera(asked["fps"], queue=asked["queue"], drop=asked["drop"], lanes=lanes, **due)
-    if name == "server":
-        if asked["rate"] is None:
-            raise RecipeError("A server gets requests at a rate.", "Give e.g. `--rate 20`.")
-        return Setting(name="server", rate_hz=asked["rate"], seed=asked["seed"], lanes=lanes)
-    return (
-        Setting(name="offline", lanes=lanes) if name == "offline" else Setting(name="single stream")
-    )
+    if asked["rate"] is None:
+        raise RecipeError("A server gets requests at a rate.", "Give e.g. `--rate 20`.")
+    return Setting(name="server", rate_hz=asked["rate"], seed=asked["seed"], lanes=lanes)
 
 
 def camera(fps: float, **others: Any) -> Setting:
@@ -77,8 +76,8 @@ def play(
     """Run a scenario once under a watch that has been started.
 
     Warming up is not in what is judged, nor in the energy. Where energy can be read, nothing runs
-    for a while before and after: what is drawn in the quieter of the two is idle. A run that was
-    asked to be long enough for it lasts until a counter has been renewed often enough.
+    for a while before and after, and a run that was asked to be long enough for it lasts until a
+    counter has been renewed often enough.
     """
     rests = readable(watch.timeline())
     if rests and length.min_s >= LEAST_S:
@@ -89,8 +88,7 @@ def play(
     window = Window(start_ns, start_ns + max(done, default=0))
     idle += _rest(rests)
     validity = watch.judged(window)
-    line, title = watch.timeline(), found.title
-    used = energies(line, window, frames=len(done), idle=idle, subject=title)
+    used = energies(watch.timeline(), window, frames=len(done), idle=idle, subject=found.title)
     doubts = (*found.doubts, *validity.reasons)
     return found.model_copy(update={"validity": validity, "energies": used, "doubts": doubts})
 
@@ -114,25 +112,23 @@ def run_scenario(
 ) -> Outcome:
     """Run one scenario; ``rule`` None: no warm-up.
 
-    A single stream measures service time in a closed loop: it waits for a slow answer before it
-    asks again, so one stall counts as one sample. What users feel of it is measured in an open loop,
-    by a server and a fixed rate: response time from when a sample was due, whether or not the last
-    one is answered. A rate that the system cannot keep ends in a queue that only grows, or drops
-    frames; samples are left at ``length.most_s``, and the outcome says so. Offline measures
-    throughput alone.
+    A single stream measures service time in a closed loop, in which one stall counts as one sample.
+    A server and a fixed rate measure response time in an open loop: from when a sample was due,
+    whether or not the last one is answered. What is left at ``length.most_s`` is not run, and the
+    outcome says so. Offline measures throughput alone.
     """
-    length, clock = length or Length(), clock or WallClock()
+    length, clock = length or Length(), clock or Clock()
     warmed = warm_lanes(run, next_sample, lanes=setting.lanes, rule=rule, clock=clock)
-    rate_hz, bounds = setting.rate_hz or 0.0, (length.min_s, length.min_count)
+    rate_hz, min_s, min_count = setting.rate_hz or 0.0, length.min_s, length.min_count
     queue: Queue | Stock
     if setting.name == "fixed rate":
-        arrivals = steady_ns(rate_hz, min_s=bounds[0], min_count=bounds[1])
-        queue = Queue(arrivals, room=None if setting.drop == "none" else setting.queue,
-                      drop=setting.drop)  # fmt: skip
+        arrivals = steady_ns(rate_hz, min_s=min_s, min_count=min_count)
+        room = None if setting.drop == "none" else setting.queue
+        queue = Queue(arrivals, room=room, drop=setting.drop)
     elif setting.name == "server":
-        queue = Queue(poisson_ns(rate_hz, seed=setting.seed, min_s=bounds[0], min_count=bounds[1]))
+        queue = Queue(poisson_ns(rate_hz, seed=setting.seed, min_s=min_s, min_count=min_count))
     else:
-        queue = Stock(least_ns=round(1e9 * bounds[0]), least_count=bounds[1])
+        queue = Stock(least_ns=round(1e9 * min_s), least_count=min_count)
     most_ns = round(1e9 * length.most_s)
     samples = drain(queue, run, next_sample, lanes=setting.lanes, most_ns=most_ns, clock=clock)
     return outcome(setting, samples, length=length, warm_up=warmed, system=system)
@@ -209,10 +205,7 @@ class Queue:
         self._next = 0
 
     def take(self, now_ns: int, *, until_ns: float) -> int | None:
-        """Return when the sample was or is due that a lane that is free now runs next; None at the end.
-
-        When none waits, it is the next to come. None is taken at ``until_ns``, or to begin then.
-        """
+        """Return when the sample is due that a free lane runs next; None at ``until_ns`` or the end."""
         self._arrive(now_ns)
         if now_ns >= until_ns:
             self.give_up()
@@ -248,8 +241,7 @@ def drain(
     queue: Queue | Stock, run: Run, next_sample: Next, *, lanes: int, most_ns: int, clock: Clock
 ) -> Samples:
     """Let lanes run what a queue holds until it is empty or ``most_ns`` is over."""
-    taken: list[tuple[int, int, int, int]] = []
-    lock, start = Lock(), clock.now_ns()
+    taken, lock, start = list[tuple[int, int, int, int]](), Lock(), clock.now_ns()
 
     def lane() -> None:
         while True:
@@ -261,20 +253,21 @@ def drain(
                 sample = next_sample()
             clock.sleep_until_ns(start + due)
             began = clock.now_ns() - start
-            run(sample)
+            try:
+                run(sample)
+            except BaseException:
+                with lock:
+                    queue.give_up()  # so that the other lanes end too
+                raise
             done = clock.now_ns() - start
             taken.append((due, began, done, began - max(due, free)))
 
-    def stop() -> None:
-        with lock:
-            queue.give_up()
-
-    run_lanes(lane, lanes, stop=stop)
+    run_lanes(lane, lanes)
     columns: list[tuple[int, ...]] = list(zip(*sorted(taken), strict=True)) or [()] * 4
-    due, began, done, late = columns
+    scheduled, began, done, late = columns
     return Samples(
         start_ns=start,
-        scheduled=due,
+        scheduled=scheduled,
         began=began,
         done=done,
         late=late if isinstance(queue, Queue) else (),
@@ -303,26 +296,15 @@ def warm_lanes(
             run(sample)
 
     if lanes > 1:
-        run_lanes(lane, lanes, stop=lambda: None)
+        run_lanes(lane, lanes)
     return warmed
 
 
-def run_lanes(lane: Callable[[], None], lanes: int, *, stop: Callable[[], None]) -> None:
-    """Run a lane as often as asked, each but a single one in a thread.
-
-    When one raises, ``stop`` is called, so that the others end too; then it is raised here.
-    """
-
-    def guarded() -> None:
-        try:
-            lane()
-        except BaseException:
-            stop()
-            raise
-
+def run_lanes(lane: Callable[[], None], lanes: int) -> None:
+    """Run a lane as often as asked, each but a single one in a thread; raise what one of them raised."""
     if lanes == 1:
         lane()
         return
     with ThreadPoolExecutor(lanes, thread_name_prefix="scenario") as pool:
-        for future in [pool.submit(guarded) for _ in range(lanes)]:
+        for future in [pool.submit(lane) for _ in range(lanes)]:
             future.result()

@@ -1,23 +1,26 @@
-"""What can be put side by side: a model in a backend, from uint8 frames to uint8 frames.
-
-Where the ruler opens bundles and runs them: the only file of comparisons that meets a runtime.
-"""
+"""What can be put side by side, a model in a backend, and how it enters a measurement."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from stylepress.artifact import Artifact
 from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.gate import figure
 from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.report import Model, Role
-from stylepress.errors import ArtifactError, BackendError, RecipeError, VerificationError
+from stylepress.errors import (
+    ArtifactError,
+    BackendError,
+    FrameError,
+    RecipeError,
+    VerificationError,
+)
+from stylepress.picture import Pixels
 from stylepress.progress import Progress
 from stylepress.runtime.backends import EngineOptions, missing, open_engine, usual
 from stylepress.runtime.bundle import Bundle, read_bundle
@@ -25,7 +28,9 @@ from stylepress.runtime.choice import self_test
 from stylepress.runtime.machine import usable_cores
 from stylepress.runtime.model import Model as Drawing
 
-Pixels = NDArray[np.uint8]
+if TYPE_CHECKING:
+    from stylepress.benchmarks.quality.photos import Photo
+
 Run = Callable[[Pixels], Pixels]
 """A model: (1, H, W, 3) uint8 to the same shape."""
 
@@ -125,9 +130,15 @@ def common_backends(
     """
     absent, able, skipped = missing(), list[str](), list[Skipped]()
     for name in wanted or usual():
-        why = absent.get(name) or _refusal(bundles, name, options)
-        skipped += [Skipped(what=name, why=why)] if why else []
-        able += [] if why else [name]
+        try:
+            if name in absent:
+                raise BackendError(absent[name])
+            for bundle in bundles:
+                with opened(bundle, name, options):
+                    pass
+            able.append(name)
+        except BackendError as error:
+            skipped.append(Skipped(what=name, why=str(error)))
         if len(able) == most:
             break
     if not able:
@@ -138,32 +149,22 @@ def common_backends(
     return tuple(able), tuple(skipped)
 
 
-def _refusal(bundles: Sequence[Bundle], backend: str, options: EngineOptions) -> str:
-    try:
-        for bundle in bundles:
-            with opened(bundle, backend, options):
-                pass
-    except BackendError as error:
-        return str(error)
-    return ""
-
-
 def golden_check(bundle: Bundle, backend: str, *, threads: int | None, subject: str) -> Check:
     """Run a bundle's own golden pairs, and FAIL where `run` would refuse it.
 
     A bundle that brings none is not judged, nor is the backend that only copies frames.
     """
-    judged: dict[str, object] = {"kind": "pictures", "limit": bundle.tolerance}
     if backend == NULL:
-        judged = {"note": "copies of frames are not what a network draws"}
-    else:
-        with opened(bundle, backend, EngineOptions(threads=threads)) as model:
-            try:
-                judged |= {"new": self_test(bundle, model.engine), "verdict": "PASS"}
-            except VerificationError as error:
-                judged |= {"verdict": "FAIL", "note": f"`stylepress run` would refuse it. {error}"}
-        if judged["verdict"] == "PASS" and judged["new"] is None:
-            judged = {"note": "it brings no golden pictures"}
+        note = "copies of frames are not what a network draws"
+        return figure("golden_levels", subject, note=note)
+    judged: dict[str, object] = {"kind": "pictures", "limit": bundle.tolerance}
+    with opened(bundle, backend, EngineOptions(threads=threads)) as model:
+        try:
+            judged |= {"new": self_test(bundle, model.engine), "verdict": "PASS"}
+        except VerificationError as error:
+            judged |= {"verdict": "FAIL", "note": f"`stylepress run` would refuse it. {error}"}
+    if judged["verdict"] == "PASS" and judged["new"] is None:
+        judged = {"note": "it brings no golden pictures"}
     return figure("golden_levels", subject, **judged)
 
 
@@ -219,3 +220,113 @@ def _bundles(folder: Path) -> dict[str, Path]:
     found = (path.parent for path in sorted(folder.rglob("manifest.json")))
     bundles = (path for path in found if any(path.glob("*.onnx")))
     return {one.relative_to(folder).as_posix().removesuffix("/bundle"): one for one in bundles}
+
+
+def check_originals(student: Path | None, teacher: Path | None) -> None:
+    """Refuse what cannot be an original, before anything is made of it.
+
+    Raises:
+        RecipeError: a student that is INT8, or a teacher without weights.
+        ArtifactError: a folder that is no artifact.
+    """
+    if student is not None and precision(Artifact.load(student)) == "int8":
+        raise RecipeError(
+            f"{student} is INT8 itself, which tells nothing of what INT8 lost.",
+            "Give its float bundle or the student's checkpoint with `--student`.",
+        )
+    if teacher is not None and teacher.is_dir() and Artifact.load(teacher).kind != "checkpoint":
+        raise RecipeError(
+            f"{teacher} is a {Artifact.load(teacher).kind}, and a teacher is measured from its "
+            f"weights.",
+            "Give its checkpoint with `--teacher`.",
+        )
+
+
+class Entries(ExitStack):
+    """The contenders of one measurement; a context manager that closes their engines.
+
+    Enter the teacher first, the bundles last. ``size`` is (height, width), ``work`` a folder for
+    what is exported of checkpoints. What cannot be opened is in ``skipped``.
+    """
+
+    def __init__(
+        self,
+        options: EngineOptions,
+        backends: Sequence[str] | None,
+        *,
+        work: Path,
+        photos: Sequence[Photo],
+        progress: Progress,
+    ) -> None:
+        super().__init__()
+        self.options, self.size = options, options.size or (512, 512)
+        self.work, self.photos, self.progress = work, photos, progress
+        self.contenders: list[Contender] = []
+        self._teacher: Artifact | None = None
+        absent, wanted = missing(), backends or usual()
+        self.skipped = [Skipped(what=name, why=absent[name]) for name in wanted if name in absent]
+        self.backends = tuple(name for name in wanted if name not in absent)
+        if not self.backends:
+            reasons = " ".join(absent[name] for name in wanted)
+            raise BackendError(f"No backend that was asked for runs here. {reasons}")
+
+    def teacher(self, source: Path) -> None:
+        from stylepress.benchmarks.timing.baselines import Baselines  # torch, onnx
+
+        frames = [photo.frame for photo in self.photos]
+        forms = Baselines(source, self.work, frames=frames, progress=self.progress)
+        forms.enter(self)
+        self._teacher = forms.checkpoint
+
+    def student(self, source: Path, names: set[str]) -> None:
+        """Enter the student in float: its bundle, or its checkpoint, which is exported first."""
+        student = Artifact.load(source)
+        if student.kind == "checkpoint":
+            from stylepress.benchmarks.timing.baselines import float_bundle  # torch, onnx
+
+            # The parent of weights is the file they were in.
+            teacher = self._teacher
+            if teacher and student.parent not in (None, teacher.digest, teacher.parent):
+                self.progress.warn(
+                    f"{student.folder} learned from another teacher than {teacher.name}, by its "
+                    f"manifest. They are compared all the same."
+                )
+            frame = self.photos[0].frame
+            student = float_bundle(student, self.work, frame, progress=self.progress)
+        ((bundle, name),) = named([student.folder], names)
+        self.enter(bundle_model(bundle, "student", self.size, name), bundle)
+
+    def bundles(self, loaded: Sequence[tuple[Bundle, str]]) -> None:
+        """Enter what is measured, and the backend that copies frames: what the harness costs.
+
+        Raises:
+            BackendError: none of it can be opened in any backend.
+        """
+        before = len(self.contenders)
+        for bundle, name in loaded:
+            self.enter(bundle_model(bundle, "bundle", self.size, name), bundle)
+        if len(self.contenders) == before:
+            why = "; ".join(f"{one.what}: {one.why}" for one in self.skipped)
+            raise BackendError(
+                f"There is nothing that runs here ({why}).", "See `stylepress doctor`."
+            )
+        run = self.enter_context(opened(loaded[0][0], NULL, self.options))
+        self.contenders.append(Contender(None, NULL, run, dict(run.engine.describe())))
+
+    def enter(
+        self,
+        model: Model,
+        bundle: Bundle,
+        backends: Sequence[str] | None = None,
+        *,
+        baseline: bool = False,
+    ) -> None:
+        """Open a bundle in each backend (None: in all); one that cannot load it is noted."""
+        for backend in self.backends if backends is None else backends:
+            try:
+                run = self.enter_context(opened(bundle, backend, self.options))
+            except (BackendError, FrameError) as error:
+                self.skipped.append(Skipped(what=f"{model.name} · {backend}", why=str(error)))
+                continue
+            facts = dict(run.engine.describe())
+            self.contenders.append(Contender(model, backend, run, facts, baseline, bundle))

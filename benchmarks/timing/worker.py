@@ -1,4 +1,4 @@
-"""``python -m stylepress.benchmarks.timing.worker``: one engine in a process of its own.
+"""``python -m stylepress.benchmarks.timing.worker ANSWER``: one engine in a process of its own.
 
 Open it, run the first frame, warm up, measure, write down, end: what an engine leaves behind in a
 process must not be in the next one's figures. Engines that are compared live at the same time, each
@@ -15,8 +15,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, replace
+from contextlib import ExitStack, closing, suppress
+from dataclasses import asdict, dataclass
 from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -24,16 +24,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from stylepress.errors import BackendError, StylepressError, VerificationError
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
     from stylepress.runtime.backends import Engine
 
 WORKER = "stylepress.benchmarks.timing.worker"
 REFUSED = 2
 GO, DONE = b"go\n", b"stylepress: done\n"
 """What both processes tell each other around each step; an engine may print what it likes between."""
-CLEAR_PEAK = "5"
-"""What makes Linux forget a process's peak when it is written to its ``clear_refs``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +48,6 @@ class Request:
     height: int = 0
     width: int = 0
     frames: str = ""
-    answer: str = ""
     threads: int | None = None
     warm_s: float = 0.0
     min_s: float = 0.0
@@ -63,12 +58,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one run took: every call in nanoseconds; what a system does not tell is None.
+    """What one run took: every call in nanoseconds, and how many calls each turn has.
 
-    ``turns`` are how many calls each turn has. Of the machine's monotonic clock, ns: when the process ``began``, the backend was ``imported`` and its
-    turn to open came, the engine ``opened`` from the bundle on disk, checks included, the ``first``
-    frame done, the last ``ended``. ``load_bytes`` is the highest resident memory until the first frame was done,
-    ``steady_bytes`` after that.
+    Of the machine's monotonic clock, ns: when the process ``began``, the backend was ``imported`` and
+    its turn to open came, the engine ``opened`` from the bundle on disk, checks included, the ``first``
+    frame done, the last ``ended``. ``load_bytes`` is the highest resident memory until the first frame
+    was done, ``steady_bytes`` after that; None where a system does not tell it.
     """
 
     samples_ns: tuple[int, ...]
@@ -111,77 +106,59 @@ def fresh(requests: Sequence[Request], environ: Mapping[str, str]) -> list[Answe
         BackendError: an engine cannot be opened.
         RunError: a process ended without an answer.
     """
-    turns = requests[0].turns
     with ExitStack() as stack:
-        arms = [stack.enter_context(_Process(one, environ)) for one in requests]
-        for arm in arms:
-            arm.begin()
+        arms = [stack.enter_context(closing(_Process(one, environ))) for one in requests]
         for arm in arms:
             arm.wait()
-        for step in range(-2, turns):  # to open, to warm up, to measure
+        for step in range(-2, requests[0].turns):  # to open, to warm up, to measure
             for arm in arms if step % 2 == 0 else arms[::-1]:
-                arm.go()
+                arm.tell(GO)
                 arm.wait()
         for arm in arms:
-            arm.go()
+            arm.tell(GO)
         return [arm.answer() for arm in arms]
 
 
 class _Process:
-    """An engine's process, as a context manager."""
+    """An engine's process, which has to be closed."""
 
     def __init__(self, request: Request, environ: Mapping[str, str]) -> None:
-        self.request, self.environ = request, environ
-
-    def __enter__(self) -> Self:
         import subprocess  # not at the top: they would be in the memory and the start of the engine
         import tempfile
 
+        self.request = request
         self._folder = tempfile.TemporaryDirectory(prefix="stylepress-worker-")
         self._words = Path(self._folder.name) / "stderr"
         self._answer = Path(self._folder.name) / "answer.json"
         with self._words.open("wb") as stderr:
             # A session of its own: Ctrl-C reaches this process only, which then ends the other.
             self._process = subprocess.Popen(
-                [sys.executable, "-m", WORKER],
+                [sys.executable, "-m", WORKER, str(self._answer)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
-                env=dict(self.environ),
+                env=dict(environ),
                 start_new_session=True,
             )
-        return self
+        self.tell(json.dumps(asdict(request)).encode() + b"\n")
 
-    def __exit__(self, *raised: object) -> None:
-        process = self._process
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-        for pipe in (process.stdin, process.stdout):
+    def close(self) -> None:
+        self._process.kill()  # does nothing where it ended
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
             with suppress(BrokenPipeError):
                 assert pipe is not None
                 pipe.close()
         self._folder.cleanup()
 
-    def begin(self) -> None:
-        asked = asdict(replace(self.request, answer=str(self._answer)))
-        self._write(json.dumps(asked).encode() + b"\n")
-
-    def go(self) -> None:
-        self._write(GO)
-
-    def _write(self, line: bytes) -> None:
+    def tell(self, line: bytes) -> None:
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):  # it ended before it read; its last words tell why
             self._process.stdin.write(line)
             self._process.stdin.flush()
 
     def wait(self) -> None:
-        """Wait until a step is done.
-
-        Raises:
-            BackendError, RunError: the process ended instead.
-        """
+        """Wait until a step is done; raise why the process ended instead."""
         assert self._process.stdout is not None
         for line in self._process.stdout:
             if line.endswith(DONE):
@@ -189,11 +166,7 @@ class _Process:
         self._failed(self._process.wait())
 
     def answer(self) -> Answer:
-        """Wait until the process ended, and read what it wrote.
-
-        Raises:
-            BackendError, RunError: it ended without an answer.
-        """
+        """Wait until the process ended, and read what it wrote; raise why it wrote nothing."""
         code = self._process.wait()
         if code or not self._answer.is_file():
             self._failed(code)
@@ -212,19 +185,15 @@ class _Process:
         )
 
 
-Steps = Generator[None, None, Answer]
-"""What runs until it is somebody else's turn, again and again, and gives its answer at the end."""
-
-
-def steps_of(request: Request, began: int) -> Steps:
-    """Import; open and run the first frame; warm up; take each turn; close: a step each.
+def steps_of(request: Request, began: int) -> Generator[None, None, Answer]:
+    """Import; open and run the first frame; warm up; take each turn; close and answer: a step each.
 
     Raises:
         ArtifactError, BackendError, FrameError: the bundle or the backend cannot be used.
     """
     import numpy as np
 
-    from stylepress.benchmarks.timing.loop import WallClock, closed_loop
+    from stylepress.benchmarks.timing.loop import Clock, closed_loop
     from stylepress.runtime.backends import EngineOptions, load_backend
     from stylepress.runtime.bundle import read_bundle
 
@@ -238,13 +207,13 @@ def steps_of(request: Request, began: int) -> Steps:
     engine = _opened(read_bundle(Path(request.bundle)), request, options)
     opened = time.perf_counter_ns()
     try:
-        call, clock = _call(engine, frames), WallClock()
+        call, clock, nothing = _call(engine, frames), Clock(), lambda: None
         call(None)
         first = time.perf_counter_ns()
         load, forgotten = peak_bytes(), forget_peak()
         yield
         if request.warm_s:
-            closed_loop(call, _nothing, least_s=request.warm_s, clock=clock)
+            closed_loop(call, nothing, least_s=request.warm_s, clock=clock)
         gc.collect()
         taken = list[tuple[int, ...]]()
         turn_s = request.min_s / request.turns
@@ -253,8 +222,8 @@ def steps_of(request: Request, began: int) -> Steps:
             yield
             if taken and 4e-9 * taken[-1][-1] < turn_s:
                 call(None)
-            calls = closed_loop(call, _nothing, least_s=turn_s, least_count=count, clock=clock)
-            taken.append(calls.taken_ns)
+            calls = closed_loop(call, nothing, least_s=turn_s, least_count=count, clock=clock)
+            taken.append(tuple(calls))
         ended = time.perf_counter_ns()
         yield
         facts = dict(engine.describe())
@@ -284,14 +253,14 @@ def peak_bytes() -> int | None:
 
 
 def forget_peak() -> bool:
-    """Let the kernel begin this process's peak anew; say whether it did."""
+    """Let the kernel begin this process's peak anew, as Linux does at a 5; say whether it did."""
     with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text(CLEAR_PEAK, encoding="ascii")
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
         return True
     return False
 
 
-def main() -> int:
+def main(answer: Path) -> int:
     """Read a request from one line of stdin, take a step for each further line; 2 when refused.
 
     The answer goes to its file at the end. When the process that asked dies, stdin ends, and so
@@ -301,15 +270,14 @@ def main() -> int:
     lines, arrived = list[bytes](), threading.Semaphore(0)
     threading.Thread(target=_listen, args=(lines, arrived), daemon=True).start()
     arrived.acquire()
-    request = Request(**json.loads(lines[0]))
-    steps = steps_of(request, began)
+    steps = steps_of(Request(**json.loads(lines[0])), began)
     try:
         while True:
             next(steps)
             os.write(sys.stdout.fileno(), DONE)
             arrived.acquire()
     except StopIteration as end:
-        Path(request.answer).write_text(json.dumps(asdict(end.value)), encoding="utf-8")
+        answer.write_text(json.dumps(asdict(end.value)), encoding="utf-8")
         return 0
     except StylepressError as error:
         sys.stderr.write(str(error))
@@ -352,9 +320,5 @@ def _call(engine: Engine, frames: Any) -> Callable[[object], None]:
     return call
 
 
-def _nothing() -> None:
-    return None
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,28 +1,37 @@
-"""The comparison document: two arms, every run of them, what was judged, and the verdict."""
+"""What a comparison is made by, and the document it ends as: every run, what was judged, the verdict."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, computed_field, model_validator
 
 from stylepress.benchmarks.check import Check
-from stylepress.benchmarks.gate import Limits, figure
+from stylepress.benchmarks.gate import FIGURES, USUAL, Limits, figure
 from stylepress.benchmarks.machine.record import Machine
-from stylepress.benchmarks.part import FileFact, Part, Skipped, read_json, schema_of
+from stylepress.benchmarks.machine.watch import FOREIGN_LOAD
+from stylepress.benchmarks.part import Document, FileFact, Part, Skipped
+from stylepress.benchmarks.quality.judges import PictureJudge
+from stylepress.benchmarks.quality.photos import Photo, golden_photos, read_photos
 from stylepress.benchmarks.report import Shown
 from stylepress.benchmarks.timing.systems import precision, weights_bytes
-from stylepress.benchmarks.verdict.runs import Run
-from stylepress.benchmarks.verdict.session import PairPlan
+from stylepress.benchmarks.verdict.floor import LENGTHS, Floor, check_floor
+from stylepress.benchmarks.verdict.rule import DELTA, Key, Rule, check_power, looks
+from stylepress.benchmarks.verdict.session import MEASURES, PairPlan, Run
+from stylepress.errors import RecipeError
+from stylepress.progress import Progress
+from stylepress.runtime.backends import EngineOptions
 from stylepress.runtime.bundle import Bundle
 
-SCHEMA_VERSION: Literal[6] = 6
-"""6: both runs of a pair work by turns."""
 Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE", "NOT COMPARABLE", "TREND", "NO BASELINE"]
 Mode = Literal["fresh processes", "trend", "not measured"]
-EXIT_CODES: Mapping[Outcome, int] = {
+Code = Literal[0, 1, 2, 3]
+START_S = 1.0
+"""What the two processes of a pair take to start, to load the bundles and to end, about."""
+EXIT_CODES: Mapping[Outcome, Code] = {
     "PASS": 0,
     "TREND": 0,
     "FAIL": 1,
@@ -30,6 +39,109 @@ EXIT_CODES: Mapping[Outcome, int] = {
     "NO BASELINE": 2,
     "INCONCLUSIVE": 3,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class DuelOptions:
+    """How bundles are compared.
+
+    ``size`` is (height, width), ``backends`` all that run here when None, as for ``bench``.
+    ``floor`` is what equal arms differ by (1 % when None), ``foreign_load`` the share of the processor
+    that the watch lets others use. ``photos`` is a folder (the base's golden pictures when None),
+    ``most_photos`` of which are taken and ``shown`` put on the page; ``judges`` are further ones, and
+    ``references`` a folder of other photos for them. ``labels`` are what base and new are called.
+    """
+
+    size: tuple[int, int] = (512, 512)
+    threads: int | None = None
+    backends: tuple[str, ...] | None = None
+    plan: PairPlan = field(default_factory=PairPlan)
+    limits: Limits = USUAL
+    floor: Floor | None = None
+    foreign_load: float = FOREIGN_LOAD
+    photos: Path | None = None
+    most_photos: int = 6
+    shown: int = 3
+    style: Path | None = None
+    judges: tuple[PictureJudge, ...] = ()
+    references: Path | None = None
+    labels: tuple[str, str] = ("", "")
+    created: str = ""
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def engine(self) -> EngineOptions:
+        return EngineOptions(threads=self.threads, size=self.size)
+
+    @property
+    def gated(self) -> tuple[str, ...]:
+        return tuple(key for key in self.limits.gated if key in MEASURES)
+
+    def photos_of(self, bundle: Bundle, progress: Progress) -> list[Photo]:
+        """Return the photos both arms are run on: a folder's, or those the bundle brings."""
+        if self.photos is None:
+            return golden_photos(bundle, self.size, limit=self.most_photos)
+        return read_photos(self.photos, self.size, limit=self.most_photos, progress=progress)
+
+
+def rules_of(
+    subjects: Mapping[str, str], options: DuelOptions, machine: Machine
+) -> dict[Key, Rule]:
+    """Make the rule of each figure, and refuse a plan that could not lead to a verdict.
+
+    ``subjects`` maps what is measured to its backend.
+    """
+    floor = options.floor
+    if floor is not None:
+        plan, (height, width) = options.plan, options.size
+        settings = {"height": height, "width": width, "threads": options.engine.all_threads}
+        check_floor(floor, machine, {**settings, **{name: getattr(plan, name) for name in LENGTHS}})
+    rules = {}
+    for subject, backend in subjects.items():
+        for key in MEASURES:
+            limit = options.limits.limit(key)
+            delta = DELTA if limit is None else limit
+            known = None if floor is None else floor.of(backend, key)
+            if floor is not None and known is None and limit is not None:
+                raise RecipeError(
+                    f"The floor holds no {FIGURES[key].title} in {backend}.",
+                    "Measure it with "
+                    "`stylepress bench BUNDLE --selftest`, or gate on what it holds.",
+                )
+            if known is not None and limit is None:
+                known = min(known, delta / 2)
+            rules[subject, key] = Rule.assumed(delta) if known is None else Rule(delta, known)
+    check_power(len(subjects) * len(options.gated), options.plan.pairs)
+    return rules
+
+
+def forecast(plan: PairPlan, subjects: int) -> str:
+    """Say how long a plan takes, and how much longer at most, if no run is spoiled.
+
+    >>> forecast(PairPlan(), 2)
+    'Up to 10 pairs of runs in 2 backends: about 75 s, less where a failure is obvious, up to 4 minutes more for what stays open or is not; longer where 10 calls take more than 1 s.'
+    """
+    pair_s = subjects * (2 * (plan.warm_s + plan.min_s) + plan.rest_s + START_S)
+    last = looks(plan.pairs, extend=plan.extend)[-1].pairs
+    most = last - plan.pairs + (last if plan.confirm else 0)
+    more = f", up to {about(most * pair_s)} more for what stays open or is not" if most else ""
+    return (
+        f"Up to {plan.pairs} pairs of runs in {subjects} "
+        f"{'backend' if subjects == 1 else 'backends'}: about {about(plan.pairs * pair_s)}, less "
+        f"where a failure is obvious{more}; "
+        f"longer where {plan.min_count} calls take more than {plan.min_s:g} s."
+    )
+
+
+def about(seconds: float) -> str:
+    """Write a time as roughly as it is known.
+
+    >>> about(7.6), about(140), about(7384)
+    ('8 s', '2 minutes', '2.1 hours')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 90 * 60 else f"{seconds / 3600:.1f} hours"
 
 
 class Side(Part):
@@ -61,15 +173,16 @@ class Settings(Part):
     photos: tuple[FileFact, ...] = ()
 
 
-class Comparison(Part):
+class Comparison(Document, title="stylepress comparison"):
     """Two arms on one machine, or two reports; and the verdict with its reasons.
 
     ``engines`` are what the backends told of the engines, by what they are of. ``differing`` maps a
-    field of machine or scenario to its two values: nothing was judged then. ``unjudged`` is what
-    a verdict does not say anything about.
+    field of machine or scenario to its two values, where these forbid a verdict.
     """
 
-    schema_version: Literal[6] = SCHEMA_VERSION
+    command: ClassVar[str] = "stylepress compare A B --out DIR"
+
+    schema_version: Literal[6] = 6
     document: Literal["comparison"] = "comparison"
     tool: str
     created: str
@@ -96,19 +209,14 @@ class Comparison(Part):
             return {name: value for name, value in record.items() if name != "exit_code"}
         return record
 
-    def record(self) -> dict[str, Any]:
-        return {**self.model_dump(mode="json"), "exit_code": self.exit_code}
-
+    @computed_field  # type: ignore[prop-decorator]
     @property
-    def exit_code(self) -> int:
+    def exit_code(self) -> Code:
         """0 pass or trend, 1 fail, 2 not comparable or no baseline, 3 inconclusive."""
         return EXIT_CODES[self.verdict]
 
     def code(self, open_code: int) -> int:
-        """Return the exit code where an open verdict exits with ``open_code``.
-
-        What was never measured does not count as a pass: then it stays 3.
-        """
+        """Return the exit code; an open verdict's is ``open_code``, unless nobody measured it: 3."""
         if self.verdict != "INCONCLUSIVE":
             return self.exit_code
         never = any(one.verdict == "INCONCLUSIVE" and one.new is None for one in self.checks)
@@ -132,10 +240,6 @@ class Comparison(Part):
         if base.precision != new.precision:
             return f"{names[0]} {base.precision}", f"{names[1]} {new.precision}"
         return f"{names[0]} {base.digest[:8]}", f"{names[1]} {new.digest[:8]}"
-
-    def engine_lines(self) -> Iterator[tuple[str, str]]:
-        for title, facts in self.engines.items():
-            yield title, ", ".join(f"{name} {value}" for name, value in facts.items())
 
     def doubts(self) -> tuple[str, ...]:
         settings, runs = self.settings, self.runs
@@ -195,21 +299,3 @@ def weights_check(base: Side, new: Side, limits: Limits) -> Check:
         note="" if before != after else "unchanged",
     )
     return limits.held(check)
-
-
-def comparison_schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of ``comparison.json``."""
-    schema = schema_of(Comparison, "comparison")
-    schema["properties"]["exit_code"] = {"enum": sorted(set(EXIT_CODES.values()))}
-    return schema
-
-
-def read_comparison(path: Path) -> Comparison:
-    """Read a ``comparison.json``; it has no pictures.
-
-    Raises:
-        ArtifactError: missing, no comparison, or of another schema version.
-    """
-    return read_json(
-        path, Comparison, noun="comparison", command="stylepress compare A B --out DIR"
-    )

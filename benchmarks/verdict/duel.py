@@ -17,21 +17,35 @@ from stylepress.benchmarks.machine.record import record_machine
 from stylepress.benchmarks.part import Skipped
 from stylepress.benchmarks.quality.gallery import album
 from stylepress.benchmarks.quality.judges import BLIND, JUDGES, Drawn, judged
-from stylepress.benchmarks.quality.photos import Photo, Style, other_photos, read_style
+from stylepress.benchmarks.quality.photos import Photo, other_photos, read_style
 from stylepress.benchmarks.timing.systems import (
-    Pixels,
     bundle_pairs,
     check_threads,
     common_backends,
     golden_check,
     opened,
 )
-from stylepress.benchmarks.verdict.comparison import Comparison, Settings, side_of, weights_check
+from stylepress.benchmarks.verdict.comparison import (
+    Comparison,
+    DuelOptions,
+    Settings,
+    forecast,
+    rules_of,
+    side_of,
+    weights_check,
+)
 from stylepress.benchmarks.verdict.rule import Key, Paired, Rule, decide, looks
-from stylepress.benchmarks.verdict.runs import WHY_NOT, LookName, pairs_of, subject_of
-from stylepress.benchmarks.verdict.session import QUIETER, Arms, Ask, Session, Watch, frames_file
-from stylepress.benchmarks.verdict.terms import DuelOptions, forecast, rules_of
-from stylepress.progress import Progress
+from stylepress.benchmarks.verdict.session import (
+    QUIETER,
+    WHY_NOT,
+    Arms,
+    LookName,
+    Session,
+    frames_file,
+    pairs_of,
+    subject_of,
+)
+from stylepress.picture import Pixels
 from stylepress.runtime.bundle import Bundle, read_bundle
 
 DISTURBED = "never measured: the machine disturbed every try"
@@ -57,48 +71,24 @@ class Match:
     def same(self) -> bool:
         return self.base.artifact.digest == self.new.artifact.digest
 
-    def golden(self, options: DuelOptions) -> Iterator[Check]:
+    @property
+    def subjects(self) -> dict[str, str]:
+        """Its backends, by what figures call them."""
+        return {subject_of(self.name, backend): backend for backend in self.backends}
+
+    def golden(self, threads: int | None) -> list[Check]:
         """Hold the new one against its own golden pairs, in each backend."""
-        for backend in self.backends:
-            subject = subject_of(self.name, backend)
-            yield golden_check(self.new, backend, threads=options.threads, subject=subject)
-
-    def drawn(self, backend: str, options: DuelOptions, style: Style | None, others: Sequence[Photo],
-              ) -> tuple[Drawn, float]:  # fmt: skip
-        """Let both draw the photos, and base the ``others`` too; tell the seconds of the quickest frame."""
-        drawings: list[list[Pixels]] = [[], []]
-        quickest = math.inf
-        for arm, more, pictures in zip((self.base, self.new), (others, []), drawings, strict=True):
-            with opened(arm, backend, options.engine) as run:
-                for photo in (*self.photos, *more):
-                    began = perf_counter()
-                    pictures.append(run(photo.frame))
-                    quickest = min(quickest, perf_counter() - began)
-        count = len(self.photos)
-        drawn = Drawn(
-            names=tuple(photo.fact.name for photo in self.photos),
-            photos=tuple(photo.frame for photo in self.photos),
-            base=tuple(drawings[0][:count]),
-            new=tuple(drawings[1]),
-            style=None if style is None else style.pixels,
-            references=tuple(drawings[0][count:]),
-        )
-        return drawn, quickest
+        return [
+            golden_check(self.new, backend, threads=threads, subject=subject)
+            for subject, backend in self.subjects.items()
+        ]
 
 
-def duel(
-    base: Path,
-    new: Path,
-    *,
-    options: DuelOptions,
-    progress: Progress,
-    watch: Watch | None = None,
-    ask: Ask | None = None,
-) -> Comparison:
+def duel(base: Path, new: Path, session: Session) -> Comparison:
     """Compare two bundles, or those of one name in two folders.
 
     The new one's golden pairs come first, then pictures, then interleaved runs in fresh processes
-    under the ``watch``, which is started for them; what has failed is not measured further, unless
+    under the session's watch, which is started for them; what has failed is not measured further, unless
     the plan is ``complete``. What is equal to the last byte passes once its golden pairs hold in one
     backend. A backend in which others spoil pairs for longer than the plan is patient stays open.
 
@@ -107,20 +97,11 @@ def duel(
         RecipeError: the settings cannot lead to a verdict.
         RunError: a run failed.
     """
-    check_threads(options.engine, progress)
-    pairs = bundle_pairs(base, new)
-    session = Session(
-        options.plan,
-        threads=options.threads,
-        environ=options.environ,
-        progress=progress,
-        watch=watch,
-        ask=ask,
-    )
-    return _Duel(options, progress, session).comparison(pairs)
+    check_threads(session.options.engine, session.progress)
+    return _Duel(session.options, session).comparison(bundle_pairs(base, new))
 
 
-def lone(new: Path, *, why: str, options: DuelOptions, progress: Progress) -> Comparison:
+def lone(new: Path, *, why: str, options: DuelOptions) -> Comparison:
     """Say what can be said of a bundle that there is no baseline for: whether its golden pairs hold.
 
     Raises:
@@ -128,7 +109,7 @@ def lone(new: Path, *, why: str, options: DuelOptions, progress: Progress) -> Co
     """
     bundle = read_bundle(new)
     backends, skipped = common_backends([bundle], options.backends, options.engine)
-    checks = tuple(Match("", bundle, bundle, backends, ()).golden(options))
+    checks = Match("", bundle, bundle, backends, ()).golden(options.threads)
     failed = any(one.verdict == "FAIL" for one in checks)
     return Comparison(
         tool=f"stylepress {__version__}",
@@ -139,7 +120,7 @@ def lone(new: Path, *, why: str, options: DuelOptions, progress: Progress) -> Co
         verdict="FAIL" if failed else "NO BASELINE",
         reasons=(*reasons_of(checks), why),
         machine=record_machine(options.environ),
-        checks=checks,
+        checks=tuple(checks),
         skipped=skipped,
     )
 
@@ -149,18 +130,19 @@ class _Duel:
     """A comparison under way."""
 
     options: DuelOptions
-    progress: Progress
     session: Session
     skipped: list[Skipped] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    """What the quickest frame of a subject took."""
 
     def comparison(self, pairs: Mapping[str, tuple[Bundle, Bundle]]) -> Comparison:
         options, session = self.options, self.session
         machine = record_machine(options.environ)
         matches = [self._match(name, *both) for name, both in pairs.items()]
         different = [match for match in matches if not match.same]
-        rules = rules_of(self._subjects(different), options, machine) if different else {}
-        checks = [check for match in matches for check in match.golden(options)]
+        subjects = {key: name for match in different for key, name in match.subjects.items()}
+        rules = rules_of(subjects, options, machine) if different else {}
+        checks = [check for match in matches for check in match.golden(options.threads)]
         refused = any(one.verdict == "FAIL" for one in checks)
         old, now = zip(*pairs.values(), strict=True)
         sides = side_of(old, options.labels[0]), side_of(now, options.labels[1])
@@ -187,7 +169,22 @@ class _Duel:
             new=sides[1],
             verdict=together(checks),
             reasons=(*reasons_of(checks), *lost, *([QUIETER] if lost else [])),
-            settings=self._settings(matches, different),
+            settings=Settings(
+                height=options.size[0],
+                width=options.size[1],
+                threads=options.engine.all_threads,
+                backends=tuple(dict.fromkeys(name for one in matches for name in one.backends)),
+                plan=options.plan,
+                looks=looks(
+                    options.plan.pairs,
+                    figures=max(1, len(subjects) * len(options.gated)),
+                    extend=options.plan.extend,
+                ),
+                limits=options.limits.model_dump(),
+                floor_source="assumed" if options.floor is None else "measured",
+                foreign_load=None if session.watch is None else options.foreign_load,
+                photos=tuple(photo.fact for one in different[:1] for photo in one.photos),
+            ),
             machine=machine,
             checks=tuple(checks),
             runs=tuple(session.runs),
@@ -200,39 +197,47 @@ class _Duel:
     def _match(self, name: str, base: Bundle, new: Bundle) -> Match:
         options = self.options
         if base.artifact.digest == new.artifact.digest:
-            backends, skipped = common_backends([new], options.backends, options.engine, most=1)
+            backends, _ = common_backends([new], options.backends, options.engine, most=1)
             return Match(name, base, new, backends, ())
         backends, skipped = common_backends([base, new], options.backends, options.engine)
         self.skipped += skipped
-        return Match(name, base, new, backends, options.photos_of(base, self.progress))
-
-    def _subjects(self, matches: Sequence[Match]) -> dict[str, str]:
-        return {
-            subject_of(one.name, backend): backend for one in matches for backend in one.backends
-        }
+        return Match(name, base, new, backends, options.photos_of(base, self.session.progress))
 
     def _drawn(self, matches: Sequence[Match]) -> dict[str, Drawn]:
         """Let both arms draw the photos in each backend: one may break what the other keeps."""
-        options, found = self.options, dict[str, Drawn]()
-        style = None if options.style is None else read_style(options.style)
+        options, progress, found = self.options, self.session.progress, dict[str, Drawn]()
+        style = None if options.style is None else read_style(options.style).pixels
         for match in matches:
-            others = other_photos(options.references, match.photos, progress=self.progress)
-            self.progress.start(f"Drawing {match.name}".strip(), len(match.backends))
-            for backend in match.backends:
-                subject = subject_of(match.name, backend)
-                drawn, self.seconds[subject] = match.drawn(backend, options, style, others)
-                found[subject] = drawn
-                self.progress.advance(note=subject)
-            self.progress.finish()
+            others = other_photos(options.references, match.photos, progress=progress)
+            names = tuple(photo.fact.name for photo in match.photos)
+            photos = tuple(photo.frame for photo in match.photos)
+            references = tuple(photo.frame for photo in others)
+            progress.start(f"Drawing {match.name}".strip(), len(match.backends))
+            for subject, backend in match.subjects.items():
+                base = self._pictures(subject, match.base, backend, (*photos, *references))
+                new = self._pictures(subject, match.new, backend, photos)
+                count = len(photos)
+                found[subject] = Drawn(names, photos, base[:count], new, style, base[count:])
+                progress.advance(note=subject)
+            progress.finish()
         return found
 
-    def _times(self, matches: Sequence[Match], rules: Mapping[Key, Rule]) -> Iterator[Check]:
-        """Measure and decide, and yield every figure of the runs.
+    def _pictures(
+        self, subject: str, arm: Bundle, backend: str, frames: Sequence[Pixels]
+    ) -> tuple[Pixels, ...]:
+        """Let one arm draw, and keep what the quickest frame took."""
+        pictures, seconds = list[Pixels](), [self.seconds.get(subject, math.inf)]
+        with opened(arm, backend, self.options.engine) as run:
+            for frame in frames:
+                began = perf_counter()
+                pictures.append(run(frame))
+                seconds.append(perf_counter() - began)
+        self.seconds[subject] = min(seconds)
+        return tuple(pictures)
 
-        What nobody could take is open where it is gated.
-        """
-        options, session, plan = self.options, self.session, self.options.plan
-        arms: dict[str, Arms] = {}
+    def _times(self, matches: Sequence[Match], rules: Mapping[Key, Rule]) -> Iterator[Check]:
+        """Measure and decide, and yield every figure of the runs; what nobody could take is open."""
+        options, session, arms = self.options, self.session, dict[str, Arms]()
         with (
             tempfile.TemporaryDirectory(prefix="stylepress-pairs-") as work,
             session.watch or nullcontext(),
@@ -240,49 +245,32 @@ class _Duel:
             for number, one in enumerate(matches):
                 frames = frames_file(one.photos, Path(work), f"frames-{number}")
                 folders = one.base.artifact.folder, one.new.artifact.folder
-                for backend in one.backends:
-                    own = Arms(*folders, backend, frames, one.name)
-                    arms[own.subject] = own
+                for subject, backend in one.subjects.items():
+                    arms[subject] = Arms(*folders, backend, frames, one.name)
             # The fastest first: what users choose, and where the least time shows what is obvious.
             keys = sorted(rules, key=lambda key: self.seconds[key[0]])
-            self.progress.say(forecast(plan, len(arms)))
+            session.progress.say(forecast(options.plan, len(arms)))
 
             def source(part: LookName, keys: Sequence[Key], pairs: int) -> dict[Key, Paired]:
                 figures = {}
                 for subject in dict.fromkeys(subject for subject, _ in keys):
                     runs = session.measure(part, arms[subject], pairs)
                     for key in (key for key in keys if key[0] == subject):
-                        values = pairs_of(runs, *key)
+                        values = pairs_of(runs, key[1])
                         if values is not None:
                             figures[key] = Paired(*values, rules[key], key[1] in options.gated)
                 return figures
 
-            decided = decide(source, keys, plan=plan, figures=len(arms) * len(options.gated))
+            gated = len(arms) * len(options.gated)
+            decided = decide(source, keys, plan=options.plan, figures=gated)
         ran = {run.subject for run in session.runs}
         for subject, key in keys:
             why = WHY_NOT.get(key, "not measured") if subject in ran else EARLIER
             why = DISTURBED if subject in session.given_up else why
-            open_ = key in options.gated and why != EARLIER
-            verdict = "INCONCLUSIVE" if open_ else None
+            verdict = "INCONCLUSIVE" if key in options.gated and why != EARLIER else None
             yield decided.get((subject, key)) or figure(
                 key, subject, kind="paired", verdict=verdict, note=why
             )
-
-    def _settings(self, matches: Sequence[Match], different: Sequence[Match]) -> Settings:
-        options, plan = self.options, self.options.plan
-        figures = len(self._subjects(different)) * len(options.gated)
-        return Settings(
-            height=options.size[0],
-            width=options.size[1],
-            threads=options.engine.all_threads,
-            backends=tuple(dict.fromkeys(b for match in matches for b in match.backends)),
-            plan=plan,
-            looks=looks(plan.pairs, figures=max(1, figures), extend=plan.extend),
-            limits=options.limits.model_dump(),
-            floor_source="assumed" if options.floor is None else "measured",
-            foreign_load=None if self.session.watch is None else options.foreign_load,
-            photos=tuple(photo.fact for match in different[:1] for photo in match.photos),
-        )
 
     def _engines(self) -> dict[str, dict[str, str | int]]:
         """Tell of each engine, of both arms where these differ."""

@@ -8,25 +8,26 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import stdev
-from typing import TYPE_CHECKING, Any, Literal
+from typing import ClassVar, Literal
 
 from stylepress import __version__
 from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.machine.record import Machine, differing, record_machine
-from stylepress.benchmarks.part import Part, Skipped, read_json, schema_of
+from stylepress.benchmarks.part import Document, Skipped
 from stylepress.benchmarks.timing.systems import NULL, common_backends
 from stylepress.benchmarks.verdict.rule import ALPHA, Paired, Rule, least_pairs, measured
-from stylepress.benchmarks.verdict.runs import MEASURES, Run, pairs_of
-from stylepress.benchmarks.verdict.session import QUIETER, Arms, Ask, Session, Watch, frames_file
+from stylepress.benchmarks.verdict.session import (
+    MEASURES,
+    QUIETER,
+    Arms,
+    Run,
+    Session,
+    frames_file,
+    pairs_of,
+)
 from stylepress.errors import RecipeError, VerificationError
-from stylepress.progress import Progress
 from stylepress.runtime.bundle import read_bundle
 
-if TYPE_CHECKING:
-    from stylepress.benchmarks.verdict.terms import DuelOptions
-
-SCHEMA_VERSION: Literal[5] = 5
-"""5: both runs of a pair work by turns; their calls are not kept."""
 LENGTHS = ("min_s", "min_count", "warm_s")
 USUAL_PAIRS = 10
 
@@ -37,17 +38,18 @@ class SpoiledError(VerificationError):
     exit_code = 2
 
 
-class Floor(Part):
+class Floor(Document, title="stylepress floor"):
     """What ``stylepress bench --selftest`` found out; valid for one machine, size and threads.
 
     It is that of runs of ``min_s`` seconds and ``min_count`` calls at least, warmed up for
-    ``warm_s``: shorter ones differ by more, so it does not hold for them.
-    ``entries`` are figures of equal arms in a backend, ``of`` a bundle: ``worse`` would be 1 on a perfect
-    machine, and ``floor`` is what the arms surely differ by, a share: how far 1 lies outside its
-    interval with 95 %. What chance does is in a comparison's own interval, and not counted here again.
+    ``warm_s``: shorter ones differ by more, so it does not hold for them. ``entries`` are figures of
+    equal arms in a backend, ``of`` a bundle; ``floor`` is what the arms surely differ by, a share: how
+    far 1 lies outside the 95 % interval of ``worse``. What chance does is not counted here.
     """
 
-    schema_version: Literal[5] = SCHEMA_VERSION
+    command: ClassVar[str] = "stylepress bench BUNDLE --selftest"
+
+    schema_version: Literal[5] = 5
     document: Literal["floor"] = "floor"
     tool: str
     created: str
@@ -81,11 +83,10 @@ class Floor(Part):
         ]
         times = [one for one in self.entries if one.key == "p50_percent" and one.subject != NULL]
         if times:
-            least = max(map(least_delta, times))
             few = (
-                f"With {USUAL_PAIRS} pairs a limit below {100 * least:.2g} % cannot be judged here"
+                f"With {USUAL_PAIRS} pairs a limit below {100 * max(map(least_delta, times)):.2g} %"
             )
-            lines += ["", f"{few} for latency."]
+            lines += ["", f"{few} cannot be judged here for latency."]
         if self.skipped:
             lines += ["", *(f"- Not measured: {one.what}: {one.why}" for one in self.skipped)]
         return "\n".join(lines) + "\n"
@@ -104,7 +105,7 @@ def least_delta(one: Check, pairs: int = USUAL_PAIRS) -> float:
 def entries_of(runs: Sequence[Run], model: str, backend: str) -> Iterator[Check]:
     """Derive the floors of one backend from runs of equal arms; none from fewer than 6 pairs."""
     for key in MEASURES:
-        values = pairs_of(runs, backend, key)
+        values = pairs_of(runs, key)
         if values is not None:
             one = measured((backend, key), Paired(*values, Rule()), ALPHA)
             if one.low is not None and one.high is not None:
@@ -112,14 +113,7 @@ def entries_of(runs: Sequence[Run], model: str, backend: str) -> Iterator[Check]
                 yield one.model_copy(update={"floor": floor, "of": model})
 
 
-def selftest(
-    bundles: Sequence[Path],
-    *,
-    options: DuelOptions,
-    progress: Progress,
-    watch: Watch | None = None,
-    ask: Ask | None = None,
-) -> Floor:
+def selftest(bundles: Sequence[Path], session: Session) -> Floor:
     """Measure the floor: each bundle against a copy of itself, and the null system too.
 
     The copy is another folder, of which each backend builds an engine of its own. A backend in
@@ -129,16 +123,12 @@ def selftest(
         RecipeError: fewer than six pairs.
         SpoiledError: nothing could be measured.
     """
-    plan, least = options.plan, least_pairs(1, ALPHA)
+    options, plan, least = session.options, session.options.plan, least_pairs(1, ALPHA)
     if plan.pairs < least:
         raise RecipeError(
             f"{plan.pairs} pairs give no floor: they have no interval with 95 %.",
             f"Give `--pairs {least}` or more, better 20.",
         )
-    session = Session(
-        plan, threads=options.threads, environ=options.environ, progress=progress, watch=watch,
-        ask=ask,
-    )  # fmt: skip
     entries, skipped = list[Check](), dict[Skipped, None]()
     for number, folder in enumerate(bundles):
         bundle = read_bundle(folder)
@@ -147,11 +137,10 @@ def selftest(
         with tempfile.TemporaryDirectory(prefix="stylepress-equal-") as work:
             copy = Path(work) / bundle.artifact.folder.resolve().name
             shutil.copytree(bundle.artifact.folder, copy)
-            frames = frames_file(options.photos_of(bundle, progress), Path(work))
-            # The null system is measured once.
+            frames = frames_file(options.photos_of(bundle, session.progress), Path(work))
+            # The null system is measured once, and nothing of the bundle with it.
             for name in names if number else dict.fromkeys((NULL, *names)):
                 arms = Arms(bundle.artifact.folder, copy, name, frames)
-                # Nothing of the bundle is measured where there is no engine.
                 model = "harness" if name == NULL else bundle.artifact.name
                 entries += entries_of(session.measure("first", arms, plan.pairs), model, name)
                 if name in session.given_up:
@@ -176,39 +165,18 @@ def selftest(
 def check_floor(floor: Floor, machine: Machine, settings: Mapping[str, float]) -> None:
     """Refuse a floor that was measured elsewhere, otherwise, or by longer runs.
 
-    ``settings`` are height, width, threads, min_s, min_count and warm_s of the comparison.
-
     Raises:
         RecipeError: one of them does not allow it; the fields are named.
     """
-    then = {name: getattr(floor, name) for name in settings}
-    names: dict[str, tuple[object, object]] = {
-        **differing(floor.machine, machine),
-        **{
-            name: (then[name], now)
-            for name, now in settings.items()
-            if (now < then[name] if name in LENGTHS else now != then[name])
-        },
-    }
+    names = dict(differing(floor.machine, machine))
+    for name, now in settings.items():
+        then = getattr(floor, name)
+        if now < then if name in LENGTHS else now != then:
+            names[name] = then, now
     if names:
-        shown = ", ".join(
-            f"{name} ({before} then, {after} now)" for name, (before, after) in [*names.items()][:6]
-        )
+        first = [*names.items()][:6]
+        shown = ", ".join(f"{name} ({then} then, {now} now)" for name, (then, now) in first)
         raise RecipeError(
             f"The floor was measured under other conditions: {shown}.",
             "Measure it here with `stylepress bench BUNDLE --selftest`.",
         )
-
-
-def floor_schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of ``floor.json``."""
-    return schema_of(Floor, "floor")
-
-
-def read_floor(path: Path) -> Floor:
-    """Read a ``floor.json``.
-
-    Raises:
-        ArtifactError: missing, no floor, or of another schema version.
-    """
-    return read_json(path, Floor, noun="floor", command="stylepress bench BUNDLE --selftest")

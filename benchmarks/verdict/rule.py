@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from stylepress.benchmarks.check import Check, Verdict
 from stylepress.benchmarks.gate import FIGURES
 from stylepress.benchmarks.intervals import larger_p, paired_ratio
-from stylepress.benchmarks.verdict.runs import LookName
-from stylepress.benchmarks.verdict.session import PairPlan
+from stylepress.benchmarks.verdict.session import LookName, PairPlan
 from stylepress.errors import RecipeError
 
 Key = tuple[str, str]
@@ -51,8 +50,8 @@ class Rule:
             raise RecipeError(
                 f"A limit of {100 * self.delta:.3g} % is less than twice the {100 * self.floor:.3g}"
                 f" % that two equal arms differ by here.",
-                f"Give `--delta {least:g}` or "
-                f"more, or measure the floor again on a quiet machine with more pairs.",
+                f"Give `--delta {least:g}` or more, or measure the floor again on a quiet machine "
+                f"with more pairs.",
             )
 
     @classmethod
@@ -81,11 +80,8 @@ class Paired:
         return replace(self, base=self.base + more.base, new=self.new + more.new)
 
 
-class Source(Protocol):
-    """Where pairs come from: a machine that measures them, or a model of one."""
-
-    def __call__(self, part: LookName, keys: Sequence[Key], pairs: int) -> Mapping[Key, Paired]:
-        """Return so many fresh pairs of each figure; one that cannot be measured is left out."""
+Source = Callable[[LookName, Sequence[Key], int], Mapping[Key, Paired]]
+"""Measures so many fresh pairs of each figure, or models them; what cannot be measured is left out."""
 
 
 def holm(values: Sequence[float], *, among: int = 0) -> tuple[float, ...]:
@@ -149,9 +145,9 @@ def judge(figures: Mapping[Key, Paired], alpha: float, *, among: int = 0) -> dic
     """Judge figures together, at a two-sided ``alpha``; ``among`` so many, where some are to come.
 
     FAIL when the Hodges-Lehmann estimate is beyond 1 + delta and being beyond 1 + floor is no
-    chance (one-sided, alpha / 2, adjusted by Holm over the gated figures; for one figure that is:
-    the lower end lies above 1 + floor). PASS when the upper end lies below 1 + delta; all must
-    pass, so that needs no adjustment. Else INCONCLUSIVE. What is not gated has no verdict.
+    chance (one-sided, alpha / 2, adjusted by Holm over the gated figures). PASS when the upper end
+    lies below 1 + delta; all must pass, so that needs no adjustment. Else INCONCLUSIVE. What is not
+    gated has no verdict.
     """
     found = {key: measured(key, one, alpha) for key, one in figures.items()}
     gated = [key for key, one in figures.items() if one.gated]
@@ -197,13 +193,12 @@ def decide(
 ) -> dict[Key, Check]:
     """Look at the plan's pairs of one subject after the other, at twice as many where that is open.
 
-    ``figures`` are gated, of all subjects (0: all ``keys``). Once a subject obviously fails the
-    comparison has failed: nothing more is measured, unless it shall be ``complete``. So what seems to
-    fail like that, and is not sure yet, gets its second look before the next subject is begun; else
-    second looks come last, and only where nothing failed. What passed at the first look has passed,
-    and keeps the pairs it passed with. A failure that is not obvious is measured once more with as
-    many fresh pairs, and counts only when it fails there too; else it stays open. So does what was to
-    be measured further, or again, and could not be.
+    ``figures`` are gated, of all subjects (0: all ``keys``). Once a subject obviously fails nothing
+    more is measured, unless the plan is ``complete``. So what seems to fail like that, and is not sure
+    yet, gets its second look before the next subject is begun; else second looks come last, and only
+    where nothing failed. What passed at the first look keeps the pairs it passed with. A failure that
+    is not obvious is measured once more with as many fresh pairs, and counts only when it fails there
+    too. What was to be measured further, or again, and could not be stays open.
     """
     among = figures or len(keys)
     planned = looks(plan.pairs, figures=among, extend=plan.extend)
@@ -234,7 +229,7 @@ def decide(
         if any(map(obvious, found.values())):
             return {key: _settled(one) for key, one in found.items()}
     verdicts = {one.verdict for one in found.values()}
-    if len(planned) == 2 and "FAIL" not in verdicts and "INCONCLUSIVE" in verdicts:
+    if len(planned) == 2 and "FAIL" not in verdicts:
         unsure = [key for key, one in found.items() if one.verdict == "INCONCLUSIVE"]
         subjects = {subject for subject, _ in unsure} - {subject for subject, _ in closer}
         asked = [key for key in found if key[0] in subjects and found[key].verdict != "PASS"]
@@ -286,10 +281,9 @@ def measured(key: Key, figure: Paired, alpha: float) -> Check:
 
 
 def _needed(one: Check, rule: Rule) -> int | None:
-    """Pairs after which the interval would be half as wide as what it has to stay clear of.
+    """Pairs after which the interval, whose width goes with 1 / sqrt(n), is clear of what it must be.
 
-    The width goes with 1 / sqrt(n). None when that is beyond all reason: the truth is too near
-    the limit.
+    None when that is beyond all reason: the truth is too near the limit.
     """
     if one.low is None or one.high is None or not one.pairs:
         return None

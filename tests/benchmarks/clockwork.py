@@ -6,12 +6,13 @@ from collections.abc import Callable
 from itertools import chain, repeat
 
 from stylepress.benchmarks.check import Check
+from stylepress.benchmarks.timing.loop import Clock
 from stylepress.benchmarks.timing.outcome import Outcome
 
 MS = 1_000_000
 
 
-class Clockwork:
+class Clockwork(Clock):
     """A clock that systems and waits move; a wait ends ``late_ns`` late."""
 
     def __init__(self, late_ns: int = 0) -> None:

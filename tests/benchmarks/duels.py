@@ -15,14 +15,13 @@ from onnx import helper, numpy_helper
 from PIL import Image
 
 from stylepress.artifact import Artifact
-from stylepress.benchmarks.machine.watch import Event
+from stylepress.benchmarks.machine.timeline import Window
+from stylepress.benchmarks.machine.watch import Event, Validity, Watch
 from stylepress.benchmarks.timing.systems import opened
 from stylepress.benchmarks.timing.worker import Answer, Request, steps_of
-from stylepress.benchmarks.verdict.comparison import Comparison
+from stylepress.benchmarks.verdict.comparison import Comparison, DuelOptions
 from stylepress.benchmarks.verdict.duel import duel
-from stylepress.benchmarks.verdict.runs import Run
-from stylepress.benchmarks.verdict.session import PairPlan
-from stylepress.benchmarks.verdict.terms import DuelOptions
+from stylepress.benchmarks.verdict.session import PairPlan, Run, Session
 from stylepress.progress import Silent
 from stylepress.runtime.backends import EngineOptions
 from stylepress.runtime.bundle import read_bundle
@@ -36,7 +35,7 @@ BUSY = "others used {} % of the processor, more than 5 %"
 
 
 @dataclass
-class Machine:
+class Machine(Watch):
     """A Watch, and the processes that it watches: times by run, and which pairs are spoiled.
 
     ``times`` gives the milliseconds of a run of a bundle's folder; ``spoils`` is told the backend
@@ -75,12 +74,11 @@ class Machine:
     def __exit__(self, *raised: object) -> None:
         """Nothing to do."""
 
-    def begin(self) -> None:
-        """Nothing to do."""
-
-    def end(self) -> Sequence[Event]:
+    def judged(self, window: Window) -> Validity:
         """Say whether the pair before was spoiled."""
-        return [Event(kind=self.kind, what=BUSY.format(9))] if self._spoilt() else ()
+        spoilt = self._spoilt()
+        events = (Event(kind=self.kind, what=BUSY.format(9)),) if spoilt else ()
+        return Validity(ok=not spoilt, events=events, samples=1)
 
 
 def options(made: Mapping[str, Path], **changes: Any) -> DuelOptions:
@@ -104,7 +102,7 @@ def compared(
     """Compare the bundle of the fixture with another."""
     tried, asked = machine or Machine(), options(made, **changes)
     base = made["bundle"]
-    return duel(base, new, options=asked, progress=Silent(), watch=tried, ask=tried.ask)
+    return duel(base, new, Session(asked, Silent(), tried, tried.ask))
 
 
 def really(requests: Sequence[Request], environ: Mapping[str, str]) -> list[Answer]:

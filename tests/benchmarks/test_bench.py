@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from stylepress.benchmarks.bench import BenchOptions, bench
+from stylepress.benchmarks.part import read_json
 from stylepress.benchmarks.quality.photos import check_frame, read_photos
 from stylepress.benchmarks.quality.trials import DriftOptions, Photos, PictureTrials
-from stylepress.benchmarks.report import Report, against, read_report
-from stylepress.benchmarks.show.files import write_forms
-from stylepress.benchmarks.show.render import markdown
+from stylepress.benchmarks.report import Report, against
+from stylepress.benchmarks.show.files import markdown, write_forms
 from stylepress.benchmarks.timing.outcome import Setting
 from stylepress.benchmarks.timing.systems import named
 from stylepress.errors import BackendError, FrameError, RecipeError
@@ -106,7 +106,7 @@ def test_the_machine_was_watched_while_the_rounds_ran(report: Report) -> None:
 
 def test_a_report_written_is_the_report_read(report: Report, tmp_path: Path) -> None:
     json, markdown, *_, html = write_forms(report, tmp_path / "out")
-    assert read_report(json) == report.model_copy(update={"gallery": ()})
+    assert read_json(json, Report) == report.model_copy(update={"gallery": ()})
     assert "dots int8" in markdown.read_text(encoding="utf-8")
     assert html.stat().st_size > 10_000
 

@@ -37,7 +37,7 @@ SETTINGS: Mapping[str, Mapping[str, str]] = {
     },
     "docs/ci.md": {
         "5 %": "default of --foreign-load",
-        "10 %": "how far the rounds of a pair may disagree, verdict/runs.py",
+        "10 %": "how far the rounds of a pair may disagree, verdict/session.py",
         "30 dB": "limit of the mean PSNR, drift/gate.py",
         "20 dB": "limit of the worst picture's PSNR, drift/gate.py",
     },

@@ -14,6 +14,7 @@ from stylepress.benchmarks.intervals import (
     _signed_rank_counts,
     larger_p,
     paired_ratio,
+    upper_percentile,
 )
 from stylepress.errors import RecipeError
 
@@ -81,6 +82,10 @@ def test_the_one_sided_p_is_that_of_scipy(pairs: int) -> None:
     logs = np.log(two) - np.log(one) - np.log(1.01)
     expected = stats.wilcoxon(logs, alternative="greater", method="exact").pvalue
     assert larger_p(list(one), list(two), above=1.01) == pytest.approx(expected)
+
+
+def test_a_percentile_is_never_below_that_of_the_samples() -> None:
+    assert 900 <= (upper_percentile(range(1, 1001), 0.9) or 0) < 930
 
 
 def test_equal_pairs_never_speak_for_being_larger() -> None:

@@ -77,19 +77,6 @@ def test_every_sample_is_a_fresh_one() -> None:
     assert seen == list(range(2 + 2 * 4))
 
 
-def test_percentiles_need_enough_calls() -> None:
-    few = Timing((tuple(range(1, 64)),))
-    enough = Timing((tuple(range(1, 65)),))
-    assert few.percentile_ms(0.9) is None
-    assert enough.percentile_ms(0.9) == 64
-    assert enough.percentile_ms(0.99) is None
-
-
-def test_a_percentile_is_never_below_that_of_the_samples() -> None:
-    calls = tuple(range(1, 1001))
-    assert 900 <= (Timing((calls,)).percentile_ms(0.9) or 0) < 930
-
-
 def test_the_harness_itself_takes_less_than_a_twentieth_of_a_millisecond() -> None:
     timing = measure(
         {"nothing": lambda sample: None},

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from stylepress.artifact import Artifact
 from stylepress.benchmarks.bench import BenchOptions, bench
-from stylepress.benchmarks.entries import check_originals
+from stylepress.benchmarks.timing.systems import check_originals
 from stylepress.errors import RecipeError
 from stylepress.progress import Silent
 

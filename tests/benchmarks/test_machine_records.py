@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from stylepress.benchmarks.machine.record import Machine, differing, record_machine
-from stylepress.benchmarks.machine.system import temperature_probe
+from stylepress.benchmarks.machine.sensors import temperature_probe
 from stylepress.targets.files import Tree
 from stylepress.targets.gpus import Gpus, slowed_by
 from stylepress.targets.jetson import clocks_locked

@@ -14,8 +14,12 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from stylepress.benchmarks.machine.sensors import find_sensors, slowly
-from stylepress.benchmarks.machine.system import ProcessTree, processor_probe
+from stylepress.benchmarks.machine.sensors import (
+    ProcessTree,
+    find_sensors,
+    processor_probe,
+    slowly,
+)
 from stylepress.benchmarks.machine.timeline import Follower, Timeline, Window
 from stylepress.benchmarks.machine.watch import (
     Validity,
@@ -269,10 +273,9 @@ def test_a_watch_tells_why_a_run_does_not_count(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("stylepress.benchmarks.machine.watch.LEAST_LOAD_S", 0)
     with Watch(period_s=0.02, foreign_load=-1) as watch:
         began = time.perf_counter_ns()
-        watch.begin()
         time.sleep(0.1)
         ran = Window(began, time.perf_counter_ns())
-        events = watch.end()
+        events = watch.judged(ran).events
         load = load_of_others(watch.timeline(), ran)
     if load is None:
         pytest.skip("this system does not tell its load")
@@ -288,7 +291,7 @@ def test_a_sampler_that_cannot_start_is_told(tmp_path: Path) -> None:
 
 def test_a_last_line_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "samples.jsonl"
-    path.write_text('{"watched": [], "missing": {"a": "b"}}\n[5, {"x": 1.0}]\n[6, {"x"')
+    path.write_text('{"missing": {"a": "b"}}\n[5, {"x": 1.0}]\n[6, {"x"')
     assert Follower(path).timeline() == Timeline(((5, {"x": 1.0}),), {"a": "b"})
     path.write_text("")
     assert Follower(path).timeline().samples == ()
@@ -303,7 +306,7 @@ def test_a_window_too_short_for_the_systems_ticks_is_not_judged_by_load() -> Non
 
 def test_a_file_that_grows_is_read_once_and_never_in_the_middle_of_a_line(tmp_path: Path) -> None:
     path = tmp_path / "samples.jsonl"
-    text = '{"watched": [], "missing": {"nvml": "no"}}\n[1, {"a": 1.0}]\n[2, {"a": 2.0}]\n'
+    text = '{"missing": {"nvml": "no"}}\n[1, {"a": 1.0}]\n[2, {"a": 2.0}]\n'
     follower = Follower(path)
     for end in range(len(text) + 1):
         path.write_text(text[:end], encoding="utf-8")

@@ -15,7 +15,7 @@ import pytest
 from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.machine.record import Machine
 from stylepress.benchmarks.report import Report
-from stylepress.benchmarks.show.render import page
+from stylepress.benchmarks.show.files import page
 from stylepress.benchmarks.verdict.comparison import Comparison, Side
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

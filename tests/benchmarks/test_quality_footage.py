@@ -16,14 +16,14 @@ from PIL import Image
 from stylepress.artifact import file_digest
 from stylepress.benchmarks.bench import BenchOptions, bench
 from stylepress.benchmarks.evidence.clip import make_clip
-from stylepress.benchmarks.part import FileFact, Skipped, json_text, write_text
+from stylepress.benchmarks.part import FileFact, Skipped, json_text, read_json, write_text
 from stylepress.benchmarks.quality.motion.course import open_flow
 from stylepress.benchmarks.quality.motion.footage import FRAMES, Footage, read_footage
 from stylepress.benchmarks.quality.motion.steadiness import Painters, on_clip
 from stylepress.benchmarks.quality.trials import DriftOptions, read_footages
-from stylepress.benchmarks.report import Report, read_report
-from stylepress.benchmarks.show.render import markdown as summary
-from stylepress.benchmarks.show.render import page
+from stylepress.benchmarks.report import Report
+from stylepress.benchmarks.show.files import markdown as summary
+from stylepress.benchmarks.show.files import page
 from stylepress.benchmarks.show.tables import motion
 from stylepress.errors import FrameError
 from stylepress.progress import Silent
@@ -179,7 +179,7 @@ def test_a_report_tells_of_the_camera_and_of_the_clip(told: Report, tmp_path: Pa
     subjects = list(dict.fromkeys(one.subject for one in told.steadiness))
     assert subjects == [*models, *(f"{name}, hill.mp4" for name in models)]
     write_text(tmp_path / "report.json", json_text(told))
-    assert read_report(tmp_path / "report.json").steadiness == told.steadiness
+    assert read_json(tmp_path / "report.json", Report).steadiness == told.steadiness
 
 
 def test_page_and_summary_show_the_clip_and_how_its_motion_is_known(told: Report) -> None:

@@ -15,16 +15,17 @@ from jsonschema import Draft202012Validator
 from stylepress.benchmarks.check import Check, Verdict
 from stylepress.benchmarks.gate import figure
 from stylepress.benchmarks.report import Report
-from stylepress.benchmarks.show.figures import figures
 from stylepress.benchmarks.show.files import (
     dashboards,
     forms,
     junit,
+    markdown,
+    page,
     workflow_commands,
     write_forms,
 )
-from stylepress.benchmarks.show.render import markdown, page
-from stylepress.benchmarks.verdict.comparison import Comparison, comparison_schema
+from stylepress.benchmarks.verdict.comparison import Comparison
+from stylepress.document import document_schema
 from tests.benchmarks.duels import Machine, altered, compared, slower
 
 
@@ -138,12 +139,12 @@ def test_what_a_dashboard_takes_is_plottable(report: Report, slow: Comparison) -
 
 
 def test_throughput_is_what_a_throughput_scenario_measured(report: Report) -> None:
-    assert not any(one.metric == "throughput" for one in figures(report))
+    assert not any(one.metric == "throughput" for one in report.figures())
 
 
 def test_what_is_written_obeys_its_schema(slow: Comparison) -> None:
     record = json.loads(forms(slow)["comparison.json"])
-    Draft202012Validator(comparison_schema()).validate(record)
+    Draft202012Validator(document_schema(Comparison, written=True)).validate(record)
     assert [row["metric"] for row in csv.DictReader(forms(slow)["rows.csv"].splitlines())] == [
         one.metric for one in slow.checks
     ]

@@ -13,11 +13,14 @@ import pytest
 
 from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.gate import USUAL
-from stylepress.benchmarks.timing.systems import Pixels, Run, golden_check
+from stylepress.benchmarks.part import read_json
+from stylepress.benchmarks.show.files import write_forms
+from stylepress.benchmarks.timing.systems import Run, golden_check
 from stylepress.benchmarks.verdict.comparison import Comparison
 from stylepress.benchmarks.verdict.duel import duel, lone
-from stylepress.benchmarks.verdict.runs import pairs_of
+from stylepress.benchmarks.verdict.session import Session, pairs_of
 from stylepress.errors import ArtifactError, RecipeError
+from stylepress.picture import Pixels
 from stylepress.progress import Silent
 from stylepress.runtime.backends import EngineOptions
 from stylepress.runtime.bundle import Bundle, read_bundle
@@ -222,10 +225,8 @@ def test_several_bundles_are_compared_in_one_go_and_one_of_them_fails_all(
         shutil.copytree(dots, tmp_path / side / "dots" / "bundle")
         shutil.copytree(style["bundle"], tmp_path / side / "lines")
     machine = Machine()
-    found = duel(
-        tmp_path / "old", tmp_path / "new", options=options(style), progress=Silent(),
-        watch=machine, ask=machine.ask,
-    )  # fmt: skip
+    session = Session(options(style), Silent(), machine, machine.ask)
+    found = duel(tmp_path / "old", tmp_path / "new", session)
     assert found.verdict == "FAIL"
     subjects = {one.subject for one in found.checks}
     assert {"dots in onnxruntime", "lines in onnxruntime", "lines"} <= subjects
@@ -237,20 +238,20 @@ def test_folders_that_do_not_match_are_refused(style: Mapping[str, Path], tmp_pa
         (tmp_path / side).mkdir()
         shutil.copytree(style["bundle"], tmp_path / side / name)
     with pytest.raises(RecipeError, match="holds a, b"):
-        duel(tmp_path / "old", tmp_path / "new", options=options(style), progress=Silent())
+        duel(tmp_path / "old", tmp_path / "new", Session(options(style), Silent()))
     (tmp_path / "none").mkdir()
     with pytest.raises(ArtifactError, match="hold no bundle"):
-        duel(tmp_path / "none", tmp_path / "none", options=options(style), progress=Silent())
+        duel(tmp_path / "none", tmp_path / "none", Session(options(style), Silent()))
 
 
 def test_without_a_baseline_the_new_bundle_is_held_against_its_own_golden_pairs(
     style: Mapping[str, Path], versions: Mapping[str, Path]
 ) -> None:
     asked = options(style)
-    good = lone(style["bundle"], why="there is none", options=asked, progress=Silent())
+    good = lone(style["bundle"], why="there is none", options=asked)
     assert (good.verdict, good.exit_code, good.base) == ("NO BASELINE", 2, None)
     assert good.reasons == ("there is none",)
-    bad = lone(versions["wrong"], why="there is none", options=asked, progress=Silent())
+    bad = lone(versions["wrong"], why="there is none", options=asked)
     assert bad.verdict == "FAIL"
 
 
@@ -258,7 +259,7 @@ def test_p90_looks_at_as_many_calls_of_both_arms() -> None:
     """The estimate from above lies higher the fewer calls there are."""
     long, short = [1 + 0.001 * n for n in range(400)], [1 + 0.001 * n for n in range(80)]
     runs = [run(0, "base", long), run(0, "new", short)]
-    values = pairs_of(runs, "onnxruntime", "p90_percent")
+    values = pairs_of(runs, "p90_percent")
     assert values is not None
     assert values[0] == values[1]
 
@@ -276,21 +277,17 @@ def test_how_long_it_takes_is_told_before_it_begins(
     style: Mapping[str, Path], versions: Mapping[str, Path]
 ) -> None:
     heard, machine = Heard(), Machine()
-    duel(
-        style["bundle"], versions["same"], options=options(style), progress=heard, watch=machine,
-        ask=machine.ask,
-    )  # fmt: skip
+    session = Session(options(style), heard, machine, machine.ask)
+    duel(style["bundle"], versions["same"], session)
     assert any(said.startswith("Up to 8 pairs of runs in 1 backend") for said in heard.said)
 
 
 def test_a_comparison_is_read_back_as_it_was_written(
     style: Mapping[str, Path], versions: Mapping[str, Path], tmp_path: Path
 ) -> None:
-    from stylepress.benchmarks.show.files import write_forms
-    from stylepress.benchmarks.verdict.comparison import read_comparison
-
     found = compared(style, versions["same"])
     write_forms(found, tmp_path)
     record = json.loads((tmp_path / "comparison.json").read_text())
     assert record["exit_code"] == found.exit_code
-    assert read_comparison(tmp_path / "comparison.json") == found.model_copy(update={"gallery": ()})
+    read = read_json(tmp_path / "comparison.json", Comparison)
+    assert read == found.model_copy(update={"gallery": ()})

@@ -8,19 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stylepress.benchmarks.part import json_text, write_text
+from stylepress.benchmarks.part import json_text, read_json, write_text
+from stylepress.benchmarks.verdict.comparison import rules_of
 from stylepress.benchmarks.verdict.floor import (
     Floor,
     SpoiledError,
     check_floor,
     entries_of,
     least_delta,
-    read_floor,
     selftest,
     spread,
 )
-from stylepress.benchmarks.verdict.session import PairPlan
-from stylepress.benchmarks.verdict.terms import rules_of
+from stylepress.benchmarks.verdict.session import PairPlan, Session
 from stylepress.errors import ArtifactError, RecipeError
 from stylepress.progress import Silent
 from tests.benchmarks.duels import TINY, Machine, options, run
@@ -28,9 +27,7 @@ from tests.benchmarks.duels import TINY, Machine, options, run
 
 def floor(style: Mapping[str, Path], machine: Machine, plan: PairPlan = TINY) -> Floor:
     asked = options(style, plan=plan)
-    return selftest(
-        [style["bundle"]], options=asked, progress=Silent(), watch=machine, ask=machine.ask
-    )
+    return selftest([style["bundle"]], Session(asked, Silent(), machine, machine.ask))
 
 
 def entry(noise: float, pairs: int, shift: float = 0.0):  # type: ignore[no-untyped-def]
@@ -76,7 +73,7 @@ def test_a_floor_is_read_back_and_holds_for_its_machine_only(
 ) -> None:
     made = floor(style, Machine())
     path = write_text(tmp_path / "floor.json", json_text(made))
-    assert read_floor(path) == made
+    assert read_json(path, Floor) == made
     other = made.machine.model_copy(update={"cpu": "another"})
     with pytest.raises(RecipeError, match=r"cpu .*--selftest"):
         check_floor(made, other, {"height": 64})
@@ -84,7 +81,7 @@ def test_a_floor_is_read_back_and_holds_for_its_machine_only(
         check_floor(made.model_copy(update={"min_s": 5.0}), made.machine, {"min_s": 1.0})
     path.write_text("{}")
     with pytest.raises(ArtifactError, match="--selftest"):
-        read_floor(path)
+        read_json(path, Floor)
 
 
 def test_a_limit_below_twice_the_floor_is_refused(style: Mapping[str, Path]) -> None:

@@ -26,8 +26,7 @@ from stylepress.benchmarks.verdict.rule import (
     least_pairs,
     looks,
 )
-from stylepress.benchmarks.verdict.runs import LookName, agree, orders, p50_ms
-from stylepress.benchmarks.verdict.session import PairPlan
+from stylepress.benchmarks.verdict.session import LookName, PairPlan, agree, orders, p50_ms
 from stylepress.errors import RecipeError
 from tests.benchmarks.duels import run
 

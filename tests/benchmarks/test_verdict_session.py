@@ -22,6 +22,7 @@ from stylepress.benchmarks.timing.worker import (
     fresh,
     peak_bytes,
 )
+from stylepress.benchmarks.verdict.comparison import DuelOptions
 from stylepress.benchmarks.verdict.session import Arms, Session, frames_file
 from stylepress.errors import BackendError
 from stylepress.progress import Silent
@@ -35,7 +36,7 @@ def request(
 ) -> Request:
     return Request(
         bundle=str(style["bundle"]), backend=backend, frames=str(frames_file(photos, work)),
-        answer="", threads=1, warm_s=0, min_s=0, min_count=3,
+        threads=1, warm_s=0, min_s=0, min_count=3,
     )  # fmt: skip
 
 
@@ -82,10 +83,9 @@ def test_an_arm_that_dies_is_no_regression(
 def test_an_arm_ends_when_the_one_who_asked_is_gone(
     style: Mapping[str, Path], photos: Sequence[Photo], tmp_path: Path
 ) -> None:
-    endless = replace(
-        request(style, photos, tmp_path, "null"), min_s=1e6, answer=str(tmp_path / "a.json")
-    )
-    command = [sys.executable, "-m", "stylepress.benchmarks.timing.worker"]
+    endless = replace(request(style, photos, tmp_path, "null"), min_s=1e6)
+    worker = "stylepress.benchmarks.timing.worker"
+    command = [sys.executable, "-m", worker, str(tmp_path / "answer.json")]
     arm = subprocess.Popen(command, stdin=subprocess.PIPE, env=ENVIRON, start_new_session=True)
     assert arm.stdin is not None
     arm.stdin.write((json.dumps(asdict(endless)) + 9 * "\n").encode())
@@ -96,8 +96,7 @@ def test_an_arm_ends_when_the_one_who_asked_is_gone(
 ASKS = """
 import os, signal, sys
 from pathlib import Path
-from stylepress.benchmarks.timing.worker import Request
-from stylepress.benchmarks.verdict.session import fresh
+from stylepress.benchmarks.timing.worker import Request, fresh
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background has none
 print("asking", flush=True)
 try:
@@ -139,9 +138,8 @@ def arms_of(parent: int) -> list[int]:
 def session(spoils: int, kind: Literal["foreign load", "throttled"] = "throttled") -> Session:
     """A session on a machine that spoils its first pairs."""
     machine = Machine(spoils=lambda _, number: number < spoils, kind=kind)
-    return Session(
-        TINY, threads=1, environ=ENVIRON, progress=Silent(), watch=machine, ask=machine.ask
-    )
+    asked = DuelOptions(plan=TINY, threads=1, environ=ENVIRON)
+    return Session(asked, progress=Silent(), watch=machine, ask=machine.ask)
 
 
 def arms(style: Mapping[str, Path], work: Path, photos: Sequence[Photo]) -> Arms:
