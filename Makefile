@@ -1,5 +1,5 @@
 # demo: one style from its teacher to a stylized video and a report.   test: check, then all tests.
-# figures: measure the rows of README's table here (6 minutes).        check: lint, format, types.
+# figures: measure the rows of README's table here (7 minutes).        check: lint, format, types.
 # results: measure every figure that README and docs quote, and write them into both (20 minutes).
 # Each makes .venv by itself when it is missing or pyproject.toml has changed.
 # Another Python: `make test PYTHON=python3.12`. A CUDA build of torch: `make test CONSTRAINTS=`.

@@ -27,7 +27,7 @@ LOWERED = "lowered graph against the one before"
 ENOUGH_DB = 32.0
 
 
-def profiles() -> Iterator[Target]:
+def every_profile() -> Iterator[Target]:
     """Yield every profile with each of its JetPacks; power modes change no graph."""
     for name in names():
         target = load_target(name)
@@ -40,24 +40,21 @@ def rows(setting: Setting, *, targets: Sequence[Target] | None = None) -> Iterat
 
     A student ships as INT8 and as float, a teacher as float.
     """
+    profiles = targets or list(every_profile())
     for style in setting.styles:
-        path = style.bundle.path(style.bundle.graphs[GRAPH].file)
-        yield from _rows(style, "student", style.bundle, onnx.load(str(path)), targets)
+        int8 = onnx.load(str(style.bundle.path(style.bundle.graphs[GRAPH].file)))
+        yield from _rows(style, "student", style.bundle, int8, profiles)
         for name, checkpoint in (("student", style.student), ("teacher", style.teacher)):
             model = onnx_model(frame_graph_of(checkpoint))
-            yield from _rows(style, name, checkpoint, model, targets)
+            yield from _rows(style, name, checkpoint, model, profiles)
 
 
 def _rows(
-    style: Shipped,
-    name: str,
-    of: Artifact,
-    model: onnx.ModelProto,
-    targets: Sequence[Target] | None,
+    style: Shipped, name: str, of: Artifact, model: onnx.ModelProto, targets: Sequence[Target]
 ) -> Iterator[Row]:
     precision = "int8" if of is style.bundle else "fp32"
     met: dict[object, Row] = {}
-    for target in targets or list(profiles()):
+    for target in targets:
         best = "int8" if "int8" in target.precisions else "fp32"
         if name == "student" and precision != best:
             continue

@@ -26,7 +26,7 @@ import openvino  # type: ignore[import-untyped]
 from onnx import numpy_helper
 
 from stylepress.benchmarks.evidence.row import Row
-from stylepress.benchmarks.evidence.setting import Setting, Shipped
+from stylepress.benchmarks.evidence.setting import Setting, Shipped, turns
 from stylepress.errors import VerificationError
 from stylepress.export.lowering.bundle import golden_inputs
 from stylepress.export.lowering.placement import for_onnxruntime, unplaced
@@ -56,21 +56,11 @@ def rows(setting: Setting) -> Iterator[Row]:
     yield from _openvino(setting, setting.style)
 
 
-def turns(calls: Mapping[str, Call], *, rounds: int = TURNS) -> dict[str, list[float]]:
-    """Return milliseconds of processor time a call, all of them in turns of the order ABBA."""
-    for call in calls.values():
-        call()
-    taken: dict[str, list[float]] = {name: [] for name in calls}
-    for number in range(rounds):
-        for name in list(calls) if number % 2 else list(calls)[::-1]:
-            began = time.process_time()
-            for _ in range(CALLS):
-                calls[name]()
-            taken[name].append(1e3 * (time.process_time() - began) / CALLS)
-    return taken
+def _taken(calls: Mapping[str, Call], *, rounds: int = TURNS) -> dict[str, list[float]]:
+    return turns(calls, rounds=rounds, count=CALLS, clock=time.process_time)
 
 
-def ratio(one: Sequence[float], two: Sequence[float]) -> float:
+def _ratio(one: Sequence[float], two: Sequence[float]) -> float:
     """Return the median of the ratios of each turn."""
     return median(a / b for a, b in zip(one, two, strict=True))
 
@@ -85,7 +75,7 @@ def _onnxruntime(setting: Setting, style: Shipped) -> Iterator[Row]:
     photos = setting.frames("heldout")
     feeds = {"frame": photos[0], "strength": np.ones(1, np.float32)}
     graphs = {"float": student, "shipped": shipped, "placed": placed}
-    taken = turns(
+    taken = _taken(
         {name: partial(_session(graph).run, None, feeds) for name, graph in graphs.items()}
     )
     note = ", ".join(f"{name} {median(values):.1f} ms" for name, values in taken.items())
@@ -94,8 +84,8 @@ def _onnxruntime(setting: Setting, style: Shipped) -> Iterator[Row]:
         for graph in (placed, shipped)
     )
     for figure, value, unit, said in (
-        (FASTER, ratio(taken["float"], taken["placed"]), "x", note),
-        (SHIPPED, ratio(taken["float"], taken["shipped"]), "x", ""),
+        (FASTER, _ratio(taken["float"], taken["placed"]), "x", note),
+        (SHIPPED, _ratio(taken["float"], taken["shipped"]), "x", ""),
         (NEAR, near, "dB", f"{len(photos)} held-out photos; as shipped {before:.1f} dB"),
     ):
         yield Row(figure, value, unit, style.name, digest=style.bundle.digest, note=said)
@@ -122,12 +112,12 @@ def _openvino(setting: Setting, style: Shipped) -> Iterator[Row]:
         "engine": lambda: engine.run({"frame": frame}, out),
         "bare": lambda: request.infer(feeds, share_inputs=True, share_outputs=True),
     }
-    peak, taken = _peak_macs_s(), turns(calls)
+    peak, taken = _peak_macs_s(), _taken(calls)
     engine_ms, bare_ms = (median(taken[name]) for name in ("engine", "bare"))
     place, beyond, apps = setting.work / "model.onnx", [], []
     place.write_bytes(bundle.model())
     for _ in range(APP_TURNS):
-        ours = turns({"engine": calls["engine"]}, rounds=TURNS // 2)
+        ours = _taken({"engine": calls["engine"]}, rounds=TURNS // 2)
         apps.append(_benchmark_app_ms(place, size))
         beyond.append(100 * (median(ours["engine"]) / apps[-1] - 1))
     engine.close()
@@ -135,7 +125,7 @@ def _openvino(setting: Setting, style: Shipped) -> Iterator[Row]:
     spread = ", ".join(f"{one:.1f}" for one in beyond)
     for figure, value, note in (
         (BEYOND, median(beyond), f"{spread} %; {median(apps):.2f} ms there"),
-        (PRICE, 100 * (ratio(taken["engine"], taken["bare"]) - 1), f"{engine_ms:.2f} and {bare_ms:.2f} ms"),
+        (PRICE, 100 * (_ratio(taken["engine"], taken["bare"]) - 1), f"{engine_ms:.2f} and {bare_ms:.2f} ms"),
         (SHARE, 100 * reached / peak, f"{reached / 1e9:.0f} GMAC/s, a chain of 3x3 {peak / 1e9:.0f}"),
     ):  # fmt: skip
         yield Row(figure, value, "%", style.name, digest=style.bundle.digest, note=note)
@@ -175,7 +165,7 @@ def _peak_macs_s() -> float:
         calls[str(layers)] = partial(
             _request(_chain(layers), sizes).infer, {0: x}, share_inputs=True
         )
-    taken = turns(calls)
+    taken = _taken(calls)
     more_ms = min(taken[str(MANY)]) - min(taken[str(FEW)])
     return (MANY - FEW) * SIDE**2 * CHANNELS**2 * 9 / more_ms * 1e3
 
