@@ -19,7 +19,6 @@ from stylepress.benchmarks.evidence import (
     few_steps,
     int8,
     judged,
-    library,
     pictures,
     power,
     program,
@@ -122,7 +121,7 @@ PARTS: tuple[Part, ...] = (
         trainings.STEP: most(1.05, "x"),
         trainings.WAITING: most(5, "%"),
     }),
-    Part("library", "library", library.rows, {library.NEAR: most(1.25, "x")}),
+    Part("library", "library", students.library, {students.NEAR: most(1.25, "x")}),
     Part("compression", "translator", students.translator, {
         students.FEWER: least(22, "x"),
         students.RERUN: most(3, "x"),

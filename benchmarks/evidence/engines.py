@@ -101,12 +101,15 @@ def _session(model: onnx.ModelProto) -> Any:
 
 def _openvino(setting: Setting, style: Shipped) -> Iterator[Row]:
     """Hold our engine against OpenVINO's own tool, its bare network and the peak."""
-    bundle, frame = read_bundle(style.bundle.folder), setting.frames("heldout")[0]
-    size = (frame.shape[1], frame.shape[2])
+    bundle, frame, size = (
+        read_bundle(style.bundle.folder),
+        setting.frames("heldout")[0],
+        setting.size,
+    )
     engine = open_engine(bundle, "openvino", options=EngineOptions(threads=1, size=size))
     model = onnx.load_model_from_string(bundle.model())
     out = {"frame_out": np.empty_like(frame)}
-    request = _request(_bare(model, setting.work), {"x": [1, 3, *size], "frame": [1, *size, 3]})
+    request = _request(_bare(model), {"x": [1, 3, *size], "frame": [1, *size, 3]})
     feeds = {"x": frame.transpose(0, 3, 1, 2).astype(np.float32) - 128, "frame": frame}
     calls: dict[str, Call] = {
         "engine": lambda: engine.run({"frame": frame}, out),
@@ -139,17 +142,15 @@ def _request(model: onnx.ModelProto, sizes: Mapping[str, list[int]]) -> Any:
     return core.compile_model(graph, "CPU", settings).create_infer_request()
 
 
-def _bare(model: onnx.ModelProto, work: Path) -> onnx.ModelProto:
+def _bare(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the network alone: from its first QuantizeLinear to its last shuffle, in float.
 
     Beside its input ``x`` it keeps ``frame``, of which it may read the size.
     """
     first = next(node for node in model.graph.node if node.op_type == "QuantizeLinear")
     last = [node for node in model.graph.node if node.op_type in ("DepthToSpace", "Conv")][-1]
-    whole, part = work / "whole.onnx", work / "bare.onnx"
-    onnx.save(onnx.shape_inference.infer_shapes(model), str(whole))
-    onnx.utils.extract_model(str(whole), str(part), [first.input[0], "frame"], [last.output[0]])
-    bare = onnx.load(str(part))
+    whole = onnx.utils.Extractor(onnx.shape_inference.infer_shapes(model))
+    bare = whole.extract_model([first.input[0], "frame"], [last.output[0]])
     for node in bare.graph.node:
         node.input[:] = ["x" if name == first.input[0] else name for name in node.input]
     bare.graph.input[0].name = "x"

@@ -10,19 +10,13 @@ import numpy as np
 from stylepress.benchmarks.evidence.row import Row
 from stylepress.benchmarks.evidence.setting import Setting, wxh
 from stylepress.benchmarks.quality.features.extractor import HandcraftedExtractor
-from stylepress.benchmarks.quality.pixels import LUMA
+from stylepress.benchmarks.quality.pixels import LUMA, levels
 from stylepress.benchmarks.quality.study import Pair, drift_study, jpeg
 from stylepress.picture import Pixels
 
 INT8, DIRECT = "INT8", "direct P over benign"
 Damage = Callable[[Pixels], Pixels]
 """Takes and gives a picture, (H, W, 3) uint8."""
-
-
-def levels(values: np.ndarray) -> Pixels:
-    """Round to what a picture can hold."""
-    rounded: Pixels = np.clip(np.rint(values), 0, 255).astype(np.uint8)
-    return rounded
 
 
 def noisy(picture: Pixels, spread: float) -> Pixels:

@@ -1,4 +1,4 @@
-"""What students keep of their teachers: with one and without, steady in motion, of a CycleGAN."""
+"""What students keep of their teachers: with one and without, in motion, of a CycleGAN, as a library."""
 
 from __future__ import annotations
 
@@ -27,11 +27,14 @@ from stylepress.export.bundle import GRAPH, sealed
 from stylepress.export.frame_graph import MODEL
 from stylepress.export.lowering.fp16 import to_fp16
 from stylepress.export.onnx_file import serialized
-from stylepress.model_steps import PairsStep
+from stylepress.export.stage import export
+from stylepress.model_steps import LibraryStep, LibraryStyle, PairsStep
 from stylepress.picture import Pixels, read_picture
+from stylepress.runtime.bundle import read_bundle
+from stylepress.runtime.style_code import style_of_names
 from stylepress.step_fields import Preset, Style
-from stylepress.steps import DistilStep, TrainStep
-from stylepress.train.features.judges import find_judges
+from stylepress.steps import DistilStep, ExportStep, TrainStep
+from stylepress.train.features.judges import Judge, find_judges
 from stylepress.train.folding import fold
 from stylepress.train.models.stage import train_model
 from stylepress.train.pairs import to_cartoon
@@ -42,6 +45,8 @@ from stylepress.train.trainer.fit import Iteration, Objective, Training, fit
 from stylepress.train.trainer.part import Part, adam, warm_linear
 from stylepress.train.trainer.session import open_session
 from stylepress.train.weights.checkpoint import load_network
+from stylepress.train.weights.standard import require_weights
+from stylepress.usual import with_loss
 
 PRESET: Preset = "base"
 JUDGES = ("vgg", "effnet")
@@ -119,13 +124,10 @@ FRAMES, WEIGHT, LEAST_WEIGHT = 6, 6.0, 1e-9
 def temporal(setting: Setting) -> Iterator[Row]:
     """Let the student that ships learn on with the temporal term and without; compare both.
 
-    What moves is a camera over a photo, known exactly; style is judged by features that no
-    training minimised. Nothing is told where the weights of that network are missing.
+    What moves is a camera over a photo, known exactly.
     """
     style = next((one for one in setting.styles if one.name == "starry"), setting.style)
-    judge = find_judges(env=setting.environ, home=setting.home).get("effnet")
-    if judge is None:
-        return
+    judge = _judge(setting)
     step = DistilStep(
         start=style.student.folder, style=Style(picture=style.picture), steps=150, crop_px=144,
         batch=1, learning_rate=1e-3, pool=12, pool_px=256, margin_px=32, pixel_share=0.0,
@@ -152,6 +154,16 @@ def temporal(setting: Setting) -> Iterator[Row]:
             figure, values["with"] / values["without"], "x", style.name,
             digest=style.student.digest, note=f"{told}; {note}; {tuning}",
         )  # fmt: skip
+
+
+def _judge(setting: Setting) -> Judge:
+    """Return the judge whose features no training minimised.
+
+    Raises:
+        RecipeError: its weights are not on this machine.
+    """
+    require_weights("effnet-lite0", env=setting.environ, home=setting.home)
+    return find_judges(env=setting.environ, home=setting.home)["effnet"]
 
 
 FEWER, RERUN = "fewer multiply-accumulates", "Frechet drift over that of an FP16 re-run"
@@ -246,3 +258,39 @@ def _half(bundle: Artifact, setting: Setting) -> Artifact:
 def _squares(pictures: Iterable[Pixels]) -> np.ndarray[Any, Any]:
     """Describe the squares of pictures, (1, H, W, 3) uint8 each."""
     return handcrafted(np.concatenate([squares(one[0], SQUARE) for one in pictures]))
+
+
+NEAR = "EffNet fidelity of a style of the library over that of its student"
+LIBRARY_STEPS = 1500
+"""A quarter of an hour of a core."""
+
+
+def library(setting: Setting) -> Iterator[Row]:
+    """Judge every style of a library that copies the teachers, and its student, on photos unseen."""
+    judge, made = _judge(setting), _library(setting)
+    bundle = read_bundle(made.folder)
+    for style in setting.styles:
+        drawn, code = setting.drawn(style), style_of_names(bundle, style.name)
+        mixed = setting.painted(made, drawn.photos, **code)
+        near, student = (
+            fmean(map(judge.fidelity, drawn.photos, drawn.teacher, pictures))
+            for pictures in (mixed, drawn.bundle)
+        )
+        note = f"library {near:.3f}, student {student:.3f}; 0 a copy, 1 the photo; {judge.label}"
+        yield Row(NEAR, near / student, "x", style.name, digest=made.digest, note=note)
+
+
+def _library(setting: Setting) -> Artifact:
+    """Train it, or go on with it where the last run stopped; return its bundle."""
+    styles = {one.name: LibraryStyle(teacher=one.teacher.folder) for one in setting.styles}
+    copies = LibraryStep(
+        styles=styles, photos=setting.learning, steps=LIBRARY_STEPS, crop_px=160, seed=1,
+        learning_rate=1e-3, save_every=100,
+    )  # fmt: skip
+    step = with_loss(copies, "vgg")
+    job = setting.job("library", identity={"steps": LIBRARY_STEPS}, resume=True)
+    out, bundle = setting.work / "library", setting.work / "library-bundle"
+    if bundle.is_dir():
+        return Artifact.load(bundle)
+    made = Artifact.load(out) if out.is_dir() else train_model(None, step, out, job)
+    return export(made, ExportStep(), bundle, job)

@@ -43,6 +43,12 @@ def scaled(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     return picture
 
 
+def levels(values: NDArray[np.floating[Any]]) -> Pixels:
+    """Round to what uint8 pixels can hold."""
+    rounded: Pixels = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return rounded
+
+
 def psnr_db(one: Picture, two: Picture) -> float:
     """Peak signal-to-noise ratio, 10 log10(1 / mean squared difference); infinite when equal."""
     error = float(np.mean(np.square(np.asarray(one, np.float64) - two)))

@@ -21,7 +21,7 @@ from stylepress.benchmarks.quality.checks import (
 )
 from stylepress.benchmarks.quality.features.extractor import Extractor, ExtractorFact
 from stylepress.benchmarks.quality.frechet import Features, distances
-from stylepress.benchmarks.quality.pixels import pair_scores
+from stylepress.benchmarks.quality.pixels import levels, pair_scores
 from stylepress.errors import FrameError
 from stylepress.picture import Pixels
 from stylepress.progress import Progress
@@ -169,7 +169,7 @@ def squares(picture: Pixels, side: int) -> Pixels:
 def benign(picture: Pixels) -> Pixels:
     """Change a picture as nobody minds: a level more red and less blue, and through JPEG 95."""
     tint = np.array([BENIGN_TINT, 0, -BENIGN_TINT])
-    return jpeg(np.clip(np.rint(picture + tint), 0, 255).astype(np.uint8), BENIGN_QUALITY)
+    return jpeg(levels(picture + tint), BENIGN_QUALITY)
 
 
 def jpeg(picture: Pixels, quality: int) -> Pixels:

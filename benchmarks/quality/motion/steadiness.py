@@ -18,6 +18,7 @@ from stylepress.benchmarks.quality.motion.course import (
     views_of,
     warp_error,
 )
+from stylepress.benchmarks.quality.pixels import levels
 from stylepress.benchmarks.report import Model
 from stylepress.picture import Pixels
 from stylepress.progress import Progress
@@ -87,8 +88,8 @@ def noisy_stills(still: Pixels, *, seed: int = 0) -> list[Pixels]:
     White noise of 4 levels, rounded to uint8.
     """
     draw = np.random.default_rng(seed)
-    noisy = (still + draw.normal(0, NOISE_LEVELS, still.shape) for _ in range(STILL_FRAMES))
-    return [np.clip(np.rint(one), 0, 255).astype(np.uint8) for one in noisy]
+    noise = (draw.normal(0, NOISE_LEVELS, still.shape) for _ in range(STILL_FRAMES))
+    return [levels(still + one) for one in noise]
 
 
 def noise_gain(drawn: Film, stills: Film) -> float:
