@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import product
 from pathlib import Path
 from statistics import fmean
 
@@ -138,20 +139,12 @@ def draw_poster(setting: Setting, path: Path) -> Path:
     for style in setting.styles:
         drawn = setting.drawn(style)
         trios = zip(names, drawn.photos, drawn.teacher, drawn.bundle, strict=False)
-        shown = [one[0] for name, *trio in trios if name in SHOWN for one in trio]
-        rows.append(_joined(list(map(_small, shown)), axis=1))
+        rows.append([one[0] for name, *trio in trios if name in SHOWN for one in trio])
+    step = TILE_PX + GAP_PX
+    sheet = Image.new("RGB", (len(rows[0]) * step - GAP_PX, len(rows) * step - GAP_PX), "white")
+    for (down, row), across in product(enumerate(rows), range(len(rows[0]))):
+        tile = Image.fromarray(row[across]).resize((TILE_PX, TILE_PX), Image.Resampling.LANCZOS)
+        sheet.paste(tile, (across * step, down * step))
     with replacing_file(path) as beside:
-        Image.fromarray(_joined(rows, axis=0)).save(beside, "JPEG", quality=88, optimize=True)
+        sheet.save(beside, "JPEG", quality=88, optimize=True)
     return path
-
-
-def _small(picture: Pixels) -> Pixels:
-    image = Image.fromarray(picture).resize((TILE_PX, TILE_PX), Image.Resampling.LANCZOS)
-    return np.asarray(image, np.uint8)
-
-
-def _joined(parts: Sequence[Pixels], *, axis: int) -> Pixels:
-    shape = list(parts[0].shape)
-    shape[axis] = GAP_PX
-    gap = np.full(shape, 255, np.uint8)
-    return np.concatenate([each for part in parts for each in (part, gap)][:-1], axis=axis)

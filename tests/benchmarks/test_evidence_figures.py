@@ -125,7 +125,7 @@ def test_a_start_and_a_training_take_some_time(setting: Setting) -> None:
 
 def test_the_power_of_the_gate_grows_with_the_slowdown_and_shares_sum_to_all() -> None:
     rows = list(power.rows(trials=20))
-    for noise, _, slowdowns in power.ADVICE:
+    for noise, _, _, slowdowns in power.ADVICE:
         own = [row.value for row in rows if row.engine == noise.name]
         shares = [own[n : n + 3] for n in range(0, len(own), 3)]
         assert len(shares) == len(slowdowns)
