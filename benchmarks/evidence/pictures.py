@@ -6,7 +6,7 @@ and the others judge: VGG is the loss of those that ship.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -20,7 +20,7 @@ from stylepress.benchmarks.evidence.setting import Drawn, Setting, Shipped
 from stylepress.benchmarks.quality.motion.course import follow, open_flow, views_of, warp_error
 from stylepress.benchmarks.quality.motion.footage import read_footage
 from stylepress.benchmarks.quality.photos import unit
-from stylepress.benchmarks.quality.pixels import grid_energy, psnr_db, style_distance
+from stylepress.benchmarks.quality.pixels import Picture, grid_energy, psnr_db, style_distance
 from stylepress.export.stage import frame_graph_of
 from stylepress.picture import Pixels, read_picture
 from stylepress.replace import replacing_file
@@ -80,7 +80,10 @@ def _pixels(style: Shipped, drawn: Drawn, picture: Pixels) -> Iterator[Row]:
     teacher, student, int8 = (
         [unit(frame) for frame in frames] for frames in (drawn.teacher, drawn.student, drawn.bundle)
     )
-    for figure, measure in ((PATCHES, partial(style_distance, style=aim)), (GRID, grid_energy)):
+    measures: dict[str, Callable[[Picture], float]] = {
+        PATCHES: partial(style_distance, style=aim), GRID: grid_energy,
+    }  # fmt: skip
+    for figure, measure in measures.items():
         theirs, mine = (fmean(map(measure, some)) for some in (teacher, int8))
         yield _row(figure, style, mine / theirs, f"{mine:.3g}, teacher {theirs:.3g}")
     level = min(psnr_db(np.concatenate(int8), np.concatenate(student)), 99.0)

@@ -90,8 +90,10 @@ def shipped(recipes: Path) -> Sequence[Shipped]:
                 f"There is no style picture {pictures[0]}.",
                 f"Draw it with `stylepress styles draw {folder.name} {pictures[0]}`.",
             )
-        models = (Artifact.load(folder / name) for name in ("teacher", "student", "bundle"))
-        found.append(Shipped(folder.name, *models, picture))
+        teacher, student, bundle = (
+            Artifact.load(folder / name) for name in ("teacher", "student", "bundle")
+        )
+        found.append(Shipped(folder.name, teacher, student, bundle, picture))
     if not found:
         raise ArtifactError(
             f"{recipes} holds no style that ships (NAME/bundle).",
@@ -180,8 +182,9 @@ class Setting:
         return eager(frame_graph_of(checkpoint), self.threads)
 
     def painted(
-        self, model: Artifact, frames: Iterable[Pixels], *, backend: str = "", **controls: Any
-    ) -> list[Pixels]:
+        self, model: Artifact, frames: Iterable[Pixels], *, backend: str = "",
+        controls: Mapping[str, Any] = {},
+    ) -> list[Pixels]:  # fmt: skip
         """Draw frames, (1, H, W, 3) uint8: with a checkpoint in PyTorch, a bundle in a backend."""
         with ExitStack() as stack:
             if model.kind == "checkpoint":

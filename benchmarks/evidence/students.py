@@ -271,7 +271,7 @@ def library(setting: Setting) -> Iterator[Row]:
     bundle = read_bundle(made.folder)
     for style in setting.styles:
         drawn, code = setting.drawn(style), style_of_names(bundle, style.name)
-        mixed = setting.painted(made, drawn.photos, **code)
+        mixed = setting.painted(made, drawn.photos, controls=code)
         near, student = (
             fmean(map(judge.fidelity, drawn.photos, drawn.teacher, pictures))
             for pictures in (mixed, drawn.bundle)
