@@ -159,7 +159,7 @@ def _trained(name: str, folder: Path, at: Work) -> tuple[list[str], str]:
             paintings=paintings, blocks=2, judge_width=8, steps=200, learning_rate=2e-3,
             steady_share=0.3, cycle_weight=2.0, identity_weight=0.0, **SMALL,
         ))  # fmt: skip
-    learnt = []
+    learnt = list[str]()
     for step in steps:
         work, out = replace(at, folder=folder / f"{step.step}-state"), folder / step.step
         if isinstance(step, TrainStep):
