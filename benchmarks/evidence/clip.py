@@ -12,9 +12,9 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from stylepress.benchmarks.quality.motion.course import Frame, camera, render
+from stylepress.benchmarks.quality.motion.course import camera, render
 from stylepress.errors import FrameError
-from stylepress.picture import PHOTO_SUFFIXES
+from stylepress.picture import PHOTO_SUFFIXES, Pixels
 from stylepress.replace import replacing_file
 
 SAMPLE_HZ, PIECE = 48_000, 1024
@@ -53,7 +53,7 @@ def make_clip(
 
 
 def _encode(
-    container: Any, frames: Iterator[Frame], *, size: tuple[int, int], fps: int,
+    container: Any, frames: Iterator[Pixels], *, size: tuple[int, int], fps: int,
     tone: NDArray[np.float32],
 ) -> None:  # fmt: skip
     video = container.add_stream("libx264", rate=fps)

@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import onnx
 
-from stylepress.artifact import Artifact
 from stylepress.benchmarks.evidence.documents import EQUAL_DB
 from stylepress.benchmarks.evidence.row import Row
 from stylepress.benchmarks.evidence.setting import Setting, Shipped
@@ -40,35 +39,28 @@ def rows(setting: Setting, *, targets: Sequence[Target] | None = None) -> Iterat
 
     A student ships as INT8 and as float, a teacher as float.
     """
+    targets = targets or list(profiles())
     for style in setting.styles:
-        path = style.bundle.path(style.bundle.graphs[GRAPH].file)
-        yield from _rows(style, "student", style.bundle, onnx.load(str(path)), targets)
-        for name, checkpoint in (("student", style.student), ("teacher", style.teacher)):
-            model = onnx_model(frame_graph_of(checkpoint))
-            yield from _rows(style, name, checkpoint, model, targets)
-
-
-def _rows(
-    style: Shipped,
-    name: str,
-    of: Artifact,
-    model: onnx.ModelProto,
-    targets: Sequence[Target] | None,
-) -> Iterator[Row]:
-    precision = "int8" if of is style.bundle else "fp32"
-    met: dict[object, Row] = {}
-    for target in targets or list(profiles()):
-        best = "int8" if "int8" in target.precisions else "fp32"
-        if name == "student" and precision != best:
-            continue
-        demand = (
-            target.engines, target.opset, target.tensorrt_version, target.dla_cores,
-            target.precisions,
-        )  # fmt: skip
-        if demand not in met:
-            row = _lowered(model, style, target, precision=precision)
-            met[demand] = replace(row, subject=f"{style.name} {name}", digest=of.digest)
-        yield replace(met[demand], engine=target.full_name.partition(":")[0])
+        int8 = onnx.load(str(style.bundle.path(style.bundle.graphs[GRAPH].file)))
+        floats = [onnx_model(frame_graph_of(one)) for one in (style.student, style.teacher)]
+        for name, of, model, precision in (
+            ("student", style.bundle, int8, "int8"),
+            ("student", style.student, floats[0], "fp32"),
+            ("teacher", style.teacher, floats[1], "fp32"),
+        ):
+            met: dict[object, Row] = {}
+            for target in targets:
+                best = "int8" if "int8" in target.precisions else "fp32"
+                if name == "student" and precision != best:
+                    continue
+                demand = (
+                    target.engines, target.opset, target.tensorrt_version, target.dla_cores,
+                    target.precisions,
+                )  # fmt: skip
+                if demand not in met:
+                    row = _lowered(model, style, target, precision=precision)
+                    met[demand] = replace(row, subject=f"{style.name} {name}", digest=of.digest)
+                yield replace(met[demand], engine=target.full_name.partition(":")[0])
 
 
 def _lowered(model: onnx.ModelProto, style: Shipped, target: Target, *, precision: str) -> Row:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from stylepress.benchmarks.evidence.row import Row, Table, written
@@ -12,6 +13,8 @@ from stylepress.replace import replacing_file
 
 EQUAL_DB = 99.0
 """What stands for pictures that are equal in every pixel."""
+OF_LAYERS = ("squared levels that its INT8 adds", "time that its INT8 saves")
+"""Figures of single layers, of which there are dozens: they are in the CSV file alone."""
 MARKED = re.compile(r"<!-- (?P<name>[a-z-]+) -->\n.*?<!-- /(?P=name) -->", re.DOTALL)
 
 
@@ -53,99 +56,10 @@ def figures_table(rows: Sequence[Row]) -> str:
 def listed_table(rows: Sequence[Row]) -> str:
     """A line a row, for figures of many kinds."""
     lines = [("figure", "of", "where", "measured", "promised", "remark"), ("---",) * 6]
-    for row in rows:
+    for row in (row for row in rows if row.figure not in OF_LAYERS):
         where = " ".join(part for part in (row.engine, row.precision, row.size) if part)
         lines.append((row.figure, row.subject, where, _kept(row), row.promise, row.note))
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def speed_table(rows: Sequence[Row]) -> str:
-    """Every model in every engine: ratio to the teacher in torch eager, milliseconds; by size."""
-    heads = {"subject": "model", "engine": "engine", "precision": "precision"}
-    return pivot(rows, heads, across="size", cell=_span)
-
-
-def power_table(rows: Sequence[Row]) -> str:
-    """How often a comparison ends with what, by machine, settings and true slowdown."""
-    heads = {"engine": "machine", "precision": "settings", "subject": "truly slower by"}
-    return pivot(rows, heads, across="figure", cell=lambda row: f"{row.value:.0f} %")
-
-
-def judged_table(rows: Sequence[Row]) -> str:
-    """What the gate on pictures says: a row a change, a column a style."""
-    return pivot(rows, {"engine": "change"}, cell=lambda row: f"{row.shown}, {row.verdict}")
-
-
-def lowered_table(rows: Sequence[Row]) -> str:
-    """A row a profile, a column a model: the precision, and how near the pictures are."""
-    return pivot(rows, {"engine": "profile"}, cell=_agreement)
-
-
-PLACES: Mapping[str, tuple[str, Callable[[Sequence[Row]], str]]] = {
-    "figures": ("README.md", figures_table),
-    "optimise": ("README.md", figures_table),
-    "speed": ("docs/results.md", speed_table),
-    "power": ("docs/ci.md", power_table),
-    "judged": ("docs/benchmarks.md", judged_table),
-    "devices": ("docs/devices/devices.md", lowered_table),
-    "engines": ("docs/devices/devices.md", figures_table),
-    "temporal": ("docs/models.md", figures_table),
-    "trainings": ("docs/models.md", figures_table),
-}
-"""The document that shows a table, and how."""
-
-
-def rewrite(checkout: Path, tables: Mapping[str, Table]) -> list[Path]:
-    """Put tables into the documents of a checkout; return those that were written.
-
-    Raises:
-        InputError: a document has no place for a table.
-        OutputError: one cannot be written.
-    """
-    files = []
-    for name, table in tables.items():
-        if name not in PLACES:
-            continue
-        path = checkout / PLACES[name][0]
-        fill(path, name, part(table))
-        files.append(path)
-    return files
-
-
-def fill(path: Path, name: str, text: str) -> None:
-    """Put ``text`` between the markers of that name in a document.
-
-    Raises:
-        InputError: the document has no such markers.
-        OutputError: it cannot be written.
-    """
-    whole = path.read_text(encoding="utf-8")
-    if name not in {match["name"] for match in MARKED.finditer(whole)}:
-        raise InputError(
-            f"{path} has no pair of markers for {name}.",
-            "Put <!-- NAME --> and <!-- /NAME -->, each on its own line, into it.",
-        )
-    with replacing_file(path) as beside:
-        beside.write_text(filled(whole, {name: text}), encoding="utf-8")
-
-
-def part(table: Table) -> str:
-    """Return what stands between the markers: the table, and where it was measured."""
-    return f"{PLACES[table.name][1](table.rows)}\n\n{table.origin.line()}"
-
-
-def filled(text: str, parts: Mapping[str, str]) -> str:
-    """Return a document with each of its generated parts that is in ``parts`` replaced.
-
-    >>> filled("a\\n<!-- x -->\\nold\\n<!-- /x -->\\n", {"x": "new"})
-    'a\\n<!-- x -->\\nnew\\n<!-- /x -->\\n'
-    """
-
-    def replaced(match: re.Match[str]) -> str:
-        name = match["name"]
-        return f"<!-- {name} -->\n{parts[name]}\n<!-- /{name} -->" if name in parts else match[0]
-
-    return MARKED.sub(replaced, text)
 
 
 def _kept(row: Row) -> str:
@@ -163,3 +77,70 @@ def _agreement(row: Row) -> str:
     if row.verdict != "ok":
         return f"**{row.note}**"
     return f"{row.precision} {'=' if row.value == EQUAL_DB else row.shown}"
+
+
+PLACES: Mapping[str, tuple[str, Callable[[Sequence[Row]], str]]] = {
+    "figures": ("README.md", figures_table),
+    "optimise": ("README.md", figures_table),
+    "speed": ("docs/results.md", partial(
+        pivot, heads={"subject": "model", "engine": "engine", "precision": "precision"},
+        across="size", cell=_span,
+    )),
+    "power": ("docs/ci.md", partial(
+        pivot, across="figure", cell=lambda row: f"{row.value:.0f} %",
+        heads={"engine": "machine", "precision": "settings", "subject": "truly slower by"},
+    )),
+    "judged": ("docs/benchmarks.md", partial(
+        pivot, heads={"engine": "change"}, cell=lambda row: f"{row.shown}, {row.verdict}",
+    )),
+    "devices": ("docs/devices/devices.md", partial(
+        pivot, heads={"engine": "profile"}, cell=_agreement,
+    )),
+    "engines": ("docs/devices/devices.md", figures_table),
+    "temporal": ("docs/models.md", figures_table),
+    "trainings": ("docs/models.md", figures_table),
+    "library": ("docs/models.md", figures_table),
+    "compression": ("docs/compression.md", listed_table),
+}  # fmt: skip
+"""The document that shows a table, and how."""
+
+
+def rewrite(checkout: Path, tables: Mapping[str, Table]) -> list[Path]:
+    """Put tables into the documents of a checkout; return those that were written.
+
+    Raises:
+        InputError: a document has no place for a table.
+        OutputError: one cannot be written.
+    """
+    files = {name: checkout / PLACES[name][0] for name in tables}
+    for name, path in files.items():
+        fill(path, name, part(tables[name]))
+    return list(dict.fromkeys(files.values()))
+
+
+def fill(path: Path, name: str, text: str) -> None:
+    """Put ``text`` between the markers of that name in a document; errors as in ``rewrite``."""
+    made = filled(path, name, text)
+    with replacing_file(path) as beside:
+        beside.write_text(made, encoding="utf-8")
+
+
+def part(table: Table) -> str:
+    """Return what stands between the markers: the table, and where it was measured."""
+    return f"{PLACES[table.name][1](table.rows)}\n\n{table.origin.line()}"
+
+
+def filled(path: Path, name: str, text: str) -> str:
+    """Return a document with ``text`` between the markers of that name.
+
+    Raises:
+        InputError: the document has no such markers.
+    """
+    whole = path.read_text(encoding="utf-8")
+    if name not in {match["name"] for match in MARKED.finditer(whole)}:
+        raise InputError(
+            f"{path} has no pair of markers for {name}.",
+            "Put <!-- NAME --> and <!-- /NAME -->, each on its own line, into it.",
+        )
+    made = f"<!-- {name} -->\n{text}\n<!-- /{name} -->"
+    return MARKED.sub(lambda match: made if match["name"] == name else match[0], whole)

@@ -26,7 +26,7 @@ import openvino  # type: ignore[import-untyped]
 from onnx import numpy_helper
 
 from stylepress.benchmarks.evidence.row import Row
-from stylepress.benchmarks.evidence.setting import Setting, Shipped
+from stylepress.benchmarks.evidence.setting import Setting, Shipped, turns
 from stylepress.errors import VerificationError
 from stylepress.export.lowering.bundle import golden_inputs
 from stylepress.export.lowering.placement import for_onnxruntime, unplaced
@@ -56,21 +56,11 @@ def rows(setting: Setting) -> Iterator[Row]:
     yield from _openvino(setting, setting.style)
 
 
-def turns(calls: Mapping[str, Call], *, rounds: int = TURNS) -> dict[str, list[float]]:
-    """Return milliseconds of processor time a call, all of them in turns of the order ABBA."""
-    for call in calls.values():
-        call()
-    taken: dict[str, list[float]] = {name: [] for name in calls}
-    for number in range(rounds):
-        for name in list(calls) if number % 2 else list(calls)[::-1]:
-            began = time.process_time()
-            for _ in range(CALLS):
-                calls[name]()
-            taken[name].append(1e3 * (time.process_time() - began) / CALLS)
-    return taken
+def _taken(calls: Mapping[str, Call], *, rounds: int = TURNS) -> dict[str, list[float]]:
+    return turns(calls, rounds=rounds, count=CALLS, clock=time.process_time)
 
 
-def ratio(one: Sequence[float], two: Sequence[float]) -> float:
+def _ratio(one: Sequence[float], two: Sequence[float]) -> float:
     """Return the median of the ratios of each turn."""
     return median(a / b for a, b in zip(one, two, strict=True))
 
@@ -85,7 +75,7 @@ def _onnxruntime(setting: Setting, style: Shipped) -> Iterator[Row]:
     photos = setting.frames("heldout")
     feeds = {"frame": photos[0], "strength": np.ones(1, np.float32)}
     graphs = {"float": student, "shipped": shipped, "placed": placed}
-    taken = turns(
+    taken = _taken(
         {name: partial(_session(graph).run, None, feeds) for name, graph in graphs.items()}
     )
     note = ", ".join(f"{name} {median(values):.1f} ms" for name, values in taken.items())
@@ -94,8 +84,8 @@ def _onnxruntime(setting: Setting, style: Shipped) -> Iterator[Row]:
         for graph in (placed, shipped)
     )
     for figure, value, unit, said in (
-        (FASTER, ratio(taken["float"], taken["placed"]), "x", note),
-        (SHIPPED, ratio(taken["float"], taken["shipped"]), "x", ""),
+        (FASTER, _ratio(taken["float"], taken["placed"]), "x", note),
+        (SHIPPED, _ratio(taken["float"], taken["shipped"]), "x", ""),
         (NEAR, near, "dB", f"{len(photos)} held-out photos; as shipped {before:.1f} dB"),
     ):
         yield Row(figure, value, unit, style.name, digest=style.bundle.digest, note=said)
@@ -111,23 +101,26 @@ def _session(model: onnx.ModelProto) -> Any:
 
 def _openvino(setting: Setting, style: Shipped) -> Iterator[Row]:
     """Hold our engine against OpenVINO's own tool, its bare network and the peak."""
-    bundle, frame = read_bundle(style.bundle.folder), setting.frames("heldout")[0]
-    size = (frame.shape[1], frame.shape[2])
+    bundle, frame, size = (
+        read_bundle(style.bundle.folder),
+        setting.frames("heldout")[0],
+        setting.size,
+    )
     engine = open_engine(bundle, "openvino", options=EngineOptions(threads=1, size=size))
     model = onnx.load_model_from_string(bundle.model())
     out = {"frame_out": np.empty_like(frame)}
-    request = _request(_bare(model, setting.work), {"x": [1, 3, *size], "frame": [1, *size, 3]})
+    request = _request(_bare(model), {"x": [1, 3, *size], "frame": [1, *size, 3]})
     feeds = {"x": frame.transpose(0, 3, 1, 2).astype(np.float32) - 128, "frame": frame}
     calls: dict[str, Call] = {
         "engine": lambda: engine.run({"frame": frame}, out),
         "bare": lambda: request.infer(feeds, share_inputs=True, share_outputs=True),
     }
-    peak, taken = _peak_macs_s(), turns(calls)
+    peak, taken = _peak_macs_s(), _taken(calls)
     engine_ms, bare_ms = (median(taken[name]) for name in ("engine", "bare"))
     place, beyond, apps = setting.work / "model.onnx", [], []
     place.write_bytes(bundle.model())
     for _ in range(APP_TURNS):
-        ours = turns({"engine": calls["engine"]}, rounds=TURNS // 2)
+        ours = _taken({"engine": calls["engine"]}, rounds=TURNS // 2)
         apps.append(_benchmark_app_ms(place, size))
         beyond.append(100 * (median(ours["engine"]) / apps[-1] - 1))
     engine.close()
@@ -135,7 +128,7 @@ def _openvino(setting: Setting, style: Shipped) -> Iterator[Row]:
     spread = ", ".join(f"{one:.1f}" for one in beyond)
     for figure, value, note in (
         (BEYOND, median(beyond), f"{spread} %; {median(apps):.2f} ms there"),
-        (PRICE, 100 * (ratio(taken["engine"], taken["bare"]) - 1), f"{engine_ms:.2f} and {bare_ms:.2f} ms"),
+        (PRICE, 100 * (_ratio(taken["engine"], taken["bare"]) - 1), f"{engine_ms:.2f} and {bare_ms:.2f} ms"),
         (SHARE, 100 * reached / peak, f"{reached / 1e9:.0f} GMAC/s, a chain of 3x3 {peak / 1e9:.0f}"),
     ):  # fmt: skip
         yield Row(figure, value, "%", style.name, digest=style.bundle.digest, note=note)
@@ -149,17 +142,15 @@ def _request(model: onnx.ModelProto, sizes: Mapping[str, list[int]]) -> Any:
     return core.compile_model(graph, "CPU", settings).create_infer_request()
 
 
-def _bare(model: onnx.ModelProto, work: Path) -> onnx.ModelProto:
+def _bare(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the network alone: from its first QuantizeLinear to its last shuffle, in float.
 
     Beside its input ``x`` it keeps ``frame``, of which it may read the size.
     """
     first = next(node for node in model.graph.node if node.op_type == "QuantizeLinear")
     last = [node for node in model.graph.node if node.op_type in ("DepthToSpace", "Conv")][-1]
-    whole, part = work / "whole.onnx", work / "bare.onnx"
-    onnx.save(onnx.shape_inference.infer_shapes(model), str(whole))
-    onnx.utils.extract_model(str(whole), str(part), [first.input[0], "frame"], [last.output[0]])
-    bare = onnx.load(str(part))
+    whole = onnx.utils.Extractor(onnx.shape_inference.infer_shapes(model))
+    bare = whole.extract_model([first.input[0], "frame"], [last.output[0]])
     for node in bare.graph.node:
         node.input[:] = ["x" if name == first.input[0] else name for name in node.input]
     bare.graph.input[0].name = "x"
@@ -175,7 +166,7 @@ def _peak_macs_s() -> float:
         calls[str(layers)] = partial(
             _request(_chain(layers), sizes).infer, {0: x}, share_inputs=True
         )
-    taken = turns(calls)
+    taken = _taken(calls)
     more_ms = min(taken[str(MANY)]) - min(taken[str(FEW)])
     return (MANY - FEW) * SIDE**2 * CHANNELS**2 * 9 / more_ms * 1e3
 

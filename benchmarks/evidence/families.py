@@ -1,6 +1,6 @@
 """The table of docs/models.md: every family trained, loaded, exported, run and measured, really.
 
-    python -m stylepress.benchmarks.evidence.families [--write docs/models.md [--missing]] [FAMILY ...]
+    python -m stylepress.benchmarks.evidence.families [FAMILY ...] [--write docs/models.md [--missing]]
 
 A row is written as soon as it is measured; rows of families that are not named stay.
 
@@ -17,8 +17,9 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from PIL import Image
@@ -26,7 +27,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from stylepress.artifact import Artifact
-from stylepress.benchmarks.evidence.documents import fill
+from stylepress.benchmarks.evidence.documents import MARKED, fill
 from stylepress.benchmarks.evidence.learned import learned
 from stylepress.errors import StylepressError
 from stylepress.export.stage import export
@@ -117,98 +118,76 @@ OURS = frozenset(
     {"student", "library", "regions", "translator", "cgan", "stylegan", "swin", "conditioned"}
 )
 """Families of this project alone: they have no public layout but their own."""
+FAULTS = (StylepressError, ArithmeticError, LookupError, OSError, RuntimeError, ValueError)
+"""What makes a cell say no; anything else is a mistake in this file."""
+Made = TypeVar("Made")
 
 
 def row(name: str, folder: Path, home: Path) -> list[str]:
     """Try one family; a cell says what came of it."""
-    at = Work(name=name, folder=folder / "t", board=folder / "b", device="cpu", home=home)
-    learnt: list[str] = []
-    trained = _said(lambda: _trained(name, folder, learnt))
-    numbers = "; ".join(learnt)
-    public = folder / "public"
-    public.mkdir()
-    loaded: dict[str, Artifact] = {}
-    reads = _said(lambda: _loaded(name, public, folder, at, loaded))
-    if name not in loaded:
-        return [f"`{name}`", trained, numbers, reads, "", "", ""]
-    bundles: dict[str, Bundle] = {}
-    exports = _said(lambda: _exported(name, loaded[name], folder, at, bundles))
-    if name not in bundles:
-        return [f"`{name}`", trained, numbers, reads, exports, "", ""]
-    runs = _said(lambda: _ran(bundles[name]))
-    cost = bundles[name].artifact.numbers
-    scale = (SIDE / 512) ** 2 if bundles[name].graph().kind == "frame" else 1.0
-    measured = f"{cost['params'] / 1e6:.2f} M, {cost['macs_512'] * scale / 1e9:.2f} G"
-    return [f"`{name}`", trained, numbers, reads, exports, runs, measured]
+    at = Work(name, folder / "state", folder / "board", device="cpu", home=home)
+    learnt, trained = _tried(lambda: _trained(name, folder, at))
+    loaded, reads = _tried(lambda: _loaded(name, folder, at))
+    cells = [f"`{name}`", trained, "; ".join(learnt or ()), reads, "", "", ""]
+    if loaded is None:
+        return cells
+    bundle, cells[4] = _tried(lambda: _exported(loaded, folder, at))
+    if bundle is None:
+        return cells
+    _, cells[5] = _tried(lambda: _ran(bundle))
+    cost = bundle.artifact.numbers
+    scale = (SIDE / 512) ** 2 if bundle.graph().kind == "frame" else 1.0
+    cells[6] = f"{cost['params'] / 1e6:.2f} M, {cost['macs_512'] * scale / 1e9:.2f} G"
+    return cells
 
 
-def _said(done: Callable[[], str]) -> str:
+def _tried(done: Callable[[], tuple[Made, str]]) -> tuple[Made | None, str]:
     try:
         return done()
-    except (
-        StylepressError,
-        ArithmeticError,
-        LookupError,
-        OSError,
-        RuntimeError,
-        ValueError,
-    ) as error:
-        return f"no: {type(error).__name__}"
+    except FAULTS as error:
+        return None, f"no: {type(error).__name__}"
 
 
-def _trained(name: str, folder: Path, numbers: list[str]) -> str:
-    """Train in each way that a family is trained in; write to ``numbers`` what each learned."""
-    steps = [*([TRAININGS[name]] if name in TRAININGS else []), *_translations(name, folder)]
+def _trained(name: str, folder: Path, at: Work) -> tuple[list[str], str]:
+    """Train in each way that a family is trained in; return what each learned, and which."""
+    steps = [*([TRAININGS[name]] if name in TRAININGS else [])]
+    if name == "resnet":  # the generator of a CycleGAN, here between photos and drawn glass
+        paintings = folder / "paintings"
+        paintings.mkdir()
+        Image.fromarray(draw("glass", seed=1, size=256)).save(paintings / "glass.png")
+        steps.append(TranslateStep(
+            paintings=paintings, blocks=2, judge_width=8, steps=200, learning_rate=2e-3,
+            steady_share=0.3, cycle_weight=2.0, identity_weight=0.0, **SMALL,
+        ))  # fmt: skip
+    learnt = list[str]()
     for step in steps:
-        at = Work(
-            name=name,
-            folder=folder / f"{step.step}-state",
-            board=folder / "board",
-            device="cpu",
-            home=Path.home(),
-        )
-        out = folder / step.step
+        work, out = replace(at, folder=folder / f"{step.step}-state"), folder / step.step
         if isinstance(step, TrainStep):
-            network = load_network(train(None, step, out, at).folder)
+            made = train(None, step, out, work)
         else:
-            network = load_network(train_model(None, step, out, at).folder)
+            made = train_model(None, step, out, work)
+        network = load_network(made.folder)
         if network.family != name:
-            return "no: another family"
+            return learnt, "no: another family"
         torch.manual_seed(0)
         fresh = FAMILIES[name].full(network.config).eval()
         if isinstance(fresh, AdaIn):  # what is trained is its decoder
             fresh.encoder = cast("AdaIn", network.module).encoder
-        numbers.append(learned(step, (network.module, fresh), HELD_OUT).line())
-    if not steps:
-        return "distilled" if name == "student" else "no"
-    return "; ".join(f"`{step.step}`, {step.steps} steps" for step in steps)
+        learnt.append(learned(step, (network.module, fresh), HELD_OUT).line())
+    words = "; ".join(f"`{step.step}`, {step.steps} steps" for step in steps)
+    return learnt, words or ("distilled" if name == "student" else "no")
 
 
-def _translations(name: str, folder: Path) -> list[TranslateStep]:
-    """Return a short CycleGAN for the family of its generator, between photos and drawn glass."""
-    if name != "resnet":
-        return []
-    paintings = folder / "paintings"
-    paintings.mkdir()
-    Image.fromarray(draw("glass", seed=1, size=256)).save(paintings / "glass.png")
-    return [
-        TranslateStep(
-            paintings=paintings, blocks=2, judge_width=8, steps=200, learning_rate=2e-3,
-            steady_share=0.3, cycle_weight=2.0, identity_weight=0.0, **SMALL,
-        )
-    ]  # fmt: skip
-
-
-def _loaded(name: str, public: Path, folder: Path, at: Work, kept: dict[str, Artifact]) -> str:
-    family = FAMILIES[name]
+def _loaded(name: str, folder: Path, at: Work) -> tuple[Artifact, str]:
+    family, public = FAMILIES[name], folder / "public"
+    public.mkdir()
     torch.manual_seed(0)
     state = family.build(**family.usual).state_dict()
     path = _published(name, {key: value.clone() for key, value in state.items()}, public)
-    kept[name] = load(None, LoadStep(checkpoint=path, sampling=SAMPLING), folder / "loaded", at)
-    record = json.loads(kept[name].path("network.json").read_text(encoding="utf-8"))
-    if record.pop("family") != name:
-        return "no: taken for another"
-    return "its own" if name in OURS else "yes"
+    made = load(None, LoadStep(checkpoint=path, sampling=SAMPLING), folder / "loaded", at)
+    if json.loads(made.path("network.json").read_text(encoding="utf-8"))["family"] != name:
+        return made, "no: taken for another"
+    return made, "its own" if name in OURS else "yes"
 
 
 def _published(name: str, state: Mapping[str, Tensor], folder: Path) -> Path:
@@ -240,33 +219,27 @@ def _published(name: str, state: Mapping[str, Tensor], folder: Path) -> Path:
     return folder / "net.pth"
 
 
-def _exported(name: str, loaded: Artifact, folder: Path, at: Work, kept: dict[str, Bundle]) -> str:
+def _exported(loaded: Artifact, folder: Path, at: Work) -> tuple[Bundle, str]:
     step = ExportStep(verify_sizes=((64, 64), (67, 93), (96, 128)))
-    kept[name] = read_bundle(export(loaded, step, folder / "bundle", at).folder)
-    graphs = ", ".join(f"`{one}`" for one in kept[name].artifact.graphs)
-    worst = kept[name].artifact.numbers["worst_levels"]
-    return f"{graphs}; {worst:g} levels from torch"
+    made = export(loaded, step, folder / "bundle", at)
+    graphs = ", ".join(f"`{one}`" for one in made.graphs)
+    return read_bundle(made.folder), f"{graphs}; {made.numbers['worst_levels']:g} levels from torch"
 
 
-def _ran(bundle: Bundle) -> str:
+def _ran(bundle: Bundle) -> tuple[None, str]:
     for name in bundle.artifact.graphs:
-        engine = open_engine(bundle, "onnxruntime", options=EngineOptions(), graph=name)
-        with closing(engine):
+        with closing(
+            open_engine(bundle, "onnxruntime", options=EngineOptions(), graph=name)
+        ) as engine:
             self_test(bundle, engine, name)
-    return "yes"
+    return None, "yes"
 
 
-def rows_of(text: str) -> dict[str, str]:
-    """Return the lines of the table that a document holds, by family."""
-    inside = re.search(rf"<!-- {MARKER} -->\n(.*?)<!-- /{MARKER} -->", text, re.DOTALL)
-    found = re.finditer(r"^\| `(\w+)` .*$", inside[1] if inside else "", re.MULTILINE)
-    return {match[1]: match[0] for match in found}
-
-
-def table(lines: Mapping[str, str]) -> str:
-    """Return the table as Markdown, families in the order in which they are known."""
-    body = [lines[name] for name in FAMILIES if name in lines]
-    return "\n".join([f"| {' | '.join(HEAD)} |", f"|{'---|' * len(HEAD)}", *body])
+def rows_of(path: Path | None) -> dict[str, str]:
+    """Return the lines of the table that a document holds, by family; none without a document."""
+    text = path.read_text(encoding="utf-8") if path else ""
+    inside = "".join(one[0] for one in MARKED.finditer(text) if one["name"] == MARKER)
+    return {one[1]: one[0] for one in re.finditer(r"^\| `(\w+)` .*$", inside, re.MULTILINE)}
 
 
 def main() -> None:
@@ -277,17 +250,17 @@ def main() -> None:
     parser.add_argument("--missing", action="store_true", help="measure what has no row yet")
     options = parser.parse_args()
     for name in options.names:
-        text = options.write.read_text(encoding="utf-8") if options.write else ""
-        if options.missing and name in rows_of(text):
+        if options.missing and name in rows_of(options.write):
             continue
         began = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
             line = f"| {' | '.join(row(name, Path(folder), Path.home()))} |"
         print(f"{line}  {time.perf_counter() - began:.0f} s", flush=True)  # noqa: T201
         if options.write:
-            text = options.write.read_text(encoding="utf-8")  # others may have changed it since
-            made = table({**rows_of(text), name: line})
-            fill(options.write, MARKER, made)
+            lines = {**rows_of(options.write), name: line}  # others may have changed it since
+            body = [f"| {' | '.join(HEAD)} |", f"|{'---|' * len(HEAD)}"]
+            body += [lines[name] for name in FAMILIES if name in lines]
+            fill(options.write, MARKER, "\n".join(body))
 
 
 if __name__ == "__main__":

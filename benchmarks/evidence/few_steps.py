@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,8 +14,8 @@ from PIL import Image
 from torch import Tensor
 
 from stylepress.artifact import Artifact
-from stylepress.benchmarks.evidence.place import ENGINE, Place, side_by_side
-from stylepress.benchmarks.evidence.row import Row, least, most, promised
+from stylepress.benchmarks.evidence.row import Row
+from stylepress.benchmarks.evidence.setting import ENGINE, RECOVERY, Setting, side_by_side
 from stylepress.benchmarks.quality.features.handcrafted import LEAST, handcrafted
 from stylepress.benchmarks.quality.frechet import features_distance
 from stylepress.compress.sampler.judging import crops, drawn
@@ -32,49 +32,43 @@ COUNT = 1024
 MANY, FEW = 32, 4
 SCENE_PX = 64
 TRAINED_ON, HELD_OUT = 400, 200
-SHARE = 5
-"""Steps of the teacher for each step of a recovery after pruning; its student has as many."""
+STEPS = 5 * RECOVERY
+"""Of the teacher, and of each student."""
+NEARNESS = f"distance to held-out pictures over that of {MANY} steps"
+SPEED = f"speed over {MANY} steps, noise to picture"
 
 
-def sampler_rows(place: Place) -> Iterator[Row]:
+def rows(setting: Setting) -> Iterator[Row]:
     """Yield speed and distance of students of 4 steps beside their teacher of 32."""
-    photos = scenes(place.work / "scenes", range(TRAINED_ON))
-    held = scenes(place.work / "held", range(10_000, 10_000 + HELD_OUT))
-    steps = SHARE * place.steps
-    sample = SampleStep(
-        side_px=SIDE, width=32, sampling=MANY, predicts="v_prediction", steps=steps, photos=photos,
-        seed=1, learning_rate=5e-4,
-    )  # fmt: skip
-    teacher = train_model(None, sample, place.work / "sampler", place.job("sample"))
-    real = _features(crops(Photos.below(held, place.progress), COUNT, SIDE, 7))
-    before = features_distance(_drawn(teacher), real)
-    floor = features_distance(
-        _features(crops(Photos.below(photos, place.progress), COUNT, SIDE, 8)), real
+    work = setting.work
+    photos = scenes(work / "scenes", range(TRAINED_ON))
+    held = scenes(work / "held", range(10_000, 10_000 + HELD_OUT))
+    plan: dict[str, Any] = {"steps": STEPS, "photos": photos, "seed": 1, "learning_rate": 5e-4}
+    sample = SampleStep(side_px=SIDE, width=32, sampling=MANY, predicts="v_prediction", **plan)
+    teacher = train_model(None, sample, work / "sampler", setting.job("sample"))
+    real, learnt = (
+        _features(crops(Photos.below(folder, setting.progress), COUNT, SIDE, seed))
+        for folder, seed in ((held, 7), (photos, 8))
     )
-    row = partial(Row, engine="torch", precision="fp32", size=f"{SIDE}x{SIDE}")
+    before, floor = features_distance(_drawn(teacher), real), features_distance(learnt, real)
+    row = partial(Row, unit="x", engine="torch", precision="fp32", size=f"{SIDE}x{SIDE}")
+    note = f"{STEPS} steps of training, {COUNT} pictures, handcrafted features"
     figure = "distance to held-out pictures over that of what it learns from"
-    note = f"{steps} steps of training, {COUNT} pictures, handcrafted features"
-    yield row(
-        figure, before / floor, "x", f"sampler, {MANY} steps", digest=teacher.digest, note=note
-    )
-    before_bundle = export(teacher, ExportStep(), place.work / "many", place.job("many"))
+    subject = f"sampler, {MANY} steps"
+    yield row(figure, before / floor, subject=subject, digest=teacher.digest, note=note)
+    slow = export(teacher, ExportStep(), work / "many", setting.job("many"))
     methods: tuple[Literal["halving", "consistency"], ...] = ("halving", "consistency")
     for method in methods:
         step = ShortenStep(
-            method=method, sampling=FEW, teacher_sampling=MANY, steps=steps, photos=photos, seed=1,
-            max_ratio=100, learning_rate=5e-4,
-        )  # fmt: skip
-        student = shorten(teacher, step, place.work / method, place.job(f"{method}-job"))
+            method=method, sampling=FEW, teacher_sampling=MANY, max_ratio=100, **plan
+        )
+        student = shorten(teacher, step, work / method, setting.job(method))
         subject = f"sampler, {FEW} steps by {method}"
         ratio = features_distance(_drawn(student), real) / before
-        figure = f"distance to held-out pictures over that of {MANY} steps"
-        nearness = row(figure, ratio, "x", subject, digest=student.digest, note=note)
-        yield promised(nearness, most(1.3, "x"))
-        bundle = export(student, ExportStep(), place.work / f"{method}-few", place.job(method))
-        many, few = side_by_side(before_bundle, bundle)
-        figure = f"speed over {MANY} steps, noise to picture"
-        speed = row(figure, many / few, "x", subject, engine=ENGINE, digest=bundle.digest)
-        yield promised(speed, least(7, "x"))
+        yield row(NEARNESS, ratio, subject=subject, digest=student.digest, note=note)
+        quick = export(student, ExportStep(), work / f"{method}-few", setting.job(method))
+        many, few = side_by_side(slow, quick)
+        yield row(SPEED, many / few, subject=subject, engine=ENGINE, digest=quick.digest)
 
 
 def scenes(folder: Path, seeds: range) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -11,20 +10,13 @@ import numpy as np
 from stylepress.benchmarks.evidence.row import Row
 from stylepress.benchmarks.evidence.setting import Setting, wxh
 from stylepress.benchmarks.quality.features.extractor import HandcraftedExtractor
-from stylepress.benchmarks.quality.pixels import LUMA
+from stylepress.benchmarks.quality.pixels import LUMA, levels
 from stylepress.benchmarks.quality.study import Pair, drift_study, jpeg
 from stylepress.picture import Pixels
-from stylepress.runtime.bundle import read_bundle
 
 INT8, DIRECT = "INT8", "direct P over benign"
 Damage = Callable[[Pixels], Pixels]
 """Takes and gives a picture, (H, W, 3) uint8."""
-
-
-def levels(values: np.ndarray) -> Pixels:
-    """Round to what a picture can hold."""
-    rounded: Pixels = np.clip(np.rint(values), 0, 255).astype(np.uint8)
-    return rounded
 
 
 def noisy(picture: Pixels, spread: float) -> Pixels:
@@ -78,13 +70,12 @@ def rows(setting: Setting, *, defects: Mapping[str, Damage] = DEFECTS) -> Iterat
         for name in ("heldout", "train")
     )
     for style in setting.styles:
-        with ExitStack() as stack:
-            plain = setting.network(style.student)
-            int8 = setting.engine(read_bundle(style.bundle.folder), setting.size, stack)
-            floats, references, drawn = (
-                [np.array(run(np.ascontiguousarray(frame))[0]) for frame in frames]
-                for run, frames in ((plain, contents), (plain, others), (int8, contents))
+        floats, references, drawn = (
+            [picture[0] for picture in setting.painted(model, frames)]
+            for model, frames in (
+                (style.student, contents), (style.student, others), (style.bundle, contents),
             )
+        )  # fmt: skip
         changed = {INT8: drawn}
         changed |= {name: list(map(damage, floats)) for name, damage in defects.items()}
         for name, pictures in changed.items():

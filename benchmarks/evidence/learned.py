@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 import torch
 from torch import Tensor, nn
@@ -39,8 +40,9 @@ DRAWN = 192
 """Pictures that a sampler is judged on."""
 DIRECTIONS = 128
 STYLE_PX = 128
-Net = Callable[..., Tensor]
 Styling = TrainStep | LibraryStep | AdainStep | RegionsStep | TranslateStep
+Judged = tuple[str, Callable[[nn.Module], float], float]
+"""What is measured, how far a network is off, and how far a trivial answer is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,70 +80,62 @@ def learned(
         RecipeError: nothing is measured for such a step.
     """
     if isinstance(step, PairsStep | DiffuseStep):
-        return _translated(step, nets, photos)
-    if isinstance(step, SampleStep):
-        return _sampled(step, nets)
-    if isinstance(step, TrainStep | LibraryStep | AdainStep | RegionsStep | TranslateStep):
-        return _styled(step, nets, photos)
-    raise RecipeError(f"Nothing is measured for `{step.step}`.", "Measure another step.")
+        what, off, trivial = _translated(step, photos)
+    elif isinstance(step, SampleStep):
+        what, off, trivial = _sampled(step)
+    elif isinstance(step, TrainStep | LibraryStep | AdainStep | RegionsStep | TranslateStep):
+        what, off, trivial = _styled(step, photos)
+    else:
+        raise RecipeError(f"Nothing is measured for `{step.step}`.", "Measure another step.")
+    return Learned(what, off(nets[0]), off(nets[1]), trivial)
 
 
-def _translated(
-    step: PairsStep | DiffuseStep, nets: tuple[nn.Module, nn.Module], photos: Path
-) -> Learned:
+def _translated(step: PairsStep | DiffuseStep, photos: Path) -> Judged:
     pairs = Pairs(Photos.below(photos, Silent()), step.task)
     drawn = [pairs.crop(generator(SEED, number), PAIR_PX) for number in range(PAIRS)]
     source, target = (torch.stack(list(side)) for side in zip(*drawn, strict=True))
 
-    def off(net: Net) -> float:
+    def off(net: nn.Module) -> float:
         return float((net(2 * source - 1).clamp(-1, 1) / 2 + 0.5 - target).abs().mean())
 
-    return Learned(
-        "distance from the target",
-        off(nets[0]),
-        off(nets[1]),
-        float((source - target).abs().mean()),
-    )
+    return "distance from the target", off, float((source - target).abs().mean())
 
 
-def _sampled(step: SampleStep, nets: tuple[nn.Module, nn.Module]) -> Learned:
+def _sampled(step: SampleStep) -> Judged:
+    """Pictures of a class are compared with those of that class."""
     real, labels = _real(step)
     draw = generator(SEED, 1)
 
-    def off(net: nn.Module) -> float:
+    def inputs() -> tuple[Tensor, ...]:
         if step.model == "ddpm":
-            inputs: tuple[Tensor, ...] = (torch.randn(real.shape, generator=draw),)
-        else:
-            noise, ones = torch.randn(DRAWN, step.noise, generator=draw), torch.ones(DRAWN)
-            more: dict[str, tuple[Tensor, ...]] = {"cgan": (labels,), "dcgan": ()}
-            inputs = (noise, *more.get(step.model, (noise, 0 * ones, ones)))
-        drawn = torch.cat(
-            [net(*rows) for rows in zip(*(torch.split(one, 48) for one in inputs), strict=True)]
-        )
-        # Pictures of a class are compared with those of that class.
-        groups = [
-            sliced(drawn[labels == label], real[labels == label]) for label in torch.unique(labels)
-        ]
-        return sum(groups) / len(groups)
+            return (torch.randn(real.shape, generator=draw),)
+        noise, ones = torch.randn(DRAWN, step.noise, generator=draw), torch.ones(DRAWN)
+        more: dict[str, tuple[Tensor, ...]] = {"cgan": (labels,), "dcgan": ()}
+        return (noise, *more.get(step.model, (noise, 0 * ones, ones)))
 
-    mean = real.mean(0, keepdim=True).expand_as(real)
-    return Learned("distance from real pictures", off(nets[0]), off(nets[1]), sliced(mean, real))
+    def off(net: nn.Module) -> float:
+        batches = zip(*(torch.split(one, 48) for one in inputs()), strict=True)
+        drawn = torch.cat([net(*rows) for rows in batches])
+        kinds = [labels == label for label in torch.unique(labels)]
+        return fmean(sliced(drawn[kind], real[kind]) for kind in kinds)
+
+    trivial = sliced(real.mean(0, keepdim=True).expand_as(real), real)
+    return "distance from real pictures", off, trivial
 
 
 def _real(step: SampleStep) -> tuple[Tensor, Tensor]:
+    """Return crops in [-1, 1], (N, 3, side, side), and their classes, 0 where there are none."""
     draws = [generator(SEED, 100 + number) for number in range(DRAWN)]
-    if step.classes:
-        pictures = [style_pixels(style) for style in step.classes.values()]
-        labels = torch.arange(DRAWN) % len(pictures)
-        crops = [
-            crop_of(pictures[int(label)], draw, step.side_px)
-            for label, draw in zip(labels, draws, strict=True)
-        ]
-        return 2 * torch.stack(crops) - 1, labels
-    assert step.photos is not None
-    photos = Photos.below(step.photos, Silent())
-    crops = [photos.crop(draw, step.side_px, zoom=ZOOM, strange=False) for draw in draws]
-    return 2 * torch.stack(crops) - 1, torch.zeros(DRAWN, dtype=torch.int64)
+    pictures = [style_pixels(style) for style in (step.classes or {}).values()]
+    labels = torch.arange(DRAWN) % max(1, len(pictures))
+    if pictures:
+        drawn = zip(labels.tolist(), draws, strict=True)
+        crops = [crop_of(pictures[label], draw, step.side_px) for label, draw in drawn]
+    else:
+        assert step.photos is not None
+        photos = Photos.below(step.photos, Silent())
+        crops = [photos.crop(draw, step.side_px, zoom=ZOOM, strange=False) for draw in draws]
+    return 2 * torch.stack(crops) - 1, labels
 
 
 def sliced(drawn: Tensor, real: Tensor) -> float:
@@ -156,62 +150,53 @@ def sliced(drawn: Tensor, real: Tensor) -> float:
     return float((rows[0] - rows[1]).abs().mean())
 
 
-def _styled(
-    step: Styling,
-    nets: tuple[nn.Module, nn.Module],
-    photos: Path,
-) -> Learned:
+def _styled(step: Styling, photos: Path) -> Judged:
     held = Photos.below(photos, Silent())
     crops = [held.crop(generator(SEED, n), STYLE_PX, strange=False) for n in range(PAIRS)]
-    content = torch.stack(crops)
-    styles = _styles(step)
+    content, styles = torch.stack(crops), [style_pixels(style) for style in _styles(step)]
 
-    def off(draw: Callable[[int, Tensor], Tensor]) -> float:
-        distances = []
-        for number, style in enumerate(styles):
-            loss = StyleContentLoss(style)
-            drawn = draw(number, style).clamp(0, 1)[..., :STYLE_PX, :STYLE_PX]
-            distances.append(float(loss(drawn, content, generator(SEED, 3))["style"]))
-        return sum(distances) / len(distances)
-
-    trained, fresh = (off(_drawing(step, net, content, len(styles))) for net in nets)
-    return Learned("distance from the style", trained, fresh, off(lambda *_: content))
-
-
-def _styles(step: Styling) -> list[Tensor]:
-    named: list[Style] = []
-    if isinstance(step, LibraryStep):
-        named = list(step.styles.values())
-    elif isinstance(step, RegionsStep):
-        named = [step.outside, step.inside]
-    elif isinstance(step, TrainStep) and step.style is not None:
-        named = [step.style]
-    elif isinstance(step, AdainStep | TranslateStep):
-        folder = step.styles if isinstance(step, AdainStep) else step.paintings
-        pictures = Photos.below(folder, Silent())
-        named = [Style(picture=path) for path in pictures.paths[:2]]
-    return [style_pixels(style) for style in named]
-
-
-def _drawing(
-    step: Styling,
-    net: nn.Module,
-    content: Tensor,
-    count: int,
-) -> Callable[[int, Tensor], Tensor]:
-    """Return what draws style ``number``, whose picture is the second argument."""
-    if isinstance(step, LibraryStep):
-        rows = torch.eye(count)
-        return lambda number, _: net(content, rows[number].expand(len(content), -1))
-    if isinstance(step, RegionsStep):
-        shape = (len(content), *content.shape[2:], 1)
-        masks = [torch.full(shape, level, dtype=torch.uint8) for level in (0, int(WHITE))]
-        return lambda number, _: net(content, masks[number])
-    if isinstance(step, AdainStep):
-        return lambda _, style: net(
-            content,
-            net.encode_style(style[None]).expand(len(content), -1),  # type: ignore[operator]
+    def far(pictures: Iterable[Tensor]) -> float:
+        return fmean(
+            float(
+                StyleContentLoss(style)(
+                    drawn.clamp(0, 1)[..., :STYLE_PX, :STYLE_PX], content, generator(SEED, 3)
+                )["style"]
+            )
+            for style, drawn in zip(styles, pictures, strict=True)
         )
-    if isinstance(step, TranslateStep):
-        return lambda *_: net(2 * content - 1) / 2 + 0.5
-    return lambda *_: net(content * 255) / 255
+
+    def off(net: nn.Module) -> float:
+        return far(_drawn(step, net, content, styles))
+
+    return "distance from the style", off, far([content] * len(styles))
+
+
+def _styles(step: Styling) -> list[Style]:
+    if isinstance(step, LibraryStep):
+        return list(step.styles.values())
+    if isinstance(step, RegionsStep):
+        return [step.outside, step.inside]
+    if isinstance(step, TrainStep):
+        return [] if step.style is None else [step.style]
+    folder = step.styles if isinstance(step, AdainStep) else step.paintings
+    return [Style(picture=path) for path in Photos.below(folder, Silent()).paths[:2]]
+
+
+def _drawn(
+    step: Styling, net: nn.Module, content: Tensor, styles: Sequence[Tensor]
+) -> Iterator[Tensor]:
+    """Yield what a network makes of photos (N, 3, H, W) in [0, 1] in each style."""
+    count = len(content)
+    for number, style in enumerate(styles):
+        if isinstance(step, LibraryStep):
+            yield net(content, torch.eye(len(styles))[number].expand(count, -1))
+        elif isinstance(step, RegionsStep):
+            level = (0, int(WHITE))[number]
+            yield net(content, torch.full((count, *content.shape[2:], 1), level, dtype=torch.uint8))
+        elif isinstance(step, AdainStep):
+            code = net.encode_style(style[None])  # type: ignore[operator]
+            yield net(content, code.expand(count, -1))
+        elif isinstance(step, TranslateStep):
+            yield net(2 * content - 1) / 2 + 0.5
+        else:
+            yield net(content * 255) / 255

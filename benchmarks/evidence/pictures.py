@@ -7,16 +7,16 @@ and the others judge: VGG is the loss of those that ship.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from functools import partial
+from itertools import product
 from pathlib import Path
-from typing import Any
+from statistics import fmean
 
 import numpy as np
 from PIL import Image
-from torch import Tensor
 
-from stylepress.benchmarks.evidence.row import Row, mean
-from stylepress.benchmarks.evidence.setting import PHOTOS, Drawn, Setting, Shipped
+from stylepress.benchmarks.evidence.row import Row
+from stylepress.benchmarks.evidence.setting import Drawn, Setting, Shipped
 from stylepress.benchmarks.quality.motion.course import follow, open_flow, views_of, warp_error
 from stylepress.benchmarks.quality.motion.footage import read_footage
 from stylepress.benchmarks.quality.photos import unit
@@ -24,9 +24,7 @@ from stylepress.benchmarks.quality.pixels import Picture, grid_energy, psnr_db, 
 from stylepress.export.stage import frame_graph_of
 from stylepress.picture import Pixels, read_picture
 from stylepress.replace import replacing_file
-from stylepress.runtime.bundle import read_bundle
-from stylepress.train.features.distances import STYLE_LAYERS
-from stylepress.train.features.judges import STYLE_BLOCKS, Judge, Name, find_judges
+from stylepress.train.features.judges import Judge, Name, find_judges
 
 TITLES: dict[Name, str] = {"vgg": "VGG", "effnet": "EffNet"}
 TRAINED_ON: Name = "vgg"
@@ -45,8 +43,6 @@ TILE_PX, GAP_PX = 320, 6
 def figures(setting: Setting) -> Iterator[Row]:
     """Judge every style that ships on photos that no training saw."""
     judges = find_judges(env=setting.environ, home=setting.home)
-    for judge in judges.values():
-        remember(judge.network, STYLE_LAYERS if judge.name == "vgg" else STYLE_BLOCKS)
     for style in setting.styles:
         drawn, picture = setting.drawn(style), read_picture(style.picture).pixels
         for judge in judges.values():
@@ -57,27 +53,10 @@ def figures(setting: Setting) -> Iterator[Row]:
         yield _size(style)
 
 
-def remember(network: Any, layers: Sequence[Any]) -> None:
-    """Let a network keep what it saw in a picture: several figures look at the same pictures."""
-    whole, kept = network.forward, dict[int, Any]()
-
-    def forward(image: Tensor, asked: Sequence[Any]) -> Any:
-        if not set(asked) <= set(layers):
-            return whole(image, asked)
-        key = hash(image.numpy().tobytes())
-        features = kept.pop(key) if key in kept else whole(image, layers)
-        while len(kept) >= 3 * PHOTOS:  # photos, teacher's and student's pictures of one style
-            kept.pop(next(iter(kept)))
-        kept[key] = features  # the last used stays longest
-        return features
-
-    network.forward = forward
-
-
 def _judged(style: Shipped, judge: Judge, drawn: Drawn, picture: Pixels) -> Iterator[Row]:
     """Yield style distances and fidelity by one network."""
     photo, teacher, student = (
-        mean(judge.style(frame, picture) for frame in frames)
+        fmean(judge.style(frame, picture) for frame in frames)
         for frames in (drawn.photos, drawn.teacher, drawn.bundle)
     )
     title = TITLES[judge.name]
@@ -92,7 +71,7 @@ def _judged(style: Shipped, judge: Judge, drawn: Drawn, picture: Pixels) -> Iter
     trios = zip(drawn.photos, drawn.teacher, drawn.bundle, strict=True)
     values = [judge.fidelity(*trio) for trio in trios]
     note = f"0 a copy, 1 the photo; {min(values):.2f} to {max(values):.2f}{label}"
-    yield _row(f"{title} fidelity of the student", style, mean(values), note, unit="")
+    yield _row(f"{title} fidelity of the student", style, fmean(values), note, unit="")
 
 
 def _pixels(style: Shipped, drawn: Drawn, picture: Pixels) -> Iterator[Row]:
@@ -102,11 +81,10 @@ def _pixels(style: Shipped, drawn: Drawn, picture: Pixels) -> Iterator[Row]:
         [unit(frame) for frame in frames] for frames in (drawn.teacher, drawn.student, drawn.bundle)
     )
     measures: dict[str, Callable[[Picture], float]] = {
-        PATCHES: lambda one: style_distance(one, aim),
-        GRID: grid_energy,
-    }
+        PATCHES: partial(style_distance, style=aim), GRID: grid_energy,
+    }  # fmt: skip
     for figure, measure in measures.items():
-        theirs, mine = (mean(map(measure, some)) for some in (teacher, int8))
+        theirs, mine = (fmean(map(measure, some)) for some in (teacher, int8))
         yield _row(figure, style, mine / theirs, f"{mine:.3g}, teacher {theirs:.3g}")
     level = min(psnr_db(np.concatenate(int8), np.concatenate(student)), 99.0)
     yield _row(INT8, style, level, f"over all pixels of {len(int8)} photos", unit="dB")
@@ -115,41 +93,27 @@ def _pixels(style: Shipped, drawn: Drawn, picture: Pixels) -> Iterator[Row]:
 def _steadiness(style: Shipped, setting: Setting) -> Row:
     """Hold the student's change along a known motion against the teacher's."""
     views, matrices = views_of(setting.paths("heldout")[0], setting.size, FRAMES)
-    with ExitStack() as stack:
-        runs = (
-            setting.network(style.teacher),
-            setting.engine(read_bundle(style.bundle.folder), setting.size, stack),
-        )
-        teacher, student = (
-            warp_error([np.array(run(view[np.newaxis])[0]) for view in views], matrices)
-            for run in runs
-        )
+    teacher, student = (warp_error(film, matrices) for film in _films(style, setting, views))
     note = f"{student:.3g}, teacher {teacher:.3g}; {FRAMES} frames of a camera, motion known"
     return _row(STEADY, style, student / teacher, note)
 
 
+def _films(style: Shipped, setting: Setting, frames: Sequence[Pixels]) -> Iterator[list[Pixels]]:
+    """Yield what teacher and student make of (H, W, 3) frames."""
+    for model in (style.teacher, style.bundle):
+        yield [one[0] for one in setting.painted(model, (frame[np.newaxis] for frame in frames))]
+
+
 def _on_footage(style: Shipped, setting: Setting) -> Iterator[Row]:
     """Hold the student's change along the estimated flow of a film against the teacher's."""
-    film = setting.recipes / "photos" / FILM
-    if not film.is_file():
-        setting.progress.warn(
-            f"{film} is not here, so nothing is measured on footage. `stylepress photos "
-            "fetch` brings it into a folder that holds no photos yet."
-        )
-        return
-    flow = open_flow()
-    if isinstance(flow, str):
-        setting.progress.warn(f"Nothing is measured on footage: {flow}.")
+    film, flow = setting.recipes / "photos" / FILM, open_flow()
+    if not film.is_file() or isinstance(flow, str):
+        why = flow if isinstance(flow, str) else f"{film} is not here: `stylepress photos fetch`"
+        setting.progress.warn(f"Nothing is measured on footage. {why}")
         return
     title, estimate = flow
     frames = read_footage(film, setting.size, count=FRAMES, progress=setting.progress).frames
-    with ExitStack() as stack:
-        runs = (
-            setting.network(style.teacher),
-            setting.engine(read_bundle(style.bundle.folder), setting.size, stack),
-        )
-        films = [[np.array(run(frame[np.newaxis])[0]) for frame in frames] for run in runs]
-    followed = follow(frames, films, estimate)
+    followed = follow(frames, list(_films(style, setting, frames)), estimate)
     if followed is None:
         setting.progress.warn(f"Nothing is measured on footage: no part of {film} can be followed.")
         return
@@ -159,9 +123,8 @@ def _on_footage(style: Shipped, setting: Setting) -> Iterator[Row]:
 
 
 def _size(style: Shipped) -> Row:
-    network = frame_graph_of(style.teacher).network
-    large = 4 * sum(weight.numel() for weight in network.parameters())
-    small = style.bundle.size_bytes
+    weights = frame_graph_of(style.teacher).network.parameters()
+    large, small = 4 * sum(weight.numel() for weight in weights), style.bundle.size_bytes
     return _row(SMALL, style, small / large, f"{small:,} of {large:,} bytes", unit="of")
 
 
@@ -175,24 +138,16 @@ def draw_poster(setting: Setting, path: Path) -> Path:
     Raises:
         OutputError: it cannot be written.
     """
-    rows = []
+    names, rows = [photo.stem for photo in setting.paths("heldout")], []
     for style in setting.styles:
         drawn = setting.drawn(style)
-        trios = zip(drawn.names, drawn.photos, drawn.teacher, drawn.bundle, strict=True)
-        shown = [trio for name, *trio in trios if name in SHOWN]
-        rows.append(_joined([_small(one[0]) for trio in shown for one in trio], axis=1))
+        trios = zip(names, drawn.photos, drawn.teacher, drawn.bundle, strict=False)
+        rows.append([one[0] for name, *trio in trios if name in SHOWN for one in trio])
+    step = TILE_PX + GAP_PX
+    sheet = Image.new("RGB", (len(rows[0]) * step - GAP_PX, len(rows) * step - GAP_PX), "white")
+    for (down, row), across in product(enumerate(rows), range(len(rows[0]))):
+        tile = Image.fromarray(row[across]).resize((TILE_PX, TILE_PX), Image.Resampling.LANCZOS)
+        sheet.paste(tile, (across * step, down * step))
     with replacing_file(path) as beside:
-        Image.fromarray(_joined(rows, axis=0)).save(beside, "JPEG", quality=88, optimize=True)
+        sheet.save(beside, "JPEG", quality=88, optimize=True)
     return path
-
-
-def _small(picture: Pixels) -> Pixels:
-    image = Image.fromarray(picture).resize((TILE_PX, TILE_PX), Image.Resampling.LANCZOS)
-    return np.asarray(image, np.uint8)
-
-
-def _joined(parts: Sequence[Pixels], *, axis: int) -> Pixels:
-    shape = list(parts[0].shape)
-    shape[axis] = GAP_PX
-    gap = np.full(shape, 255, np.uint8)
-    return np.concatenate([each for part in parts for each in (part, gap)][:-1], axis=axis)

@@ -23,21 +23,6 @@ Pair = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What `stylepress compare` is told: pairs, limit as a share, whether it may extend."""
-
-    pairs: int = 10
-    delta: float = DELTA
-    extend: bool = True
-
-    @property
-    def words(self) -> str:
-        """The options, as documents write them."""
-        extend = "" if self.extend else " --no-extend"
-        return f"`--pairs {self.pairs} --delta {100 * self.delta:g}{extend}`"
-
-
-@dataclass(frozen=True, slots=True)
 class Noise:
     """A model of a machine, as relative deviations.
 
@@ -68,34 +53,37 @@ class Noise:
 LOCKED = Noise("board with locked clocks", 0.005, 0.0, 0.0)
 DESKTOP = Noise("desktop", 0.015, 0.004, 0.05)
 SHARED = Noise("shared runner", 0.05, 0.02, 0.10, heavy=True)
-ADVICE: tuple[tuple[Noise, Settings, tuple[float, ...]], ...] = (
-    (LOCKED, Settings(6, 0.03, extend=False), (0, 0.03, 0.04, 0.05)),
-    (DESKTOP, Settings(), (0, 0.05, 0.075, 0.10)),
-    (SHARED, Settings(20, 0.10), (0, 0.10, 0.15, 0.25)),
+ADVICE: tuple[tuple[Noise, PairPlan, float, tuple[float, ...]], ...] = (
+    (LOCKED, PairPlan(pairs=6, extend=False), 0.03, (0, 0.03, 0.04, 0.05)),
+    (DESKTOP, PairPlan(), DELTA, (0, 0.05, 0.075, 0.10)),
+    (SHARED, PairPlan(pairs=20), 0.10, (0, 0.10, 0.15, 0.25)),
 )
-"""Settings for each kind of machine, and the true slowdowns to try them with."""
+"""Settings for each kind of machine, the limit as a share, and the true slowdowns to try them with."""
 
 
 def rows(setting: Setting | None = None, *, trials: int = TRIALS) -> Iterator[Row]:
     """Return the share of trials that end with each verdict, for each machine and slowdown."""
-    for noise, settings, slowdowns in ADVICE:
+    for noise, plan, delta, slowdowns in ADVICE:
+        extend = "" if plan.extend else " --no-extend"
+        words = f"`--pairs {plan.pairs} --delta {100 * delta:g}{extend}`"
         for slower in slowdowns:
-            ends = verdicts(noise, settings, slower, trials)
+            ends = verdicts(noise, plan, Rule.assumed(delta), slower, trials)
             for verdict in VERDICTS:
                 share = 100 * ends.count(verdict) / trials
                 yield Row(
-                    verdict, share, "%", f"+{100 * slower:g} %", noise.name, settings.words,
+                    verdict, share, "%", f"+{100 * slower:g} %", noise.name, words,
                     note=f"{trials} trials",
                 )  # fmt: skip
 
 
-def verdicts(noise: Noise, settings: Settings, slower: float, trials: int) -> list[Verdict | None]:
+def verdicts(
+    noise: Noise, plan: PairPlan, rule: Rule, slower: float, trials: int
+) -> list[Verdict | None]:
     """Run the whole procedure so many times; return what each trial ended with.
 
     The new arm takes longer by a share, ``slower``; arms take turns as they do in a session.
     """
-    rule, ends = Rule.assumed(settings.delta), []
-    plan = PairPlan(pairs=settings.pairs, extend=settings.extend)
+    ends = []
     for trial in range(trials):
         rng = np.random.default_rng((11, trial))
 
@@ -104,6 +92,5 @@ def verdicts(noise: Noise, settings: Settings, slower: float, trials: int) -> li
             base, new = zip(*both, strict=True)
             return {key: Paired(base, tuple(n * (1 + slower) for n in new), rule) for key in keys}
 
-        ended = decide(figures, [KEY], plan=plan)
-        ends.append(ended[KEY].verdict)
+        ends.append(decide(figures, [KEY], plan=plan)[KEY].verdict)
     return ends

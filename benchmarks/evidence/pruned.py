@@ -1,98 +1,87 @@
-"""What a teacher at 70 % of its channels drifts by and gains, beside torch-pruning's magnitudes."""
+"""What a teacher loses: at 70 % of its channels, beside torch-pruning's choice; with norms frozen."""
 
 from __future__ import annotations
 
 import copy
-import os
+import warnings
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
-from typing import cast
+from statistics import fmean
 
+import numpy as np
 import torch
+import torch_pruning  # type: ignore[import-untyped]
+from torch import Tensor, nn
 
 from stylepress.artifact import Artifact
-from stylepress.benchmarks.evidence.place import ENGINE, STYLE, Place, pictures, side_by_side
-from stylepress.benchmarks.evidence.row import Row, mean, most, promised
-from stylepress.benchmarks.evidence.torch_pruning_peer import magnitude_pruned
+from stylepress.benchmarks.evidence.row import Row
+from stylepress.benchmarks.evidence.setting import ENGINE, RECOVERY, Setting, side_by_side
 from stylepress.compress.copying import Copying
 from stylepress.compress.distil import Lesson, Teacher, learn
-from stylepress.compress.fidelity import JUDGED, drift, parted
+from stylepress.compress.fidelity import JUDGED, drift
+from stylepress.compress.frozen import frozen_norms
 from stylepress.compress.learner import learner_of
 from stylepress.compress.pruning.prune import prune, trial_picture
-from stylepress.recipe import load_recipe
-from stylepress.step_fields import Style
+from stylepress.picture import read_picture
 from stylepress.steps import PruneStep
 from stylepress.train.features.judges import find_judges
-from stylepress.train.photos import Photos
-from stylepress.train.stage import step_vgg, style_pixels
+from stylepress.train.stage import step_vgg
 from stylepress.train.trainer.session import open_session
-from stylepress.train.weights.checkpoint import LoadedNetwork, load_network, save_checkpoint
+from stylepress.train.weights.checkpoint import load_network, save_checkpoint
 from stylepress.train.weights.families import FAMILIES
 from stylepress.train.weights.narrow import WIDTHS, widths_of
 from stylepress.usual import with_loss
 
-KEEP = 0.7
+COPY, TIME = "fidelity to the teacher, 0 a copy", "time of a frame over the teacher's"
+STYLED = "drift of the distance to the style, by {}"
 
 
-def prune_rows(place: Place) -> Iterator[Row]:
+def rows(setting: Setting) -> Iterator[Row]:
     """Yield work, time and drift of a teacher at 70 % of its channels, chosen in two ways.
 
     Ours goes by how far the picture moves for the work that is saved, torch-pruning's by the
     magnitude of kernels, at one ratio in each layer. Both recover over the same steps, on the same
-    photos and losses, ours a third of them behind a first cut. Drift of style is how much nearer or further the pictures
-    are to the style picture, by features.
+    photos and losses, ours a third of them behind a first cut. Drift of style is how much nearer or
+    further the pictures are to the style picture, by features.
     """
-    source = Artifact.load(place.recipes / STYLE / "teacher")
+    style, note = setting.style, f"{RECOVERY} steps of recovery"
     step = PruneStep(
-        keep=KEEP, steps=place.steps, rounds=2, photos=place.photos(), seed=1, loss="vgg",
+        keep=0.7, steps=RECOVERY, rounds=2, photos=setting.learning, seed=1, loss="vgg",
         crop_px=160, learning_rate=3e-4, max_drift=10,
     )  # fmt: skip
-    ours = prune(source, step, place.work / "pruned", place.job("prune"))
-    theirs = _by_magnitude(source, step, place)
-    before = place.bundle(source)
-    note = f"{place.steps} steps of recovery"
-    for subject, pruned in ((f"teacher {STYLE}, pruned", ours), ("torch-pruning", theirs)):
-        after = place.bundle(pruned)
+    before, after = setting.forms(style.teacher).float_bundle.artifact, dict[str, Artifact]()
+    after[f"teacher {style.name}, pruned"] = prune(
+        style.teacher, step, setting.work / "pruned", setting.job("prune")
+    )
+    after["torch-pruning"] = _by_magnitude(style.teacher, step, setting)
+    judges = find_judges(env=setting.environ, home=setting.home)
+    aim = read_picture(style.picture).pixels
+    frames = list(setting.parted()[1].frames(JUDGED, most_side=512))
+    drawn = setting.painted(before, frames)
+    for subject, pruned in after.items():
         row = partial(
             Row, subject=subject, engine=ENGINE, precision="fp32", size="512x512",
             digest=pruned.digest,
         )  # fmt: skip
+        bundle = setting.forms(pruned).float_bundle.artifact
         yield row("parameters kept", 100 * pruned.numbers["params_kept"], "%", note=note)
-        macs = 100 * after.numbers["macs_512"] / before.numbers["macs_512"]
+        macs = 100 * bundle.numbers["macs_512"] / before.numbers["macs_512"]
         yield row("multiply-accumulates kept", macs, "%")
-        yield row("fidelity to the teacher, 0 a copy", pruned.numbers["drift"], note=note)
-        yield from _style_drift(row, before, after, place)
-        first, second = side_by_side(before, after)
-        time = row("time of a frame over the teacher's", second / first, "x")
-        yield promised(time, most(0.7, "x") if pruned is ours else None)
+        yield row(COPY, pruned.numbers["drift"], note=note)
+        redrawn = setting.painted(bundle, frames)
+        for name, judge in judges.items():
+            near, far = (fmean(judge.style(one, aim) for one in both) for both in (drawn, redrawn))
+            yield row(STYLED.format(name), 100 * abs(far / near - 1), "%")
+        first, second = side_by_side(before, bundle)
+        yield row(TIME, second / first, "x")
 
 
-def _style_drift(
-    row: partial[Row], before: Artifact, after: Artifact, place: Place
-) -> Iterator[Row]:
-    """Yield by how much the distance to the style picture changed, by each judge that is here."""
-    recipe = load_recipe(place.recipes / f"{STYLE}.yaml")
-    pixels = style_pixels(cast("Style", recipe.style)).permute(1, 2, 0).mul(255).round()
-    style = pixels.to(torch.uint8).numpy()
-    _, held = parted(Photos.below(place.photos(), place.progress))
-    frames = list(held.frames(JUDGED, most_side=512))
-    one, two = (pictures(bundle, frames) for bundle in (before, after))
-    for name, judge in find_judges(env=os.environ, home=Path.home()).items():
-        near, far = (
-            mean(judge.style(picture[None], style) for picture in every) for every in (one, two)
-        )
-        figure = f"drift of the distance to the style, by {name}"
-        ours = "torch" not in row.keywords["subject"]
-        yield promised(row(figure, 100 * abs(far / near - 1), "%"), most(5, "%") if ours else None)
-
-
-def _by_magnitude(source: Artifact, step: PruneStep, place: Place) -> Artifact:
+def _by_magnitude(source: Artifact, step: PruneStep, setting: Setting) -> Artifact:
     """Prune by torch-pruning's magnitudes, recover as ``step`` says, and save the network."""
     loaded = load_network(source.folder)
     teacher = Teacher(copy.deepcopy(loaded.module), loaded.image)
-    photos, held = parted(Photos.below(place.photos(), place.progress))
-    learner, work = learner_of(loaded), place.job("magnitude")
+    photos, held = setting.parted()
+    learner, work = learner_of(loaded), setting.job("magnitude")
     magnitude_pruned(learner.layers, trial_picture(), keep=step.keep, multiple_of=step.multiple_of)
     recovery = with_loss(step.recovery(step.steps), "vgg")
     with open_session(work, step) as session:
@@ -100,20 +89,54 @@ def _by_magnitude(source: Artifact, step: PruneStep, place: Place) -> Artifact:
         lesson = Lesson("Recovery of torch-pruning's", terms)
         learn(teacher, learner.module, photos, recovery, session, lesson=lesson)
     module = learner.shipped()
-    original = Teacher(teacher.module.cpu(), loaded.image)
-    drawn = Teacher(module, loaded.image)
-    value, _ = drift(original, drawn, held, env=os.environ, home=Path.home())
-    return _saved(module, loaded, source, value, place)
-
-
-def _saved(
-    module: torch.nn.Module, loaded: LoadedNetwork, source: Artifact, value: float, place: Place
-) -> Artifact:
+    original, drawn = (Teacher(net, loaded.image) for net in (teacher.module.cpu(), module))
+    value, _ = drift(original, drawn, held, env=setting.environ, home=setting.home)
     widths = widths_of(module, FAMILIES[loaded.family].full(loaded.config))
     kept, whole = (sum(w.numel() for w in net.parameters()) for net in (module, loaded.module))
     return save_checkpoint(
-        module, place.work / "magnitudes", family=loaded.family,
+        module, setting.work / "magnitudes", family=loaded.family,
         config={**loaded.config, WIDTHS: widths}, spec=loaded.image,
         made_by={"step": "prune", "by": "torch-pruning"}, name="magnitudes", parent=source.digest,
         numbers={"params_kept": kept / whole, "drift": value},
     )  # fmt: skip
+
+
+def magnitude_pruned(
+    network: nn.Module, picture: Tensor, *, keep: float, multiple_of: int
+) -> nn.Module:
+    """Make a network narrower in place, ``keep`` of the channels of each layer; return it.
+
+    As torch-pruning's own documentation uses it: magnitudes of kernels, one ratio everywhere. The
+    layer that makes the picture stays. What is shared between calls of the library by default is
+    handed over afresh.
+    """
+    last = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)][-1]
+    network.requires_grad_(True)
+    with warnings.catch_warnings(), torch.enable_grad():
+        warnings.simplefilter("ignore")
+        pruner = torch_pruning.pruner.BasePruner(
+            network, picture, torch_pruning.importance.GroupMagnitudeImportance(p=2),
+            pruning_ratio=1 - keep, round_to=multiple_of, ignored_layers=[last],
+            in_channel_groups={}, out_channel_groups={}, num_heads={}, channel_groups={},
+        )  # fmt: skip
+        pruner.step()
+    return network
+
+
+def frozen(setting: Setting) -> Iterator[Row]:
+    """Yield what a teacher with frozen norms drifts by: compression without any training."""
+    style = setting.style
+    loaded = load_network(style.teacher.folder)
+    learnt, held = setting.parted()
+    low, high = float(loaded.image.low or 0), float(loaded.image.high or 1)
+    pictures = (
+        torch.from_numpy(np.array(frame)).permute(0, 3, 1, 2) / 255 * (high - low) + low
+        for frame in learnt.frames(8, most_side=512)
+    )
+    teacher, still = (
+        Teacher(net, loaded.image) for net in (loaded.module, frozen_norms(loaded.module, pictures))
+    )
+    value, judge = drift(teacher, still, held, env=setting.environ, home=setting.home)
+    subject = f"teacher {style.name}, frozen norms"
+    digest = style.teacher.digest
+    yield Row(COPY, value, "", subject, "torch", "fp32", "512x512", digest=digest, note=judge)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -110,12 +110,6 @@ def written(value: float, unit: str) -> str:
     return f"{text}{unit}" if unit == "x" else f"{text} {unit}".rstrip()
 
 
-def mean(values: Iterable[float]) -> float:
-    """Return the mean of values; no number of none."""
-    every = list(values)
-    return sum(every) / len(every) if every else math.nan
-
-
 @dataclass(frozen=True, slots=True)
 class Provenance:
     """Where and when a table was measured. ``commit`` ends in ``+`` when files were changed."""
@@ -171,6 +165,11 @@ class Table:
         if twice:
             raise InputError(f"Two results are named {twice}.", "Name each differently.")
 
+    def within(self, other: Table | None) -> Table:
+        """Return the rows of another table as well, with these in the place of those of one key."""
+        rows = {row.key: row for row in (*(other.rows if other else ()), *self.rows)}
+        return replace(self, rows=tuple(rows.values()))
+
 
 COLUMNS = [field.name for field in fields(Row)]
 ORIGIN = [field.name for field in fields(Provenance)]
@@ -182,14 +181,14 @@ def write_table(table: Table, folder: Path) -> Path:
     Raises:
         OutputError: the folder cannot be written to.
     """
-    text = io.StringIO()
-    sheet = csv.DictWriter(text, [*COLUMNS, *ORIGIN], lineterminator="\n")
-    sheet.writeheader()
-    for row in table.rows:
-        line = asdict(row) | asdict(table.origin)
-        sheet.writerow({name: _cell(value) for name, value in line.items()})
-    with replacing_file(folder / f"{table.name}.csv") as beside:
-        beside.write_text(text.getvalue(), encoding="utf-8")
+    lines = [asdict(row) | asdict(table.origin) for row in table.rows]
+    with (
+        replacing_file(folder / f"{table.name}.csv") as beside,
+        beside.open("w", encoding="utf-8", newline="") as file,
+    ):
+        sheet = csv.DictWriter(file, [*COLUMNS, *ORIGIN], lineterminator="\n")
+        sheet.writeheader()
+        sheet.writerows({name: _cell(value) for name, value in line.items()} for line in lines)
     return folder / f"{table.name}.csv"
 
 

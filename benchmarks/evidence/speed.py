@@ -15,13 +15,13 @@ from stylepress.artifact import Artifact
 from stylepress.benchmarks.evidence.row import Row
 from stylepress.benchmarks.evidence.setting import TITLES, Setting, Size, usual_backend, wxh
 from stylepress.benchmarks.intervals import paired_ratio
-from stylepress.benchmarks.timing.baselines import Baselines, framed
+from stylepress.benchmarks.timing.baselines import framed
 from stylepress.benchmarks.timing.latency import Plan, Timing, measure
 from stylepress.benchmarks.timing.systems import Run, precision
 from stylepress.compress.distil import save_student
 from stylepress.export.stage import frame_graph_of
 from stylepress.runtime.backends import missing
-from stylepress.runtime.bundle import Bundle, read_bundle
+from stylepress.runtime.bundle import read_bundle
 from stylepress.step_fields import Preset
 from stylepress.steps import DistilStep
 from stylepress.train.folding import fold
@@ -71,10 +71,12 @@ def figures(setting: Setting, *, plan: Plan = FIGURES_PLAN) -> Iterator[Row]:
                 for runner in _teacher(setting, style.teacher, setting.size, stack)
                 if (runner.engine, runner.precision) in COMPARED.values()
             ]
-            student = read_bundle(style.bundle.folder)
-            mine = _ours("student", student, setting, setting.size, stack, [usual_backend()])
-            curve = _presets(setting, stack) if style is setting.style else []
-            timed = _timed(setting, [*teachers, *mine, *curve], setting.size, plan)
+            others = [
+                *_ours("student", style.bundle, setting, setting.size, stack, [usual_backend()])
+            ]
+            if style is setting.style:
+                others += _presets(setting, stack)
+            timed = _timed(setting, [*teachers, *others], setting.size, plan)
         slow = {(runner.engine, runner.precision): took for runner, took in timed[: len(teachers)]}
         of = "" if len(alike) == 1 else style.name
         for runner, took in timed[len(teachers) :]:
@@ -91,15 +93,9 @@ def rows(setting: Setting, *, plans: Mapping[Size, Plan] = PLANS) -> Iterator[Ro
     style = setting.style
     for size, plan in plans.items():
         with ExitStack() as stack:
-            runners = [
-                *_teacher(setting, style.teacher, size, stack),
-                _eager(setting, style.student, "student"),
-            ]
-            student = Baselines(
-                style.student.folder, setting.work,
-                frames=setting.frames("train", size), progress=setting.progress,
-            )  # fmt: skip
-            for bundle in (student.float_bundle, read_bundle(style.bundle.folder)):
+            runners = [*_teacher(setting, style.teacher, size, stack)]
+            runners.append(_eager(setting, style.student, "student"))
+            for bundle in (setting.forms(style.student).float_bundle.artifact, style.bundle):
                 runners += _ours("student", bundle, setting, size, stack)
             for subject, checkpoint in (("teacher", style.teacher), ("student", style.student)):
                 runners += _compiled(setting, checkpoint, subject, size)
@@ -143,15 +139,13 @@ def _teacher(
 ) -> Iterator[Runner]:
     """Yield a teacher in PyTorch, and in our backends as float and as INT8."""
     yield _eager(setting, checkpoint, "teacher")
-    frames, progress = setting.frames("train", size), setting.progress
-    forms = Baselines(checkpoint.folder, setting.work, frames=frames, progress=progress)
-    for bundle in (forms.float_bundle, read_bundle(forms.quantized().folder)):
+    forms = setting.forms(checkpoint)
+    for bundle in (forms.float_bundle.artifact, forms.quantized()):
         yield from _ours("teacher", bundle, setting, size, stack)
 
 
 def _eager(setting: Setting, checkpoint: Artifact, subject: str) -> Runner:
-    run = setting.network(checkpoint)
-    return Runner(subject, checkpoint, EAGER, "fp32", run)
+    return Runner(subject, checkpoint, EAGER, "fp32", setting.network(checkpoint))
 
 
 def _compiled(setting: Setting, checkpoint: Artifact, subject: str, size: Size) -> Iterator[Runner]:
@@ -169,31 +163,24 @@ def _compiled(setting: Setting, checkpoint: Artifact, subject: str, size: Size) 
     yield Runner(subject, checkpoint, COMPILED, "fp32", run)
 
 
-def _presets(setting: Setting, stack: ExitStack) -> list[Runner]:
-    """Open an untrained INT8 student of each preset, narrow to wide."""
-    runners: list[Runner] = []
+def _presets(setting: Setting, stack: ExitStack) -> Iterator[Runner]:
+    """Yield an untrained INT8 student of each preset, narrow to wide."""
     for name in get_args(Preset):
         if PRESETS[name].stride != 4:
             continue  # `texture` is no step of this curve
-        step = DistilStep(preset=name)
         checkpoint = save_student(
-            fold(Student(PRESETS[name]).eval()), setting.work / f"student-{name}",
-            name=name, step=step, parent=setting.style.teacher.digest, numbers={},
+            fold(Student(PRESETS[name]).eval()), setting.work / f"student-{name}", name=name,
+            step=DistilStep(preset=name), parent=setting.style.teacher.digest, numbers={},
         )  # fmt: skip
-        forms = Baselines(
-            checkpoint.folder, setting.work,
-            frames=setting.frames("train"), progress=setting.progress,
-        )  # fmt: skip
-        bundle = read_bundle(forms.quantized().folder)
-        runners += _ours(name, bundle, setting, setting.size, stack, [usual_backend()])
-    return runners
+        bundle = setting.forms(checkpoint).quantized()
+        yield from _ours(name, bundle, setting, setting.size, stack, [usual_backend()])
 
 
 def _ours(
-    subject: str, bundle: Bundle, setting: Setting, size: Size, stack: ExitStack,
+    subject: str, bundle: Artifact, setting: Setting, size: Size, stack: ExitStack,
     backends: Sequence[str] = tuple(TITLES),
 ) -> Iterator[Runner]:  # fmt: skip
     """Open a bundle in our backends, where they are installed."""
     for backend in (name for name in backends if name not in missing()):
-        run = setting.engine(bundle, size, stack, backend=backend)
-        yield Runner(subject, bundle.artifact, TITLES[backend], precision(bundle.artifact), run)
+        run = setting.engine(read_bundle(bundle.folder), size, stack, backend=backend)
+        yield Runner(subject, bundle, TITLES[backend], precision(bundle), run)

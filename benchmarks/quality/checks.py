@@ -138,16 +138,6 @@ def _few(found: Distances, count: int) -> str:
     return f"too few: {count} for {found.dimension} dimensions, judged from {least}"
 
 
-def _made(
-    key: str,
-    value: Interval | None,
-    *,
-    verdict: Verdict | None = None,
-    limit: float | None = None,
-    note: str = "",
-) -> Check:
+def _made(key: str, value: Interval | None, **facts: object) -> Check:
     new, low, high = (value.value, value.low, value.high) if value else (None, None, None)
-    return figure(
-        key, SUBJECT, kind="pictures", new=new, low=low, high=high, limit=limit, verdict=verdict,
-        note=note,
-    )  # fmt: skip
+    return figure(key, SUBJECT, kind="pictures", new=new, low=low, high=high, **facts)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ NOTHING = 1e-7
 """Share of a trace below which a distance is rounding: roots of eigenvalues keep half the digits."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Gaussian:
     """Mean (d,) and covariance (d, d) of feature vectors."""
 
@@ -36,20 +37,18 @@ class Gaussian:
         centred = rows - rows.mean(0)
         return cls(rows.mean(0), centred.T @ centred / (len(rows) - 1))
 
-
-class Reference:
-    """One Gaussian that others are measured against; the root of its covariance is kept."""
-
-    def __init__(self, one: Gaussian) -> None:
-        self._mean, self._trace = one.mean, float(np.trace(one.covariance))
-        values, vectors = np.linalg.eigh(one.covariance)
-        self._root: Matrix = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    @cached_property
+    def root(self) -> Matrix:
+        """The symmetric root of the covariance."""
+        values, vectors = np.linalg.eigh(self.covariance)
+        root: Matrix = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+        return root
 
     def distance(self, other: Gaussian) -> float:
         """Return the Frechet distance to another Gaussian of the same dimension."""
-        inner = self._root @ other.covariance @ self._root
+        inner, gap = self.root @ other.covariance @ self.root, self.mean - other.mean
         values = np.linalg.eigvalsh((inner + inner.T) / 2)
-        gap, traces = self._mean - other.mean, self._trace + float(np.trace(other.covariance))
+        traces = float(np.trace(self.covariance)) + float(np.trace(other.covariance))
         value = float(gap @ gap) + traces - 2 * float(np.sqrt(np.maximum(values, 0)).sum())
         return max(value, 0.0)
 
@@ -60,7 +59,7 @@ def features_distance(one: NDArray[np.floating], two: NDArray[np.floating]) -> f
     >>> features_distance(np.eye(3), np.eye(3) + 2.0)
     12.0
     """
-    return Reference(Gaussian.of(one)).distance(Gaussian.of(two))
+    return Gaussian.of(one).distance(Gaussian.of(two))
 
 
 def rounding(features: NDArray[np.floating]) -> float:
@@ -68,10 +67,8 @@ def rounding(features: NDArray[np.floating]) -> float:
     return NOTHING * float(np.square(features - features.mean(0)).sum() / (len(features) - 1))
 
 
-Rows = NDArray[np.float64]
-
 BOUNDED, JUDGED = 2, 5
-"""Rows a dimension from which a distance has an interval, and from which it is judged."""
+"""Matrix a dimension from which a distance has an interval, and from which it is judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +79,10 @@ class Features:
     number of the picture that each row is a square of.
     """
 
-    reference: Rows | None
-    original: Rows
-    compressed: Rows
-    benign: Rows
+    reference: Matrix | None
+    original: Matrix
+    compressed: Matrix
+    benign: Matrix
     pictures: Chosen
 
 
@@ -115,25 +112,21 @@ class Distances:
 def distances(features: Features) -> Distances:
     """Take every distance that the number of squares allows, with its interval."""
     reference, (count, dimension) = features.reference, features.original.shape
-    others = 0 if reference is None else len(reference)
-    drifts = min(count, others) >= BOUNDED * dimension
-    world = Reference(Gaussian.of(reference)) if reference is not None and drifts else None
+    given = 0 if reference is None else len(reference)
+    drifts = min(count, given) >= BOUNDED * dimension
+    world = Gaussian.of(reference) if reference is not None and drifts else None
 
     def statistics(chosen: Chosen) -> tuple[float, ...]:
         original, compressed, benign = (
             Gaussian.of(rows[chosen])
             for rows in (features.original, features.compressed, features.benign)
         )
-        own = Reference(original)
-        direct, usual = own.distance(compressed), own.distance(benign)
+        direct, usual = original.distance(compressed), original.distance(benign)
         ratio = math.log(direct / usual) if direct > 0 and usual > 0 else math.nan
         if world is None:
             return direct, ratio, usual
-        gap = world.distance(original)
-        return (
-            *(direct, ratio, usual, gap),
-            *(world.distance(compressed) - gap, world.distance(benign) - gap),
-        )
+        gap, *others = (world.distance(one) for one in (original, compressed, benign))
+        return (direct, ratio, usual, gap, *(other - gap for other in others))
 
     if count >= BOUNDED * dimension:
         (direct, ratio, benign, *far), how = jackknife(statistics, features.pictures)
@@ -142,7 +135,7 @@ def distances(features: Features) -> Distances:
         how = "none"
     return Distances(
         count=count,
-        references=others,
+        references=given,
         dimension=dimension,
         direct=direct.within(0, math.inf),
         benign=benign.value,

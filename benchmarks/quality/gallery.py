@@ -11,7 +11,6 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from stylepress.benchmarks.check import Check
@@ -27,12 +26,11 @@ from stylepress.benchmarks.quality.pixels import (
     style_distance,
 )
 from stylepress.benchmarks.report import Column, Model, Role, Shown, against
+from stylepress.picture import Pixels
 from stylepress.progress import Progress
 
 if TYPE_CHECKING:
     from stylepress.train.features.judges import Judge
-
-Pixels = NDArray[np.uint8]
 
 AMPLIFIED = 8
 MOST_SIDE = 640
@@ -189,10 +187,8 @@ def shown(photo: str, column: Column, title: str, frame: Pixels) -> Shown:
 
 def _row(drawing: Drawing) -> Iterator[Shown]:
     yield shown(drawing.photo, "content", "photo", drawing.content[0])
-    for role in ROLES:
-        for model, frame in drawing.made.items():
-            if model.role == role:
-                yield shown(drawing.photo, role, model.name, frame[0])
+    for model in sorted(drawing.made, key=lambda one: ROLES.index(one.role)):
+        yield shown(drawing.photo, model.role, model.name, drawing.made[model][0])
     for model, frame in drawing.made.items():
         reference = original_of(model, drawing.made)
         if model.role == "bundle" and reference is not None:

@@ -10,7 +10,6 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.gate import Limits, figure
@@ -28,12 +27,12 @@ from stylepress.benchmarks.quality.pixels import (
     style_distance,
 )
 from stylepress.benchmarks.quality.study import Pair, drift_study, shortage
+from stylepress.picture import Pixels
 from stylepress.progress import Progress
 
 if TYPE_CHECKING:
     from stylepress.train.features.judges import Judge
 
-Pixels = NDArray[np.uint8]
 
 SUBJECT = "pictures"
 TAKEN, DIRECTIONS = 256, 64
@@ -140,16 +139,9 @@ def _growth(drawn: Drawn, key: str, of: Callable[[Pixels, Pixels], float]) -> Ch
     threes = zip(drawn.base, drawn.new, drawn.photos, strict=True)
     values = [(of(one, photo), of(two, photo)) for one, two, photo in threes]
     base, new = (fmean(one) for one in zip(*values, strict=True))
-    return figure(
-        key,
-        SUBJECT,
-        kind="pictures",
-        base=base,
-        new=new,
-        worse=new / base if base > 0 else 1.0 if new == base else math.inf,
-        values=tuple(values),
-        note=f"mean of {len(values)} photos",
-    )
+    worse = new / base if base > 0 else 1.0 if new == base else math.inf
+    facts = {"base": base, "new": new, "worse": worse, "values": tuple(values)}
+    return figure(key, SUBJECT, kind="pictures", note=f"mean of {len(values)} photos", **facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +158,10 @@ class DriftJudge:
         if few := shortage(len(drawn.names), (height, width), self.extractor):
             yield figure("drift_benign_times", "drift", note=few)
             return
+        arms = zip(drawn.names, drawn.arms, strict=True)
         drift = drift_study(
             ("base", "new"),
-            [
-                Pair(name, one[0], two[0])
-                for name, (one, two) in zip(drawn.names, drawn.arms, strict=True)
-            ],
+            [Pair(name, one[0], two[0]) for name, (one, two) in arms],
             [frame[0] for frame in drawn.references],
             extractor=self.extractor,
             limits=self.limits,

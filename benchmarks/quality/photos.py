@@ -15,11 +15,9 @@ from stylepress.artifact import file_digest
 from stylepress.benchmarks.part import FileFact
 from stylepress.benchmarks.quality.pixels import scaled
 from stylepress.errors import FrameError, RecipeError
-from stylepress.picture import LIMIT_PIXELS, PHOTO_SUFFIXES, read_picture
+from stylepress.picture import LIMIT_PIXELS, PHOTO_SUFFIXES, Pixels, read_picture
 from stylepress.progress import Progress
 from stylepress.runtime.bundle import Bundle
-
-Pixels = NDArray[np.uint8]
 
 LEAST_SIDE = 64
 """Pixels of a frame's shorter side, below which there is too little to judge pictures by."""

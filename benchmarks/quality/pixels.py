@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage  # type: ignore[import-untyped]
 
 from stylepress.errors import FrameError
+from stylepress.picture import Pixels
 
 Picture = NDArray[np.floating[Any]]
 Plane = NDArray[np.float64]
@@ -40,6 +41,12 @@ def scaled(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     picture: NDArray[np.float32] = pixels.astype(np.float32)
     picture /= 255
     return picture
+
+
+def levels(values: NDArray[np.floating[Any]]) -> Pixels:
+    """Round to what uint8 pixels can hold."""
+    rounded: Pixels = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return rounded
 
 
 def psnr_db(one: Picture, two: Picture) -> float:
@@ -70,12 +77,12 @@ def colourfulness(pixels: NDArray[np.uint8]) -> float:
     return float(np.ptp(pixels, axis=-1).mean())
 
 
-def style_distance(output: Picture, style: Picture, *, seed: int = 0) -> float:
+def style_distance(output: Picture, style: Picture) -> float:
     """How far the patches of ``output`` are from those of ``style``, in units of the range.
 
     The sizes may differ. 0 when equal, symmetric.
     """
-    return patch_distance([output], [style], seed=seed)
+    return patch_distance([output], [style])
 
 
 def patch_distance(
@@ -84,7 +91,6 @@ def patch_distance(
     *,
     patches: int = PATCHES,
     directions: int = PROJECTIONS,
-    seed: int = 0,
 ) -> float:
     """How far the patches of two sets of pictures are from each other.
 
@@ -103,9 +109,9 @@ def patch_distance(
             sets = [[halved(image) for image in images] for images in sets]
         if min(side for images in sets for image in images for side in image.shape[:2]) < PATCH:
             break
-        ways = np.random.default_rng((seed, level)).normal(size=(PATCH**2 * 3, directions))
+        ways = np.random.default_rng((0, level)).normal(size=(PATCH**2 * 3, directions))
         ways = (ways / np.linalg.norm(ways, axis=0)).astype(np.float32)
-        mine, theirs = (_projected(images, ways, patches, seed=(seed, level)) for images in sets)
+        mine, theirs = (_projected(images, ways, patches, level) for images in sets)
         count = max(len(mine), len(theirs))
         gap = np.abs(_as_many(mine, count) - _as_many(theirs, count))
         total += (1 + level / 4) * float(gap.mean(dtype=np.float64))
@@ -194,19 +200,12 @@ def _tiles(image: Plane) -> Plane:
 
 
 def _gaussian(image: Plane) -> Plane:
-    window = np.exp(-np.square(np.arange(-5, 6)) / (2 * 1.5**2))
-    window /= window.sum()
-    for axis in (0, 1):
-        image = ndimage.correlate1d(image, window, axis=axis, mode="reflect")
-    return image
+    blurred: Plane = ndimage.gaussian_filter(image, (1.5, 1.5, 0), radius=5)
+    return blurred
 
 
 def _projected(
-    images: Sequence[NDArray[np.float32]],
-    ways: NDArray[np.float32],
-    most: int,
-    *,
-    seed: tuple[int, int],
+    images: Sequence[NDArray[np.float32]], ways: NDArray[np.float32], most: int, level: int
 ) -> NDArray[np.float32]:
     """Sorted projections of at most so many patches a picture, at fixed random places."""
     taken = []
@@ -214,7 +213,7 @@ def _projected(
         rows, columns = image.shape[0] - PATCH + 1, image.shape[1] - PATCH + 1
         places = np.arange(rows * columns)
         if len(places) > most:
-            draw = np.random.default_rng((*seed, number))
+            draw = np.random.default_rng((0, level, number))
             places = draw.choice(len(places), most, replace=False)
         windows = sliding_window_view(image, (PATCH, PATCH), axis=(0, 1))
         taken.append(windows[places // columns, places % columns].reshape(len(places), -1))
@@ -227,8 +226,7 @@ def _as_many(ordered: NDArray[np.float32], count: int) -> NDArray[np.float32]:
     if len(ordered) == count:
         return ordered
     place = np.linspace(0, len(ordered) - 1, count)
-    below = np.minimum(place.astype(int), max(len(ordered) - 2, 0))
-    above = np.minimum(below + 1, len(ordered) - 1)
+    below, above = np.floor(place).astype(int), np.ceil(place).astype(int)
     share = (place - below).astype(np.float32)[:, None]
     mixed: NDArray[np.float32] = ordered[below] * (1 - share) + ordered[above] * share
     return mixed
@@ -264,8 +262,6 @@ def _check(picture: Picture) -> None:
             f"Give (H, W, 3) RGB of at least {PATCH}x{PATCH} pixels.",
         )
 
-
-Pixels = NDArray[np.uint8]
 
 CAP_DB = 99.0
 """PSNR of equal pictures, which is infinite, so that a mean exists; 0.003 levels of error."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,11 +21,11 @@ from stylepress.benchmarks.quality.checks import (
 )
 from stylepress.benchmarks.quality.features.extractor import Extractor, ExtractorFact
 from stylepress.benchmarks.quality.frechet import Features, distances
-from stylepress.benchmarks.quality.pixels import pair_scores
+from stylepress.benchmarks.quality.pixels import levels, pair_scores
 from stylepress.errors import FrameError
+from stylepress.picture import Pixels
 from stylepress.progress import Progress
 
-Pixels = NDArray[np.uint8]
 Rows = NDArray[np.float64]
 
 LEAST = 4
@@ -97,7 +97,7 @@ def shortage(count: int, size: tuple[int, int], extractor: Extractor) -> str:
 
 def drift_study(
     models: tuple[str, str],
-    pairs: Iterable[Pair],
+    pairs: Sequence[Pair],
     references: Iterable[Pixels],
     *,
     extractor: Extractor,
@@ -114,22 +114,19 @@ def drift_study(
     Raises:
         FrameError: too few pictures or references, or models whose pictures differ in size.
     """
-    names, scores = list[str](), list[dict[str, float]]()
-    size: tuple[int, int] | None = None
-    side, numbers = 0, list[int]()
+    names, scores, numbers = [pair.name for pair in pairs], list[dict[str, float]](), list[int]()
+    height, width = pairs[0].original.shape[:2] if pairs else (0, 0)
+    side = square_of(extractor, (height, width))
     arms: tuple[list[Rows], list[Rows], list[Rows]] = [], [], []
-    progress.start("Comparing pictures", len(pairs) if isinstance(pairs, Sized) else None)
+    progress.start("Comparing pictures", len(pairs))
     for number, pair in enumerate(pairs):
-        size = size or (pair.original.shape[0], pair.original.shape[1])
-        side = square_of(extractor, size)
-        names.append(pair.name)
         scores.append(pair_scores(*pair[1:]))
         for rows, picture in zip(arms, (*pair[1:], benign(pair.original)), strict=True):
-            rows.append(extractor.describe(list(squares(picture, side))))
+            rows.append(extractor.describe(squares(picture, side)))
         numbers += [number] * len(arms[0][-1])
         progress.advance()
     progress.finish()
-    world = [extractor.describe(list(squares(picture, side))) for picture in references]
+    world = [extractor.describe(squares(picture, side)) for picture in references]
     others = sum(map(len, world))
     if len(numbers) < LEAST or 0 < others < LEAST:
         raise FrameError(
@@ -146,7 +143,7 @@ def drift_study(
         original=models[0],
         compressed=models[1],
         names=tuple(names),
-        size=size or (0, 0),
+        size=(height, width),
         square=side,
         count=found.count,
         references=found.references,
@@ -158,21 +155,21 @@ def drift_study(
     )
 
 
-def squares(picture: Pixels, side: int) -> Iterator[Pixels]:
-    """Cut (H, W, 3) into squares, row by row; what is left at the right and below is left out.
+def squares(picture: Pixels, side: int) -> Pixels:
+    """Cut (H, W, 3) into squares, row by row: (N, side, side, 3), the rest at the rims left out.
 
-    >>> [int(cut[0, 0, 0]) for cut in squares(np.arange(24, dtype=np.uint8).reshape(2, 4, 3), 2)]
+    >>> squares(np.arange(24, dtype=np.uint8).reshape(2, 4, 3), 2)[:, 0, 0, 0].tolist()
     [0, 6]
     """
-    for top in range(0, picture.shape[0] - side + 1, side):
-        for left in range(0, picture.shape[1] - side + 1, side):
-            yield np.ascontiguousarray(picture[top : top + side, left : left + side])
+    down, across = (length // side for length in picture.shape[:2])
+    blocks = picture[: down * side, : across * side].reshape(down, side, across, side, 3)
+    return np.ascontiguousarray(blocks.swapaxes(1, 2)).reshape(-1, side, side, 3)
 
 
 def benign(picture: Pixels) -> Pixels:
     """Change a picture as nobody minds: a level more red and less blue, and through JPEG 95."""
     tint = np.array([BENIGN_TINT, 0, -BENIGN_TINT])
-    return jpeg(np.clip(np.rint(picture + tint), 0, 255).astype(np.uint8), BENIGN_QUALITY)
+    return jpeg(levels(picture + tint), BENIGN_QUALITY)
 
 
 def jpeg(picture: Pixels, quality: int) -> Pixels:

@@ -50,8 +50,7 @@ class DriftOptions:
     @property
     def asked(self) -> bool:
         """Whether somebody asked for it, so that it must be possible."""
-        given = (self.references, self.extractor)
-        return bool(self.wanted) or any(one is not None for one in given)
+        return bool(self.wanted or self.references or self.extractor)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stylepress.benchmarks.evidence import devices, judged, pictures, power, program, speed, video
+from stylepress.benchmarks.evidence import (
+    devices,
+    judged,
+    pictures,
+    power,
+    program,
+    speed,
+    trainings,
+)
 from stylepress.benchmarks.evidence.clip import make_clip
 from stylepress.benchmarks.evidence.pictures import GAP_PX, TILE_PX, draw_poster
 from stylepress.benchmarks.evidence.setting import Setting, shipped
@@ -82,32 +90,14 @@ def test_a_film_is_followed_where_it_is_there_and_said_to_be_missing_where_not(
     assert row.value == pytest.approx(1, rel=0.3)
 
 
-def test_a_network_looks_at_a_picture_once() -> None:
-    import torch
-
-    class Network(torch.nn.Module):
-        looks = 0
-
-        def forward(self, image: torch.Tensor, layers: tuple[str, ...]) -> dict[str, torch.Tensor]:
-            self.looks += 1
-            return dict.fromkeys(layers, image)
-
-    network, (one, two) = Network(), torch.eye(2)
-    pictures.remember(network, ("a", "b"))
-    assert set(network(one, ("a",))) == {"a", "b"}
-    network(one, ("a", "b"))
-    network(two, ("b",))
-    assert network.looks == 2
-
-
 def test_a_video_is_played_from_file_to_file(
     setting: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(video, "HD", (72, 128))
-    monkeypatch.setattr(video, "SQUARE", (64, 64))
-    rows = list(video.figures(setting, seconds=0.1))
+    monkeypatch.setattr(program, "HD", (72, 128))
+    monkeypatch.setattr(program, "SQUARE", (64, 64))
+    rows = list(program.video(setting, seconds=0.1))
     assert all(row.value > 0 and row.digest for row in rows)
-    assert 50 < next(row.value for row in rows if row.figure == video.MEMORY) < 2000
+    assert 50 < next(row.value for row in rows if row.figure == program.MEMORY) < 2000
 
 
 def test_a_clip_has_the_frames_rate_size_and_sound_asked_for(recipes: Path, tmp_path: Path) -> None:
@@ -127,15 +117,15 @@ def test_a_clip_has_the_frames_rate_size_and_sound_asked_for(recipes: Path, tmp_
 
 
 def test_a_start_and_a_training_take_some_time(setting: Setting) -> None:
-    assert all(0 < row.value < 60 for row in program.figures(setting, times=1))
+    assert all(0 < row.value < 60 for row in program.starts(setting, times=1))
     short = DistilStep(preset="nano", steps=2, crop_px=64, batch=1, seed=0)
-    (row,) = program.training(setting, short, turns=1)
+    (row,) = trainings.figures(setting, short, turns=1)
     assert row.value > 0
 
 
 def test_the_power_of_the_gate_grows_with_the_slowdown_and_shares_sum_to_all() -> None:
     rows = list(power.rows(trials=20))
-    for noise, _, slowdowns in power.ADVICE:
+    for noise, _, _, slowdowns in power.ADVICE:
         own = [row.value for row in rows if row.engine == noise.name]
         shares = [own[n : n + 3] for n in range(0, len(own), 3)]
         assert len(shares) == len(slowdowns)

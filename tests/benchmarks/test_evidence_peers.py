@@ -9,15 +9,15 @@ import onnx
 import pytest
 import torch
 
-from stylepress.benchmarks.evidence.onnxruntime_peer import static_quantized
-from stylepress.benchmarks.evidence.torch_pruning_peer import magnitude_pruned
+from stylepress.benchmarks.evidence.int8 import nncf_quantized, static_quantized
+from stylepress.benchmarks.evidence.pruned import magnitude_pruned
 from stylepress.compress.pruning.prune import made_channels, trial_picture
 from stylepress.export.fit.latency import random_bundle
 from stylepress.export.frame_graph import MODEL
 from stylepress.train.student import StudentSize
 from stylepress.train.transformer import TransformerNet
 
-FRAMES = [np.full((1, 32, side, 3), 90, np.uint8) for side in (32, 48)]
+FRAMES = [np.full((1, 32, 32, 3), level, np.uint8) for level in (90, 120)]
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +37,7 @@ def test_onnx_runtime_quantizes_every_convolution(model: onnx.ModelProto, method
 
 def test_nncf_quantizes_the_same_graph(model: onnx.ModelProto) -> None:
     pytest.importorskip("nncf")
-    from stylepress.benchmarks.evidence.nncf_peer import quantized
-
-    assert "QuantizeLinear" in {node.op_type for node in quantized(model, FRAMES).graph.node}
+    assert "QuantizeLinear" in {node.op_type for node in nncf_quantized(model, FRAMES).graph.node}
 
 
 def test_torch_pruning_leaves_the_share_that_is_asked_for_in_every_layer_but_the_last() -> None:

@@ -83,6 +83,12 @@ def test_rows_of_two_measurements_or_one_name_are_no_table(tmp_path: Path) -> No
         Table("t", (Row("a", 1), Row("a", 2)), HERE)
 
 
+def test_rows_of_a_part_take_the_place_of_those_of_their_keys() -> None:
+    old, new = Table("t", (Row("a", 1), Row("b", 1)), HERE), Table("t", (Row("b", 2),), HERE)
+    assert new.within(old).rows == (Row("a", 1), Row("b", 2))
+    assert new.within(None) == new
+
+
 def test_figures_of_styles_have_a_column_each_and_what_is_short_is_bold() -> None:
     rows = (Row("start", 0.1, "s"), Row("fidelity", 0.5, "", "a"), Row("fidelity", 0.9, "", "b"))
     held = (rows[0], *(promised(row, most(0.6)) for row in rows[1:]))
@@ -126,7 +132,7 @@ def run(
         def measure(setting: Setting) -> Iterator[Row]:
             yield from rows
 
-        parts = (Part("optimise", "it", measure, {"speed": least(80, "x")}),)
+        parts = (Part("optimise", "it", measure, {"speed": least(80, "x")}, timed=True),)
         monkeypatch.setattr(program, "PARTS", parts)
         judgement = Validity(ok=not events, events=events, samples=1)
         monkeypatch.setattr(Watch, "judged", lambda *_: judgement)

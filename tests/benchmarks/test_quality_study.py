@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pytest
@@ -46,8 +46,8 @@ class Means:
     def __init__(self) -> None:
         self.fact = HandcraftedExtractor().fact.model_copy(update={"dimension": 6, "name": "means"})
 
-    def describe(self, pictures: Sequence[Pixels]) -> NDArray[np.float64]:
-        stack = np.stack(pictures).astype(np.float64) / 255
+    def describe(self, pictures: Pixels) -> NDArray[np.float64]:
+        stack = pictures.astype(np.float64) / 255
         return np.concatenate([stack.mean((1, 2)), stack.std((1, 2))], axis=1)
 
 

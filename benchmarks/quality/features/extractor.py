@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import groupby
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -14,8 +13,8 @@ from PIL import Image
 from stylepress.benchmarks.part import Part
 from stylepress.benchmarks.quality.features.handcrafted import DIMENSION, VERSION, handcrafted
 from stylepress.errors import ArtifactError
+from stylepress.picture import Pixels
 
-Pixels = NDArray[np.uint8]
 Rows = NDArray[np.float64]
 Preprocessing = Literal["native", "clean"]
 """``native``: as it is. ``clean``: each channel resized as float by Pillow's bicubic with
@@ -72,8 +71,8 @@ class Extractor(Protocol):
     def fact(self) -> ExtractorFact:
         """Which it is."""
 
-    def describe(self, pictures: Sequence[Pixels]) -> Rows:
-        """Return the features (N, d) float64 of N pictures, (H, W, 3) uint8 RGB each."""
+    def describe(self, pictures: Pixels) -> Rows:
+        """Return the features (N, d) float64 of pictures, (N, H, W, 3) uint8 RGB."""
 
 
 class HandcraftedExtractor:
@@ -88,15 +87,10 @@ class HandcraftedExtractor:
         preprocessing="native",
     )
 
-    def describe(self, pictures: Sequence[Pixels]) -> Rows:
-        """Describe pictures with sides of at least 32; many of one size at once are fast."""
-        rows = [
-            handcrafted(np.stack(alike[start : start + CHUNK]))
-            for _, group in groupby(pictures, key=lambda one: one.shape)
-            for alike in [list(group)]
-            for start in range(0, len(alike), CHUNK)
-        ]
-        return np.concatenate(rows)
+    def describe(self, pictures: Pixels) -> Rows:
+        """Describe pictures with sides of at least 32."""
+        starts = range(0, len(pictures), CHUNK)
+        return np.concatenate([handcrafted(pictures[start : start + CHUNK]) for start in starts])
 
 
 def open_extractor(

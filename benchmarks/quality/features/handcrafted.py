@@ -13,9 +13,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from stylepress.picture import Pixels
+
 Planes = NDArray[np.float64]
 Each = NDArray[np.float64]
-Pixels = NDArray[np.uint8]
 
 VERSION, DIMENSION = 1, 89
 LEVELS = 4

@@ -8,7 +8,7 @@ key layout of the published PyTorch conversion, whose weights tell the kernels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +20,11 @@ from stylepress.artifact import file_digest
 from stylepress.benchmarks.quality.features.extractor import (
     INCEPTION_SHA256,
     ExtractorFact,
-    Pixels,
     Rows,
     prepared,
 )
 from stylepress.errors import CheckpointError
+from stylepress.picture import Pixels
 from stylepress.train.features.effnet import load_effnet
 from stylepress.train.features.vgg import load_vgg
 from stylepress.train.weights.standard import find_vgg19, require_weights
@@ -66,8 +66,8 @@ class PublishedExtractor:
         )
 
     @torch.no_grad()
-    def describe(self, pictures: Sequence[Pixels]) -> Rows:
-        """Describe (H, W, 3) uint8 RGB pictures at their own size."""
+    def describe(self, pictures: Pixels) -> Rows:
+        """Describe (N, H, W, 3) uint8 RGB pictures at their own size."""
         images = (torch.from_numpy(np.array(one)).permute(2, 0, 1)[None] / 255 for one in pictures)
         return np.stack([self._run(one).mean((2, 3))[0].double().numpy() for one in images])
 
@@ -166,13 +166,12 @@ class InceptionExtractor:
             preprocessing="clean",
         )
 
-    def describe(self, pictures: Sequence[Pixels]) -> Rows:
-        """Describe pictures of any size."""
+    def describe(self, pictures: Pixels) -> Rows:
+        """Describe (N, H, W, 3) uint8 RGB pictures of any size."""
         rows = []
         for start in range(0, len(pictures), BATCH):
-            some = pictures[start : start + BATCH]
-            batch = np.stack([prepared(one, (SIDE, SIDE)) for one in some])
-            rows.append(self._network(torch.from_numpy(batch)).double().numpy())
+            batch = [prepared(one, (SIDE, SIDE)) for one in pictures[start : start + BATCH]]
+            rows.append(self._network(torch.from_numpy(np.stack(batch))).double().numpy())
         return np.concatenate(rows)
 
 

@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage  # type: ignore[import-untyped]
 
-from stylepress.picture import read_picture
+from stylepress.picture import Pixels, read_picture
 
-Pixels = NDArray[np.uint8]
 Flow = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 Estimate = Callable[[Pixels, Pixels], Flow]
@@ -151,7 +150,6 @@ def _squared(flow: Flow) -> Flow:
 
 
 Matrix = NDArray[np.float64]
-Frame = NDArray[np.uint8]
 
 ZOOM = 0.12
 ROLL = math.radians(3)
@@ -190,7 +188,7 @@ def camera(photo: Path, size: tuple[int, int], count: int) -> tuple[Image.Image,
     return still, np.stack([first, second], axis=1)
 
 
-def views_of(photo: Path, size: tuple[int, int], count: int) -> tuple[list[Frame], Matrix]:
+def views_of(photo: Path, size: tuple[int, int], count: int) -> tuple[list[Pixels], Matrix]:
     """Return ``count`` neighbouring frames (H, W, 3) of a camera over a photo, and their matrices.
 
     They lie as far apart as in ten seconds of video.
@@ -199,14 +197,14 @@ def views_of(photo: Path, size: tuple[int, int], count: int) -> tuple[list[Frame
     return [np.array(view) for view in render(still, matrices[:count], size)], matrices[:count]
 
 
-def render(still: Image.Image, matrices: Matrix, size: tuple[int, int]) -> Iterator[Frame]:
+def render(still: Image.Image, matrices: Matrix, size: tuple[int, int]) -> Iterator[Pixels]:
     """Yield the (H, W, 3) uint8 frame that each (2, 3) matrix sees, bilinear."""
     for matrix in matrices:
         affine, place = Image.Transform.AFFINE, tuple(matrix.ravel())
         yield np.asarray(still.transform(size[::-1], affine, place, Image.Resampling.BILINEAR))
 
 
-def warp_error(frames: Sequence[Frame], affines: Matrix) -> float:
+def warp_error(frames: Sequence[Pixels], affines: Matrix) -> float:
     """E_warp: mean squared difference of each frame and its predecessor carried along the motion.
 
     ``frames`` are T (H, W, 3) uint8, ``affines`` (T, 2, 3); only pixels that both frames show count.

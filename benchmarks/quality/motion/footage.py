@@ -14,9 +14,9 @@ from av.error import FFmpegError
 
 from stylepress.artifact import file_digest
 from stylepress.benchmarks.part import FileFact
-from stylepress.benchmarks.quality.motion.course import Pixels
 from stylepress.benchmarks.quality.photos import fitted
 from stylepress.errors import FrameError
+from stylepress.picture import Pixels
 from stylepress.progress import Progress
 from stylepress.runtime.media.colour import to_rgb
 from stylepress.runtime.media.decoder import Reader, Shot

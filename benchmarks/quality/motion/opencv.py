@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from stylepress.benchmarks.quality.motion.course import Flow, Pixels
+from stylepress.benchmarks.quality.motion.course import Flow
+from stylepress.picture import Pixels
 from stylepress.runtime.machine import usable_cores
 
 TITLE = f"OpenCV {cv2.__version__} DIS medium"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,13 +13,14 @@ import numpy as np
 from stylepress.benchmarks.check import Check
 from stylepress.benchmarks.quality.gallery import original_of
 from stylepress.benchmarks.quality.motion.course import (
-    Pixels,
     follow,
     open_flow,
     views_of,
     warp_error,
 )
+from stylepress.benchmarks.quality.pixels import levels
 from stylepress.benchmarks.report import Model
+from stylepress.picture import Pixels
 from stylepress.progress import Progress
 
 if TYPE_CHECKING:
@@ -45,8 +47,7 @@ def on_camera(
     floor, of = warp_error(views, matrices), f"{count} frames of a camera, its motion exactly known"
     drawn = {model: film[:count] for model, film in films.items()}
     for model, film in films.items():
-        error = warp_error(film[:count], matrices)
-        yield from _figures(model.name, error, floor, _flicker(model, drawn), of=of)
+        yield from _figures(model, drawn, (warp_error(drawn[model], matrices), floor), of=of)
         gain = noise_gain(film[count:], stills)
         yield Check(subject=model.name, metric="noise gain", unit="x", new=gain, of=of)
 
@@ -75,8 +76,8 @@ def on_clip(footage: Footage, painters: Painters, *, progress: Progress) -> list
         check
         for model, error in zip(films, followed.warp_errors, strict=True)
         for check in _figures(
-            f"{model.name}, {fact.name}", error, followed.source_error,
-            _flicker(model, films, cuts=followed.cuts), of=of,
+            model, films, (error, followed.source_error), of=of, clip=f", {fact.name}",
+            cuts=followed.cuts,
         )
     ]  # fmt: skip
 
@@ -87,8 +88,8 @@ def noisy_stills(still: Pixels, *, seed: int = 0) -> list[Pixels]:
     White noise of 4 levels, rounded to uint8.
     """
     draw = np.random.default_rng(seed)
-    noisy = (still + draw.normal(0, NOISE_LEVELS, still.shape) for _ in range(STILL_FRAMES))
-    return [np.clip(np.rint(one), 0, 255).astype(np.uint8) for one in noisy]
+    noise = (draw.normal(0, NOISE_LEVELS, still.shape) for _ in range(STILL_FRAMES))
+    return [levels(still + one) for one in noise]
 
 
 def noise_gain(drawn: Film, stills: Film) -> float:
@@ -129,21 +130,16 @@ def _films(
     return films
 
 
-def _flicker(
-    model: Model, films: Mapping[Model, Film], *, cuts: Collection[int] = ()
-) -> tuple[float | None, str]:
-    """Return a model's flicker beside its original, and the name of that."""
-    original = original_of(model, films)
-    if original is None:
-        return None, ""
-    return flicker(films[original], films[model], cuts=cuts), f"against {original.name}"
-
-
 def _figures(
-    subject: str, error: float, floor: float, flickers: tuple[float | None, str], *, of: str
-) -> Iterator[Check]:
-    yield Check(subject=subject, metric=WARPING, new=error, of=of)
-    yield Check(subject=subject, metric=PUT_IN, new=floor, of=of)
-    level, note = flickers
-    if level is not None:
-        yield Check(subject=subject, metric=FLICKER, unit="levels", new=level, note=note, of=of)
+    model: Model, films: Mapping[Model, Film], errors: tuple[float, float], *, of: str,
+    clip: str = "", cuts: Collection[int] = (),
+) -> Iterator[Check]:  # fmt: skip
+    """Yield the warping errors of a model's film and of what it was put in, and the flicker."""
+    shown = partial(Check, subject=f"{model.name}{clip}", of=of)
+    yield shown(metric=WARPING, new=errors[0])
+    yield shown(metric=PUT_IN, new=errors[1])
+    original = original_of(model, films)
+    if original is not None:
+        level = flicker(films[original], films[model], cuts=cuts)
+        note = f"against {original.name}"
+        yield shown(metric=FLICKER, unit="levels", new=level, note=note)
