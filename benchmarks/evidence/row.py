@@ -166,8 +166,16 @@ class Table:
             raise InputError(f"Two results are named {twice}.", "Name each differently.")
 
     def within(self, other: Table | None) -> Table:
-        """Return the rows of another table as well, with these in the place of those of one key."""
-        rows = {row.key: row for row in (*(other.rows if other else ()), *self.rows)}
+        """Return the rows of another table as well, with these in the place of those of one key.
+
+        A figure that could not be measured then, and can now, keeps no row without a number.
+        """
+        known = {row.figure for row in self.rows}
+        rows = {
+            row.key: row
+            for row in (other.rows if other else ())
+            if row.subject or row.figure not in known or math.isfinite(row.value)
+        } | {row.key: row for row in self.rows}
         return replace(self, rows=tuple(rows.values()))
 
 

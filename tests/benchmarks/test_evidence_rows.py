@@ -87,6 +87,9 @@ def test_rows_of_a_part_take_the_place_of_those_of_their_keys() -> None:
     old, new = Table("t", (Row("a", 1), Row("b", 1)), HERE), Table("t", (Row("b", 2),), HERE)
     assert new.within(old).rows == (Row("a", 1), Row("b", 2))
     assert new.within(None) == new
+    lacking = Table("t", (Row("a", 1), promised(Row("b", math.nan), most(3))), HERE)
+    found = Table("t", (Row("b", 2, "x", "glass"),), HERE)
+    assert found.within(lacking).rows == (Row("a", 1), Row("b", 2, "x", "glass"))
 
 
 def test_figures_of_styles_have_a_column_each_and_what_is_short_is_bold() -> None:
