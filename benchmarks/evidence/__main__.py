@@ -192,8 +192,7 @@ def _measure(options: argparse.Namespace, screen: Terminal) -> Iterator[str]:
     day = datetime.now(timezone.utc).date().isoformat()
     origin = Provenance.of(record_machine(os.environ), options.checkout, day=day)
     with ExitStack() as stack:
-        temporary = tempfile.TemporaryDirectory(prefix="stylepress-evidence-")
-        work = options.work or Path(stack.enter_context(temporary))
+        work = options.work or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         work.mkdir(parents=True, exist_ok=True)
         watch = stack.enter_context(Watch(period_s=PERIOD_S))
         styles = shipped(recipes)

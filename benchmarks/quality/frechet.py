@@ -68,7 +68,7 @@ def rounding(features: NDArray[np.floating]) -> float:
 
 
 BOUNDED, JUDGED = 2, 5
-"""Matrix a dimension from which a distance has an interval, and from which it is judged."""
+"""Rows a dimension from which a distance has an interval, and from which it is judged."""
 
 
 @dataclass(frozen=True, slots=True)
