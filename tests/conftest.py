@@ -15,7 +15,7 @@ from hypothesis import settings
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-gc.set_threshold(50_000)  # tracing networks makes objects by the million, and they stay
+gc.set_threshold(1_000_000)  # tracing networks makes objects by the million, and they stay
 
 MEASURED = "report: Report"
 """How a test asks for the measurement of tests/benchmarks/conftest.py, which takes long to make."""
@@ -31,6 +31,7 @@ SLOW = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let the slow files come first; every process sorts alike."""
+    gc.freeze()  # what was imported and collected stays until the end: nobody need look at it again
     places = {name: place for place, name in enumerate(SLOW)}
     items.sort(key=lambda item: places.get(item.path.name, len(SLOW)))
 
