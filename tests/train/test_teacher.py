@@ -127,14 +127,18 @@ def test_the_step_stays_near_the_network_that_it_names(
 ) -> None:
     monkeypatch.setattr("stylepress.train.stage.step_vgg", lambda *_: small_vgg())
     work = Work(name="x", folder=tmp_path / "state", board=tmp_path / "board", home=tmp_path)
-    usual = {"photos": tmp_path / "photos", "style": Style(pattern="glass", size=64), "loss": "vgg"}
+    usual = {"photos": tmp_path / "photos", "style": Style(pattern="glass", size=64), "loss": "vgg",
+             "precision": "fp32"}  # fmt: skip
     alone = STEP.model_copy(update={**usual, "steps": 24, "learning_rate": 0.01})
     aim = load_network(train(None, alone, tmp_path / "aim", work).folder).module
     image = photos.crop(torch.Generator().manual_seed(9), 64)[None] * 255
     gaps = []
+    other = {"start": tmp_path / "aim", "style": Style(pattern="strokes", size=64), "seed": 2,
+             "learning_rate": 0.002}  # fmt: skip
     for number, weight in enumerate((0.0, 50.0)):
-        near = alone.model_copy(update={"near": tmp_path / "aim", "near_weight": weight, "seed": 2})
+        near = {"near": tmp_path / "aim", "near_weight": weight}
         place = replace(work, folder=tmp_path / f"state-{number}")
-        drawn = load_network(train(None, near, tmp_path / f"{number}", place).folder).module(image)
+        step = alone.model_copy(update=other | near)
+        drawn = load_network(train(None, step, tmp_path / f"{number}", place).folder).module(image)
         gaps.append(float((drawn - aim(image)).abs().mean()))
     assert gaps[1] < 0.8 * gaps[0]

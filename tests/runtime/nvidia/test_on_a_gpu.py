@@ -1,15 +1,10 @@
-"""What only a machine with an NVIDIA GPU can show; skipped elsewhere, and never run there yet.
+"""What only a machine with an NVIDIA GPU can show; skipped elsewhere.
 
 ``pytest -m gpu tests/runtime/nvidia`` runs it, ``-m jetson`` what a Jetson alone can show.
-``STYLEPRESS_GPU_RECORD=FILE`` keeps what it saw as JSON, with the device, the versions and a digest
-over all of it.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,6 +25,7 @@ from stylepress.runtime.nvidia.driver import Gpu, probe
 from stylepress.runtime.nvidia.plan import check_version
 from stylepress.runtime.prepared import ready
 from tests.frames import Heard
+from tests.gpu_record import keep
 
 pytestmark = pytest.mark.gpu
 ON_A_GPU = [name for name, kind in BACKENDS.items() if kind.gpu]
@@ -69,18 +65,6 @@ def gpu() -> Gpu:
         return probe()
     except BackendError as error:
         pytest.skip(str(error))
-
-
-def keep(record: dict[str, Any]) -> None:
-    """Write a record beside those of earlier tests, signed with a digest over its values."""
-    place = os.environ.get("STYLEPRESS_GPU_RECORD")
-    if place is None:
-        return
-    text = json.dumps(record, sort_keys=True)
-    signed = {**record, "sha256": hashlib.sha256(text.encode()).hexdigest()}
-    path = Path(place)
-    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-    path.write_text(json.dumps([*before, signed], indent=1) + "\n", encoding="utf-8")
 
 
 @pytest.mark.parametrize("compiler", ["tensorrt", "tensorrt_rtx"])
