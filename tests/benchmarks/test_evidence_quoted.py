@@ -13,6 +13,7 @@ from tests.benchmarks.quoted import quotes, unbacked
 
 ROOT = Path(__file__).parents[2]
 ELSEWHERE = {
+    "docs/gpu.md": "figures that pytest -m gpu keeps on a machine with a GPU",
     "docs/serve.md": "figures that tests/runtime/serve/figures.py, soak.py and hostile.py print",
     "docs/serve_threats.md": "limits of the daemon, which its tests hold",
 }

@@ -36,7 +36,7 @@ TEACHER = TrainStep(
     style=Style(pattern="woodcut", size=768), photos=PHOTOS, loss="vgg", content_weight=0.15,
     crop_px=256, batch=4, learning_rate=1e-3, seed=1, save_every=10_000,
 )  # fmt: skip
-COMPARED, TIMED = 24, 400
+COMPARED, TIMED = 12, 120
 TRAINING = "batch: 2, crop_px: 64, save_every: 4, loss: swd"
 RECIPE = f"""
 name: every
@@ -80,33 +80,40 @@ def trained(
     return board.terms, train_teacher(photos, loss, step, session)[1]
 
 
-def test_a_teacher_learns_on_a_gpu_as_on_the_processor_and_hardly_waits(tmp_path: Path) -> None:
-    curve, slow = trained("cpu", "fp32", tmp_path / "cpu", COMPARED)
-    kept: dict[str, object] = {"cpu": {"images_per_s": slow.images_per_s, "loss": curve}}
-    precisions: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
-    for precision in precisions:
-        folder = tmp_path / precision
-        other, _ = trained("cuda", precision, folder, COMPARED)
-        _, summary = trained("cuda", precision, folder / "long", TIMED)
-        kept[precision] = {
-            "loss": other,
-            "images_per_s": summary.images_per_s,
-            "waiting_share": summary.waiting_share,
-            "device": summary.device,
-        }
-        for name in ("loss/style", "loss/content"):
-            gap = np.abs(np.subtract(other[name], curve[name])) / np.abs(curve[name])
-            assert gap.mean() < 0.1, (precision, name)
-        assert summary.waiting_share is not None
-        assert summary.waiting_share < 0.05, precision
+@pytest.fixture(scope="module")
+def by_processor(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[dict[str, list[float]], TrainingSummary]:
+    return trained("cpu", "fp32", tmp_path_factory.mktemp("cpu"), COMPARED)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_a_teacher_learns_on_a_gpu_as_on_the_processor_and_hardly_waits(
+    precision: Precision,
+    by_processor: tuple[dict[str, list[float]], TrainingSummary],
+    tmp_path: Path,
+) -> None:
+    curve, slow = by_processor
+    other, _ = trained("cuda", precision, tmp_path, COMPARED)
+    _, summary = trained("cuda", precision, tmp_path / "long", TIMED)
     keep(
         {
             "test": "a teacher's training",
             "torch": torch.__version__,
-            "cores": os.cpu_count(),
-            **kept,
+            "step": TEACHER.model_dump(mode="json", include={"width", "batch", "crop_px", "loss"}),
+            "cpu": {"images_per_s": slow.images_per_s, "cores": os.cpu_count(), "loss": curve},
+            precision: {
+                "device": summary.device,
+                "images_per_s": summary.images_per_s,
+                "waiting_share": summary.waiting_share,
+                "loss": other,
+            },
         }
     )
+    for name in ("loss/style", "loss/content"):
+        assert np.mean(other[name]) == pytest.approx(np.mean(curve[name]), rel=0.15), name
+    assert summary.waiting_share is not None
+    assert summary.waiting_share < 0.05
 
 
 @pytest.mark.parametrize("family", STEPS)
