@@ -16,11 +16,10 @@ from PIL import Image, ImageOps
 from stylepress.errors import ExportError, FrameError, VerificationError
 from stylepress.export.frame_graph import FrameGraph
 from stylepress.picture import Pixels
+from stylepress.step_fields import VERIFY_SIZES
 
 Size: TypeAlias = tuple[int, int]
 
-SIZES: tuple[Size, ...] = ((256, 256), (257, 383), (512, 512))
-"""Heights and widths: the middle one is odd, so that cropping is proven too."""
 PSNR_LIMIT_DB = 100.0
 """What equal pictures get, so that the number can be written as JSON."""
 
@@ -89,7 +88,7 @@ def verify(
     graph: FrameGraph,
     frames: Sequence[Pixels],
     *,
-    sizes: Sequence[Size] = SIZES,
+    sizes: Sequence[Size] = VERIFY_SIZES,
     tolerance_levels: int = 1,
 ) -> Agreement:
     """Compare the file in ONNX Runtime with the network in PyTorch, on photos at some sizes.

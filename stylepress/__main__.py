@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -19,7 +20,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from stylepress.cli import run
 
-    return run(words)
+    code = run(words)
+    # A process that traced a network ended a second and a half later for looking through all of it.
+    gc.freeze()
+    return code
 
 
 if __name__ == "__main__":

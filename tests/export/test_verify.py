@@ -16,13 +16,13 @@ from stylepress.errors import ExportError, FrameError, VerificationError
 from stylepress.export.frame_graph import FrameGraph
 from stylepress.export.onnx_file import serialized
 from stylepress.export.verify import (
-    SIZES,
     Difference,
     OnnxFrames,
     compare,
     fitted,
     verify,
 )
+from stylepress.step_fields import VERIFY_SIZES
 
 Photos = list[NDArray[np.uint8]]
 
@@ -61,8 +61,8 @@ def test_the_file_does_what_the_network_does_at_odd_sizes_too(
 ) -> None:
     seen = verify(serialized(model), graph, photos[:1])
     assert seen.worst_levels <= 1
-    assert seen.frames == len(SIZES)
-    assert (257, 383) in SIZES
+    assert seen.frames == len(VERIFY_SIZES)
+    assert (257, 383) in VERIFY_SIZES
 
 
 def test_a_file_of_other_weights_is_found_out(
