@@ -14,7 +14,7 @@ EXTRAS ?= all$(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),$(comma)r
 comma := ,
 STAMP := .venv/installed-$(firstword $(shell cat pyproject.toml constraints-cpu.txt Makefile | cksum))
 
-.PHONY: demo test check figures results
+.PHONY: demo test check lint figures results
 
 # The commands of a user. Nothing comes from the cache: what is shown is done.
 demo: $(STAMP)
@@ -35,13 +35,18 @@ results: $(STAMP)
 	$(BIN)/python -m stylepress.benchmarks.evidence --write
 
 # A process for each core, up to four; a file's tests stay in one. `ARGS=-n0` runs all in this one.
-test: check
-	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS)
+# Types are checked beside the tests, and told at the end.
+test: lint
+	@$(BIN)/mypy > .venv/types 2>&1 & types=$$!; \
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS); tests=$$?; \
+	wait $$types; types=$$?; cat .venv/types; exit $$((tests + types))
 
-check: $(STAMP)
+check: lint
+	$(BIN)/mypy
+
+lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 
 $(STAMP):
 	@echo "Installing into .venv; the first time this takes a few minutes."

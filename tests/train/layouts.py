@@ -29,7 +29,7 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
     "rrmina": {"width": 4, "blocks": 2},
     "resnet": {"width": 4, "blocks": 3},
     "cut": {"width": 4, "blocks": 2},
-    "unet": {"width": 4, "downs": 5},
+    "unet": {"width": 4, "downs": 3},
     "animegan": {"width": 4},
     "adain": {"width": 4, "decoder": 2},
     "taesd": {"width": 8},

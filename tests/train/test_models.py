@@ -32,7 +32,7 @@ from stylepress.runtime.bundle import read_bundle
 from stylepress.runtime.stylize import StylizeOptions, stylize
 from stylepress.steps import ExportStep
 from stylepress.train.families.adain import AdaIn
-from stylepress.train.models import stage
+from stylepress.train.models import adain, stage
 from stylepress.train.models.adain import load_encoder
 from stylepress.train.models.inversion import invert
 from stylepress.train.models.stage import train_model
@@ -74,6 +74,7 @@ def work(folder: Path) -> Work:
 @pytest.fixture
 def _narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage, "step_vgg", lambda *_: small_vgg())
+    monkeypatch.setattr(adain, "INVERTED", 12)
 
 
 @pytest.mark.usefixtures("_narrow")
