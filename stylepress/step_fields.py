@@ -13,7 +13,7 @@ from typing_extensions import Self
 from stylepress.section import Section
 
 LEAST_COMPARED_PX = 64
-VERIFY_SIZES = ((256, 256), (257, 383), (320, 512))
+VERIFY_SIZES = ((256, 256), (257, 383), (512, 512))
 """The middle one is odd, so that cropping is proven too."""
 
 Weight = Annotated[float, Field(ge=0, le=1000)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from functools import partial
 from statistics import fmean
@@ -281,15 +282,17 @@ def library(setting: Setting) -> Iterator[Row]:
 
 
 def _library(setting: Setting) -> Artifact:
-    """Train it, or go on with it where the last run stopped; return its bundle."""
+    """Train it, or go on where the last run with these teachers stopped; return its bundle."""
     styles = {one.name: LibraryStyle(teacher=one.teacher.folder) for one in setting.styles}
     copies = LibraryStep(
         styles=styles, photos=setting.learning, steps=LIBRARY_STEPS, crop_px=160, seed=1,
         learning_rate=1e-3, save_every=100,
     )  # fmt: skip
     step = with_loss(copies, "vgg")
-    job = setting.job("library", identity={"steps": LIBRARY_STEPS}, resume=True)
-    out, bundle = setting.work / "library", setting.work / "library-bundle"
+    digests = " ".join(one.teacher.digest for one in setting.styles)
+    name = f"library-{LIBRARY_STEPS}-{hashlib.sha256(digests.encode()).hexdigest()[:12]}"
+    job = setting.job(name, identity={"library": name}, resume=True)
+    out, bundle = setting.work / name, setting.work / f"{name}-bundle"
     if bundle.is_dir():
         return Artifact.load(bundle)
     made = Artifact.load(out) if out.is_dir() else train_model(None, step, out, job)

@@ -40,7 +40,7 @@ def test_a_name_photos_and_a_style_are_enough(load: Any) -> None:
     assert (train, distil) == (TrainStep(), DistilStep())
     assert isinstance(export, ExportStep)
     assert isinstance(quantize, QuantizeStep)
-    assert export.verify_sizes == quantize.verify_sizes == ((256, 256), (257, 383), (320, 512))
+    assert export.verify_sizes == quantize.verify_sizes == ((256, 256), (257, 383), (512, 512))
 
 
 def test_what_the_short_form_says_stands_in_its_steps(load: Any) -> None:

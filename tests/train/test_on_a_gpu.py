@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +51,7 @@ steps:
 
 
 class Losses(Board):
-    """Keeps the sum of the losses of each step."""
+    """Keeps each term of the loss, by its name, step by step."""
 
     def __init__(self) -> None:
         self.terms: dict[str, list[float]] = {}
@@ -123,10 +122,12 @@ def test_the_other_models_learn_on_a_gpu_what_they_learn_without(
     losses = []
     for place in ("cpu", "cuda"):
         folder = tmp_path / place
-        work = Work("any", folder / "training", folder, environ=os.environ, home=Path.home())
+        work = Work(
+            "any", folder / "training", folder, device=place, environ=os.environ, home=Path.home()
+        )
         if family == "adain" and find_vgg19(env=work.environ, home=work.home) is None:
             pytest.skip("there is no VGG-19: pip install 'stylepress[vgg]'")
-        made = train_model(None, STEPS[family], folder / "c", replace(work, device=place))
+        made = train_model(None, STEPS[family], folder / "c", work)
         losses.append(made.numbers["loss"])
     assert losses[1] == pytest.approx(losses[0], rel=0.1)
 
